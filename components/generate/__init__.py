@@ -1,0 +1,1 @@
+"""The generate component: its Kubeflow definition and the stage that it runs."""

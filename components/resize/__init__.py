@@ -1,0 +1,1 @@
+"""The resize component: its Kubeflow definition and the stage that it runs."""

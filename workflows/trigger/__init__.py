@@ -1,0 +1,1 @@
+"""The controller that gives every commit its run."""

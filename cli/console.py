@@ -57,7 +57,9 @@ def progress(
         a `pix2pix.progress.Progress`.
     """
     if session.verbosity < 0:
-        yield lambda done, total, note: None
+        from pix2pix.progress import silent
+
+        yield silent
     elif sys.stderr.isatty():
         with _bar(what) as show:
             yield show

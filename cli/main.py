@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="pix2pix-pipelines", prog_name="pix2pix")
 @with_session
-def pix2pix(session: Session) -> None:  # noqa: ARG001
+def pix2pix(session: Session) -> None:
     """pix2pix picture translation on Kubeflow, with every picture, model and parameter versioned in Pachyderm."""
 
 

@@ -1,1 +1,1 @@
-"""Versioned data: commits in, commits out, over Pachyderm's own protocol; no Kubeflow, no TensorFlow and no pictures."""
+"""Versioned data: commits in, commits out, over Pachyderm's protocol; no Kubeflow, no TensorFlow, no pictures."""

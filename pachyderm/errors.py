@@ -1,13 +1,15 @@
 """What can go wrong on the floor of versioned data, as one tree.
 
-It exists so that a caller can tell bad input, a service that is away and work that failed apart, whatever server answered.
+It exists so that a caller can tell bad input, a service that is away and failed work apart, whatever server answered.
 
     PachydermError
     ├── RequestError       names something that is not there or not allowed: a repo, a commit, a value
     ├── UnreachableError   no Pachyderm answers at the address
     ├── StoreError         the embedded store's folder cannot be used: another version, no store, read-only
     ├── StorageError       the store could not write: disk full, I/O error
-    └── CommitFailedError  a commit ended with an error, or cannot be filled; carries the commit and its error
+    ├── CommitFailedError  a commit ended with an error; carries the commit and its error
+    ├── HopelessError      the work cannot succeed on this input, however often it is tried
+    └── LostClaimError     another attempt took the output commit over; nothing of ours was written
 """
 
 from __future__ import annotations
@@ -45,3 +47,11 @@ class CommitFailedError(PachydermError):
         super().__init__(f"{commit} ended with the error {error!r}")
         self.commit = commit
         self.error = error
+
+
+class HopelessError(PachydermError):
+    """The work cannot succeed on this input, however often it is tried; its text becomes the commit's error."""
+
+
+class LostClaimError(PachydermError):
+    """Another attempt took the output commit over."""

@@ -1,0 +1,50 @@
+"""The stage export: trained weights become a SavedModel that TensorFlow Serving and the stage generate load.
+
+It exists as a stage of its own so that a model can be exported in another way without training it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from components.code import code_digest
+from components.page import page
+from components.parameters import resolver
+from components.pictures import fetch, made_files
+from components.versions import TENSORFLOW, versions_of
+from pachyderm.errors import HopelessError
+from pachyderm.repos import CANDIDATE, CHECKPOINT, TRAINING
+from pachyderm.stage import Input, Job, Made, Stage
+from pachyderm.stage_record import read_record
+from pix2pix.errors import InputError
+
+
+def work(job: Job) -> Made:
+    """Export the checkpoint."""
+    from pix2pix.export import export
+
+    target = job.scratch / "model"
+    try:
+        export(fetch(job, CHECKPOINT.repo), target, job.parameters)
+    except InputError as error:
+        raise HopelessError(str(error)) from error
+    checkpoint = job.inputs[CHECKPOINT.repo].commit
+    trained = read_record(job.client, checkpoint.repo, checkpoint.id)
+    return Made(made_files(target), metrics=trained.metrics if trained else {})
+
+
+def awaited(inputs: Mapping[str, Input]) -> str | None:
+    """Nothing to do before something was trained."""
+    return None if inputs[CHECKPOINT.repo].files else f"A|B pairs on {TRAINING}"
+
+
+STAGE = Stage(
+    name="export",
+    output=CANDIDATE,
+    code=lambda: code_digest(__name__, "pix2pix.export"),
+    versions=versions_of(*TENSORFLOW),
+    resolve=resolver(TRAINING.repo, "export"),
+    work=work,
+    awaited=awaited,
+    page=page,
+)

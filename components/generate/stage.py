@@ -1,0 +1,58 @@
+"""The stage generate: the model in use translates every prepared picture.
+
+It exists as a stage of its own so that a new model makes all pictures anew and a new picture only itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from components.code import code_digest
+from components.page import page
+from components.parameters import resolver
+from components.pictures import as_rejected, assign, fetch
+from components.versions import PICTURES, TENSORFLOW, versions_of
+from pachyderm.errors import HopelessError
+from pachyderm.repos import GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
+from pachyderm.stage import Input, Job, Made, Stage
+from pix2pix.errors import InputError
+
+
+def work(job: Job) -> Made:
+    """Translate the pictures that are work, in batches, in this one process."""
+    if job.plan is None or not job.plan.compute:
+        return Made({})
+    from pix2pix.generate import generate
+
+    model, source = fetch(job, MODEL.repo), fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
+    target = job.scratch / "generated"
+    only = [path.lstrip("/") for path in job.plan.compute]
+    try:
+        done = generate(model, source, target, job.parameters, only=only, progress=job.progress)
+    except InputError as error:
+        raise HopelessError(str(error)) from error
+    return Made(
+        {job.plan.compute[f"/{path}"]: target / output for path, output in done.written.items()},
+        rejected=as_rejected(done.rejected),
+    )
+
+
+def awaited(inputs: Mapping[str, Input]) -> str | None:
+    """Nothing to do before there are pictures and a model in use."""
+    if not inputs[PREPROCESS_IMAGES.repo].files:
+        return f"pictures on {INPUT_IMAGES}"
+    return None if inputs[MODEL.repo].files else f"a promoted model on {MODEL}"
+
+
+STAGE = Stage(
+    name="generate",
+    output=GENERATE_IMAGES,
+    code=lambda: code_digest(__name__, "pix2pix.generate"),
+    versions=versions_of(*dict.fromkeys((*TENSORFLOW, *PICTURES))),
+    resolve=resolver(INPUT_IMAGES.repo, "generate"),
+    work=work,
+    awaited=awaited,
+    page=page,
+    datums=PREPROCESS_IMAGES.repo,
+    assign=assign,
+)

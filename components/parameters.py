@@ -1,0 +1,143 @@
+"""Resolves a stage's parameters: defaults, the input's `/pix2pix.toml`, the set's own hyperparameters.
+
+It exists because parameters are data here: what Pachyderm stores meets what the model's floor allows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pachyderm.errors import HopelessError, RequestError
+from pachyderm.stage import Resolved
+from pachyderm.stage_record import Parameter
+from pix2pix.errors import HyperparameterError
+from pix2pix.hyperparameters import SECTIONS, resolve
+
+FILES: dict[str, tuple[str, ...]] = {"training": ("train", "export"), "input_images": ("resize", "generate")}
+"""Input repo -> the sections that its parameters file may have; which also belong to one pipeline."""
+
+POLICY = "trigger"
+"""The section about the trigger, in either file; no stage reads it."""
+
+PROMOTE = "promote"
+"""A key of [export] that says whether a new model is promoted; no part of the model."""
+
+PROMOTE_WHEN = ("always", "never")
+
+Sections = dict[str, dict[str, Any]]
+
+
+def resolver(repo: str, section: str) -> Callable[[str | None, Mapping[str, Any], str], Resolved]:
+    """How a stage resolves its parameters.
+
+    Args:
+        repo: the input repo at the root of the stage.
+        section: the stage's name.
+
+    Returns:
+        text of the parameters file or None, the set's own, name of the file for errors -> resolved parameters; raises
+        HopelessError, for the same file gives the same error at each try.
+    """
+
+    def resolved(text: str | None, own: Mapping[str, Any], where: str) -> Resolved:
+        try:
+            told = _parse(text or "", where, FILES[repo])
+            promote = told.get("export", {}).pop(PROMOTE, PROMOTE_WHEN[0])
+            told.pop(POLICY, None)
+            for name, values in told.items():
+                resolve(name, values)
+            given = dict(own.get(section, {}))
+            values = resolve(section, told.get(section, {}), given)
+        except HyperparameterError as error:
+            raise HopelessError(f"{where}: {error}; commit a corrected file") from error
+        origins = {**dict.fromkeys(told.get(section, {}), "file"), **dict.fromkeys(given, "run")}
+        shown = {
+            name: Parameter(value, origins.get(name, "default")) for name, value in dataclasses.asdict(values).items()
+        }
+        return Resolved(values, shown, promote == "always")
+
+    return resolved
+
+
+def parse_own(text: str, repo: str | None = None) -> Sections:
+    """Read the hyperparameters of a run: TOML (``train.max_steps = 100``, or ``max_steps = 100``) or a JSON object.
+
+    Args:
+        text: what the caller gave; empty for none.
+        repo: the input repo of the pipeline, whose sections alone are allowed; None allows all four.
+
+    Returns:
+        section -> name -> value; empty where `text` is.
+
+    Raises:
+        RequestError: it does not parse, or a name is unknown, in several sections, or out of range.
+    """
+    allowed = FILES[repo] if repo else tuple(SECTIONS)
+    where = "hyperparameters"
+    try:
+        told = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+    except ValueError as error:
+        raise RequestError(
+            f"{where} {text!r} cannot be read: {error}; write them like train.max_steps = 100, one a line"
+        ) from error
+    sections: Sections = {}
+    for name, value in told.items():
+        if isinstance(value, dict):
+            sections.setdefault(_section(name, allowed, where), {}).update(value)
+        else:
+            section, _, key = name.rpartition(".")
+            sections.setdefault(_section(section, allowed, where) if section else _holder(key, allowed), {})[key] = (
+                value
+            )
+    for section, values in sections.items():
+        try:
+            resolve(section, {name: value for name, value in values.items() if (section, name) != ("export", PROMOTE)})
+        except HyperparameterError as error:
+            raise RequestError(f"{where}: {error}") from error
+    return sections
+
+
+def of_pipeline(sections: Sections, repo: str) -> Sections:
+    """The part of a run's hyperparameters that belongs to the pipeline of an input repo."""
+    return {name: values for name, values in sections.items() if name in FILES[repo] and values}
+
+
+def _holder(name: str, allowed: tuple[str, ...]) -> str:
+    holders = [section for section in allowed if name in {item.name for item in dataclasses.fields(SECTIONS[section])}]
+    if len(holders) == 1:
+        return holders[0]
+    if holders:
+        choices = " or ".join(f"{section}.{name}" for section in holders)
+        raise RequestError(f"the hyperparameter {name} is in several sections; say {choices}")
+    names = ", ".join(sorted({item.name for section in allowed for item in dataclasses.fields(SECTIONS[section])}))
+    raise RequestError(f"there is no hyperparameter {name}; allowed are: {names}")
+
+
+def _section(name: str, allowed: tuple[str, ...], where: str) -> str:
+    if name not in allowed:
+        raise RequestError(f"{where}: there is no section {name} here; allowed are: {', '.join(allowed)}")
+    return name
+
+
+def _parse(text: str, where: str, allowed: tuple[str, ...]) -> Sections:
+    try:
+        told = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise HopelessError(f"{where} is no TOML: {error}; commit a corrected file") from error
+    for name, values in told.items():
+        if name not in (*allowed, POLICY) or not isinstance(values, dict):
+            raise HopelessError(
+                f"{where}: {name} is no section of this file; its sections are "
+                f"{', '.join(f'[{one}]' for one in (*allowed, POLICY))}; commit a corrected file"
+            )
+    promote = told.get("export", {}).get(PROMOTE, PROMOTE_WHEN[0])
+    if promote not in PROMOTE_WHEN:
+        raise HopelessError(
+            f"{where}: promote = {promote!r} in [export] is not one of {', '.join(PROMOTE_WHEN)};"
+            " commit a corrected file"
+        )
+    return told

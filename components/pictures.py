@@ -1,0 +1,58 @@
+"""Carries pictures between a commit and the folders that the model's floor reads and writes.
+
+It exists because Pachyderm's paths are absolute and the folders' relative, and because only what changed is fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from pachyderm.commits import FileEntry
+from pachyderm.download import download
+from pachyderm.stage import Job
+from pachyderm.stage_record import Rejected
+from pix2pix.names import assign_outputs
+from pix2pix.rejections import Rejection
+
+
+def assign(paths: Collection[str]) -> tuple[Mapping[str, str], tuple[Rejected, ...]]:
+    """Names of the outputs of absolute input paths (see `pix2pix.names`)."""
+    outputs, rejected = assign_outputs([path.lstrip("/") for path in paths])
+    return {f"/{path}": f"/{output}" for path, output in outputs.items()}, as_rejected(rejected)
+
+
+def as_rejected(rejections: Iterable[Rejection]) -> tuple[Rejected, ...]:
+    """Rejections of a folder as rejections of a commit."""
+    return tuple(Rejected(f"/{one.path}", one.code, one.reason) for one in rejections)
+
+
+def fetch(job: Job, repo: str, only: Collection[str] | None = None) -> Path:
+    """Bring an input commit, or only some of its files, into a folder of the attempt."""
+    source = job.inputs[repo]
+    wanted: Mapping[str, FileEntry] = source.files if only is None else {path: source.files[path] for path in only}
+    folder = job.scratch / repo
+    download(
+        job.client,
+        repo,
+        source.commit.id,
+        wanted,
+        folder,
+        whole=2 * len(wanted) > len(source.files),
+        progress=job.progress,
+    )
+    return folder
+
+
+def made_files(folder: Path, leave_out: Collection[str] = ()) -> dict[str, Path]:
+    """The files below a folder by the absolute path that they get in the commit.
+
+    Args:
+        folder: what the work wrote.
+        leave_out: names directly below `folder` that are not published.
+    """
+    return {
+        f"/{path.relative_to(folder).as_posix()}": path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] not in leave_out
+    }

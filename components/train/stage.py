@@ -1,0 +1,56 @@
+"""The stage train: the pairs of a commit become trained weights.
+
+It exists as a stage of its own because it is the one that needs a GPU and hours, and is taken up where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from components.code import code_digest
+from components.page import page
+from components.parameters import resolver
+from components.pictures import as_rejected, fetch, made_files
+from components.versions import PICTURES, TENSORFLOW, versions_of
+from pachyderm.errors import HopelessError
+from pachyderm.repos import CHECKPOINT, TRAINING
+from pachyderm.stage import Input, Job, Made, Stage
+from pix2pix.errors import InputError
+
+NOT_PUBLISHED = ("state", "report.html")
+"""What training keeps for its next attempt, and its page, which goes under `/_report/`."""
+
+
+def work(job: Job) -> Made:
+    """Train on all pairs, going on from where an earlier attempt at the same work stopped."""
+    from pix2pix.train import train
+
+    try:
+        done = train(fetch(job, TRAINING.repo), job.keep, job.parameters, progress=job.progress)
+    except InputError as error:
+        raise HopelessError(str(error)) from error
+    report = job.keep / "report.html"
+    return Made(
+        made_files(job.keep, leave_out=NOT_PUBLISHED),
+        rejected=as_rejected(done.rejected),
+        metrics=done.metrics,
+        report=report.read_text() if report.exists() else "",
+        notes=(f"Training was resumed at step {done.resumed_from}.",) if done.resumed_from else (),
+    )
+
+
+def awaited(inputs: Mapping[str, Input]) -> str | None:
+    """Nothing to do before there are pairs."""
+    return None if inputs[TRAINING.repo].files else f"A|B pairs on {TRAINING}"
+
+
+STAGE = Stage(
+    name="train",
+    output=CHECKPOINT,
+    code=lambda: code_digest(__name__, "pix2pix.train"),
+    versions=versions_of(*dict.fromkeys((*TENSORFLOW, *PICTURES))),
+    resolve=resolver(TRAINING.repo, "train"),
+    work=work,
+    awaited=awaited,
+    page=page,
+)

@@ -1,0 +1,114 @@
+"""Which commit set a run is about: a named one, all that is open, or a fresh one.
+
+It exists so that a run is a function of its commit set, and no run overwrites a record.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+from pachyderm_sdk.api import pfs
+
+from pachyderm.claims import live_claim
+from pachyderm.commits import Commit, from_info, head, history, inspect
+from pachyderm.connection import Connection
+from pachyderm.ends import finish_with
+from pachyderm.errors import RequestError
+from pachyderm.repos import INPUTS, PROVENANCE, BranchName, Policy
+
+logger = logging.getLogger(__name__)
+
+NEW = "new"
+"""Asks for a fresh commit set for the newest inputs."""
+
+
+def own_parameters_key(commit_set: str) -> str:
+    """Metadata key, on the input commit, of the parameters that belong to one set alone."""
+    return f"hyperparameters.{commit_set}"
+
+
+def open_fresh(client: Connection, source: BranchName, hyperparameters: Mapping[str, Any] | None = None) -> str:
+    """Open fresh output commits for the newest commit of an input branch, and return the set's id.
+
+    The head is moved onto itself by name, resolved when the transaction ends; by a stale id it would be set back
+    (seen on pachd). The hyperparameters are written onto the head in the same transaction, whose id is the set's.
+
+    Raises:
+        RequestError: the branch is not there.
+    """
+    with client.transaction.transaction() as transaction:
+        if hyperparameters:
+            text = json.dumps(hyperparameters, sort_keys=True)
+            client.add_keys_to_head(source, {own_parameters_key(transaction.id): text})
+        client.pfs.create_branch(branch=client.branch(source), head=client.head(source))
+        return str(transaction.id)
+
+
+def open_commits(client: Connection, branch: BranchName) -> list[Commit]:
+    """The open and finishing commits of an output branch, oldest first; nothing older than a good one can be open."""
+    found = []
+    for commit in history(client, branch):
+        if commit.state == "good":
+            break
+        if not commit.ended:
+            found.append(commit)
+    return found[::-1]
+
+
+def to_fill(client: Connection, branch: BranchName, policy: Policy, source: BranchName) -> list[Commit]:
+    """What a run without a commit set fills on a branch, oldest first.
+
+    Under ``latest`` the older open sets without claim and without hyperparameters of their own end as superseded.
+    Where the newest ended with an error, a fresh set is opened. Empty where the newest is good.
+    """
+    waiting = open_commits(client, branch)
+    if not waiting:
+        newest = head(client, branch)
+        if newest.error:
+            set_id = open_fresh(client, source)
+            logger.info("%s ended with an error; the fresh set is %s", newest, set_id)
+            return [inspect(client, branch.repo, set_id)]
+        return []
+    if policy == "latest":
+        newest = waiting[-1]
+        for commit in waiting[:-1]:
+            if live_claim(commit.metadata) is None and not own_parameters(client, commit):
+                finish_with(client, commit, f"superseded: by {newest.id}")
+        waiting = open_commits(client, branch)
+    return waiting
+
+
+def source_of(client: Connection, commit: Commit) -> Commit:
+    """The input commit at the root of an output commit, along the data (not the model)."""
+    at = commit
+    while at.repo not in {name.repo for name in INPUTS}:
+        first = next(p[0] for name, p in PROVENANCE.items() if name.repo == at.repo)
+        above = next((one for one in at.provenance if one.repo == first.repo), None)
+        if above is None:
+            raise RequestError(f"{at} is not made from {first}; another project made it")
+        at = inspect(client, above.repo, above.id)
+    return at
+
+
+def own_parameters(client: Connection, commit: Commit) -> dict[str, Any]:
+    """The parameters that belong to the set of an output commit alone; empty for most sets."""
+    text = source_of(client, commit).metadata.get(own_parameters_key(commit.id))
+    return json.loads(text) if text else {}
+
+
+def commits_of(client: Connection, commit_set: str) -> list[Commit]:
+    """The commits of a set and its aliases, upstream first.
+
+    Raises:
+        RequestError: there is no such set.
+    """
+    try:
+        return [from_info(info) for info in client.pfs.inspect_commit_set(commit_set=pfs.CommitSet(id=commit_set))]
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            raise RequestError(f"there is no commit set {commit_set} here; `pix2pix log REPO` lists commits") from error
+        raise

@@ -1,0 +1,218 @@
+"""Connects to a Pachyderm: a cluster at an address, or the embedded store in this process.
+
+It exists so that there is one data path: whatever answers, every other room holds the same `pachyderm_sdk.Client`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlparse
+
+import grpc
+from pachyderm_sdk import Client
+from pachyderm_sdk.api import metadata, pfs
+
+from pachyderm.errors import PachydermError, RequestError, StorageError, UnreachableError
+
+if TYPE_CHECKING:
+    from pachyderm.repos import BranchName
+
+logger = logging.getLogger(__name__)
+
+REACH_WITHIN = 10.0
+"""Seconds within which a server must answer its first request."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the data is.
+
+    Attributes:
+        pachd: address of a cluster, ``grpc://host:port`` or ``grpcs://host:port``; None for the embedded store.
+        store: folder of the embedded store, used without `pachd`.
+        project: the Pachyderm project that holds the repos.
+        token: authentication token of the cluster, where it asks for one.
+    """
+
+    pachd: str | None = None
+    store: Path = Path(".pix2pix")
+    project: str = "default"
+    token: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: dict[str, str]) -> Target:
+        """Read ``PACHD_ADDRESS``, ``PIX2PIX_STORE``, ``PACH_PROJECT`` and ``PACH_TOKEN``, as a task finds them."""
+        return cls(
+            pachd=environment.get("PACHD_ADDRESS") or None,
+            store=Path(environment.get("PIX2PIX_STORE") or ".pix2pix"),
+            project=environment.get("PACH_PROJECT") or "default",
+            token=environment.get("PACH_TOKEN") or None,
+        )
+
+    def __str__(self) -> str:
+        return self.pachd or str(self.store)
+
+
+class Connection(Client):
+    """The SDK's client, which also knows the project and makes the names of things in it.
+
+    Not for two threads at once: a transaction belongs to the client (SDK behaviour); see `another`.
+    """
+
+    project: str = "default"
+
+    def repo(self, name: str) -> pfs.Repo:
+        """The user repo `name` of the project."""
+        return pfs.Repo(name=name, type="user", project=pfs.Project(name=self.project))
+
+    def branch(self, name: BranchName) -> pfs.Branch:
+        """A branch as a message."""
+        return pfs.Branch(repo=self.repo(name.repo), name=name.branch)
+
+    def head(self, name: BranchName) -> pfs.Commit:
+        """The head of a branch by NAME: resolved by the server, at a transaction's end where there is one."""
+        return pfs.Commit(repo=self.repo(name.repo), branch=self.branch(name))
+
+    def commit(self, repo: str, commit_id: str) -> pfs.Commit:
+        """A commit by id alone; with a branch name beside it, pachd would write a new commit where it is gone."""
+        return pfs.Commit(repo=self.repo(repo), id=commit_id)
+
+    def file(self, repo: str, commit_id: str, path: str) -> pfs.File:
+        """A file of a commit."""
+        return pfs.File(commit=self.commit(repo, commit_id), path=path)
+
+    def add_keys(self, repo: str, commit_id: str, keys: dict[str, str]) -> None:
+        """Add metadata keys to a commit, all or none; refused with FAILED_PRECONDITION where one is there."""
+        self._add(self.commit(repo, commit_id).as_picker(), keys)
+
+    def add_keys_to_head(self, branch: BranchName, keys: dict[str, str]) -> None:
+        """The same for the head of a branch by NAME, which a transaction resolves when it ends."""
+        self._add(pfs.CommitPicker(branch_head=self.branch(branch).as_picker()), keys)
+
+    def _add(self, commit: pfs.CommitPicker, keys: dict[str, str]) -> None:
+        self.metadata.edit_metadata(
+            edits=[
+                metadata.Edit(commit=commit, add_key=metadata.EditAddKey(key=key, value=value))
+                for key, value in keys.items()
+            ]
+        )
+
+    def set_key(self, repo: str, commit_id: str, key: str, value: str) -> None:
+        """Set one metadata key of a commit; no compare-and-set (pachd's ``edit_key``)."""
+        picker = self.commit(repo, commit_id).as_picker()
+        self.metadata.edit_metadata(
+            edits=[metadata.Edit(commit=picker, edit_key=metadata.EditEditKey(key=key, value=value))]
+        )
+
+    def another(self) -> Connection:
+        """A second connection to the same server, for another thread."""
+        host, _, port = (
+            self.address.partition(":") if self.address.startswith("unix:") else self.address.rpartition(":")
+        )
+        second = Connection(host=host, port=port, auth_token=self.auth_token, root_certs=self.root_certs)
+        second.project = self.project
+        return second
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+
+@contextmanager
+def connect(target: Target) -> Iterator[Connection]:
+    """Connect, and translate whatever the server refuses on the way into `PachydermError`.
+
+    Raises:
+        UnreachableError: nothing answers at the address.
+        StoreError: the folder cannot be used.
+        RequestError: the address is none, or the server refused a request.
+    """
+    if target.pachd is not None:
+        with translated(str(target)), _closing(_dial(target)) as client:
+            yield client
+        return
+    from pachyderm.store.server import StoreServer
+
+    # A socket path holds at most 107 bytes, so it cannot live in the store's folder.
+    with tempfile.TemporaryDirectory(prefix="pix2pix-") as folder:
+        path = Path(folder) / "s"
+        with StoreServer(target.store, f"unix:{path}"):
+            local = Connection(host="unix", port=str(path))
+            local.project = target.project
+            with translated(str(target)), _closing(local) as client:
+                yield client
+
+
+@contextmanager
+def _closing(client: Connection) -> Iterator[Connection]:
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def translated(target: str) -> Iterator[None]:
+    """Turn gRPC errors that leave the block into errors of this floor."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise translate(error, target) from error
+    except ConnectionError as error:
+        raise UnreachableError(f"the connection to Pachyderm at {target} broke: {error}") from error
+
+
+def translate(error: grpc.RpcError, target: str = "Pachyderm") -> PachydermError:
+    """The error of this floor that a gRPC error means."""
+    code, text = error.code(), error.details() or ""
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAUTHENTICATED):
+        return UnreachableError(f"Pachyderm at {target} cannot be reached: {text}")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED or "No space left" in text or "disk is full" in text:
+        return StorageError(text)
+    return RequestError(text or f"Pachyderm at {target} refused the request ({code.name})")
+
+
+def _dial(target: Target) -> Connection:
+    address = target.pachd or ""
+    url = urlparse(address if "://" in address else f"grpc://{address}")
+    if url.scheme not in ("grpc", "http", "grpcs", "https") or not url.hostname or url.path not in ("", "/"):
+        raise RequestError(f"the address {address!r} is not of the form grpc://host:port or grpcs://host:port")
+    try:
+        port = url.port or 30650
+    except ValueError as error:
+        raise RequestError(f"the address {address!r} has no valid port: {error}") from error
+    tls = url.scheme in ("grpcs", "https")
+    try:
+        socket.create_connection((url.hostname, port), timeout=REACH_WITHIN).close()
+    except OSError as error:
+        raise UnreachableError(
+            f"no Pachyderm answers at {address}: {error.strerror or error}; check --pachd or PACHD_ADDRESS"
+        ) from error
+    certificates = os.environ.get("PACH_ROOT_CERTS")
+    client = Connection(
+        host=url.hostname,
+        port=port,
+        auth_token=target.token,
+        tls=tls,
+        root_certs=Path(certificates).read_bytes() if tls and certificates else None,
+    )
+    client.project = target.project
+    grpc_ready = grpc.channel_ready_future(client._channel)
+    try:
+        grpc_ready.result(timeout=REACH_WITHIN)
+    except grpc.FutureTimeoutError as error:
+        client.close()
+        raise UnreachableError(
+            f"a server listens at {address}, but it does not answer as Pachyderm does (TLS against plain text?)"
+        ) from error
+    finally:
+        grpc_ready.cancel()
+    return client

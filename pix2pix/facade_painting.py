@@ -1,0 +1,258 @@
+"""Paints a label map as a picture of a house front: brick, plaster, glass, shadows.
+
+It exists as a pure function of the label map: for every map there is one true picture, so what a model is measured
+against is exactly what it could have known.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pix2pix.facade_layout import CLASSES
+from pix2pix.images import Pixels
+
+Plane = np.ndarray[Any, np.dtype[Any]]
+
+
+def paint(labels: Pixels) -> Pixels:
+    """Paint a label map.
+
+    Args:
+        labels: uint8 [H, W, 3], colours of `CLASSES`.
+
+    Returns:
+        uint8 [H, W, 3]; a pixel of another colour stays as it is.
+    """
+    front = _Front(labels)
+    for name, painter in _PAINTERS.items():
+        if front.masks[name].any():
+            painter(front)
+    front.cast_shadows()
+    return np.clip(np.rint(front.picture), 0, 255).astype(np.uint8)
+
+
+class _Front:
+    """The label map taken apart, and the picture under the brush (float, 0 to 255)."""
+
+    def __init__(self, labels: Pixels) -> None:
+        self.height, self.width = labels.shape[:2]
+        self.unit = max(1.0, self.height / 64)
+        self.masks = {name: (labels == np.array(colour)).all(axis=-1) for name, colour in CLASSES.items()}
+        self.picture = labels.astype(np.float64)
+        self.y, self.x = np.mgrid[: self.height, : self.width]
+
+    def pixels(self, share: float) -> int:
+        """Give a length in whole pixels, at least one, from one in 64ths of the picture's height."""
+        return max(1, round(share * self.unit))
+
+    def put(self, mask: Plane, colour: Any, shade: Plane | float = 1.0) -> None:
+        """Lay a colour, darkened or lightened by `shade`, where `mask` is set."""
+        tone = np.broadcast_to(np.asarray(shade, np.float64), mask.shape)[mask]
+        self.picture[mask] = np.asarray(colour, np.float64) * tone[:, np.newaxis]
+
+    def inside(self, name: str) -> tuple[Plane, Plane, Plane, Plane]:
+        """Count, for each pixel of a class, the pixels of the class from it to the left, right, top and bottom edge."""
+        mask = self.masks[name]
+        left, right = _run(mask, 1), _run(mask[:, ::-1], 1)[:, ::-1]
+        return left, right, _run(mask, 0), _run(mask[::-1], 0)[::-1]
+
+    def cast_shadows(self) -> None:
+        """Darken what lies under things that stand out from the wall."""
+        for name, reach in (("cornice", 1.6), ("balcony", 2.2), ("sill", 1.0), ("awning", 2.0), ("roof", 1.0)):
+            for step in range(1, self.pixels(reach) + 1):
+                below = np.zeros_like(self.masks[name])
+                below[step:] = self.masks[name][:-step]
+                below &= ~self.masks[name]
+                for open_air in ("sky", "roof", "cornice"):
+                    below &= ~self.masks[open_air]
+                self.picture[below] *= 0.72 ** (1 / self.pixels(reach))
+
+
+def _run(mask: Plane, axis: int) -> Plane:
+    """Count the set pixels directly before each pixel along an axis; 0 on the first of a run."""
+    length = mask.shape[axis]
+    place = np.arange(length).reshape((-1, 1) if axis == 0 else (1, -1))
+    last_unset = np.maximum.accumulate(np.where(mask, -1, place), axis=axis)
+    return place - last_unset - 1
+
+
+def _period(front: _Front) -> int:
+    # Powers of two: strided layers can lay such a pattern without knowing where in the picture they are.
+    return 4 if front.unit < 3 else 8 if front.unit < 12 else 16
+
+
+def _sky(front: _Front) -> None:
+    depth = (front.y / (0.35 * front.height)).clip(0, 1)[..., np.newaxis]
+    colour = (1 - depth) * np.array((118, 168, 222)) + depth * np.array((206, 226, 242))
+    mask = front.masks["sky"]
+    front.picture[mask] = colour[mask]
+
+
+def _plaster(front: _Front) -> None:
+    front.put(front.masks["plaster"], (226, 194, 142), _daylight(front))
+
+
+def _brick(front: _Front) -> None:
+    period = _period(front)
+    course = front.y // period
+    across = front.x + (course % 2) * period
+    joint = (front.y % period >= period - front_joint(period)) | (across % (2 * period) < front_joint(period))
+    tone = 1 + 0.05 * ((course * 7 + across // (2 * period) * 5) % 3 - 1)
+    front.put(front.masks["brick"], (166, 84, 64), _daylight(front) * tone)
+    front.put(front.masks["brick"] & joint, (190, 142, 122), _daylight(front))
+
+
+def _stone(front: _Front) -> None:
+    period = 2 * _period(front)
+    course = front.y // period
+    across = (front.x + (course % 2) * period) % (2 * period)
+    down = front.y % period
+    joint = front_joint(period)
+    front.put(front.masks["stone"], (188, 184, 172), _daylight(front))
+    front.put(front.masks["stone"] & ((down < joint) | (across < joint)), (212, 209, 199), _daylight(front))
+    edge = (down >= period - joint) | (across >= 2 * period - joint)
+    front.put(front.masks["stone"] & edge, (146, 142, 132), _daylight(front))
+
+
+def front_joint(period: int) -> int:
+    """Width of a joint in pixels."""
+    return max(1, period // 8)
+
+
+def _daylight(front: _Front) -> Plane:
+    light: Plane = 1.06 - 0.16 * front.y / front.height
+    return light
+
+
+def _window(front: _Front) -> None:
+    mask = front.masks["window"]
+    left, right, top, bottom = front.inside("window")
+    width, height = left + right + 1, top + bottom + 1
+    along = (left + 0.5) / width + (top + 0.5) / height
+    glass = 0.95 - 0.35 * (top + 0.5) / height
+    glass = np.where((along > 0.55) & (along < 0.95), glass + 0.45, glass)
+    front.put(mask, (72, 94, 116), glass)
+    frame = front.pixels(0.8)
+    edge = np.minimum(np.minimum(left, right), np.minimum(top, bottom)) < frame
+    bar = max(1, frame - 1)
+    middle = (np.abs(left - right) < bar + (bar + width) % 2) & (width >= 5 * frame)
+    transom = (np.abs(top - height // 3) < (bar + 1) / 2) & (height >= 7 * frame)
+    front.put(mask & (middle | transom), (214, 214, 206))
+    front.put(mask & edge, (238, 236, 226))
+
+
+def _shop(front: _Front) -> None:
+    mask = front.masks["shop"]
+    left, right, top, bottom = front.inside("shop")
+    along = left + top
+    sheen = (along // front.pixels(5)) % 3 == 1
+    front.put(mask, (96, 110, 104), np.where(sheen, 1.35, 1.0))
+    front.put(mask & (bottom < front.pixels(2)), (84, 56, 40))
+    edge = np.minimum(left, right) < front.pixels(0.8)
+    front.put(mask & edge, (60, 42, 32))
+
+
+def _door(front: _Front) -> None:
+    mask = front.masks["door"]
+    left, right, top, bottom = front.inside("door")
+    width, height = left + right + 1, top + bottom + 1
+    front.put(mask, (112, 66, 38), 1.1 - 0.3 * (top / height))
+    rail = front.pixels(0.8)
+    across, down = (left + 0.5) / width, (bottom + 0.5) / height
+    panel = (np.abs(np.abs(across - 0.5) - 0.24) < 0.13) & (np.abs(np.abs(down - 0.36) - 0.17) < 0.11)
+    front.put(mask & panel, (84, 46, 26))
+    front.put(mask & (np.abs(left - right) < 1 + width % 2) & (width >= 6 * rail), (62, 34, 20))
+    front.put(mask & (down > 0.72), (150, 176, 196), 1.0)
+    edge = np.minimum(np.minimum(left, right), top) < rail
+    front.put(mask & edge, (70, 40, 24))
+
+
+def _shutter(front: _Front) -> None:
+    mask = front.masks["shutter"]
+    left, right, top, bottom = front.inside("shutter")
+    slat = front.pixels(1)
+    dark = (top // slat) % 2 == 1
+    front.put(mask, (62, 112, 84), np.where(dark, 0.72, 1.0))
+    edge = np.minimum(np.minimum(left, right), np.minimum(top, bottom)) < front.pixels(0.5)
+    front.put(mask & edge, (48, 92, 68))
+
+
+def _balcony(front: _Front) -> None:
+    mask = front.masks["balcony"]
+    _, _, top, bottom = front.inside("balcony")
+    pitch = 2 * front.pixels(1)
+    bars = front.x % pitch < max(1, pitch // 3)
+    front.put(mask, (150, 140, 124))
+    front.put(mask & bars, (44, 44, 48))
+    front.put(mask & (top < front.pixels(0.8)), (34, 34, 38))
+    front.put(mask & (bottom < front.pixels(1.2)), (214, 206, 190))
+
+
+def _cornice(front: _Front) -> None:
+    mask = front.masks["cornice"]
+    _, _, top, bottom = front.inside("cornice")
+    share = (top + 0.5) / (top + bottom + 1)
+    front.put(mask, (224, 214, 194), 1.08 - 0.22 * share)
+    pitch = _period(front)
+    dentil = (front.x % pitch < pitch // 2) & (share > 0.5) & (top + bottom + 1 >= front.pixels(2.5))
+    front.put(mask & dentil, (176, 166, 148))
+
+
+def _sill(front: _Front) -> None:
+    front.put(front.masks["sill"], (232, 226, 212))
+
+
+def _awning(front: _Front) -> None:
+    mask = front.masks["awning"]
+    _, _, top, bottom = front.inside("awning")
+    light = 1.05 - 0.3 * (top + 0.5) / (top + bottom + 1)
+    stripe = (front.x // _period(front)) % 2 == 0
+    front.put(mask, (236, 232, 220), light)
+    front.put(mask & stripe, (186, 44, 44), light)
+
+
+def _pillar(front: _Front) -> None:
+    mask = front.masks["pillar"]
+    left, right, _, _ = front.inside("pillar")
+    share = (left + 0.5) / (left + right + 1)
+    front.put(mask, (218, 210, 194), 1.1 - 0.3 * share)
+    front.put(mask & (front.y % (2 * _period(front)) < front_joint(2 * _period(front))), (158, 150, 136))
+
+
+def _roof(front: _Front) -> None:
+    period = _period(front)
+    course = front.y // period
+    across = (front.x + (course % 2) * (period // 2)) % period
+    _, _, top, bottom = front.inside("roof")
+    share = (top + 0.5) / (top + bottom + 1)
+    tone = (1.1 - 0.2 * share) * np.where(front.y % period == period - 1, 0.75, 1.0) * np.where(across == 0, 0.88, 1.0)
+    front.put(front.masks["roof"], (126, 72, 62), tone)
+
+
+def _pavement(front: _Front) -> None:
+    mask = front.masks["pavement"]
+    _, _, top, _ = front.inside("pavement")
+    front.put(mask, (158, 156, 152), 1.0 - 0.01 * top / front.unit)
+    front.put(mask & (front.x % (2 * _period(front)) == 0), (124, 122, 118))
+    front.put(mask & (top < front.pixels(0.8)), (190, 188, 184))
+
+
+_PAINTERS = {
+    "sky": _sky,
+    "plaster": _plaster,
+    "brick": _brick,
+    "stone": _stone,
+    "window": _window,
+    "door": _door,
+    "cornice": _cornice,
+    "sill": _sill,
+    "balcony": _balcony,
+    "shutter": _shutter,
+    "awning": _awning,
+    "pillar": _pillar,
+    "shop": _shop,
+    "roof": _roof,
+    "pavement": _pavement,
+}

@@ -1,0 +1,90 @@
+"""What a training says about itself while it runs: lines of JSON, and the same for TensorBoard.
+
+It exists so that a run that was interrupted leaves one history without gaps or repetitions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pix2pix.environment import tf
+
+Record = dict[str, Any]
+
+
+class Journal:
+    """The history of one run.
+
+    Each line of the file has ``step``; lines of losses have ``epoch``, ``seconds``, ``images_per_second``,
+    ``learning_rate`` and ``losses``; lines of measurements have ``held_out``.
+
+    Attributes:
+        records: all of them, oldest first.
+    """
+
+    def __init__(self, path: Path, events: Path, step: int) -> None:
+        """Open the history, and forget what lies behind the step from which the run goes on.
+
+        Args:
+            path: of the JSON lines.
+            events: folder for TensorBoard.
+            step: the last one that counts.
+        """
+        self._path = path
+        self._events = events
+        self._writer: Any = None
+        self.records = [record for record in read(path) if record["step"] <= step]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.part")
+        partial.write_text("".join(_line(record) for record in self.records), encoding="utf-8")
+        os.replace(partial, path)  # noqa: PTH105 - the atomic rename, by its name
+
+    def add(self, record: Record) -> None:
+        """Append a record; figures in it that are mappings become curves in TensorBoard."""
+        self.records.append(record)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(_line(record))
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(str(self._events))
+        with self._writer.as_default(step=record["step"]):
+            for group in ("losses", "held_out"):
+                for name, value in record.get(group, {}).items():
+                    tf.summary.write(f"{group}/{name}", tf.constant(value, tf.float32), metadata=_metadata("scalars", 1))
+
+    def show(self, name: str, png: bytes, size: tuple[int, int], step: int) -> None:
+        """Give TensorBoard a picture; size is width and height in pixels."""
+        if self._writer is not None:
+            content = [str(size[0]).encode(), str(size[1]).encode(), png]
+            with self._writer.as_default(step=step):
+                tf.summary.write(name, tf.constant(content), metadata=_metadata("images", 3))
+
+    def close(self) -> None:
+        """Write out what TensorBoard has not got yet."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def read(path: Path) -> list[Record]:
+    """Read a history; a last line that was cut by a crash is left out."""
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break
+    return records
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record) + "\n"
+
+
+def _metadata(plugin: str, kind: int) -> Any:
+    """What TensorBoard needs to show a value; kind is 1 for scalars and 3 for pictures."""
+    metadata = tf.compat.v1.SummaryMetadata()
+    metadata.plugin_data.plugin_name = plugin
+    metadata.data_class = kind
+    return metadata

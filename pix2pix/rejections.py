@@ -1,0 +1,58 @@
+"""Why a picture was left out: the codes, and the record of one file that was.
+
+It exists so that every command, stage and report names the same reasons, and documents list them from one place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EMPTY = "EMPTY"
+UNREADABLE = "UNREADABLE"
+FORMAT_NOT_ALLOWED = "FORMAT_NOT_ALLOWED"
+TRUNCATED = "TRUNCATED"
+DAMAGED = "DAMAGED"
+TOO_LARGE = "TOO_LARGE"
+TOO_SMALL = "TOO_SMALL"
+ASPECT = "ASPECT"
+MULTI_FRAME = "MULTI_FRAME"
+SAMPLE_RANGE = "SAMPLE_RANGE"
+NOT_FINITE = "NOT_FINITE"
+BAD_PAIR = "BAD_PAIR"
+UNPAIRED = "UNPAIRED"
+BAD_PATH = "BAD_PATH"
+NAME_COLLISION = "NAME_COLLISION"
+
+CODES: dict[str, str] = {
+    EMPTY: "The file has no bytes.",
+    UNREADABLE: "The file cannot be read: no permission, a dangling link, no regular file.",
+    FORMAT_NOT_ALLOWED: "The content is no JPEG, PNG, WebP, BMP or TIFF, whatever the name says.",
+    TRUNCATED: "The file ends before its picture does.",
+    DAMAGED: "The content contradicts itself: a wrong checksum, an impossible header, undecodable data.",
+    TOO_LARGE: "Over 50 megapixels, 16,384 pixels a side or 512 MiB, or metadata that unpacks to too much.",
+    TOO_SMALL: "A side is under 2 pixels.",
+    ASPECT: "One side is more than 20 times the other.",
+    MULTI_FRAME: "An animation or a file of several pages; which one is meant is not known.",
+    SAMPLE_RANGE: "Signed integers, or floats outside 0 to 65,535: what is black and what is white is not known.",
+    NOT_FINITE: "Floating point samples that are infinite or not a number.",
+    BAD_PAIR: "No A|B pair: an odd width, or two halves of different sizes.",
+    UNPAIRED: "A picture without its counterpart in the other folder.",
+    BAD_PATH: "A name that could leave the folder or that other systems refuse.",
+    NAME_COLLISION: "Another input, first in byte order, has the same output name.",
+}
+"""Code -> what it says about the file."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """One file that was left out.
+
+    Attributes:
+        path: the file, relative to its folder, in posix form.
+        code: one of `CODES`.
+        reason: the same for a person, with the figures that decided.
+    """
+
+    path: str
+    code: str
+    reason: str

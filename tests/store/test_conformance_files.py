@@ -1,0 +1,486 @@
+"""Files: how they are written, deleted, copied and read."""
+
+import hashlib
+
+import grpc
+import pytest
+from pachyderm_sdk.api import pfs
+from server_under_test import Pachd, happened, refused
+
+pytestmark = pytest.mark.conformance
+
+NOT_FOUND = grpc.StatusCode.NOT_FOUND
+FILE, DIR = pfs.FileType.FILE, pfs.FileType.DIR
+
+
+@pytest.fixture
+def branch(pachd: Pachd) -> pfs.Branch:
+    return pfs.Branch(repo=pachd.repo(), name="master")
+
+
+@pytest.fixture
+def commit(pachd: Pachd, branch: pfs.Branch) -> pfs.Commit:
+    return pachd.start(branch)
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+def test_a_write_to_a_branch_makes_a_finished_commit(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.put(branch, {"/a": b"1"})
+    pachd.put(branch, {"/b": b"2"})
+    assert len(pachd.history(branch.repo)) == 2
+    assert happened(pachd.wait(pachd.head(branch)).finished)
+    assert pachd.files(branch) == {"/a": b"1", "/b": b"2"}
+
+
+def test_a_write_without_changes_still_makes_a_commit(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.put(branch, {"/a": b"1"})
+    pachd.modify(branch)
+    assert len(pachd.history(branch.repo)) == 2
+    assert pachd.files(branch) == {"/a": b"1"}
+
+
+def test_a_write_to_a_branch_with_an_open_head_goes_into_it(pachd: Pachd, branch: pfs.Branch) -> None:
+    commit = pachd.start(branch)
+    pachd.put(branch, {"/a": b"1"})
+    assert pachd.history(branch.repo) == [commit.id]
+    assert pachd.is_open(commit)
+
+
+def test_a_write_to_a_finished_commit_is_refused(pachd: Pachd, branch: pfs.Branch) -> None:
+    commit = pachd.write(branch, {"/a": b"1"})
+    with refused("already finished"):
+        pachd.put(commit, {"/a": b"2"})
+    assert pachd.files(commit) == {"/a": b"1"}
+
+
+def test_a_write_to_an_output_branch_whose_head_is_finished_is_refused(pachd: Pachd) -> None:
+    _, output = pachd.chain("source", "output")
+    with refused("cannot start a commit on an output branch"):
+        pachd.put(output, {"/a": b"1"})
+
+
+def test_a_child_inherits_the_files_of_its_parent(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.write(branch, {"/a": b"1", "/d/b": b"2"})
+    child = pachd.write(branch, {"/d/c": b"3"})
+    assert pachd.files(child) == {"/a": b"1", "/d/b": b"2", "/d/c": b"3"}
+
+
+def test_a_stream_that_breaks_off_writes_nothing(pachd: Pachd, commit: pfs.Commit) -> None:
+    def broken() -> object:
+        yield pfs.ModifyFileRequest(set_commit=commit)
+        yield pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/a", raw=b"1"))
+        raise ZeroDivisionError
+
+    with pytest.raises(grpc.RpcError):
+        pachd.client.pfs.modify_file(broken())
+    assert pachd.files(commit) == {}
+
+
+def test_a_stream_that_is_refused_half_way_writes_nothing(pachd: Pachd, commit: pfs.Commit) -> None:
+    with refused():
+        pachd.modify(commit, pfs.AddFile(path="/good", raw=b"1"), pfs.AddFile(path="/ba*d", raw=b"2"))
+    assert pachd.files(commit) == {}
+
+
+def test_a_stream_must_first_say_which_commit(pachd: Pachd) -> None:
+    with refused():
+        pachd.client.pfs.modify_file(iter([pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/a", raw=b"1"))]))
+
+
+def test_an_add_alone_appends(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.write(branch, {"/a": b"one"})
+    commit = pachd.start(branch)
+    pachd.modify(commit, pfs.AddFile(path="/a", raw=b"two"), pfs.AddFile(path="/a", raw=b"three"))
+    assert pachd.read(commit, "/a") == b"onetwothree"
+    pachd.finish(commit)
+    assert pachd.read(commit, "/a") == b"onetwothree"
+
+
+def test_a_delete_and_an_add_in_one_stream_replace(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.write(branch, {"/a": b"one"})
+    commit = pachd.write(branch, {"/a": b"two"})
+    assert pachd.read(commit, "/a") == b"two"
+
+
+def test_streams_apply_in_the_order_in_which_they_close(pachd: Pachd, commit: pfs.Commit) -> None:
+    pachd.put(commit, {"/a": b"first"})
+    pachd.modify(commit, pfs.AddFile(path="/a", raw=b"second"))
+    pachd.modify(commit, pfs.DeleteFile(path="/a"))
+    pachd.modify(commit, pfs.AddFile(path="/a", raw=b"third"))
+    assert pachd.read(commit, "/a") == b"third"
+
+
+def test_empty_files_exist(pachd: Pachd, branch: pfs.Branch) -> None:
+    commit = pachd.start(branch)
+    pachd.modify(commit, pfs.AddFile(path="/empty", raw=b""))
+    pachd.finish(commit)
+    info = pachd.client.pfs.inspect_file(file=pachd.file(commit, "/empty"))
+    assert (info.file_type, info.size_bytes) == (FILE, 0)
+    assert pachd.read(commit, "/empty") == b""
+
+
+def test_a_file_of_several_messages_is_read_back_whole(pachd: Pachd, branch: pfs.Branch) -> None:
+    content = bytes(range(256)) * 16 * 1024
+    commit = pachd.start(branch)
+    third = len(content) // 3
+    parts = [content[:third], content[third : 2 * third], content[2 * third :]]
+    pachd.modify(commit, pfs.DeleteFile(path="/big"), *(pfs.AddFile(path="/big", raw=part) for part in parts))
+    pachd.finish(commit)
+    assert pachd.client.pfs.inspect_file(file=pachd.file(commit, "/big")).size_bytes == len(content)
+    assert pachd.read(commit, "/big") == content
+    assert pachd.files(commit) == {"/big": content}
+
+
+@pytest.mark.parametrize("path", ["plain", "/plain", "//plain", "/plain/"])
+def test_paths_begin_at_the_root_and_are_tidied(pachd: Pachd, commit: pfs.Commit, path: str) -> None:
+    pachd.put(commit, {path: b"1"})
+    assert pachd.ls(commit) == ["/plain"]
+
+
+@pytest.mark.parametrize("character", list(" #%'\"\\,&=;~$-_.") + ["A", "\x7e"])
+def test_a_path_may_hold_printable_ascii(pachd: Pachd, commit: pfs.Commit, character: str) -> None:
+    path = f"/x{character}y.png"
+    pachd.put(commit, {path: b"1"})
+    assert pachd.ls(commit) == [path]
+    assert pachd.read(commit, path) == b"1"
+
+
+@pytest.mark.parametrize("character", [*"+()@!^{}[]*?", "\x00", "\x1f", "\x7f", "\n", "ä", "猫"])
+def test_a_path_with_a_glob_or_other_character_is_refused(pachd: Pachd, commit: pfs.Commit, character: str) -> None:
+    with refused():
+        pachd.put(commit, {f"/x{character}y.png": b"1"})
+    assert pachd.ls(commit) == []
+
+
+@pytest.mark.parametrize("path", ["../a", "/a/../../b", "/a/../b", "/a/./b", "/..", "."])
+def test_a_path_that_climbs_is_refused(pachd: Pachd, commit: pfs.Commit, path: str) -> None:
+    with refused():
+        pachd.put(commit, {path: b"1"})
+    assert pachd.ls(commit) == []
+
+
+def test_a_file_where_a_directory_is_ends_the_commit_with_an_error(pachd: Pachd, branch: pfs.Branch) -> None:
+    commit = pachd.start(branch)
+    pachd.put(commit, {"/foo/bar": b"1", "/foo": b"2"})
+    info = pachd.finish(commit)
+    assert "collision" in info.error
+
+
+def test_one_path_from_two_datums_ends_the_commit_with_an_error(pachd: Pachd, branch: pfs.Branch) -> None:
+    commit = pachd.start(branch)
+    pachd.modify(
+        commit,
+        pfs.AddFile(path="/foo", raw=b"1", datum="one"),
+        pfs.AddFile(path="/foo", raw=b"2", datum="two"),
+    )
+    info = pachd.finish(commit)
+    assert "duplicate path output by different datums" in info.error
+
+
+# -- deleting ---------------------------------------------------------------------------------------------------------
+def test_a_deleted_file_is_gone_in_the_child_and_stays_in_the_parent(pachd: Pachd, branch: pfs.Branch) -> None:
+    parent = pachd.write(branch, {"/a": b"1", "/b": b"2"})
+    child = pachd.start(branch)
+    pachd.modify(child, pfs.DeleteFile(path="/a"))
+    pachd.finish(child)
+    assert pachd.files(child) == {"/b": b"2"}
+    assert pachd.files(parent) == {"/a": b"1", "/b": b"2"}
+
+
+def test_deleting_what_is_not_there_is_no_error(pachd: Pachd, commit: pfs.Commit) -> None:
+    pachd.modify(commit, pfs.DeleteFile(path="/nothing"), pfs.DeleteFile(path="/nowhere/"))
+    assert pachd.finish(commit).error == ""
+
+
+def test_a_directory_is_deleted_with_all_that_is_in_it(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.write(branch, {"/dir/a": b"1", "/dir/sub/b": b"2", "/dirt": b"3"})
+    commit = pachd.start(branch)
+    pachd.modify(commit, pfs.DeleteFile(path="/dir/"))
+    assert pachd.files(commit) == {"/dirt": b"3"}
+    pachd.finish(commit)
+    assert pachd.files(commit) == {"/dirt": b"3"}
+
+
+def test_deleting_a_directory_without_its_slash_deletes_nothing(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.write(branch, {"/dir/a": b"1"})
+    commit = pachd.start(branch)
+    pachd.modify(commit, pfs.DeleteFile(path="/dir"))
+    assert pachd.files(commit) == {"/dir/a": b"1"}
+
+
+def test_deleting_the_root_empties_the_commit(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.write(branch, {"/a": b"1", "/d/b": b"2"})
+    commit = pachd.start(branch)
+    pachd.put(commit, {"/c": b"3"})
+    pachd.modify(commit, pfs.DeleteFile(path="/"))
+    assert pachd.files(commit) == {}
+
+
+def test_a_directory_deleted_and_filled_in_one_stream_holds_the_new_files(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.write(branch, {"/dir/old": b"1", "/dir/kept": b"2"})
+    commit = pachd.start(branch)
+    pachd.modify(commit, pfs.DeleteFile(path="/dir/"), pfs.AddFile(path="/dir/kept", raw=b"new"))
+    pachd.finish(commit)
+    assert pachd.files(commit) == {"/dir/kept": b"new"}
+
+
+def test_a_write_to_a_branch_can_delete(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.write(branch, {"/dir/a": b"1"})
+    pachd.modify(branch, pfs.DeleteFile(path="/"))
+    assert pachd.files(branch) == {}
+    assert len(pachd.history(branch.repo)) == 2
+
+
+# -- copying ----------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def original(pachd: Pachd) -> pfs.Commit:
+    return pachd.write(pfs.Branch(repo=pachd.repo("original"), name="master"), {"/d/a": b"1", "/d/s/b": b"2"})
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        ("/d/a", "/x", {"/x": b"1"}),
+        ("/d", "/x", {"/x/a": b"1", "/x/s/b": b"2"}),
+        ("/d/", "/x/y", {"/x/y/a": b"1", "/x/y/s/b": b"2"}),
+        ("/", "/all", {"/all/d/a": b"1", "/all/d/s/b": b"2"}),
+        ("/", "/", {"/d/a": b"1", "/d/s/b": b"2"}),
+    ],
+)
+def test_files_and_directories_are_copied_from_any_repo(
+    pachd: Pachd, original: pfs.Commit, commit: pfs.Commit, source: str, target: str, expected: dict[str, bytes]
+) -> None:
+    pachd.modify(commit, pfs.CopyFile(src=pachd.file(original, source), dst=target))
+    pachd.finish(commit)
+    assert pachd.files(commit) == expected
+
+
+def test_a_copy_replaces_unless_it_appends(pachd: Pachd, original: pfs.Commit, commit: pfs.Commit) -> None:
+    pachd.put(commit, {"/x": b"0", "/y": b"0"})
+    pachd.modify(commit, pfs.CopyFile(src=pachd.file(original, "/d/a"), dst="/x"))
+    pachd.modify(commit, pfs.CopyFile(src=pachd.file(original, "/d/a"), dst="/y", append=True))
+    assert pachd.files(commit) == {"/x": b"1", "/y": b"01"}
+
+
+def test_a_copy_of_what_is_not_there_is_refused_or_empty(pachd: Pachd, original: pfs.Commit, commit: pfs.Commit) -> None:
+    try:
+        pachd.modify(commit, pfs.CopyFile(src=pachd.file(original, "/nothing"), dst="/x"))
+    except grpc.RpcError as refusal:
+        assert refusal.code() is not grpc.StatusCode.INTERNAL
+    assert pachd.files(commit) == {}
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def tree(pachd: Pachd, branch: pfs.Branch) -> pfs.Commit:
+    return pachd.write(
+        branch, {"/a.png": b"a", "/b.txt": b"bb", "/d/1.png": b"1", "/d/2.jpg": b"22", "/d/e/3.png": b"333"}
+    )
+
+
+def test_a_directory_lists_its_children_in_byte_order(pachd: Pachd, tree: pfs.Commit) -> None:
+    assert pachd.ls(tree) == ["/a.png", "/b.txt", "/d/"]
+    assert pachd.ls(tree, "/d") == pachd.ls(tree, "/d/") == ["/d/1.png", "/d/2.jpg", "/d/e/"]
+
+
+def test_a_list_of_a_file_is_that_file(pachd: Pachd, tree: pfs.Commit) -> None:
+    assert pachd.ls(tree, "/a.png") == ["/a.png"]
+
+
+def test_a_list_can_be_read_in_pages(pachd: Pachd, tree: pfs.Commit) -> None:
+    assert pachd.ls(tree, number=2) == ["/a.png", "/b.txt"]
+    assert pachd.ls(tree, pagination_marker=pachd.file(tree, "/b.txt"), number=5) == ["/d/"]
+    assert pachd.ls(tree, number=2, reverse=True) == ["/d/", "/b.txt"]
+
+
+def test_a_walk_goes_depth_first_from_the_root(pachd: Pachd, tree: pfs.Commit) -> None:
+    whole = ["/", "/a.png", "/b.txt", "/d/", "/d/1.png", "/d/2.jpg", "/d/e/", "/d/e/3.png"]
+    assert pachd.walk(tree) == whole
+    assert pachd.walk(tree, "") == whole
+    assert pachd.walk(tree, "/d/e") == ["/d/e/", "/d/e/3.png"]
+    assert pachd.walk(tree, number=3) == whole[:3]
+
+
+def test_a_walk_of_an_empty_commit_shows_the_root(pachd: Pachd, commit: pfs.Commit) -> None:
+    assert pachd.walk(commit) == ["/"]
+    pachd.finish(commit)
+    assert pachd.walk(commit) == ["/"]
+
+
+@pytest.mark.parametrize("path", ["nothing", "/d/nothing", "/a.png/x"])
+def test_a_missing_path_is_not_found(pachd: Pachd, tree: pfs.Commit, path: str) -> None:
+    with refused("", NOT_FOUND):
+        pachd.client.pfs.inspect_file(file=pachd.file(tree, path))
+    with refused("", NOT_FOUND):
+        pachd.walk(tree, path)
+    with refused("", NOT_FOUND):
+        pachd.read(tree, path)
+    with refused("", NOT_FOUND):
+        pachd.tar(tree, path)
+    assert not pachd.client.pfs.path_exists(file=pachd.file(tree, path))
+
+
+def test_files_and_directories_say_what_they_are(pachd: Pachd, tree: pfs.Commit) -> None:
+    inspect = pachd.client.pfs.inspect_file
+    file = inspect(file=pachd.file(tree, "/d/2.jpg"))
+    assert (file.file_type, file.size_bytes, file.file.path) == (FILE, 2, "/d/2.jpg")
+    assert file.file.commit.id == tree.id
+    assert file.committed == pachd.info(tree).finished
+    for path in ("/d", "/d/"):
+        folder = inspect(file=pachd.file(tree, path))
+        assert (folder.file_type, folder.size_bytes, folder.file.path) == (DIR, 6, "/d/")
+
+
+def test_a_read_can_begin_inside_a_file(pachd: Pachd, tree: pfs.Commit) -> None:
+    assert pachd.read(tree, "/d/e/3.png", offset=1) == b"33"
+    assert pachd.read(tree, "/d/e/3.png", offset=0) == b"333"
+
+
+def test_a_directory_cannot_be_read_as_a_file(pachd: Pachd, tree: pfs.Commit) -> None:
+    with refused():
+        pachd.read(tree, "/d")
+
+
+def test_a_pattern_that_hits_one_file_reads_it(pachd: Pachd, tree: pfs.Commit) -> None:
+    assert pachd.read(tree, "/d/*.jpg") == b"22"
+
+
+def test_a_tar_brings_files_with_names_sizes_and_bytes(pachd: Pachd, tree: pfs.Commit) -> None:
+    assert pachd.files(tree, "/d") == {"/d/1.png": b"1", "/d/2.jpg": b"22", "/d/e/3.png": b"333"}
+    assert pachd.files(tree, "/**.png") == {"/a.png": b"a", "/d/1.png": b"1", "/d/e/3.png": b"333"}
+    assert list(pachd.files(tree)) == ["/a.png", "/b.txt", "/d/1.png", "/d/2.jpg", "/d/e/3.png"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("/", ["/"]),
+        ("*", ["/a.png", "/b.txt", "/d/"]),
+        ("/*", ["/a.png", "/b.txt", "/d/"]),
+        ("/*.png", ["/a.png"]),
+        ("/**.png", ["/a.png", "/d/1.png", "/d/e/3.png"]),
+        ("/d/*", ["/d/1.png", "/d/2.jpg", "/d/e/"]),
+        ("/d", ["/d/"]),
+        ("/d/", ["/d/"]),
+        ("*/*", ["/d/1.png", "/d/2.jpg", "/d/e/"]),
+        ("/d/[0-1].png", ["/d/1.png"]),
+        ("/d/[!1].*", ["/d/2.jpg"]),
+        ("/d/?.png", ["/d/1.png"]),
+        ("/{a,b}.*", ["/a.png", "/b.txt"]),
+        ("/d/*.@(png|jpg)", ["/d/1.png", "/d/2.jpg"]),
+        ("/d/!(1).*", ["/d/2.jpg"]),
+        ("/d/+(1|2).*", ["/d/1.png", "/d/2.jpg"]),
+        ("/nothing*", []),
+        ("**", ["/", "/a.png", "/b.txt", "/d/", "/d/1.png", "/d/2.jpg", "/d/e/", "/d/e/3.png"]),
+    ],
+)
+def test_a_glob_finds_files_and_directories(pachd: Pachd, tree: pfs.Commit, pattern: str, expected: list[str]) -> None:
+    assert pachd.glob(tree, pattern) == expected
+
+
+def test_a_glob_that_is_no_pattern_is_refused(pachd: Pachd, tree: pfs.Commit) -> None:
+    with refused():
+        pachd.glob(tree, "/[a")
+
+
+def test_a_glob_can_be_cut_by_a_range_of_paths(pachd: Pachd, tree: pfs.Commit) -> None:
+    assert pachd.glob(tree, "**", path_range=pfs.PathRange(lower="/b.txt", upper="/d/2.jpg")) == [
+        "/b.txt",
+        "/d/",
+        "/d/1.png",
+    ]
+
+
+def test_an_open_commit_reads_as_its_parent_and_what_was_written_so_far(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.write(branch, {"/a": b"1"})
+    commit = pachd.start(branch)
+    pachd.put(commit, {"/b": b"2"})
+    assert pachd.files(commit) == {"/a": b"1", "/b": b"2"}
+    assert pachd.ls(commit) == ["/a", "/b"]
+    assert pachd.glob(commit, "*") == ["/a", "/b"]
+
+
+def test_an_output_commit_cannot_be_read_while_its_parent_is_open(pachd: Pachd) -> None:
+    source, output = pachd.repos("source", "output")
+    upstream = pachd.branch(source)
+    branch = pachd.branch(output, on=[upstream])
+    pachd.write(upstream, {})
+    with refused("unfinished"):
+        pachd.ls(branch)
+
+
+# -- hashes and differences -------------------------------------------------------------------------------------------
+def test_equal_contents_have_equal_hashes_wherever_they_are(pachd: Pachd, branch: pfs.Branch) -> None:
+    commit = pachd.write(branch, {"/a": b"same", "/b/c": b"same", "/d": b"other"})
+    elsewhere = pachd.write(pfs.Branch(repo=pachd.repo("elsewhere"), name="master"), {"/z": b"same"})
+    inspect = pachd.client.pfs.inspect_file
+    a, c, d = (inspect(file=pachd.file(commit, path)).hash for path in ("/a", "/b/c", "/d"))
+    assert a == c == inspect(file=pachd.file(elsewhere, "/z")).hash
+    assert a != d
+
+
+def test_the_hash_of_a_small_file_is_blake2b_of_blake2b(pachd: Pachd, branch: pfs.Branch) -> None:
+    commit = pachd.write(branch, {"/a": b"content"})
+    inner = hashlib.blake2b(b"content", digest_size=32).digest()
+    expected = hashlib.blake2b(inner, digest_size=32).digest()
+    assert pachd.client.pfs.inspect_file(file=pachd.file(commit, "/a")).hash == expected
+
+
+def test_the_hash_does_not_tell_how_the_content_came_together(pachd: Pachd, branch: pfs.Branch) -> None:
+    whole = pachd.write(branch, {"/a": b"onetwo"})
+    parts = pachd.start(branch)
+    pachd.modify(parts, pfs.DeleteFile(path="/a"), pfs.AddFile(path="/a", raw=b"one"))
+    pachd.modify(parts, pfs.AddFile(path="/a", raw=b"two"))
+    pachd.finish(parts)
+    inspect = pachd.client.pfs.inspect_file
+    hashes = {inspect(file=pachd.file(commit, "/a")).hash for commit in (whole, parts)}
+    assert pachd.read(parts, "/a") == b"onetwo"
+    assert len(hashes) == 1
+
+
+def diff(pachd: Pachd, new: pfs.File, old: pfs.File | None = None, shallow: bool = False) -> list[tuple[str, str]]:
+    """(new path, old path) of each difference; empty where there is none on that side."""
+    found = pachd.client.pfs.diff_file(new_file=new, old_file=old, shallow=shallow)
+    return [(each.new_file.file.path, each.old_file.file.path) for each in found]
+
+
+def test_a_difference_names_the_file_and_the_directories_above_it(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.write(branch, {"/kept": b"0", "/d/kept": b"0", "/d/changed": b"1", "/d/gone": b"2"})
+    commit = pachd.start(branch)
+    pachd.modify(
+        commit,
+        pfs.DeleteFile(path="/d/changed"),
+        pfs.AddFile(path="/d/changed", raw=b"new"),
+        pfs.DeleteFile(path="/d/gone"),
+        pfs.AddFile(path="/d/added", raw=b"3"),
+    )
+    expected = [("/", "/"), ("/d/", "/d/"), ("/d/added", ""), ("/d/changed", "/d/changed"), ("", "/d/gone")]
+    assert diff(pachd, pachd.file(commit, "/")) == expected
+    pachd.finish(commit)
+    assert diff(pachd, pachd.file(commit, "/")) == expected
+
+
+def test_two_commits_alike_show_no_difference(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.write(branch, {"/a": b"1"})
+    same = pachd.write(branch, {"/a": b"1"})
+    assert diff(pachd, pachd.file(same, "/")) == []
+
+
+def test_the_first_commit_differs_in_all_it_holds(pachd: Pachd, branch: pfs.Branch) -> None:
+    first = pachd.write(branch, {"/a": b"1"})
+    assert diff(pachd, pachd.file(first, "/")) == [("/", ""), ("/a", "")]
+
+
+def test_any_two_commits_can_be_compared(pachd: Pachd, branch: pfs.Branch) -> None:
+    first = pachd.write(branch, {"/a": b"1"})
+    pachd.write(branch, {"/b": b"2"})
+    third = pachd.write(branch, {"/c": b"3"})
+    expected = [("/", "/"), ("/b", ""), ("/c", "")]
+    assert diff(pachd, pachd.file(third, "/"), pachd.file(first, "/")) == expected
+
+
+def test_a_shallow_difference_does_not_go_into_directories(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.write(branch, {"/d/a": b"1"})
+    commit = pachd.write(branch, {"/d/a": b"2"})
+    assert ("/d/a", "/d/a") not in diff(pachd, pachd.file(commit, "/"), shallow=True)
+    assert ("/d/", "/d/") in diff(pachd, pachd.file(commit, "/"), shallow=True)

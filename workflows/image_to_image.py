@@ -1,0 +1,53 @@
+"""The pipeline image_to_image: all four stages in one DAG, always for the newest of each input.
+
+It exists for people who want one button; the trigger never starts it.
+"""
+
+from kfp import dsl
+
+from components.export.component import export
+from components.generate.component import generate
+from components.image import IMAGE
+from components.resize.component import resize
+from components.train.component import train
+from workflows.tasks import CONFIG, on_cluster, on_gpu
+
+
+@dsl.pipeline(
+    name="image-to-image",
+    display_name="pix2pix: train, export, resize, generate",
+    description="All four stages for the newest commits of training and input_images.",
+    pipeline_config=CONFIG,
+)
+def image_to_image(
+    hyperparameters: str = "",
+    image: str = IMAGE,
+    gpus: str = "1",
+    gpu_type: str = "nvidia.com/gpu",
+    cpu: str = "4",
+    memory: str = "16Gi",
+) -> None:
+    """Train, export, resize and generate.
+
+    Args:
+        hyperparameters: for this run alone, as TOML, e.g. train.max_steps = 100. They open fresh commit sets, and the
+            model is promoted only by hand.
+        image: whole reference of the image that all tasks run in.
+        gpus: number of GPUs for training, as text; "0" for none.
+        gpu_type: resource name of the GPU, such as nvidia.com/gpu.
+        cpu: processors that training asks for, such as 4.
+        memory: memory that training asks for, such as 16Gi.
+    """
+    trained = on_cluster(
+        train(commit_set="", hyperparameters=hyperparameters, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
+    ).set_display_name("Train")
+    on_gpu(trained, gpus, gpu_type, cpu, memory)
+    exported = on_cluster(
+        export(commit_set=trained.outputs["commit_set"], run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
+    ).set_display_name("Export")
+    resized = on_cluster(
+        resize(commit_set="", hyperparameters=hyperparameters, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
+    ).set_display_name("Resize")
+    on_cluster(
+        generate(commit_set=resized.outputs["commit_set"], run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
+    ).set_display_name("Generate").after(exported)

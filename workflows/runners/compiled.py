@@ -1,0 +1,140 @@
+"""Reads compiled pipelines (Kubeflow's IR YAML): their parameters with types, and a digest that names the version.
+
+It exists because both runners check what they are given against the pipeline's own spec before anything starts:
+Kubeflow refuses undeclared parameters and wrong types late, and `kfp.local` in words of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from workflows.errors import RunInputError
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a pipeline.
+
+    Attributes:
+        type: as in the spec: STRING, NUMBER_INTEGER, NUMBER_DOUBLE, BOOLEAN, LIST or STRUCT.
+        required: whether it has no default.
+    """
+
+    name: str
+    type: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class CompiledPipeline:
+    """A compiled pipeline.
+
+    Attributes:
+        name: of the pipeline, from its spec.
+        path: the YAML file.
+        digest: first 12 hex digits of the SHA-256 of the file.
+        parameters: name -> parameter.
+    """
+
+    name: str
+    path: Path
+    digest: str
+    parameters: Mapping[str, Parameter]
+
+    def typed(self, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """Give each argument the type that the pipeline declares.
+
+        Args:
+            arguments: parameter -> value as text; numbers, booleans, lists and structures as JSON.
+
+        Raises:
+            RunInputError: an unknown parameter, a missing one, or a value that is not of its type.
+        """
+        unknown = sorted(set(arguments) - set(self.parameters))
+        if unknown:
+            raise RunInputError(
+                f"the pipeline {self.name} has no parameter {', '.join(unknown)}; "
+                f"it has {', '.join(sorted(self.parameters)) or 'none'}"
+            )
+        missing = sorted(p.name for p in self.parameters.values() if p.required and p.name not in arguments)
+        if missing:
+            raise RunInputError(f"the pipeline {self.name} needs a value for {', '.join(missing)}")
+        return {name: self._value(self.parameters[name], text) for name, text in arguments.items()}
+
+    def _value(self, parameter: Parameter, text: str) -> Any:
+        if parameter.type == "STRING":
+            return text
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise self._wrong(parameter, text) from error
+        if isinstance(value, bool) is not (parameter.type == "BOOLEAN") or not isinstance(
+            value, _PYTHON_TYPES.get(parameter.type, object)
+        ):
+            raise self._wrong(parameter, text)
+        return value
+
+    def _wrong(self, parameter: Parameter, text: str) -> RunInputError:
+        return RunInputError(f"{parameter.name}={text} is not of the type {parameter.type} in pipeline {self.name}")
+
+
+_PYTHON_TYPES: dict[str, Any] = {
+    "NUMBER_INTEGER": int,
+    "NUMBER_DOUBLE": (int, float),
+    "BOOLEAN": bool,
+    "LIST": list,
+    "STRUCT": dict,
+}
+
+
+def read(path: Path) -> CompiledPipeline:
+    """Read one compiled pipeline.
+
+    Raises:
+        RunInputError: the file is not there or is no compiled pipeline.
+    """
+    try:
+        content = path.read_bytes()
+        spec = next(iter(yaml.load_all(content, Loader=_LOADER)))
+        name = spec["pipelineInfo"]["name"]
+        inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    except OSError as error:
+        raise RunInputError(
+            f"the compiled pipeline {path} cannot be read: {error.strerror}; run: pix2pix compile"
+        ) from error
+    except (yaml.YAMLError, StopIteration, KeyError, TypeError, AttributeError) as error:
+        raise RunInputError(f"{path} is no compiled pipeline; run: pix2pix compile") from error
+    parameters = {
+        key: Parameter(key, value.get("parameterType", "STRING"), not _optional(value)) for key, value in inputs.items()
+    }
+    return CompiledPipeline(name, path, hashlib.sha256(content).hexdigest()[:12], parameters)
+
+
+def _optional(declared: Mapping[str, Any]) -> bool:
+    return bool(declared.get("isOptional")) or "defaultValue" in declared
+
+
+def shipped() -> dict[str, Path]:
+    """The compiled pipelines beside this package, by the name of their file."""
+    folder = Path(__file__).resolve().parent.parent
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def named(pipelines: Mapping[str, Path], pipeline: str) -> CompiledPipeline:
+    """Find and read a pipeline by name.
+
+    Raises:
+        RunInputError: there is none of that name.
+    """
+    if pipeline not in pipelines:
+        raise RunInputError(f"there is no pipeline {pipeline!r}; there are {', '.join(sorted(pipelines)) or 'none'}")
+    return read(pipelines[pipeline])

@@ -1,0 +1,330 @@
+"""Runs pipelines on this machine: each run is a child process with a folder of its own.
+
+It exists so that the same DAG and the same trigger work on a laptop with nothing but `pip`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pachyderm.connection import Target
+from workflows.errors import RunInputError
+from workflows.runners.compiled import CompiledPipeline, named, shipped
+from workflows.runners.local_child import CORRUPTED
+from workflows.runners.log_lines import LogFollower, cause
+from workflows.runners.processes import born, kill_group, kill_marked
+from workflows.runners.run_folder import Progress, Request, RunFolder
+from workflows.runners.runner import Phase, RunKey, RunState
+
+logger = logging.getLogger(__name__)
+
+ENDS_WITHIN = 5.0
+"""Seconds that a child gets to say its last word before its group is killed."""
+
+LONGEST_VALUE = 100_000
+"""Bytes of all arguments together; `kfp.local` passes them in one command line argument (Linux: 128 KiB)."""
+
+MARK = "PIX2PIX_RUN"
+"""Environment variable that names the run in its process and in all of its tasks."""
+
+
+def child_environment(target: Target, scratch: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """What a run's tasks find in their environment: where the data is, and where scratch work may lie.
+
+    Args:
+        target: the Pachyderm to work on.
+        scratch: folder that outlives an attempt.
+        environment: what to start from, usually this process's own.
+    """
+    made = {**environment, "PYTHONUNBUFFERED": "1", "PIX2PIX_SCRATCH": str(scratch), "PACH_PROJECT": target.project}
+    # The working folder of a run is its own, so the packages must be found from anywhere.
+    package_root = str(Path(__file__).resolve().parents[2])
+    made["PYTHONPATH"] = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), package_root)))
+    for name in ("PACHD_ADDRESS", "PIX2PIX_STORE", "PACH_TOKEN"):
+        made.pop(name, None)
+    if target.pachd is None:
+        made["PIX2PIX_STORE"] = str(target.store.resolve())
+    else:
+        made["PACHD_ADDRESS"] = target.pachd
+    if target.token:
+        made["PACH_TOKEN"] = target.token
+    return made
+
+
+class LocalRunner:
+    """The runner of this machine; one process's runs, in a folder that any process can read.
+
+    Args:
+        folder: where the run folders are.
+        environment: of the tasks (see `child_environment`).
+        pipelines: name -> compiled pipeline; those shipped if None.
+        show: is given each line that a task says, with the pipeline's name before it.
+        clock: seconds since 1970.
+    """
+
+    name = "local"
+    one_creator = True
+
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        pipelines: Mapping[str, Path] | None = None,
+        show: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = folder.resolve()
+        self._environment = dict(environment)
+        self._pipelines = shipped() if pipelines is None else pipelines
+        self._show = show
+        self._clock = clock
+        self._children: dict[str, _Child] = {}
+
+    def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
+        """Create the run of a key; see `Runner.start`."""
+        return self.begin(f"{key.pipeline}-{key.commit_set}-{key.attempt}", key.pipeline, key.display_name, arguments)
+
+    def begin(self, run: str, pipeline: str, display_name: str, arguments: Mapping[str, str]) -> RunState:
+        """Create a run under an id, or return the one that has it.
+
+        Raises:
+            RunInputError: no such pipeline, or arguments that it, or `kfp.local`, does not take.
+        """
+        folder = RunFolder(self._folder / run)
+        before = folder.state()
+        if before is not None:
+            return before
+        package = named(self._pipelines, pipeline)
+        request = Request(
+            run=run,
+            pipeline=pipeline,
+            package=str(package.path.resolve()),
+            arguments=_accepted(package, arguments),
+            display_name=display_name,
+            started=self._clock(),
+            creator=(os.getpid(), born(os.getpid()) or ""),
+        )
+        if folder.create(request):
+            self._children[run] = self._spawn(folder, pipeline)
+            logger.info("run %s started", run, extra={"run": run})
+        return folder.state() or RunState(run, RunKey.parse(display_name), Phase.RUNNING, started=request.started)
+
+    def find(self, key: RunKey) -> tuple[RunState, ...]:
+        """The run of a key, if there is one; see `Runner.find`."""
+        state = self.state(f"{key.pipeline}-{key.commit_set}-{key.attempt}")
+        return () if state is None else (state,)
+
+    def state(self, run: str) -> RunState | None:
+        """One run; what is left of one that vanished is killed. See `Runner.state`."""
+        if not run or Path(run).name != run:
+            return None
+        folder = RunFolder(self._folder / run)
+        child = self._children.get(run)
+        if child is not None and child.process.poll() is not None:
+            self._collect(run, child)
+        state = folder.state()
+        if state is not None and state.phase is Phase.VANISHED:
+            self._bury(folder, state)
+        return state
+
+    def live(self) -> tuple[RunState, ...]:
+        """The runs of this process that are not over; those of an earlier one ended with it."""
+        states = (self.state(run) for run in list(self._children))
+        return tuple(state for state in states if state is not None and not state.over)
+
+    def terminate(self, run: str, why: str) -> None:
+        """End a run for good; see `Runner.terminate`."""
+        folder = RunFolder(self._folder / run)
+        state, progress = self.state(run), folder.progress()
+        if state is None or state.over:
+            return
+        (folder.path / "terminate").write_text(why)
+        child = self._children.get(run)
+        pid = child.process.pid if child else progress.process[0] if progress else None
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        if child is not None:
+            self._wait(run, child, Phase.TERMINATED, why)
+
+    def tend(self) -> bool:
+        """Show what the tasks said and see which children ended; see `Runner.tend`."""
+        ended = False
+        for run, child in list(self._children.items()):
+            over = child.process.poll() is not None
+            child.show(self._show)
+            if over:
+                self._collect(run, child)
+                ended = True
+        return ended
+
+    def close(self) -> tuple[RunState, ...]:
+        """End the children: they see the end of their lifeline. See `Runner.close`."""
+        children = dict(self._children)
+        for child in children.values():
+            child.let_go()
+        for run, child in children.items():
+            self._wait(run, child, Phase.INTERRUPTED, "the process that started it ended")
+        states = (self.state(run) for run in children)
+        return tuple(state for state in states if state is not None)
+
+    def _spawn(self, folder: RunFolder, pipeline: str) -> _Child:
+        with folder.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "workflows.runners.local_child", str(folder.path)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=folder.path,
+                env={**self._environment, MARK: folder.path.name},
+                start_new_session=True,
+            )
+        return _Child(process, LogFollower(folder.log), pipeline, born(process.pid) or "")
+
+    def _wait(self, run: str, child: _Child, phase: Phase, why: str) -> None:
+        try:
+            child.process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            kill_group(child.process.pid)
+            child.process.wait()
+        folder = RunFolder(self._folder / run)
+        progress = folder.progress()
+        if progress is None or progress.phase is Phase.RUNNING:
+            folder.write(Progress(phase, (child.process.pid, child.born), why, self._clock()))
+        self._collect(run, child)
+
+    def _collect(self, run: str, child: _Child) -> None:
+        """Take note of a child's end: its tasks end with it, and a last word is there."""
+        self._children.pop(run, None)
+        child.let_go()
+        child.show(self._show)
+        code = child.process.returncode
+        folder = RunFolder(self._folder / run)
+        progress = folder.progress()
+        if progress is None or progress.phase is Phase.RUNNING:
+            kill_marked(MARK, run)
+            said = cause(folder.log)
+            how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+            phase = Phase.VANISHED if code < 0 else Phase.FAILED
+            why = f"its process ended {how}{': ' + said if said else ''}; its log is {folder.log}"
+            folder.write(Progress(phase, (child.process.pid, child.born), why, self._clock()))
+        elif progress.phase is not Phase.SUCCEEDED:
+            kill_marked(MARK, run)
+
+    def _bury(self, folder: RunFolder, state: RunState) -> None:
+        """End what a vanished run of an earlier process left behind, and write its end down."""
+        killed = kill_marked(MARK, state.run)
+        if killed:
+            logger.warning(
+                "run %s vanished; killed what it left behind: %s", state.run, killed, extra={"run": state.run}
+            )
+        progress = folder.progress()
+        if progress is not None:
+            folder.write(Progress(Phase.VANISHED, progress.process, state.error, state.ended))
+
+
+@dataclass
+class _Child:
+    process: subprocess.Popen[bytes]
+    follower: LogFollower
+    pipeline: str
+    born: str
+
+    def show(self, show: Callable[[str], None] | None) -> None:
+        if show is not None:
+            for line in self.follower.lines():
+                show(f"{self.pipeline}: {line}")
+
+    def let_go(self) -> None:
+        if self.process.stdin is not None and not self.process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+
+
+def _accepted(package: CompiledPipeline, arguments: Mapping[str, str]) -> dict[str, object]:
+    typed = package.typed(arguments)
+    for text in CORRUPTED:
+        for name, value in arguments.items():
+            if text in value:
+                raise RunInputError(
+                    f"{name} holds {text!r}, which kfp.local 2.17 corrupts; use another value, or --runner kubeflow"
+                )
+    size = len(json.dumps(typed))
+    if size > LONGEST_VALUE:
+        raise RunInputError(
+            f"the arguments of {package.name} are {size:,} bytes long, and a local run takes {LONGEST_VALUE:,}; "
+            f"put them into /pix2pix.toml instead"
+        )
+    return typed
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        run: its id.
+        state: its last state.
+        outputs: task -> output -> value.
+        log: its log.
+    """
+
+    run: str
+    state: RunState
+    outputs: Mapping[str, Mapping[str, str]]
+    log: Path
+
+
+def run_once(
+    pipeline: str,
+    arguments: Mapping[str, str],
+    target: Target,
+    runs_folder: Path,
+    show: Callable[[str], None] | None = None,
+    pipelines: Mapping[str, Path] | None = None,
+) -> RunResult:
+    """Run one pipeline now, here, and wait for its end.
+
+    Args:
+        pipeline: its name.
+        arguments: parameter -> value as text.
+        target: the Pachyderm to work on.
+        runs_folder: where the run's folder is made; scratch work lies beside it.
+        show: is given each line that a task says.
+        pipelines: name -> compiled pipeline; those shipped if None.
+
+    Returns:
+        how it ended, well or not; the caller decides what a failure means.
+
+    Raises:
+        RunInputError: no such pipeline, or arguments that it does not take.
+        KeyboardInterrupt: the run and its tasks have ended before it is passed on.
+    """
+    from workflows.trigger.release import give_back_claims_of
+
+    environment = child_environment(target, runs_folder.resolve().parent / "scratch", os.environ)
+    runner = LocalRunner(runs_folder, environment, pipelines, show)
+    run = f"{pipeline}-{uuid.uuid4().hex[:12]}"
+    try:
+        state = runner.begin(run, pipeline, run, arguments)
+        while not runner.tend():
+            time.sleep(0.05)
+    finally:
+        for ended in runner.close():
+            logger.info("run %s: %s", ended.run, ended.phase)
+        last = runner.state(run)
+        if last is not None and last.phase is not Phase.SUCCEEDED:
+            give_back_claims_of(target, run, f"run {run} is over: {last.phase}")
+    state = last or state
+    return RunResult(run, state, state.outputs or {}, Path(state.link))

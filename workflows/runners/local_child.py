@@ -1,0 +1,151 @@
+"""The process of one local run: carries a pipeline out with `kfp.local`, and says on disk how it ended.
+
+It exists so that a run can crash, be killed or be interrupted without its trigger, and never outlives it unnoticed:
+standard input is a pipe that the trigger holds open, and its end is the trigger's end.
+
+Started as ``python -m workflows.runners.local_child RUN_FOLDER`` in a session of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import tempfile
+import threading
+import time
+import types
+import warnings
+from pathlib import Path
+from typing import NoReturn
+
+from workflows.runners.log_lines import cause, plain
+from workflows.runners.processes import born, kill_group
+from workflows.runners.run_folder import Progress, Request, RunFolder
+from workflows.runners.runner import Phase
+
+CORRUPTED = ("python3", "{{")
+"""Texts that `kfp.local` 2.17 rewrites or trips over in paths and values (seen; kubeflow/pipelines#14459)."""
+
+STARTER_ENDS_TOO = 1.0
+"""Seconds after a SIGTERM within which the end of the starter shows that the whole machine or session is ending."""
+
+
+class Run:
+    """One run: its folder, and its one last word, whoever gives it first."""
+
+    def __init__(self, folder: RunFolder, lifeline: int) -> None:
+        self.folder = folder
+        self._lifeline = lifeline
+        self._process = (os.getpid(), born(os.getpid()) or "")
+        self._ended = threading.Lock()
+
+    def begin(self) -> None:
+        """Say that it runs, unless whoever started it is gone already; from now on, see that one's end."""
+        if self._starter_gone(0.0):
+            self.end_now(Phase.INTERRUPTED, "the process that started it ended before the run began")
+        self.folder.write(Progress(Phase.RUNNING, self._process))
+        signal.signal(signal.SIGTERM, self._terminated)
+        threading.Thread(target=self._watch, name="lifeline", daemon=True).start()
+
+    def end(self, phase: Phase, error: str = "", outputs: dict[str, dict[str, str]] | None = None) -> bool:
+        """Write the last word; False where another thread has written one."""
+        if not self._ended.acquire(blocking=False):
+            return False
+        self.folder.write(Progress(phase, self._process, error, time.time(), outputs or {}))
+        return True
+
+    def end_now(self, phase: Phase, error: str) -> NoReturn:
+        """Write the last word and kill the whole group, this process and its tasks."""
+        self.end(phase, error)
+        kill_group(os.getpgid(0))
+        os._exit(1)
+
+    def _starter_gone(self, timeout: float) -> bool:
+        readable, _, _ = select.select([self._lifeline], [], [], timeout)
+        return bool(readable)
+
+    def _watch(self) -> None:
+        self._starter_gone(1e9)
+        self.end_now(Phase.INTERRUPTED, "the process that started it ended")
+
+    def _terminated(self, number: int, frame: types.FrameType | None) -> None:  # noqa: ARG002
+        asked = self.folder.path / "terminate"
+        if asked.exists():
+            self.end_now(Phase.TERMINATED, asked.read_text().strip())
+        if self._starter_gone(STARTER_ENDS_TOO):
+            self.end_now(Phase.INTERRUPTED, "the process that started it ended")
+        self.end_now(Phase.FAILED, "it was ended by SIGTERM")
+
+
+def carry_out(request: Request, root: Path) -> dict[str, dict[str, str]]:
+    """Run the pipeline, each task as a child process.
+
+    Args:
+        request: what to run.
+        root: folder for what the tasks hand over; its path holds none of `CORRUPTED`.
+
+    Returns:
+        task -> output -> value; values that are no text as JSON.
+
+    Raises:
+        RuntimeError: a task failed.
+    """
+    from kfp import components, local
+
+    warnings.filterwarnings("ignore", message="You may be attemping to run a task")  # sic
+    warnings.filterwarnings("ignore", message=r"Task '.*': settings .* have no effect")
+    # raise_on_error=False would make a failure invisible.
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
+    components.load_component_from_file(request.package)(**request.arguments)
+    return _outputs(root)
+
+
+def _outputs(root: Path) -> dict[str, dict[str, str]]:
+    found = {}
+    for path in sorted(root.glob("*/*/executor_output.json")):
+        values = json.loads(path.read_text() or "{}").get("parameterValues", {})
+        found[path.parent.name] = {
+            name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()
+        }
+    return found
+
+
+def main(folder: RunFolder, lifeline: int) -> int:
+    """Carry the run of a folder out; the exit code says whether it succeeded."""
+    run = Run(folder, lifeline)
+    request = folder.request()
+    if request is None:
+        sys.stderr.write(f"{folder.path} holds no run\n")
+        return 2
+    run.begin()
+    own_root = folder.path / "root"
+    try:
+        if any(text in str(own_root) for text in CORRUPTED):
+            with tempfile.TemporaryDirectory(prefix="pix2pix-run-") as elsewhere:
+                outputs = carry_out(request, Path(elsewhere))
+        else:
+            outputs = carry_out(request, own_root)
+    except Exception as error:  # noqa: BLE001 - whatever ended the run is its last word
+        sys.stdout.flush()
+        said = cause(folder.log)
+        inner = plain(str(error)) or type(error).__name__
+        run.end(Phase.FAILED, f"{said} ({inner})" if said else inner)
+        return 1
+    run.end(Phase.SUCCEEDED, outputs=outputs)
+    return 0
+
+
+def _own_lifeline() -> int:
+    """Move standard input, the lifeline, out of the tasks' reach."""
+    lifeline = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return lifeline
+
+
+if __name__ == "__main__":
+    sys.exit(main(RunFolder(Path(sys.argv[1])), _own_lifeline()))

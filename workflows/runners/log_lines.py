@@ -1,0 +1,89 @@
+"""Follows a local run's log and picks the lines that a person wants to see.
+
+It exists because `kfp.local` prints each task's whole input, executor messages and colours around the few lines that
+the task itself said.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_TASK = re.compile(
+    r"\d\d:\d\d:\d\d\.\d+ - \w+ - (?:Executing task '(?P<begins>.+)'|Task '(?P<ends>.+)' finished with status (?P<status>\w+))"
+)
+_EXECUTOR = re.compile(r"\[KFP Executor [^\]]*\]")
+_ERROR = re.compile(r"(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning|Failure)?: \S.*")
+_INDENT = "    "
+
+
+def plain(text: str) -> str:
+    """Take the terminal colours out of a text."""
+    return _COLOUR.sub("", text)
+
+
+class LogFollower:
+    """Reads a log that grows, and gives what the tasks said since the last time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._rest = b""
+        self._inside_input = False
+        self._task = ""
+
+    def lines(self) -> list[str]:
+        """The new complete lines for a person, as ``task: what it said``; a task's carriage returns end lines too."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                new = file.read()
+        except OSError:
+            return []
+        self._offset += len(new)
+        *whole, self._rest = (self._rest + new).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        shown = (self._shown(plain(line.decode(errors="replace"))) for line in whole)
+        return [line for line in shown if line is not None]
+
+    def _shown(self, line: str) -> str | None:
+        task = _TASK.match(line)
+        if task:
+            self._inside_input = False
+            self._task = task["begins"] or self._task
+            return f"{self._task}: begins" if task["begins"] else f"{task['ends']}: {task['status'].lower()}"
+        if not line.startswith(_INDENT):
+            return None
+        said = line[len(_INDENT) :]
+        if self._inside_input:
+            self._inside_input = said != "}"
+            return None
+        if _EXECUTOR.match(said):
+            self._inside_input = said.endswith("Got executor_input:")
+            return None
+        return f"{self._task}: {said.rstrip()}" if said.strip() and self._task else None
+
+
+def cause(path: Path, limit: int = 200_000) -> str:
+    """The last line of the last traceback in a log, ``ValueError: ...``; empty where there is none.
+
+    Args:
+        path: the log.
+        limit: bytes from its end that are looked at.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - limit))
+            text = plain(file.read().decode(errors="replace"))
+    except OSError:
+        return ""
+    last, found = "", False
+    for raw in text.splitlines():
+        line = raw.removeprefix(_INDENT)
+        if line.startswith("Traceback (most recent call last)"):
+            found = True
+        elif found and line and not line[0].isspace():
+            if _ERROR.match(line):
+                last = line.strip()
+            found = False
+    return last

@@ -1,0 +1,60 @@
+"""What every task of our pipelines gets on a cluster: image, Pachyderm's address and token, retries, no caching.
+
+It exists because these are traps, not choices: kfp.md's facts are beside the calls, and the three pipelines share them.
+"""
+
+from kfp import dsl, kubernetes
+from kfp.dsl import PipelineTask
+
+from components.image import IMAGE
+
+DAY = 24 * 3600
+
+CONFIG = dsl.PipelineConfig(
+    active_deadline_seconds=7 * DAY,
+    # Kubeflow's shipped defaults set the last two, and Argo prefers them: only all three together take effect.
+    ttl_seconds_after_finished=7 * DAY,
+    ttl_seconds_after_success=7 * DAY,
+    ttl_seconds_after_failure=7 * DAY,
+)
+"""Deadline and times to live of a run."""
+
+CONNECTION = "pix2pix-pachyderm"
+"""Name of the config map (key ``address``, ``project``) and of the secret (key ``token``), both optional."""
+
+LONGEST = f"{7 * DAY}s"
+"""Argo counts the whole time since the first attempt's start, so a shorter one would kill a long training's retry."""
+
+
+def on_cluster(task: PipelineTask, image: str = IMAGE) -> PipelineTask:
+    """Prepare a task for a cluster; a local run ignores all of it but the environment variable.
+
+    Args:
+        task: of a component.
+        image: whole image reference, or the pipeline's parameter that holds one (never an f-string with it: the
+            backend would use the parameter's value alone).
+    """
+    task.set_container_image(image)
+    # A hit would return ids of commits that another run filled, and the key leaves secrets and addresses out.
+    task.set_caching_options(False)
+    task.set_env_variable("PYTHONUNBUFFERED", "1")
+    # Helps against lost pods only: under Kubeflow's shipped settings a step that exits with an error is not retried.
+    task.set_retry(num_retries=2, backoff_duration="30s", backoff_factor=2, backoff_max_duration=LONGEST)
+    kubernetes.use_config_map_as_env(
+        task,
+        config_map_name=CONNECTION,
+        config_map_key_to_env={"address": "PACHD_ADDRESS", "project": "PACH_PROJECT"},
+        optional=True,
+    )
+    kubernetes.use_secret_as_env(task, secret_name=CONNECTION, secret_key_to_env={"token": "PACH_TOKEN"}, optional=True)
+    kubernetes.use_field_path_as_env(task, env_name="KFP_RUN_ID", field_path="metadata.labels['pipeline/runid']")
+    return task
+
+
+def on_gpu(task: PipelineTask, gpus: str, gpu_type: str, cpu: str, memory: str) -> PipelineTask:
+    """Ask for an accelerator, processors and memory; all are strings, for the backend ignores numbers silently."""
+    task.set_accelerator_type(gpu_type).set_accelerator_limit(gpus)
+    task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
+    # TensorFlow's input threads share pictures through /dev/shm, which is 64 MiB in a pod by default.
+    kubernetes.empty_dir_mount(task, volume_name="dshm", mount_path="/dev/shm", medium="Memory", size_limit="2Gi")
+    return task

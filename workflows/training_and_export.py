@@ -1,0 +1,47 @@
+"""The pipeline training_and_export: pairs become a trained, exported and, where asked, promoted model.
+
+It exists as a pipeline of its own because a commit on `training` asks for these two stages and no others.
+"""
+
+from kfp import dsl
+
+from components.export.component import export
+from components.image import IMAGE
+from components.train.component import train
+from workflows.tasks import CONFIG, on_cluster, on_gpu
+
+
+@dsl.pipeline(
+    name="training-and-export",
+    display_name="pix2pix: train and export",
+    description="Train on the A|B pairs of Pachyderm's repo training, export a SavedModel, promote it.",
+    pipeline_config=CONFIG,
+)
+def training_and_export(
+    commit_set: str = "",
+    hyperparameters: str = "",
+    image: str = IMAGE,
+    gpus: str = "1",
+    gpu_type: str = "nvidia.com/gpu",
+    cpu: str = "4",
+    memory: str = "16Gi",
+) -> None:
+    """Train and export.
+
+    Args:
+        commit_set: id of the Pachyderm commit set to fill. Empty: all that is open, or the newest. "new": a fresh one.
+        hyperparameters: for this run alone, as TOML, e.g. train.max_steps = 100. They open a fresh commit set, whose
+            model is promoted only by hand.
+        image: whole reference of the image that both tasks run in.
+        gpus: number of GPUs for training, as text; "0" for none.
+        gpu_type: resource name of the GPU, such as nvidia.com/gpu.
+        cpu: processors that training asks for, such as 4.
+        memory: memory that training asks for, such as 16Gi.
+    """
+    trained = on_cluster(
+        train(commit_set=commit_set, hyperparameters=hyperparameters, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
+    ).set_display_name("Train")
+    on_gpu(trained, gpus, gpu_type, cpu, memory)
+    on_cluster(
+        export(commit_set=trained.outputs["commit_set"], run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
+    ).set_display_name("Export")

@@ -36,14 +36,15 @@ def report(error: BaseException) -> int:
 def _code(error: BaseException) -> int | None:
     from pachyderm import errors as data
     from pix2pix import errors as model
+    from workflows import errors as work
 
     match error:
-        case model.InputError() | data.RequestError() | data.StoreError():
-            return WRONG
-        case model.WorkError() | data.StorageError() | data.CommitFailedError():
-            return FAILED
-        case data.UnreachableError():
+        case data.UnreachableError() | work.RunnerUnreachableError():
             return AWAY
+        case model.InputError() | data.RequestError() | data.StoreError() | data.HopelessError() | work.RunInputError():
+            return WRONG
+        case model.WorkError() | data.PachydermError() | work.RunFailedError():
+            return FAILED
         case OSError(errno=errno.ENOSPC | errno.EIO | errno.EDQUOT):
             return FAILED
         case OSError():

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from pachyderm.connection import Target
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,6 +37,12 @@ class Session:
     store: Path = Path(".pix2pix")
     json: bool = False
     verbosity: int = 0
+
+    def target(self) -> Target:
+        """Where the data is; the project and the token come from the environment."""
+        from pachyderm.connection import Target
+
+        return replace(Target.from_environment(dict(os.environ)), pachd=self.pachd, store=self.store)
 
 
 def with_session(function: F) -> F:

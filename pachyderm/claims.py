@@ -104,7 +104,7 @@ def give_back(client: Connection, commit: Commit, number: int, why: str) -> bool
 def added(client: Connection, commit: Commit, keys: dict[str, str]) -> bool:
     """Add metadata keys, all or none; False where one of them is there already."""
     try:
-        client.add_keys(commit.repo, commit.id, keys)
+        client.edit_keys(commit.repo, commit.id, add=keys)
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
             return False
@@ -141,7 +141,7 @@ def kept_alive(client: Connection, commit: Commit, claim: Claim) -> Iterator[Non
             while not stop.wait(RENEW_EVERY):
                 beat += 1
                 try:
-                    second.set_key(commit.repo, commit.id, f"alive.{claim.number}", str(beat))
+                    second.edit_keys(commit.repo, commit.id, put={f"alive.{claim.number}": str(beat)})
                 except grpc.RpcError as error:
                     logger.warning("the claim on %s could not be renewed: %s", commit, error.details())
         finally:

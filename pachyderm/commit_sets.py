@@ -14,10 +14,11 @@ import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.claims import live_claim
-from pachyderm.commits import Commit, from_info, head, history, inspect
+from pachyderm.commits import Commit, from_info, head, inspect
 from pachyderm.connection import Connection
 from pachyderm.ends import finish_with
 from pachyderm.errors import RequestError
+from pachyderm.open_commits import OpenCommits
 from pachyderm.repos import INPUTS, PROVENANCE, BranchName, Policy
 
 logger = logging.getLogger(__name__)
@@ -35,28 +36,24 @@ def open_fresh(client: Connection, source: BranchName, hyperparameters: Mapping[
     """Open fresh output commits for the newest commit of an input branch, and return the set's id.
 
     The head is moved onto itself by name, resolved when the transaction ends; by a stale id it would be set back
-    (seen on pachd). The hyperparameters are written onto the head in the same transaction, whose id is the set's.
+    (seen on pachd). The transaction's id is the set's, so the hyperparameters are there before anybody sees the set.
 
     Raises:
-        RequestError: the branch is not there.
+        RequestError: the branch is not there, or moved just now to a commit that the hyperparameters are not on.
     """
+    newest = head(client, source)
     with client.transaction.transaction() as transaction:
+        set_id = str(transaction.id)
         if hyperparameters:
             text = json.dumps(hyperparameters, sort_keys=True)
-            client.add_keys_to_head(source, {own_parameters_key(transaction.id): text})
+            client.edit_keys(source.repo, newest.id, add={own_parameters_key(set_id): text})
         client.pfs.create_branch(branch=client.branch(source), head=client.head(source))
-        return str(transaction.id)
-
-
-def open_commits(client: Connection, branch: BranchName) -> list[Commit]:
-    """The open and finishing commits of an output branch, oldest first; nothing older than a good one can be open."""
-    found = []
-    for commit in history(client, branch):
-        if commit.state == "good":
-            break
-        if not commit.ended:
-            found.append(commit)
-    return found[::-1]
+    if hyperparameters and inspect(client, source.repo, set_id).id != newest.id:
+        raise RequestError(
+            f"{source} moved while the set {set_id} was opened, so it runs without the hyperparameters;"
+            " ask for them again"
+        )
+    return set_id
 
 
 def to_fill(client: Connection, branch: BranchName, policy: Policy, source: BranchName) -> list[Commit]:
@@ -65,7 +62,8 @@ def to_fill(client: Connection, branch: BranchName, policy: Policy, source: Bran
     Under ``latest`` the older open sets without claim and without hyperparameters of their own end as superseded.
     Where the newest ended with an error, a fresh set is opened. Empty where the newest is good.
     """
-    waiting = open_commits(client, branch)
+    look = OpenCommits(client, (branch,)).look
+    waiting = look()
     if not waiting:
         newest = head(client, branch)
         if newest.error:
@@ -74,12 +72,11 @@ def to_fill(client: Connection, branch: BranchName, policy: Policy, source: Bran
             return [inspect(client, branch.repo, set_id)]
         return []
     if policy == "latest":
-        newest = waiting[-1]
-        for commit in waiting[:-1]:
-            if live_claim(commit.metadata) is None and not own_parameters(client, commit):
-                finish_with(client, commit, f"superseded: by {newest.id}")
-        waiting = open_commits(client, branch)
-    return waiting
+        for one in waiting[:-1]:
+            if live_claim(one.commit.metadata) is None and not one.pinned:
+                finish_with(client, one.commit, f"superseded: by {waiting[-1].commit.id}")
+        waiting = look()
+    return [one.commit for one in waiting]
 
 
 def source_of(client: Connection, commit: Commit) -> Commit:

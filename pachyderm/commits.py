@@ -173,6 +173,17 @@ def files(client: Connection, repo: str, commit_id: str, under: str = "/") -> di
         raise
 
 
+def matching(client: Connection, repo: str, commit_id: str, pattern: str) -> dict[str, FileEntry]:
+    """List the files of a commit that match a glob pattern of Pachyderm's, those below a matching folder included."""
+    found: dict[str, FileEntry] = {}
+    for info in client.pfs.glob_file(commit=client.commit(repo, commit_id), pattern=pattern):
+        if info.file_type == pfs.FileType.FILE:
+            found[info.file.path] = FileEntry(info.size_bytes, info.hash.hex())
+        else:
+            found.update(files(client, repo, commit_id, info.file.path))
+    return found
+
+
 def content(listing: Listing) -> dict[str, FileEntry]:
     """A listing without what a stage says about itself and without the parameters file."""
     return {path: entry for path, entry in listing.items() if not path.startswith(REPORT) and path != PARAMETERS_FILE}

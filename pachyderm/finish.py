@@ -1,7 +1,8 @@
 """Finishes a filled output commit, in one transaction with everything that belongs to it.
 
-It exists because the transaction is the fence: it adds the key that ends the claim, so whoever lost the claim has all
-of it refused (seen on pachd), and a model is finished and promoted together or not at all.
+It exists because this is the fence: the key that ends the claim is added first, by exactly one caller, so whoever lost
+the claim finishes nothing; and a model is finished and promoted together or not at all. pachd edits metadata at once,
+also inside a transaction (seen): a crash behind the key leaves the commit open and free to be claimed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def finish(client: Connection, commit: Commit, claim: Claim, fingerprint: str, *
     try:
         before = head(client, MODEL) if promote else None
         with client.transaction.transaction() as transaction:
-            client.add_keys(commit.repo, commit.id, {f"over.{claim.number}": word, FINGERPRINT: fingerprint})
+            client.edit_keys(commit.repo, commit.id, add={f"over.{claim.number}": word}, put={FINGERPRINT: fingerprint})
             client.pfs.finish_commit(commit=client.commit(commit.repo, commit.id))
             if before is not None:
                 record_promotion(client, transaction.id, commit, before.id, now)

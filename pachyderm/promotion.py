@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pachyderm.commits import Commit, all_commits, content, files, head, inspect
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
-from pachyderm.repos import CANDIDATE, MODEL
+from pachyderm.repos import CANDIDATE, GENERATE_IMAGES, MODEL
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Promotion:
 def record_promotion(client: Connection, transaction: str, commit: Commit, before: str, now: float) -> None:
     """Within a transaction: move `model@master` to a commit and keep that with the commit."""
     value = json.dumps({"time": now, "from": before})
-    client.add_keys(commit.repo, commit.id, {f"{PROMOTED}.{transaction}": value})
+    client.edit_keys(commit.repo, commit.id, add={f"{PROMOTED}.{transaction}": value})
     client.pfs.create_branch(branch=client.branch(MODEL), head=client.commit(commit.repo, commit.id), provenance=[])
 
 
@@ -98,7 +98,7 @@ def rollback(client: Connection, commit_id: str | None, now: float) -> Move:
     if commit.id != before.id:
         with client.transaction.transaction() as transaction:
             value = json.dumps({"time": now, "from": before.id, "to": target.transaction})
-            client.add_keys(commit.repo, commit.id, {f"{ROLLED_BACK}.{transaction.id}": value})
+            client.edit_keys(commit.repo, commit.id, add={f"{ROLLED_BACK}.{transaction.id}": value})
             client.pfs.create_branch(
                 branch=client.branch(MODEL), head=client.commit(commit.repo, commit.id), provenance=[]
             )
@@ -106,8 +106,14 @@ def rollback(client: Connection, commit_id: str | None, now: float) -> Move:
 
 
 def promotions(client: Connection) -> list[Promotion]:
-    """Every promotion there was, oldest first."""
-    return sorted(one for commit in all_commits(client, MODEL.repo) for one in promotions_of(commit))
+    """Every promotion there was, oldest first.
+
+    Metadata is edited at once and the head moves when the transaction ends, so a key alone proves nothing: a promotion
+    that happened opened a commit of `generate_images` under the transaction's id.
+    """
+    moved = {commit.id for commit in all_commits(client, GENERATE_IMAGES.repo)}
+    found = (one for commit in all_commits(client, MODEL.repo) for one in promotions_of(commit))
+    return sorted(one for one in found if one.transaction in moved)
 
 
 def promotions_of(commit: Commit) -> list[Promotion]:

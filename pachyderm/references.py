@@ -81,7 +81,7 @@ def _steps(text: str) -> int:
 
 def _by_prefix(client: Connection, repo: str, prefix: str) -> Commit | None:
     known = {
-        commit.id: commit for commit in all_commits(client, _existing(client, repo)) if commit.id.startswith(prefix)
+        commit.id: commit for commit in all_commits(client, existing_repo(client, repo)) if commit.id.startswith(prefix)
     }
     if len(known) > 1:
         raise RequestError(f"{prefix} is the beginning of {len(known)} commits of {repo}: {', '.join(sorted(known))}")
@@ -91,7 +91,7 @@ def _by_prefix(client: Connection, repo: str, prefix: str) -> Commit | None:
 def _branch_head(client: Connection, repo: str, branch: str) -> Commit:
     try:
         reference = pfs.Commit(
-            repo=client.repo(repo), branch=pfs.Branch(repo=client.repo(_existing(client, repo)), name=branch)
+            repo=client.repo(repo), branch=pfs.Branch(repo=client.repo(existing_repo(client, repo)), name=branch)
         )
         return from_info(client.pfs.inspect_commit(commit=reference))
     except grpc.RpcError as error:
@@ -103,14 +103,19 @@ def _branch_head(client: Connection, repo: str, branch: str) -> Commit:
         raise
 
 
-def _existing(client: Connection, repo: str) -> str:
+def existing_repo(client: Connection, repo: str) -> str:
+    """The name of a repo that is there.
+
+    Raises:
+        RequestError: it is not; the text lists those that are.
+    """
     try:
         client.pfs.inspect_repo(repo=client.repo(repo))
     except grpc.RpcError as error:
-        present = ", ".join(sorted(info.repo.name for info in client.pfs.list_repo(type="user")))
-        if error.code() is grpc.StatusCode.NOT_FOUND or "not found" in (error.details() or ""):
-            raise RequestError(
-                f"there is no repo {repo} here; there are: {present or 'none; run pix2pix setup'}"
-            ) from error
-        raise
+        if error.code() is not grpc.StatusCode.NOT_FOUND and "not found" not in (error.details() or ""):
+            raise
+        project = [pfs.Project(name=client.project)]
+        present = sorted(info.repo.name for info in client.pfs.list_repo(type="user", projects=project))
+        shown = ", ".join(present[:12]) + (f" and {len(present) - 12} more" if len(present) > 12 else "")
+        raise RequestError(f"there is no repo {repo} here; there are: {shown or 'none; run pix2pix setup'}") from error
     return repo

@@ -104,6 +104,8 @@ def set_up(client: Connection) -> SetUp:
     Raises:
         RequestError: the repos are there with another provenance; nothing is changed.
     """
+    if client.project not in {info.project.name for info in client.pfs.list_project()}:
+        client.pfs.create_project(project=pfs.Project(name=client.project))
     before = _branches(client)
     _refuse_another_dag(before)
     missing_repos = [name for name in REPOS if name not in before]

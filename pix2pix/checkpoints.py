@@ -107,9 +107,13 @@ def read(folder: Path, *archives: str) -> Checkpoint:
     try:
         document = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{folder} is no checkpoint: it has no {DOCUMENT}; name the folder that training wrote") from error
+        raise InputError(
+            f"{folder} is no checkpoint: it has no {DOCUMENT}; name the folder that training wrote"
+        ) from error
     except ValueError as error:
-        raise InputError(f"the checkpoint {folder} is damaged ({DOCUMENT} is no JSON); take another or train again") from error
+        raise InputError(
+            f"the checkpoint {folder} is damaged ({DOCUMENT} is no JSON); take another or train again"
+        ) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InputError(f"the checkpoint {folder} has another format than {FORMAT}; train again with this version")
     try:
@@ -125,7 +129,8 @@ def read(folder: Path, *archives: str) -> Checkpoint:
         raise InputError(f"the checkpoint {folder} is of another version: {error}") from error
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"the checkpoint {folder} is damaged or cut short ({type(error).__name__}: {error}); take another or train again"
+            f"the checkpoint {folder} is damaged or cut short ({type(error).__name__}: {error});"
+            " take another or train again"
         ) from error
 
 
@@ -147,6 +152,22 @@ def newest(folder: Path, *archives: str) -> Checkpoint | None:
     if found:
         raise InputError(f"no checkpoint in {folder} can be read; remove the folder to start over")
     return None
+
+
+def require_fit(folder: Path, arrays: Arrays, weights: Mapping[str, Any]) -> None:
+    """Refuse arrays that are not the weights of a network.
+
+    Raises:
+        InputError: a name or shape differs.
+    """
+    have = {name: tuple(values.shape) for name, values in arrays.items()}
+    want = {name: tuple(variable.shape) for name, variable in weights.items()}
+    if have != want:
+        name = next(n for n in sorted({*have, *want}) if have.get(n) != want.get(n))
+        raise InputError(
+            f"the checkpoint {folder} does not fit its own hyperparameters: {name} is {have.get(name)},"
+            f" the network wants {want.get(name)}; train again"
+        )
 
 
 def steps(folder: Path) -> list[int]:

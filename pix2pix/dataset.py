@@ -1,4 +1,4 @@
-"""The pairs of a training: read once, split by content, kept as 8-bit pixels, dealt out in an order that can be resumed.
+"""The pairs of a training: read once, split by content, kept as 8-bit pixels, dealt out in a resumable order.
 
 It exists so that which pairs a step sees, how they are cropped and whether they are mirrored is a function of the seed
 and the step's number alone: a training that was interrupted goes on with exactly what it would have seen.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ from pix2pix.workers import in_threads
 logger = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
+Batch = tuple[Pixels, NDArray[np.int32]]
+"""Stacked pairs, uint8 ``[N, H, W, C]``, and seeds for each pair's dropout, int32 ``[N, 2]``."""
 
 _ORDER, _CROP = 1, 2
 """Streams of random numbers under one seed."""
@@ -104,7 +106,9 @@ def load(folder: Path, parameters: TrainParameters, progress: Progress = silent)
     budget = parameters.cache_megabytes or free_megabytes() // 2
     keep = len(names) * layers * shapes[False][0] * shapes[False][1] <= budget << 20
     if not keep:
-        logger.warning("%d pairs do not fit into %d MB of memory; they are read from disk each time", len(names), budget)
+        logger.warning(
+            "%d pairs do not fit into %d MB of memory; they are read from disk each time", len(names), budget
+        )
 
     def read(name: str) -> tuple[str, bool, Pixels | None] | Rejection:
         try:
@@ -135,7 +139,7 @@ def load(folder: Path, parameters: TrainParameters, progress: Progress = silent)
     return Dataset(sets[False], sets[True], rejected, digest.hexdigest(), notes)
 
 
-def batch(pairs: PairSet, parameters: TrainParameters, step: int) -> tuple[Pixels, NDArray[np.int32]]:
+def batch(pairs: PairSet, parameters: TrainParameters, step: int) -> Batch:
     """Deal the pairs of one step.
 
     Args:
@@ -152,7 +156,7 @@ def batch(pairs: PairSet, parameters: TrainParameters, step: int) -> tuple[Pixel
     return np.stack(pictures), np.array(seeds, np.int32)
 
 
-def batches(pairs: PairSet, parameters: TrainParameters, start: int) -> Iterator[tuple[Pixels, NDArray[np.int32]]]:
+def batches(pairs: PairSet, parameters: TrainParameters, start: int) -> Generator[Batch, None, None]:
     """Deal step after step from `start` on, without end, one step ahead of the caller."""
     with ThreadPoolExecutor(1, "batches") as ahead:
         step = start

@@ -52,7 +52,9 @@ def choose(parameters: TrainParameters) -> Devices:
     if kind == "auto":
         kind = "multi_worker" if workers > 1 else "mirrored" if len(gpus) > 1 else "one"
     if kind == "multi_worker" and not workers:
-        raise HyperparameterError("devices = 'multi_worker' needs the environment variable TF_CONFIG, which names the workers")
+        raise HyperparameterError(
+            "devices = 'multi_worker' needs the environment variable TF_CONFIG, which names the workers"
+        )
     chief = True
     if kind == "multi_worker":
         strategy = tf.distribute.MultiWorkerMirroredStrategy()

@@ -17,9 +17,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+__all__ = ["keeps_freed_memory", "tf"]
+
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 """Names of glibc's malloc.h."""
-_CHATTER = re.compile(rb"absl::InitializeLog|oneDNN custom operations|cudart_stub|cuInit|cpu_feature_guard|rebuild Tensor")
+_CHATTER = re.compile(
+    rb"absl::InitializeLog|oneDNN custom operations|cudart_stub|cuInit|cpu_feature_guard|rebuild Tensor"
+)
 
 
 def _keep_freed_memory() -> bool:
@@ -28,7 +32,7 @@ def _keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**28), (_M_ARENA_MAX, 1))
-    return all([mallopt(name, value) == 1 for name, value in settings])
+    return 0 not in [mallopt(name, value) for name, value in settings]
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from pix2pix.opening import decoder_failures, open_header, read_file
+from pix2pix.png_chunks import check_rows
 from pix2pix.rejections import CODES, Rejection
 from pix2pix.srgb import CHANNELS, to_mode
 
@@ -78,11 +79,13 @@ def load(data: bytes, mode: str = "RGB", at_least: tuple[int, int] | None = None
     """
     picture = open_header(data)
     with decoder_failures():
-        turn = _orientation(picture)
-        if at_least is not None:
+        if at_least is not None and picture.format in ("JPEG", "MPO"):
             width, height = at_least
-            picture.draft(None, (height, width) if turn >= 5 else (width, height))
+            picture.draft(None, (height, width) if _orientation(picture) >= 5 else (width, height))
         picture.load()
+        if picture.format == "PNG" and not np.asarray(picture.crop((0, picture.height - 1, *picture.size))).any():
+            check_rows(data)  # Pillow leaves rows that are missing black, and says nothing.
+        turn = _orientation(picture)
         picture = to_mode(picture, mode)
         return picture.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else picture
 
@@ -141,6 +144,7 @@ def _write(data: bytes, path: Path) -> None:
 
 
 def _orientation(picture: Image.Image) -> int:
+    # Of a PNG only once it is loaded: Pillow would load it here, and a failure to would be lost below.
     if picture.format == "TIFF":
         return 1  # Pillow turns a TIFF upright when it loads it.
     try:

@@ -25,18 +25,22 @@ class Journal:
         records: all of them, oldest first.
     """
 
-    def __init__(self, path: Path, events: Path, step: int) -> None:
+    def __init__(self, work: Path, step: int, writes: bool = True) -> None:
         """Open the history, and forget what lies behind the step from which the run goes on.
 
         Args:
-            path: of the JSON lines.
-            events: folder for TensorBoard.
+            work: folder for ``metrics.jsonl`` and, under ``state/tensorboard``, TensorBoard's events.
             step: the last one that counts.
+            writes: whether this process is the one that writes.
         """
+        path = work / "metrics.jsonl"
         self._path = path
-        self._events = events
+        self._events = work / "state" / "tensorboard"
+        self._writes = writes
         self._writer: Any = None
         self.records = [record for record in read(path) if record["step"] <= step]
+        if not writes:
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.part")
         partial.write_text("".join(_line(record) for record in self.records), encoding="utf-8")
@@ -45,6 +49,8 @@ class Journal:
     def add(self, record: Record) -> None:
         """Append a record; figures in it that are mappings become curves in TensorBoard."""
         self.records.append(record)
+        if not self._writes:
+            return
         with self._path.open("a", encoding="utf-8") as file:
             file.write(_line(record))
         if self._writer is None:
@@ -52,7 +58,9 @@ class Journal:
         with self._writer.as_default(step=record["step"]):
             for group in ("losses", "held_out"):
                 for name, value in record.get(group, {}).items():
-                    tf.summary.write(f"{group}/{name}", tf.constant(value, tf.float32), metadata=_metadata("scalars", 1))
+                    tf.summary.write(
+                        f"{group}/{name}", tf.constant(value, tf.float32), metadata=_metadata("scalars", 1)
+                    )
 
     def show(self, name: str, png: bytes, size: tuple[int, int], step: int) -> None:
         """Give TensorBoard a picture; size is width and height in pixels."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pix2pix.environment import tf
 from pix2pix.convolutions import double, halve, slide
+from pix2pix.environment import tf
 from pix2pix.hyperparameters import TrainParameters
 
 Tensor = Any
@@ -141,7 +141,7 @@ class Network(tf.Module):
     def _finish(self, layer: Layer, x: Tensor) -> Tensor:
         """Normalise, or add the bias."""
         if not layer.norm:
-            return x + tf.cast(self.weights[f"{layer.name}/bias"], x.dtype)
+            return tf.subtract(x, -tf.cast(self.weights[f"{layer.name}/bias"], x.dtype))
         values = tf.cast(x, tf.float32)
         mean, variance = tf.nn.moments(values, self._norm_axes, keepdims=True)
         scale = self.weights[f"{layer.name}/gamma"] * tf.math.rsqrt(variance + EPSILON)
@@ -175,7 +175,7 @@ class Generator(Network):
             float32 ``[N, H, W, D]`` in [-1, 1].
         """
         depth = len(self._layers) // 2
-        skips = []
+        skips: list[Tensor] = []
         for layer in self._layers[:depth]:
             x = self._finish(layer, self._convolve(layer, tf.nn.leaky_relu(x, SLOPE) if skips else x))
             skips.append(x)
@@ -227,7 +227,9 @@ def assign(network: Network, values: Mapping[str, np.ndarray[Any, Any]]) -> None
 def _weights_of(layer: Layer, separable: bool) -> list[tuple[str, float, float, tuple[int, ...]]]:
     """Name, mean, spread and shape of each weight of a layer."""
     side = 1 if layer.kind == "point" or separable else 4
-    channels = (layer.outputs, layer.inputs) if layer.kind == "double" and not separable else (layer.inputs, layer.outputs)
+    channels = (
+        (layer.outputs, layer.inputs) if layer.kind == "double" and not separable else (layer.inputs, layer.outputs)
+    )
     weights: list[tuple[str, float, float, tuple[int, ...]]] = [("kernel", 0.0, 0.02, (side, side, *channels))]
     if separable:
         weights.insert(0, ("depthwise", 0.0, 0.02, (4, 4, layer.inputs, 1)))

@@ -10,7 +10,6 @@ import io
 import stat
 import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,28 +17,9 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from pix2pix.errors import PictureError
-from pix2pix.rejections import (
-    ASPECT,
-    DAMAGED,
-    EMPTY,
-    FORMAT_NOT_ALLOWED,
-    MULTI_FRAME,
-    TOO_LARGE,
-    TOO_SMALL,
-    TRUNCATED,
-    UNREADABLE,
-)
-
-MAX_BYTES = 512 * 1024 * 1024
-"""Largest file, in bytes."""
-MAX_PIXELS = 50_000_000
-"""Largest picture, in pixels."""
-MAX_SIDE = 16_384
-"""Longest side, in pixels; WebP's own maximum is one less."""
-MIN_SIDE = 2
-"""Shortest side, in pixels."""
-MAX_ASPECT = 20
-"""Longest side over shortest side."""
+from pix2pix.limits import MAX_BYTES, check_size
+from pix2pix.png_chunks import check_chunks
+from pix2pix.rejections import DAMAGED, EMPTY, FORMAT_NOT_ALLOWED, MULTI_FRAME, TOO_LARGE, TRUNCATED, UNREADABLE
 
 # Pillow only warns about what this module decides; the filter is process-wide because scoped ones are not thread-safe.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -69,7 +49,7 @@ def decoder_failures() -> Iterator[None]:
         yield
     except PictureError:
         raise
-    except (Image.DecompressionBombError, MemoryError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise PictureError(TOO_LARGE, str(error) or "decoding it needs more memory than there is") from error
     except Exception as error:  # decoders raise anything: struct.error, KeyError, ...
         text = str(error) or type(error).__name__
@@ -84,7 +64,7 @@ def read_file(path: Path) -> bytes:
     """Read a picture's bytes.
 
     Raises:
-        PictureError: ``UNREADABLE``, ``EMPTY`` or ``TOO_LARGE``.
+        PictureError: ``UNREADABLE`` or ``TOO_LARGE``.
     """
     try:
         status = path.stat()
@@ -92,12 +72,9 @@ def read_file(path: Path) -> bytes:
             raise PictureError(UNREADABLE, "it is no regular file")
         if status.st_size > MAX_BYTES:
             raise PictureError(TOO_LARGE, f"{status.st_size:,} bytes, over the limit of {MAX_BYTES:,}")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise PictureError(UNREADABLE, error.strerror or str(error)) from error
-    if not data:
-        raise PictureError(EMPTY, "the file has no bytes")
-    return data
 
 
 def open_header(data: bytes) -> Image.Image:
@@ -112,9 +89,11 @@ def open_header(data: bytes) -> Image.Image:
     Raises:
         PictureError: any code that the header alone decides.
     """
+    if not data:
+        raise PictureError(EMPTY, "the file has no bytes")
     kind = _sniff(data)
     if kind == "PNG":
-        _check_png(data)
+        check_chunks(data)
     elif kind == "WEBP":
         _check_webp(data)
     with decoder_failures():
@@ -125,23 +104,9 @@ def open_header(data: bytes) -> Image.Image:
         check_size(*picture.size)
         if kind in ("PNG", "WEBP", "TIFF") and _has_second_frame(picture):
             raise PictureError(MULTI_FRAME, f"a {kind} of more than one frame; save the one that is meant")
+        if kind == "PNG":
+            _scale_transparency(picture, depth=data[24])
     return picture
-
-
-def check_size(width: int, height: int) -> None:
-    """Refuse pictures over or under the limits.
-
-    Raises:
-        PictureError: ``TOO_LARGE``, ``TOO_SMALL`` or ``ASPECT``.
-    """
-    if max(width, height) > MAX_SIDE:
-        raise PictureError(TOO_LARGE, f"{width}x{height}, over the limit of {MAX_SIDE:,} pixels a side")
-    if width * height > MAX_PIXELS:
-        raise PictureError(TOO_LARGE, f"{width}x{height}, over the limit of {MAX_PIXELS:,} pixels")
-    if min(width, height) < MIN_SIDE:
-        raise PictureError(TOO_SMALL, f"{width}x{height}, a side under {MIN_SIDE} pixels")
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise PictureError(ASPECT, f"{width}x{height}, one side over {MAX_ASPECT} times the other")
 
 
 def _sniff(data: bytes) -> str:
@@ -158,40 +123,34 @@ def _sniff(data: bytes) -> str:
     for start in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"):
         if start.startswith(data):
             raise PictureError(TRUNCATED, f"the file ends after {len(data)} bytes")
+    raise PictureError(FORMAT_NOT_ALLOWED, f"the content is {_guess(data)}, not JPEG, PNG, WebP, BMP or TIFF")
+
+
+def _guess(data: bytes) -> str:
+    """Say what bytes that are no picture look like, to help who wonders."""
     if data[4:8] == b"ftyp":
-        looks = "HEIC, AVIF or a film"
-    else:
-        looks = next((name for start, name in _KNOWN if data.lstrip().startswith(start)), "something else")
-    raise PictureError(FORMAT_NOT_ALLOWED, f"the content is {looks}, not JPEG, PNG, WebP, BMP or TIFF")
+        return "HEIC, AVIF or a film"
+    start = data[:256].lstrip()
+    known = next((name for magic, name in _KNOWN if start.startswith(magic)), None)
+    return known or ("text" if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start) else "of no known kind")
 
 
 _BITMAP_HEADERS = {struct.pack("<I", size) for size in (12, 40, 52, 56, 64, 108, 124)}
 
 
-def _check_png(data: bytes) -> None:
-    """Walk the chunks: a cut or altered file is told apart here, where Pillow would decode what it finds."""
-    at, view = 8, memoryview(data)
-    while True:
-        if at + 12 > len(data):
-            raise PictureError(TRUNCATED, "the file ends before its last chunk (IEND)")
-        length = int.from_bytes(view[at : at + 4], "big")
-        name = bytes(view[at + 4 : at + 8])
-        if at == 8 and name == b"IHDR" and length == 13:
-            check_size(*struct.unpack(">II", view[16:24]))
-        end = at + 12 + length
-        if end > len(data):
-            raise PictureError(TRUNCATED, f"the file ends {end - len(data):,} bytes before its chunk {name!r} does")
-        if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            raise PictureError(DAMAGED, f"wrong checksum in chunk {name!r}")
-        if name == b"IEND":
-            return
-        at = end
+def _scale_transparency(picture: Image.Image, depth: int) -> None:
+    """Bring the colour that a PNG declares transparent to the 8 bits of the samples, which Pillow leaves undone."""
+    clear = picture.info.get("transparency")
+    if isinstance(clear, int) and picture.mode == "L" and depth in (2, 4):
+        picture.info["transparency"] = clear * (255 // (2**depth - 1))
+    elif isinstance(clear, tuple) and depth == 16:
+        picture.info["transparency"] = tuple(part >> 8 for part in clear)
 
 
 def _check_webp(data: bytes) -> None:
     """Check size and completeness: Pillow's WebP decoder allocates its canvas when it opens a file."""
     promised = int.from_bytes(data[4:8], "little") + 8
-    if promised > len(data) + 1 or len(data) < 30:
+    if promised > len(data) + 1 or len(data) < 30:  # some writers leave the last padding byte out
         raise PictureError(TRUNCATED, f"{len(data):,} bytes of {promised:,}")
     chunk = data[12:16]
     if chunk == b"VP8X":

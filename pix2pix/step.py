@@ -79,6 +79,18 @@ class TrainingStep:
 
         return self._compiled(part(pictures), part(seeds), number)
 
+    def any_device(self, flag: bool) -> bool:
+        """Tell whether any worker says True; all of them must ask at the same step."""
+        if self._devices.workers == 1:
+            return flag
+
+        def ask() -> Any:
+            flags = tf.constant(float(flag))
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, flags)
+
+        strategy = self._devices.strategy
+        return bool(strategy.experimental_local_results(strategy.run(ask))[0] > 0)
+
     def _on_all_devices(self, pictures: Tensor, seeds: Tensor, step: Tensor) -> Tensor:
         if self._devices.replicas == 1:
             return self._learn(pictures, seeds, step)

@@ -33,7 +33,9 @@ def network_pair(parameters: TrainParameters, pictures: Tensor) -> tuple[Tensor,
     )
 
 
-def translate(generator: Generator, parameters: TrainParameters, pictures: Tensor, seeds: Tensor | None = None) -> Tensor:
+def translate(
+    generator: Generator, parameters: TrainParameters, pictures: Tensor, seeds: Tensor | None = None
+) -> Tensor:
     """Translate pictures.
 
     Args:

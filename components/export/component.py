@@ -12,7 +12,7 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def export(commit_set: str, run: str, report: Output[HTML], metrics: Output[Metrics]) -> NamedTuple(
+def export(commit_set: str, run: str, report: Output[HTML], metrics: Output[Metrics]) -> NamedTuple(  # type: ignore[valid-type]
     "Filled", [("commit", str), ("commit_set", str)]
 ):
     """Export the checkpoint of a commit set as a SavedModel into `model@candidate`, and promote it where that is asked.

@@ -12,7 +12,7 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def generate(commit_set: str, run: str, report: Output[HTML], metrics: Output[Metrics]) -> NamedTuple(
+def generate(commit_set: str, run: str, report: Output[HTML], metrics: Output[Metrics]) -> NamedTuple(  # type: ignore[valid-type]
     "Filled", [("commit", str), ("commit_set", str)]
 ):
     """Translate the prepared pictures of a commit set with the promoted model, into `generate_images`.

@@ -56,7 +56,7 @@ CREATE TABLE layers (
   "commit" INTEGER NOT NULL REFERENCES commits(id), number INTEGER NOT NULL, fileset TEXT NOT NULL,
   PRIMARY KEY ("commit", number)) WITHOUT ROWID;
 CREATE INDEX layers_fileset ON layers (fileset);
-CREATE TABLE filesets (id TEXT PRIMARY KEY, expires INTEGER NOT NULL);
+CREATE TABLE filesets (id TEXT PRIMARY KEY, expires INTEGER NOT NULL, tree BLOB, applied INTEGER NOT NULL);
 CREATE TABLE fileset_parts (
   fileset TEXT NOT NULL REFERENCES filesets(id), number INTEGER NOT NULL, changes BLOB, tree BLOB,
   PRIMARY KEY (fileset, number)) WITHOUT ROWID;

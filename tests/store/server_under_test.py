@@ -169,7 +169,9 @@ class Pachd:
         return b"".join(part.value for part in self.client.pfs.get_file(file=self.file(where, path), **more))
 
     def files(self, where: pfs.Branch | pfs.Commit, pattern: str = "/") -> dict[str, bytes]:
-        """All files that a glob pattern brings, with their bytes, read as one tar."""
+        """All files that a glob pattern brings, with their bytes, read as one tar; a commit without files has none."""
+        if pattern == "/" and not self.ls(where):
+            return {}
         with tarfile.open(fileobj=io.BytesIO(self.tar(where, pattern))) as tar:
             members = [member for member in tar if member.isfile()]
             return {"/" + member.name.lstrip("/"): tar.extractfile(member).read() for member in members}
@@ -219,4 +221,6 @@ def request(change: Any) -> pfs.ModifyFileRequest:
 
 def replacing(files: Mapping[str, bytes]) -> list[Any]:
     """What replaces files in a stream or a file set: for each path a delete, then its content."""
-    return [part for path, raw in files.items() for part in (pfs.DeleteFile(path=path), pfs.AddFile(path=path, raw=raw))]
+    return [
+        part for path, raw in files.items() for part in (pfs.DeleteFile(path=path), pfs.AddFile(path=path, raw=raw))
+    ]

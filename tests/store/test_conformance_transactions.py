@@ -168,17 +168,28 @@ def test_finishing_and_moving_a_head_onto_it_is_one_step(pachd: Pachd) -> None:
     assert happened(pachd.wait(commit).finished)
 
 
-def test_a_metadata_fence_stops_the_whole_transaction(pachd: Pachd) -> None:
+def test_metadata_is_no_part_of_a_transaction(pachd: Pachd) -> None:
+    """It is written at once and stays when the transaction is abandoned."""
+    commit = pachd.start(pachd.branch(pachd.repo()))
+    outsider = pachd.connect()
+    with pytest.raises(ZeroDivisionError), pachd.client.transaction.transaction():
+        pachd.edit(commit, metadata.EditAddKey(key="run.1", value="we"))
+        assert outsider.pfs.inspect_commit(commit=commit).metadata == {"run.1": "we"}
+        raise ZeroDivisionError
+    assert pachd.info(commit).metadata == {"run.1": "we"}
+
+
+def test_a_refused_fence_in_the_block_of_a_transaction_stops_all_of_it(pachd: Pachd) -> None:
     commit = pachd.start(pachd.branch(pachd.repo()))
     pachd.edit(commit, metadata.EditAddKey(key="over.1", value="another"))
     with refused("already exists"), pachd.client.transaction.transaction():
-        pachd.edit(commit, metadata.EditAddKey(key="over.1", value="we"))
         pachd.client.pfs.finish_commit(commit=commit)
+        pachd.edit(commit, metadata.EditAddKey(key="over.1", value="we"))
     assert pachd.is_open(commit)
     assert pachd.info(commit).metadata == {"over.1": "another"}
 
 
-def test_a_metadata_fence_that_holds_lets_the_transaction_through(pachd: Pachd) -> None:
+def test_a_fence_that_holds_lets_the_transaction_through(pachd: Pachd) -> None:
     commit = pachd.start(pachd.branch(pachd.repo()))
     with pachd.client.transaction.transaction():
         pachd.edit(commit, metadata.EditAddKey(key="over.1", value="we"))
@@ -186,16 +197,6 @@ def test_a_metadata_fence_that_holds_lets_the_transaction_through(pachd: Pachd) 
     info = pachd.wait(commit)
     assert happened(info.finished)
     assert info.metadata == {"over.1": "we"}
-
-
-def test_a_fence_that_closes_while_the_transaction_is_open_stops_its_end(pachd: Pachd) -> None:
-    commit = pachd.start(pachd.branch(pachd.repo()))
-    with refused("already exists"), pachd.client.transaction.transaction():
-        pachd.edit(commit, metadata.EditAddKey(key="over.1", value="we"))
-        pachd.client.pfs.finish_commit(commit=commit)
-        pachd.edit(commit, metadata.EditAddKey(key="over.1", value="another"), client=pachd.connect())
-    assert pachd.is_open(commit)
-    assert pachd.info(commit).metadata == {"over.1": "another"}
 
 
 def test_a_head_named_by_its_branch_is_resolved_when_the_transaction_ends(pachd: Pachd) -> None:

@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pachyderm.connection import Target
+from pachyderm.connection import Target, connect
+from pachyderm.open_commits import give_back_claims_of
 from workflows.errors import RunInputError
 from workflows.runners.compiled import CompiledPipeline, named, shipped
 from workflows.runners.local_child import CORRUPTED
@@ -311,8 +312,6 @@ def run_once(
         RunInputError: no such pipeline, or arguments that it does not take.
         KeyboardInterrupt: the run and its tasks have ended before it is passed on.
     """
-    from workflows.trigger.release import give_back_claims_of
-
     environment = child_environment(target, runs_folder.resolve().parent / "scratch", os.environ)
     runner = LocalRunner(runs_folder, environment, pipelines, show)
     run = f"{pipeline}-{uuid.uuid4().hex[:12]}"
@@ -325,6 +324,7 @@ def run_once(
             logger.info("run %s: %s", ended.run, ended.phase)
         last = runner.state(run)
         if last is not None and last.phase is not Phase.SUCCEEDED:
-            give_back_claims_of(target, run, f"run {run} is over: {last.phase}")
+            with connect(target) as client:
+                give_back_claims_of(client, run, f"run {run} is over: {last.phase}")
     state = last or state
     return RunResult(run, state, state.outputs or {}, Path(state.link))

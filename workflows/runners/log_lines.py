@@ -11,7 +11,8 @@ from pathlib import Path
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _TASK = re.compile(
-    r"\d\d:\d\d:\d\d\.\d+ - \w+ - (?:Executing task '(?P<begins>.+)'|Task '(?P<ends>.+)' finished with status (?P<status>\w+))"
+    r"\d\d:\d\d:\d\d\.\d+ - \w+ - "
+    r"(?:Executing task '(?P<begins>.+)'|Task '(?P<ends>.+)' finished with status (?P<status>\w+))"
 )
 _EXECUTOR = re.compile(r"\[KFP Executor [^\]]*\]")
 _ERROR = re.compile(r"(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning|Failure)?: \S.*")
@@ -50,8 +51,8 @@ class LogFollower:
         task = _TASK.match(line)
         if task:
             self._inside_input = False
-            self._task = task["begins"] or self._task
-            return f"{self._task}: begins" if task["begins"] else f"{task['ends']}: {task['status'].lower()}"
+            self._task = task["begins"] or ""
+            return f"{self._task}: begins" if self._task else f"{task['ends']}: {task['status'].lower()}"
         if not line.startswith(_INDENT):
             return None
         said = line[len(_INDENT) :]

@@ -1,14 +1,13 @@
 """Decides what to do from what is seen: a pure function, called again and again.
 
-It exists as the heart of the trigger: level-triggered, so a lost event costs latency and never a run; and pure, so every
-rule of architecture.md, sections 4 and 5, can be tested without a server. It reads no clock and writes nothing.
+It exists as the heart of the trigger: level-triggered, so a lost event costs latency and never a run; and pure, so
+every rule of its can be tested by the thousand without a server. It reads no clock and writes nothing.
 """
 
 from __future__ import annotations
 
 from pachyderm.claims import STALE_AFTER, Claim, live_claim
 from pachyderm.commits import CommitId
-from pachyderm.repos import BranchName
 from workflows.runners.runner import Phase
 from workflows.trigger.policy import Policy
 from workflows.trigger.units import Unit, chains_of, last_word, units_of
@@ -28,6 +27,9 @@ from workflows.trigger.world import (
 
 LINGER = 120.0
 """Seconds that a run may go on after the last commit of its set has ended; then it has nothing to do."""
+
+FREE_INTERRUPTIONS = 3
+"""Interrupted attempts of a set after which it is started again at once; later ones wait as failed ones do."""
 
 ANOTHER_STARTS = 60.0
 """Seconds that another trigger gets to confirm a start that it has announced."""
@@ -157,8 +159,9 @@ class _Look:
         elif unit.noted is not None:
             run, why = unit.noted.run, unit.noted.reason
         times = self._failures(unit)
+        count = f"{times} time{'s' if times > 1 else ''}"
         return (
-            f"failed: {unit.id.pipeline} failed {times} time{'s' if times > 1 else ''}, last in run {run or '?'}: {why}; "
+            f"failed: {unit.id.pipeline} failed {count}, last in run {run or '?'}: {why}; "
             f"mend the cause, then: pix2pix retry {unit.id.commit_set}"
         )
 
@@ -215,7 +218,8 @@ class _Look:
             self._actions.append(
                 Note(unit.id, unit.anchor, unit.attempt, Phase.VANISHED, "its run is not there any more", "")
             )
-        self._actions.append(Start(unit.id, unit.anchor, attempt, self._reason(unit, attempt), announced=resumed))
+        commits = tuple(one.commit for one in unit.commits)
+        self._actions.append(Start(unit.id, commits, attempt, self._reason(unit, attempt), announced=resumed))
         self._slots -= 1
         self._begun.add(unit.id.pipeline)
 
@@ -252,24 +256,21 @@ class _Look:
     def _older(self, unit: Unit) -> UnitId | None:
         """An older unit that keeps one of its branches from being finished in order."""
         for one in unit.commits:
-            for other in self._chain_below(one.branch, unit.id):
-                if other not in self._ended:
-                    return other
+            first = next(other for other in self._chains[one.branch] if other == unit.id or other not in self._ended)
+            if first != unit.id:
+                return first
         return None
-
-    def _chain_below(self, branch: BranchName, unit: UnitId) -> list[UnitId]:
-        chain = self._chains[branch]
-        # Only the nearest that is left matters, and a burst of commits makes long chains.
-        return chain[: chain.index(unit)]
 
     def _back_off(self, unit: Unit) -> float:
         if not unit.last_runs or unit.attempt <= unit.forgiven:
             return 0.0
         last = unit.last_runs[-1]
-        failures = self._failures(unit)
-        if last.state.phase is Phase.INTERRUPTED or failures == 0:
-            return 0.0
-        return self._policy(unit).wait(failures) - last.over_for
+        if last.state.phase is Phase.INTERRUPTED:
+            # What was interrupted goes on at once; where that happens again and again, something else is wrong.
+            tries = unit.interruptions() - FREE_INTERRUPTIONS
+        else:
+            tries = self._failures(unit)
+        return self._policy(unit).wait(tries) - last.over_for if tries > 0 else 0.0
 
     def _interval(self, unit: Unit) -> float:
         minimum = self._policy(unit).minimum_interval

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 from pachyderm.commits import Commit, CommitId
 from pachyderm.decisions import Decision, decisions_of
@@ -83,6 +84,10 @@ class Unit:
             }
         )
 
+    def interruptions(self) -> int:
+        """Attempts that ended with the trigger that had started them."""
+        return len({d.attempt for d in self.decisions if d.decision == BLAMELESS and d.attempt > self.forgiven})
+
     @property
     def pinned(self) -> bool:
         """Whether it has hyperparameters of its own, and is never superseded."""
@@ -153,7 +158,7 @@ def _ordered(units: Mapping[UnitId, Unit], chains: Mapping[BranchName, list[Unit
     for key in by_start:
         sorter.add(key)
     for chain in chains.values():
-        for older, newer in zip(chain, chain[1:], strict=False):
+        for older, newer in pairwise(chain):
             sorter.add(newer, older)
     rank = {key: number for number, key in enumerate(by_start)}
     result: list[UnitId] = []

@@ -48,7 +48,6 @@ class World:
     Attributes:
         commits: the open and finishing output commits: branch by branch, upstream first; in each, oldest first.
         runs: the live runs, the last runs of the open sets, and the holders of live claims, as far as they are known.
-        unknown_holders: holders of claims that the runner was asked about and does not know.
         quiet: (repo, commit id, claim number) -> seconds without a change of its sign of life.
         intent_for: (unit, attempt) -> seconds for which a start has been announced and not been confirmed.
         policies: unit -> its policy.
@@ -59,7 +58,6 @@ class World:
 
     commits: tuple[OpenCommit, ...] = ()
     runs: tuple[SeenRun, ...] = ()
-    unknown_holders: frozenset[str] = frozenset()
     quiet: Mapping[tuple[str, str, int], float] = field(default_factory=dict)
     intent_for: Mapping[tuple[UnitId, int], float] = field(default_factory=dict)
     policies: Mapping[UnitId, Policy] = field(default_factory=dict)
@@ -103,10 +101,10 @@ class End:
 
 @dataclass(frozen=True)
 class Start:
-    """Start an attempt; announced on `commit` first, unless it is `announced` already."""
+    """Start an attempt on open commits; announced on the last of them first, unless it is `announced` already."""
 
     unit: UnitId
-    commit: Commit
+    commits: tuple[Commit, ...]
     attempt: int
     reason: str
     announced: bool

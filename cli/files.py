@@ -1,0 +1,170 @@
+"""The subcommands `put`, `get` and `ls`: files into a commit, files out of one.
+
+They exist beside `pachctl` because they commit all or nothing, send only what differs, and take any file name.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from cli.console import emit, progress, say, table
+from cli.options import Session, with_session
+from pachyderm.errors import RequestError
+
+
+@click.command()
+@click.argument("repo")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--branch", default="master", show_default=True)
+@click.option("--prefix", default="/", show_default=True, help="Folder in the repo to put the files below.")
+@click.option("--mirror", is_flag=True, help="Also delete what SOURCE lacks (below --prefix).")
+@click.option("-m", "--message", default="", help="What this commit is for.")
+@with_session
+def put(
+    session: Session, repo: str, sources: tuple[Path, ...], branch: str, prefix: str, mirror: bool, message: str
+) -> None:
+    """Put files or folders into REPO as ONE commit; only what differs is sent."""
+    from pachyderm import repos, upload
+    from pachyderm.connection import connect
+    from pachyderm.references import existing_repo
+
+    name = repos.BranchName(repo, branch)
+    if name in repos.PROVENANCE or name == repos.MODEL:
+        inputs = " or ".join(one.repo for one in repos.INPUTS)
+        raise RequestError(f"{name} is filled by a pipeline and takes no files by hand; put them into {inputs}")
+    files, encoded = _collect(sources, prefix)
+    with connect(session.target()) as client, progress(session, f"put {repo}") as show:
+        existing_repo(client, repo)
+        done = upload.put(
+            client,
+            name,
+            files,
+            mirror_under="/" + prefix.strip("/") if mirror else None,
+            message=message,
+            progress=show,
+        )
+    if encoded:
+        say(session, f"{encoded} file name(s) were percent-encoded, for Pachyderm refuses them; get decodes them")
+    document = {
+        "repo": repo,
+        "commit": done.commit,
+        "files_put": done.put,
+        "files_deleted": done.deleted,
+        "bytes": done.bytes,
+        "names_encoded": encoded,
+    }
+    text = f"{repo}@{done.commit}: {done.put} put, {done.deleted} deleted, {done.bytes} bytes"
+    emit(session, document, text if done.commit else f"nothing differs from {repo}@{branch}; no commit was made")
+
+
+def _collect(sources: tuple[Path, ...], prefix: str) -> tuple[dict[str, Path], int]:
+    """Path in the commit -> local file, and how many names had to be encoded."""
+    from pachyderm.file_names import encode
+
+    above = "/" + prefix.strip("/") + "/" if prefix.strip("/") else "/"
+    found: dict[str, Path] = {}
+    encoded = 0
+    for source in sources:
+        if not source.exists():
+            raise RequestError(f"{source} does not exist")
+        before = len(found)
+        for relative, local in _walk(source):
+            name = encode(relative)
+            encoded += name != relative
+            path = above + name
+            if path in found and found[path] != local:
+                raise RequestError(f"{local} and {found[path]} would both become {path}; put them under two prefixes")
+            found[path] = local
+        if len(found) == before:
+            raise RequestError(f"the folder {source} holds no file")
+    return found, encoded
+
+
+def _walk(source: Path) -> Iterator[tuple[str, Path]]:
+    if source.is_file():
+        yield source.name, source
+        return
+    for path in sorted(source.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        if not path.is_file():
+            raise RequestError(f"{path} is no regular file; take it out of the folder")
+        if not os.access(path, os.R_OK):
+            raise RequestError(f"{path} cannot be read; change its mode")
+        yield path.relative_to(source).as_posix(), path
+
+
+@click.command()
+@click.argument("source", metavar="REPO[@COMMIT]")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--glob", "pattern", help="Only files that match, e.g. '/**.png'.")
+@with_session
+def get(session: Session, source: str, target: Path, pattern: str | None) -> None:
+    """Get a commit's files into the new folder TARGET, all or nothing."""
+    from pachyderm.commits import files, inspect, matching
+    from pachyderm.connection import connect
+    from pachyderm.download import download
+    from pachyderm.file_names import decode
+    from pachyderm.references import resolve, split
+
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RequestError(f"{target} exists already and is not empty; name a new folder")
+    repo, name, path = split(source)
+    with connect(session.target()) as client, progress(session, f"get {repo}") as show:
+        commit = resolve(client, repo, name)
+        commit = inspect(client, repo, commit.id, wait=True)
+        listing = matching(client, repo, commit.id, pattern) if pattern else files(client, repo, commit.id, path)
+        if not listing and (pattern or path != "/"):
+            raise RequestError(f"no file of {commit} matches {pattern or path}; pix2pix ls {commit} lists them")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            download(
+                client,
+                repo,
+                commit.id,
+                listing,
+                partial,
+                whole=pattern is None and path == "/",
+                rename=lambda stored: decode(stored.lstrip("/")),
+                progress=show,
+            )
+            partial.chmod(0o777 & ~_umask())
+            partial.replace(target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    total = sum(entry.bytes for entry in listing.values())
+    document = {"commit": commit.id, "files": len(listing), "bytes": total}
+    emit(session, document, f"{commit}: {len(listing)} files, {total} bytes in {target}")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@click.command()
+@click.argument("source", metavar="REPO[@COMMIT][:PATH]")
+@with_session
+def ls(session: Session, source: str) -> None:
+    """List the files of a commit."""
+    from pachyderm.commits import files
+    from pachyderm.connection import connect
+    from pachyderm.references import resolve, split
+
+    repo, name, path = split(source)
+    with connect(session.target()) as client:
+        commit = resolve(client, repo, name)
+        listing = files(client, repo, commit.id, path)
+        if not listing and path != "/":
+            raise RequestError(f"{commit} has no file or folder {path}; pix2pix ls {commit} lists what it has")
+    rows = [{"path": path, "bytes": entry.bytes, "hash": entry.hash} for path, entry in listing.items()]
+    emit(session, rows, table(("path", "bytes", "hash"), rows) if rows else f"{commit} holds no file")

@@ -1,0 +1,126 @@
+"""pachd's patterns for paths, as regular expressions.
+
+It exists because they differ from the shell's: ``*`` stops at a slash, ``**`` does not, and ``@( )``, ``!( )``,
+``+( )``, ``*( )``, ``?( )`` group.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+
+from pachyderm.store import paths
+from pachyderm.store.refusals import Refusal
+
+SPECIAL = re.compile(r"[*?\[\]{}!()@+^]")
+LONGEST = 1024
+"""Characters in a pattern; pachd has no such limit."""
+
+
+def literal_prefix(pattern: str) -> str:
+    """The part of a pattern before its first special character."""
+    found = SPECIAL.search(pattern)
+    return pattern[: found.start()] if found else pattern
+
+
+def is_literal(pattern: str) -> bool:
+    """Whether a pattern can match one path only."""
+    return SPECIAL.search(pattern) is None
+
+
+@functools.lru_cache(maxsize=256)
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether a path, of a file or of a directory with its trailing slash, matches.
+
+    Args:
+        pattern: a cleaned path (`paths.clean`) with special characters.
+
+    Raises:
+        Refusal: the pattern is malformed.
+    """
+    if len(pattern) > LONGEST:
+        raise Refusal(f"pattern {pattern[:40]}... is longer than {LONGEST} characters")
+    if pattern == "/":
+        return lambda path: path == "/"
+    if is_literal(pattern):
+        return lambda path: path.rstrip("/") == pattern
+    text, end = _translate(pattern, 0, "")
+    if end != len(pattern):
+        raise Refusal(f"pattern {pattern} is malformed at character {end + 1}")
+    try:
+        compiled = re.compile(text + r"\Z", re.DOTALL)
+    except re.error as error:
+        raise Refusal(f"pattern {pattern} is malformed: {error}") from error
+    return lambda path: compiled.match(path.rstrip("/")) is not None
+
+
+def clean(pattern: str) -> str:
+    """Bring a pattern to its one form; see `paths.clean`."""
+    return paths.clean(pattern)
+
+
+def _translate(pattern: str, start: int, closers: str) -> tuple[str, int]:
+    """Translate up to a closing character at this depth; returns the expression and where it ended."""
+    out: list[str] = []
+    position = start
+    while position < len(pattern):
+        char = pattern[position]
+        if char in closers:
+            break
+        if char in "@!+*?" and pattern[position + 1 : position + 2] == "(":
+            text, position = _group(pattern, position)
+        elif char == "*":
+            many = pattern[position + 1 : position + 2] == "*"
+            text, position = (".*", position + 2) if many else ("[^/]*", position + 1)
+        elif char == "?":
+            text, position = "[^/]", position + 1
+        elif char == "[":
+            text, position = _class(pattern, position)
+        elif char == "{":
+            text, position = _alternatives(pattern, position + 1, ",", "}")
+        elif char == "\\" and position + 1 < len(pattern):
+            text, position = re.escape(pattern[position + 1]), position + 2
+        else:
+            text, position = re.escape(char), position + 1
+        out.append(text)
+    return "".join(out), position
+
+
+def _group(pattern: str, position: int) -> tuple[str, int]:
+    kind = pattern[position]
+    inner, end = _alternatives(pattern, position + 2, "|", ")")
+    match kind:
+        case "@":
+            return inner, end
+        case "?":
+            return f"{inner}?", end
+        case "*":
+            return f"{inner}*", end
+        case "+":
+            return f"{inner}+", end
+    rest, _ = _translate(pattern, end, "")
+    return f"(?!{inner}{rest}\\Z)[^/]*", end
+
+
+def _alternatives(pattern: str, position: int, separator: str, closer: str) -> tuple[str, int]:
+    parts = []
+    while True:
+        text, position = _translate(pattern, position, separator + closer)
+        parts.append(text)
+        if position >= len(pattern):
+            raise Refusal(f"pattern {pattern} is malformed: {closer} is missing")
+        position += 1
+        if pattern[position - 1] == closer:
+            return f"(?:{'|'.join(parts)})", position
+
+
+def _class(pattern: str, position: int) -> tuple[str, int]:
+    end = pattern.find("]", position + 2)
+    if end < 0:
+        raise Refusal(f"pattern {pattern} is malformed: ] is missing")
+    inner = pattern[position + 1 : end]
+    negated = inner[:1] in ("!", "^")
+    inner = inner[1:] if negated else inner
+    escaped = re.sub(r"([\\\]\[^&~|])", r"\\\1", inner)
+    return f"[{'^/' if negated else ''}{escaped}]", end + 1

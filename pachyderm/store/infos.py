@@ -1,0 +1,139 @@
+"""Rows as the messages that clients get: `RepoInfo`, `BranchInfo`, `CommitInfo`.
+
+It exists so that what pachd leaves out (the branch of a commit) or fills in (sizes, children) is decided once.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from pachyderm_sdk.api import pfs
+
+from pachyderm.store import rows
+from pachyderm.store.names import RepoName
+from pachyderm.store.rows import BranchRow, CommitRow, Connection, RepoRow
+
+_epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def moment(micros: int) -> datetime:
+    """Microseconds since 1970 as a time in UTC."""
+    return _epoch + timedelta(microseconds=micros)
+
+
+def repo_message(name: RepoName) -> Any:
+    """A `Repo` message."""
+    return pfs.Repo(name=name.name, type=name.type, project=pfs.Project(name=name.project))
+
+
+class Infos:
+    """Builds messages from rows of one transaction; remembers the repos that it met."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._repos: dict[int, Any] = {}
+
+    def repo(self, number: int) -> Any:
+        """The `Repo` of a row."""
+        if number not in self._repos:
+            self._repos[number] = repo_message(rows.repo_by_id(self._connection, number).full_name)
+        return self._repos[number]
+
+    def commit(self, row: CommitRow, with_branch: bool = False) -> Any:
+        """The `Commit` of a row."""
+        message = pfs.Commit(repo=self.repo(row.repo), id=row.set)
+        if with_branch and row.branch:
+            message.branch = pfs.Branch(repo=self.repo(row.repo), name=row.branch)
+        return message
+
+    def commit_info(self, row: CommitRow) -> Any:
+        """The `CommitInfo` of a row."""
+        info = pfs.CommitInfo(
+            commit=self.commit(row),
+            origin=pfs.CommitOrigin(kind=pfs.OriginKind(row.origin)),
+            description=row.description,
+            started=moment(row.started),
+            error=row.error,
+            size_bytes_upper_bound=row.size,
+            details=pfs.CommitInfoDetails(size_bytes=row.size if row.finished is not None else 0),
+            metadata=json.loads(row.metadata),
+            created_at=moment(row.started),
+            updated_at=moment(row.updated),
+        )
+        if row.parent is not None:
+            info.parent_commit = self.commit(rows.commit_by_id(self._connection, row.parent))
+        if row.finishing is not None:
+            info.finishing = moment(row.finishing)
+        if row.finished is not None:
+            info.finished = moment(row.finished)
+        info.child_commits = [self.commit(child) for child in rows.children(self._connection, row.id)]
+        info.direct_provenance = [self.commit(up, True) for up in rows.direct_provenance(self._connection, row.id)]
+        info.direct_subvenance = [self.commit(down, True) for down in rows.direct_subvenance(self._connection, row.id)]
+        return info
+
+    def branch(self, row: BranchRow) -> Any:
+        """The `Branch` of a row."""
+        return pfs.Branch(repo=self.repo(row.repo), name=row.name)
+
+    def branch_info(self, row: BranchRow) -> Any:
+        """The `BranchInfo` of a row."""
+        direct = self._connection.execute(
+            "SELECT upstream, never FROM branch_provenance WHERE downstream=? ORDER BY upstream", (row.id,)
+        ).fetchall()
+        info = pfs.BranchInfo(
+            branch=self.branch(row),
+            head=self.commit(rows.commit_by_id(self._connection, row.head)),
+            provenance=self._branches(reach(self._connection, row.id, "downstream", "upstream")),
+            subvenance=self._branches(reach(self._connection, row.id, "upstream", "downstream")),
+            direct_provenance=self._branches([number for number, _ in direct]),
+            metadata=json.loads(row.metadata),
+            created_at=moment(row.created),
+            updated_at=moment(row.updated),
+        )
+        info.branch_propagation_specs = [
+            pfs.BranchPropagationSpec(
+                branch=self._branches([number])[0], propagation_spec=pfs.PropagationSpec(never=True)
+            )
+            for number, never in direct
+            if never
+        ]
+        return info
+
+    def repo_info(self, row: RepoRow) -> Any:
+        """The `RepoInfo` of a row."""
+        size = self._repo_size(row.id)
+        return pfs.RepoInfo(
+            repo=self.repo(row.id),
+            created=moment(row.created),
+            size_bytes_upper_bound=size,
+            description=row.description,
+            branches=[
+                self.branch(found) for found in rows.branches(self._connection, "WHERE repo=? ORDER BY name", (row.id,))
+            ],
+            details=pfs.RepoInfoDetails(size_bytes=size),
+            metadata=json.loads(row.metadata),
+        )
+
+    def _repo_size(self, number: int) -> int:
+        found = rows.branches(self._connection, "WHERE repo=? AND name='master'", (number,))
+        commit: int | None = found[0].head if found else None
+        while commit is not None:
+            row = rows.commit_by_id(self._connection, commit)
+            if row.finished is not None:
+                return row.size
+            commit = row.parent
+        return 0
+
+    def _branches(self, numbers: list[int]) -> list[Any]:
+        return [self.branch(rows.branch_by_id(self._connection, number)) for number in numbers]
+
+
+def reach(connection: Connection, number: int, near: str, far: str) -> list[int]:
+    """Branches that can be reached over provenance, the nearest first; the branch itself does not count."""
+    found = [number]
+    for near_one in found:
+        query = f"SELECT {far} FROM branch_provenance WHERE {near}=? ORDER BY {far}"  # noqa: S608 - column names
+        found.extend(other for (other,) in connection.execute(query, (near_one,)) if other not in found)
+    return found[1:]

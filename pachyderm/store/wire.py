@@ -1,0 +1,191 @@
+"""gRPC handlers made from the SDK's own stubs, so that the store and its clients cannot disagree about a message.
+
+It exists because the SDK has the client's side alone: a stub is asked for its calls with a channel that only listens.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from pachyderm.store.refusals import Refusal, invalid, of_failure, unserved
+
+logger = logging.getLogger(__name__)
+
+LONGEST_TEXT = 2000
+"""Characters of an error text that are sent; gRPC refuses headers that are too long."""
+
+Method = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One RPC as a stub knows it.
+
+    Attributes:
+        service: e.g. ``pfs_v2.API``.
+        name: e.g. ``CreateRepo``.
+        method: the stub's name for it, e.g. ``create_repo``.
+        kind: the channel's method, e.g. ``unary_stream``.
+        request: the request's message class.
+    """
+
+    service: str
+    name: str
+    method: str
+    kind: str
+    request: Any
+
+
+class _Unreadable:
+    """Stands for a request whose bytes are no message."""
+
+
+class _Listener:
+    """A channel that notes what a stub does with it."""
+
+    def __init__(self) -> None:
+        self.heard: tuple[str, str, Any] | None = None
+
+    def __getattr__(self, kind: str) -> Any:
+        def register(path: str, request_serializer: Any = None, response_deserializer: Any = None, **_: Any) -> Any:  # noqa: ARG001
+            def call(request: Any = None, *_: Any, **__: Any) -> Any:
+                self.heard = (path, kind, request)
+                return iter(())
+
+            return call
+
+        return register
+
+
+def calls(module: str) -> list[Call]:
+    """The RPCs of the service of one of the SDK's packages, e.g. ``pachyderm_sdk.api.pfs``."""
+    package = importlib.import_module(module)
+    listener = _Listener()
+    stub = package.ApiStub(listener)
+    found = []
+    for method, function in vars(package.ApiStub).items():
+        if method.startswith("_"):
+            continue
+        streamed = function.__annotations__.get("request_iterator")
+        answer = getattr(stub, method)(*([None] if streamed else []))
+        if hasattr(answer, "__next__"):
+            next(answer, None)
+        if listener.heard is None:
+            raise RuntimeError(f"{module}: the stub's {method} called nothing")
+        path, kind, request = listener.heard
+        if streamed:
+            inner = typing.get_args(typing.get_args(streamed)[0])[0]
+            request_class = getattr(package, getattr(inner, "__forward_arg__", getattr(inner, "__name__", "")))
+        else:
+            request_class = type(request)
+        service, name = path[1:].split("/")
+        found.append(Call(service, name, method, kind, request_class))
+        listener.heard = None
+    return found
+
+
+def handler(
+    module: str, methods: dict[str, Method], readers: dict[str, Callable[[bytes], Any]]
+) -> grpc.GenericRpcHandler:
+    """Serve one of the SDK's packages.
+
+    Args:
+        module: the package.
+        methods: the stub's method name -> function of request and context; what is missing answers UNIMPLEMENTED.
+        readers: the stub's method name -> reader of its requests, in place of the message class.
+    """
+    table = {}
+    known = calls(module)
+    strangers = set(methods) - {call.method for call in known}
+    if strangers:
+        raise ValueError(f"{module} has no {sorted(strangers)}")
+    for call in known:
+        function = methods.get(call.method) or _unserved(call)
+        reader = _reader(readers.get(call.method, call.request.FromString))
+        streams_in, streams_out = call.kind.startswith("stream"), call.kind.endswith("stream")
+        wrapped = _streaming(call, function, streams_in) if streams_out else _single(call, function, streams_in)
+        maker = getattr(grpc, f"{call.kind}_rpc_method_handler")
+        table[call.name] = maker(wrapped, request_deserializer=reader, response_serializer=bytes)
+    return grpc.method_handlers_generic_handler(known[0].service, table)
+
+
+class Rest(grpc.GenericRpcHandler):
+    """Answers every RPC that no other handler serves: UNIMPLEMENTED, with its name."""
+
+    def service(self, handler_call_details: Any) -> Any:
+        """Serve any method."""
+        name = handler_call_details.method
+
+        def refuse(_: Any, context: Any) -> None:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{name} is not served by the embedded store")
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _unserved(call: Call) -> Method:
+    def refuse(_: Any, __: Any) -> Any:
+        raise unserved(f"{call.service}/{call.name}")
+
+    return refuse
+
+
+def _reader(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def reader(data: bytes) -> Any:
+        try:
+            return read(data)
+        except Exception:  # noqa: BLE001 - whatever a malformed message does to the decoder
+            return _Unreadable()
+
+    return reader
+
+
+def _checked(request: Any) -> Any:
+    if isinstance(request, _Unreadable):
+        raise invalid("the request is no message of this call")
+    return request
+
+
+def _request(request: Any, streams_in: bool) -> Any:
+    return map(_checked, request) if streams_in else _checked(request)
+
+
+def _single(call: Call, function: Method, streams_in: bool) -> Method:
+    def single(request: Any, context: Any) -> Any:
+        try:
+            return function(_request(request, streams_in), context)
+        except Exception as error:  # noqa: BLE001 - every failure is answered
+            refusal = _refusal(call, error, context)
+        context.abort(refusal.code, refusal.text[:LONGEST_TEXT])
+        return None
+
+    return single
+
+
+def _streaming(call: Call, function: Method, streams_in: bool) -> Method:
+    def streaming(request: Any, context: Any) -> Iterator[Any]:
+        try:
+            yield from function(_request(request, streams_in), context)
+        except Exception as error:  # noqa: BLE001 - every failure is answered
+            refusal = _refusal(call, error, context)
+        else:
+            return
+        context.abort(refusal.code, refusal.text[:LONGEST_TEXT])
+
+    return streaming
+
+
+def _refusal(call: Call, error: Exception, context: Any) -> Refusal:
+    refusal = of_failure(error)
+    if refusal is not None:
+        return refusal
+    if not context.is_active():
+        return Refusal("the client went away", grpc.StatusCode.CANCELLED)
+    logger.error("%s/%s failed", call.service, call.name, exc_info=error)
+    return Refusal(f"{call.name} failed inside the store: {type(error).__name__}", grpc.StatusCode.INTERNAL)

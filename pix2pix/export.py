@@ -1,0 +1,167 @@
+"""Turns a checkpoint into a SavedModel that TensorFlow Serving, plain TensorFlow and `pix2pix generate` can use.
+
+It exists so that a model is a folder by itself: it needs neither this code nor its hyperparameters to be told. Three
+signatures:
+
+    serving_default   image_bytes: PNG, JPEG, BMP or GIF of any size -> image_bytes: PNG or JPEG of the training size
+    image             image: uint8 [N, H, W, 3] -> image: uint8 [N, H, W, 3 or 1], H and W any
+    base64            image: web-safe base64 of such bytes -> image: likewise
+
+A picture's result never depends on the other pictures of its batch. Variables come out byte for byte the same for the
+same checkpoint; ``saved_model.pb`` does in a fresh process; ``fingerprint.pb`` holds a random number of TensorFlow's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pix2pix import checkpoints
+from pix2pix.environment import tf
+from pix2pix.errors import InputError, WorkError
+from pix2pix.hyperparameters import ExportParameters, TrainParameters
+from pix2pix.networks import Generator, assign
+from pix2pix.translation import pad_to_multiple, translate
+
+Tensor = Any
+
+OPTIONS = Path("assets.extra") / "pix2pix.json"
+"""Inside a version's folder: what the model is; TensorFlow Serving leaves ``assets.extra`` alone."""
+TFLITE = Path("assets.extra") / "model.tflite"
+QUALITY = 95
+"""Of JPEG results."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        folder: the version's folder.
+        step: of the checkpoint.
+        digest: SHA-256 of its ``generator.npz``, hexadecimal.
+        metrics: of the checkpoint.
+        size: bytes of all files.
+    """
+
+    folder: Path
+    step: int
+    digest: str
+    metrics: dict[str, float]
+    size: int
+
+
+class Model(tf.Module):
+    """A generator with the signatures of a model to serve."""
+
+    def __init__(self, generator: Generator, parameters: TrainParameters, options: ExportParameters) -> None:
+        super().__init__()
+        self._parameters, self._options = parameters, options
+        self.generator = generator
+        height, width = parameters.shape
+        text = tf.TensorSpec([None], tf.string)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="image")])
+        def image(image: Tensor) -> dict[str, Tensor]:
+            size = tf.shape(image)
+            output = self._translate(pad_to_multiple(image, 2**parameters.levels))
+            return {"image": output[:, : size[1], : size[2]]}
+
+        def from_bytes(encoded: Tensor) -> Tensor:
+            def decode(one: Tensor) -> Tensor:
+                picture = tf.io.decode_image(one, channels=3, expand_animations=False)
+                picture.set_shape([None, None, 3])
+                scaled = tf.image.resize(picture, [height, width], "bicubic", antialias=True)
+                return tf.saturate_cast(tf.round(scaled), tf.uint8)
+
+            def encode(picture: Tensor) -> Tensor:
+                if options.filetype == "png":
+                    return tf.io.encode_png(picture)
+                return tf.io.encode_jpeg(picture, quality=QUALITY)
+
+            pictures = tf.map_fn(decode, encoded, fn_output_signature=tf.TensorSpec([height, width, 3], tf.uint8))
+            return tf.map_fn(encode, self._translate(pictures), fn_output_signature=tf.string)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+        def serving_default(image_bytes: Tensor) -> dict[str, Tensor]:
+            return {"image_bytes": from_bytes(image_bytes)}
+
+        @tf.function(input_signature=[tf.TensorSpec(text.shape, text.dtype, name="image")])
+        def base64(image: Tensor) -> dict[str, Tensor]:
+            return {"image": tf.io.encode_base64(from_bytes(tf.io.decode_base64(image)))}
+
+        self.endpoints = {"serving_default": serving_default, "image": image, "base64": base64}
+
+    def _translate(self, pictures: Tensor) -> Tensor:
+        # One mask for every picture: a result must not depend on its neighbours, nor change from call to call.
+        seeds = tf.constant([[self._parameters.seed, 0]]) if self._options.dropout else None
+        return translate(self.generator, self._parameters, pictures, seeds)
+
+
+def export(checkpoint: Path, target: Path, parameters: ExportParameters | None = None) -> Exported:
+    """Write ``target/<version>/``; a version of that number is replaced.
+
+    Args:
+        checkpoint: folder with ``checkpoint.json`` and ``generator.npz``, or the work folder of a training.
+        target: the model's folder.
+        parameters: see `pix2pix.hyperparameters`.
+
+    Raises:
+        InputError: no checkpoint, or one cut short.
+        WorkError: no space left.
+    """
+    options = parameters or ExportParameters()
+    if not (checkpoint / checkpoints.DOCUMENT).exists() and (checkpoint / "checkpoint").is_dir():
+        checkpoint = checkpoint / "checkpoint"
+    loaded = checkpoints.read(checkpoint, "generator")
+    generator = Generator(loaded.parameters, 0, matrix=True)
+    checkpoints.require_fit(checkpoint, loaded.arrays["generator"], generator.weights)
+    assign(generator, loaded.arrays["generator"])
+    digest = hashlib.sha256((checkpoint / "generator.npz").read_bytes()).hexdigest()
+    model = Model(generator, loaded.parameters, options)
+    folder = target / str(options.version)
+    partial = target / f".{options.version}.part"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        tf.saved_model.save(model, str(partial), signatures=model.endpoints)
+        document = {
+            "format": 1,
+            "step": loaded.step,
+            "checkpoint_sha256": digest,
+            "metrics": loaded.metrics,
+            "train": dataclasses.asdict(loaded.parameters),
+            "export": dataclasses.asdict(options),
+        }
+        (partial / OPTIONS).parent.mkdir(exist_ok=True)
+        (partial / OPTIONS).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    except (OSError, tf.errors.ResourceExhaustedError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno not in checkpoints.NO_SPACE:
+            raise
+        raise WorkError(f"no space for the model {folder}; free some and export again") from error
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Exported(folder, loaded.step, digest, loaded.metrics, size)
+
+
+def find_version(model: Path) -> Path:
+    """Find the newest version in a model's folder; a version's own folder is taken as it is.
+
+    Raises:
+        InputError: no model there, or none of ours.
+    """
+    versions = sorted((int(p.name), p) for p in model.iterdir() if p.name.isdigit()) if model.is_dir() else []
+    folder = model if (model / "saved_model.pb").exists() or not versions else versions[-1][1]
+    if not (folder / "saved_model.pb").exists():
+        raise InputError(f"{model} holds no model; name the folder that `pix2pix export` wrote")
+    if not (folder / OPTIONS).exists():
+        raise InputError(
+            f"the model {folder} was not made by `pix2pix export`: it has no {OPTIONS.as_posix()}; export one"
+        )
+    return folder

@@ -1,0 +1,229 @@
+"""Translates a folder of pictures with an exported model: one process, batches, threads around the network.
+
+It exists so that a picture's result depends on the picture and the model alone: not on the batch it was in, the number
+of threads or the order; and so that what was made before by the same model from the same picture is not made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import deque
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pix2pix.environment import tf
+from pix2pix.errors import HyperparameterError, InputError, PictureError
+from pix2pix.export import OPTIONS, find_version
+from pix2pix.folders import check_apart, find_pictures
+from pix2pix.gallery import write_gallery
+from pix2pix.hyperparameters import GenerateParameters, resolve
+from pix2pix.images import Rejection, decode_bytes, encode_png
+from pix2pix.names import assign_outputs
+from pix2pix.opening import read_file
+from pix2pix.progress import Progress, silent
+from pix2pix.rejections import TOO_LARGE
+from pix2pix.workers import cores
+
+logger = logging.getLogger(__name__)
+
+Pixels = NDArray[np.uint8]
+
+MODEL, INPUT, OPTIONS_USED = "pix2pix:model", "pix2pix:input", "pix2pix:options"
+"""Keywords of the text that each result carries: what it was made with, from, and how."""
+LARGEST = 2**24
+"""Pixels of a picture that the network is given at most; more would need tens of gigabytes."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a generation did.
+
+    Attributes:
+        written: input -> output, relative to their folders, of pictures made now.
+        kept: the same, of pictures that were there already, made by this model from this input.
+        rejected: inputs that were left out.
+    """
+
+    written: dict[str, str]
+    kept: dict[str, str]
+    rejected: tuple[Rejection, ...]
+
+
+class Translator:
+    """A loaded model.
+
+    Attributes:
+        options: the content of its ``assets.extra/pix2pix.json``.
+        digest: SHA-256 of these options, which name the checkpoint's own.
+        multiple: what height and width are padded to, pixels.
+    """
+
+    def __init__(self, model: Path) -> None:
+        """Load a model's newest version.
+
+        Raises:
+            InputError: no model of ours, or a damaged one.
+        """
+        folder = find_version(model)
+        try:
+            self.options: dict[str, Any] = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
+            self._loaded = tf.saved_model.load(str(folder))
+            self._image = self._loaded.signatures["image"]
+            self.multiple: int = 2 ** resolve("train", self.options["train"]).levels
+            self.digest = hashlib.sha256(json.dumps(self.options, sort_keys=True).encode()).hexdigest()
+        except (OSError, ValueError, KeyError, HyperparameterError, tf.errors.OpError) as error:
+            raise InputError(f"the model {folder} is damaged ({type(error).__name__}); export it again") from error
+
+    def __call__(self, pictures: Pixels) -> Pixels:
+        """Translate a batch: uint8 ``[N, H, W, 3]`` to ``[N, H, W, 3 or 1]``."""
+        return np.asarray(self._image(image=tf.constant(pictures))["image"])
+
+
+def generate(
+    model: Path,
+    source: Path,
+    target: Path,
+    parameters: GenerateParameters | None = None,
+    *,
+    only: Collection[str] | None = None,
+    progress: Progress = silent,
+) -> Generated:
+    """Translate pictures.
+
+    Args:
+        model: folder with versions of a model, or one version.
+        source: folder of pictures of any kind that `pix2pix.images` reads.
+        target: folder for the results, made if it is missing; it also gets ``index.html``.
+        parameters: see `pix2pix.hyperparameters`.
+        only: inputs to translate, relative to `source`; None means all.
+        progress: told after each picture.
+
+    Raises:
+        InputError: no pictures, no model, or a size that does not fit the model.
+        OSError: no space left, or a folder that cannot be written.
+    """
+    options = parameters or GenerateParameters()
+    check_apart(source, target)
+    names, rejected = assign_outputs(find_pictures(source))
+    if only is not None:
+        names = {path: names[path] for path in names if path in only}
+        rejected = tuple(r for r in rejected if r.path in only)
+    translator = Translator(model)
+    if options.size % translator.multiple:
+        raise HyperparameterError(
+            f"size = {options.size} does not fit the model; allowed: multiples of {translator.multiple}, or 0 for each"
+            " picture's own size"
+        )
+    used = json.dumps({"size": options.size, "aspect_ratio": options.aspect_ratio})
+    labels = bool(translator.options["train"]["labels"])
+    workers = options.workers or cores()
+    written: dict[str, str] = {}
+    kept: dict[str, str] = {}
+    bad: list[Rejection] = []
+
+    def read(path: str) -> tuple[str, dict[str, str], Pixels | None] | Rejection:
+        """Read one input; no pixels where its result is there already."""
+        try:
+            data = read_file(source / path)
+            text = {MODEL: translator.digest, INPUT: hashlib.sha256(data).hexdigest(), OPTIONS_USED: used}
+            if _text_of(target / names[path]) == text:
+                return path, text, None
+            return path, text, _prepare(decode_bytes(data), options.size, labels)
+        except PictureError as error:
+            return Rejection(path, error.code, error.reason)
+
+    def write(path: str, text: dict[str, str], pixels: Pixels) -> None:
+        encode_png(_stretch(pixels, options.aspect_ratio), target / names[path], text)
+
+    with ThreadPoolExecutor(workers, "pictures") as pool:
+        writing: deque[Future[None]] = deque()
+        for batch in _batches(_ahead(pool, read, list(names), workers + options.batch_size), options.batch_size):
+            ready = []
+            for one in batch:
+                if isinstance(one, Rejection):
+                    bad.append(one)
+                elif one[2] is None:
+                    kept[one[0]] = names[one[0]]
+                else:
+                    ready.append(one)
+            if ready:
+                outputs = translator(_padded([pixels for _, _, pixels in ready], options.batch_size))
+                for (path, text, _), pixels in zip(ready, outputs, strict=False):
+                    writing.append(pool.submit(write, path, text, pixels))
+                    written[path] = names[path]
+            while len(writing) > 2 * options.batch_size:
+                writing.popleft().result()
+            progress(len(written) + len(kept) + len(bad), len(names), "")
+        for future in writing:
+            future.result()
+    order = list(names)
+    written, kept = ({path: d[path] for path in order if path in d} for d in (written, kept))
+    write_gallery(target, source, {path: names[path] for path in order if path in written or path in kept})
+    return Generated(written, kept, (*rejected, *sorted(bad, key=lambda r: order.index(r.path))))
+
+
+def _ahead(pool: ThreadPoolExecutor, read: Any, paths: list[str], most: int) -> Iterator[Any]:
+    """Results of `read` in order, at most so many read ahead of the network."""
+    waiting: deque[Future[Any]] = deque()
+    for path in paths:
+        waiting.append(pool.submit(read, path))
+        if len(waiting) > most:
+            yield waiting.popleft().result()
+    for future in waiting:
+        yield future.result()
+
+
+def _batches(results: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    """Group pictures of one size; what needs no network goes through at once."""
+    open_batches: dict[tuple[int, ...], list[Any]] = {}
+    for result in results:
+        if isinstance(result, Rejection) or result[2] is None:
+            yield [result]
+            continue
+        batch = open_batches.setdefault(result[2].shape, [])
+        batch.append(result)
+        if len(batch) == size:
+            yield open_batches.pop(result[2].shape)
+    yield from open_batches.values()
+
+
+def _padded(pictures: list[Pixels], size: int) -> Pixels:
+    """Stack pictures, the last repeated up to the batch's size: the network then sees one shape."""
+    return np.stack([*pictures, *[pictures[-1]] * (size - len(pictures))])
+
+
+def _prepare(pixels: Pixels, size: int, labels: bool) -> Pixels:
+    if size:
+        way = Image.Resampling.NEAREST if labels else Image.Resampling.BICUBIC
+        return np.asarray(Image.fromarray(pixels).resize((size, size), way))
+    if pixels.shape[0] * pixels.shape[1] > LARGEST:
+        reason = f"{pixels.shape[1]}x{pixels.shape[0]} is more than the {LARGEST:,} pixels that are translated at once"
+        raise PictureError(TOO_LARGE, f"{reason}; resize it")
+    return pixels
+
+
+def _stretch(pixels: Pixels, ratio: float) -> Pixels:
+    if ratio == 1:
+        return pixels
+    height, width, channels = pixels.shape
+    picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    return np.asarray(picture.resize((max(1, round(width * ratio)), height), Image.Resampling.BICUBIC))
+
+
+def _text_of(path: Path) -> dict[str, str]:
+    """The text that a result carries; empty where there is none, or nothing of ours."""
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            found = getattr(picture, "text", {})
+            return {key: str(found.get(key)) for key in (MODEL, INPUT, OPTIONS_USED)}
+    except (OSError, ValueError, SyntaxError):
+        return {}

@@ -1,0 +1,44 @@
+"""Keeps samples and report of a training up to date.
+
+It exists apart from the loop because what a person looks at changes nothing in what is learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pix2pix import samples
+from pix2pix.dataset import Dataset
+from pix2pix.held_out import Observer
+from pix2pix.hyperparameters import TrainParameters
+from pix2pix.journal import Journal
+from pix2pix.report import write_report
+
+
+class Showcase:
+    """Samples and report of one work folder."""
+
+    def __init__(self, work: Path, data: Dataset, parameters: TrainParameters, observer: Observer, step: int) -> None:
+        """Choose the pairs to show, held-out ones where there are any, and forget looks behind `step`."""
+        self._work, self._parameters, self._observer = work, parameters, observer
+        self._looks = work / "state" / "samples"
+        pairs = data.held_out if len(data.held_out) else data.training
+        height, width = parameters.shape
+        self._pictures = pairs.stack(range(min(samples.COUNT, len(pairs))))[:, :height, :width]
+        samples.forget_after(self._looks, step)
+
+    def look(self, step: int) -> None:
+        """Keep what the generator makes of the samples now."""
+        outputs, _ = self._observer.show(self._pictures)
+        samples.keep(self._looks, step, outputs)
+
+    def publish(self, journal: Journal, facts: Mapping[str, Any]) -> None:
+        """Write samples and report; TensorBoard gets the grid."""
+        _, targets = self._observer.show(self._pictures)
+        steps = samples.publish(self._looks, self._work / "samples", self._pictures[..., :3], targets)
+        grid = (self._work / "samples" / "grid.png").read_bytes()
+        size = int.from_bytes(grid[16:20], "big"), int.from_bytes(grid[20:24], "big")  # width and height in IHDR
+        journal.show("samples", grid, size, steps[-1])
+        write_report(self._work, self._parameters, journal.records, steps, facts)

@@ -1,0 +1,106 @@
+"""A Pachyderm for the tests of the trigger, and a trigger over it whose tasks fill commits with one line.
+
+With PACHD_ADDRESS set each test has a project of its own at that address; without, an embedded store of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from filling_pipelines import compile_all
+from pachyderm_sdk.api import pfs
+
+from pachyderm.commits import Commit, head, inspect, read
+from pachyderm.connection import Connection, Target, connect
+from pachyderm.repos import INPUT_IMAGES, TRAINING, BranchName, set_up
+from workflows.trigger import assemble
+from workflows.trigger.configuration import Configuration
+from workflows.trigger.controller import Done
+from workflows.trigger.policy import Policy
+
+
+@pytest.fixture(scope="session")
+def filling(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return compile_all(tmp_path_factory.mktemp("filling"))
+
+
+@dataclass
+class World:
+    """A Pachyderm that is set up, and the place of a trigger over it."""
+
+    target: Target
+    client: Connection
+    place: assemble.Place
+    orders: Path
+    said: list[str]
+
+    def commit(self, branch: BranchName = TRAINING, content: str = "x", path: str = "/a") -> str:
+        """Put one file as a commit; the set's id."""
+        with self.client.pfs.commit(branch=self.client.branch(branch)) as commit:
+            self.client.pfs.put_file_from_bytes(commit=commit, path=path, data=content.encode())
+        return str(commit.id)
+
+    def train(self, content: str = "x") -> str:
+        return self.commit(TRAINING, content)
+
+    def draw(self, content: str = "x") -> str:
+        return self.commit(INPUT_IMAGES, content)
+
+    def order(self, name: str, text: str = "") -> Path:
+        (self.orders / name).write_text(text)
+        return self.orders / name
+
+    def began(self) -> list[list[str]]:
+        """Each task that began: repo, set, run, process."""
+        file = self.orders / "began"
+        return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+
+    def once(self, **policy: object) -> tuple[Done, ...]:
+        return assemble.once(self.place, configuration(**policy))
+
+    def output(self, repo: str, commit_set: str) -> Commit:
+        return inspect(self.client, repo, commit_set)
+
+    def by(self, repo: str, commit_set: str) -> str:
+        return (read(self.client, repo, commit_set, "/by") or b"").decode().strip()
+
+    def head(self, branch: BranchName) -> Commit:
+        return head(self.client, branch)
+
+
+def configuration(**policy: object) -> Configuration:
+    """A configuration whose retries do not wait."""
+    quick = Configuration(look_every=0.5)
+    policies = {name: replace(one, backoff=0.0) for name, one in quick.policy.items()}
+    changed: dict[str, Policy] = {name: replace(one, **policy) for name, one in policies.items()}  # type: ignore[arg-type]
+    return replace(quick, policy=changed)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    address = os.environ.get("PACHD_ADDRESS")
+    if address is None:
+        return Target(store=tmp_path / "store")
+    return Target(pachd=address, store=tmp_path / "store", project=f"trigger-{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def world(target: Target, filling: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    orders = tmp_path / "orders"
+    orders.mkdir()
+    monkeypatch.setenv("TEST_ORDERS", str(orders))
+    said: list[str] = []
+    place = assemble.Place(target, tmp_path / "store", "tests:1", said.append, filling)
+    with connect(target) as client:
+        if target.pachd is not None:
+            client.pfs.create_project(project=pfs.Project(name=target.project))
+        set_up(client)
+        yield World(target, client, place, orders, said)
+        if target.pachd is not None:
+            client.pfs.delete_repos(projects=[pfs.Project(name=target.project)], force=True)
+            client.pfs.delete_project(project=pfs.Project(name=target.project), force=True)

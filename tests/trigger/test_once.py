@@ -1,0 +1,129 @@
+"""What `trigger --once` promises: everything open is worked on, with one effect each, and then it stops."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import World
+from filling_pipelines import compile_all  # noqa: F401
+
+from pachyderm.decisions import decisions_of
+from pachyderm.repos import CANDIDATE, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
+
+
+def test_nothing_open_is_nothing_to_do(world: World) -> None:
+    assert world.once() == ()
+    assert world.began() == []
+
+
+def test_a_commit_on_training_is_trained_and_exported_by_one_run(world: World) -> None:
+    commit_set = world.train()
+    (done,) = world.once()
+    assert (done.commit_set, done.pipeline, done.state, done.error) == (commit_set, "training_and_export", "good", "")
+    assert world.by("checkpoint", commit_set) == world.by("model", commit_set) == done.run
+    words = [d.decision for d in decisions_of(world.output("model", commit_set).metadata)]
+    assert words == ["start", "started"]
+
+
+def test_both_inputs_and_older_pictures_all_get_their_run(world: World) -> None:
+    pictures = [world.draw("1"), world.draw("2")]
+    training = world.train()
+    done = {unit.commit_set: unit for unit in world.once()}
+    assert {unit.state for unit in done.values()} == {"good"}
+    assert set(done) == {*pictures, training}
+    assert [world.by("generate_images", one) for one in pictures] == [done[one].run for one in pictures]
+
+
+def test_under_latest_older_sets_end_as_superseded_and_the_newest_is_processed(world: World) -> None:
+    sets = [world.train(str(number)) for number in range(4)]
+    done = {unit.commit_set: unit for unit in world.once()}
+    assert [done[one].state for one in sets] == ["superseded", "superseded", "superseded", "good"]
+    assert all(f"by {sets[-1]}" in done[one].error for one in sets[:-1])
+    assert len({run for _, _, run, _ in world.began()}) == 1
+
+
+def test_a_set_that_its_own_work_opens_is_worked_on_too(world: World) -> None:
+    picture, training = world.draw(), world.train()
+    world.once()
+    world.client.pfs.create_branch(
+        branch=world.client.branch(MODEL), head=world.client.commit("model", training), provenance=[]
+    )
+    promoted = world.head(GENERATE_IMAGES).id
+    assert promoted not in (picture, training)
+    (done,) = world.once()
+    assert (done.commit_set, done.pipeline, done.state) == (promoted, "preprocessing_and_generation", "good")
+
+
+def test_a_failure_is_tried_again_within_the_budget_and_then_ends_everything_downstream(world: World) -> None:
+    world.order("fail-checkpoint", "no luck")
+    commit_set = world.train()
+    (done,) = world.once(attempts=2)
+    assert done.state == "failed"
+    assert [run for repo, _, run, _ in world.began()] == [f"training_and_export-{commit_set}-{n}" for n in (1, 2)]
+    error = world.output("checkpoint", commit_set).error
+    assert error.startswith("failed: training_and_export failed 2 times, last in run training_and_export-")
+    assert "RuntimeError: no luck" in error
+    assert error.endswith(f"pix2pix retry {commit_set}")
+    assert world.output("model", commit_set).error.startswith(f"failed: checkpoint@{commit_set}: ")
+    (world.orders / "fail-checkpoint").unlink()
+    good = world.train("better")
+    (done,) = world.once()
+    assert (done.commit_set, done.state) == (good, "good")
+
+
+def test_what_an_attempt_finished_is_kept_by_the_next(world: World) -> None:
+    world.order("fail-model", "not yet")
+    commit_set = world.train()
+    (done,) = world.once(attempts=2)
+    assert done.state == "failed"
+    assert world.output("checkpoint", commit_set).state == "good"
+    assert world.by("checkpoint", commit_set).endswith("-1")
+
+
+def test_a_run_that_dies_without_a_word_is_tried_again_and_its_claim_given_back(world: World) -> None:
+    world.order("die")
+    commit_set = world.train()
+    (done,) = world.once()
+    assert done.state == "good"
+    assert world.by("checkpoint", commit_set) == f"training_and_export-{commit_set}-2"
+    metadata = world.output("checkpoint", commit_set).metadata
+    assert metadata["over.1"] == f"run training_and_export-{commit_set}-1 is over: vanished"
+
+
+def test_a_run_that_succeeds_and_fills_nothing_is_no_success(world: World) -> None:
+    world.order("do-nothing")
+    commit_set = world.train()
+    (done,) = world.once(attempts=1)
+    assert done.state == "failed"
+    assert "it succeeded and left" in done.error
+    assert world.output("checkpoint", commit_set).state == "failed"
+
+
+def test_an_input_that_somebody_leaves_open_is_said_and_left(world: World) -> None:
+    commit = world.client.pfs.start_commit(branch=world.client.branch(TRAINING))
+    assert world.once() == ()
+    assert any(f"training@{commit.id} is not finished" in line for line in world.said)
+    world.client.pfs.finish_commit(commit=world.client.commit("training", commit.id))
+    (done,) = world.once()
+    assert done.state == "good"
+
+
+def test_a_set_on_both_inputs_is_two_units(world: World) -> None:
+    with world.client.transaction.transaction() as transaction:
+        training = world.client.pfs.start_commit(branch=world.client.branch(TRAINING))
+        pictures = world.client.pfs.start_commit(branch=world.client.branch(INPUT_IMAGES))
+    assert training.id == pictures.id == transaction.id
+    for repo in ("training", "input_images"):
+        world.client.pfs.finish_commit(commit=world.client.commit(repo, training.id))
+    done = world.once()
+    assert sorted((unit.pipeline, unit.state) for unit in done) == [
+        ("preprocessing_and_generation", "good"),
+        ("training_and_export", "good"),
+    ]
+    assert world.head(CANDIDATE).id == training.id
+
+
+@pytest.mark.parametrize("policy", ["every"])
+def test_the_parameters_file_of_the_input_may_choose_the_policy(world: World, policy: str) -> None:
+    sets = [world.train("1"), world.commit(TRAINING, f'[trigger]\npolicy = "{policy}"\n', "/pix2pix.toml")]
+    assert [unit.state for unit in world.once()] == ["good", "good"]
+    assert [world.by("model", one).split("-")[1] for one in sets] == sets

@@ -1,0 +1,97 @@
+"""Output names: a function of the listing alone; none meets another, none leaves the folder."""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pix2pix.names import assign_outputs, byte_order
+from pix2pix.rejections import BAD_PATH, NAME_COLLISION
+
+
+def test_an_output_has_the_path_of_its_input_and_ends_in_png() -> None:
+    outputs, rejected = assign_outputs(["cats/1.jpg", "dogs/2.JPEG", "a.b.tiff", "3.png"])
+    assert outputs == {"3.png": "3.png", "a.b.tiff": "a.b.png", "cats/1.jpg": "cats/1.png", "dogs/2.JPEG": "dogs/2.png"}
+    assert rejected == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("a.jpg", "a.png"),
+        ("a.JPG", "a.jpg"),
+        ("a.jpeg", "a.webp"),
+        ("x/a.bmp", "x/a.tif"),
+        ("A.png", "a.png"),
+        ("A.jpg", "a.tif"),
+        ("STRASSE.png", "straße.png"),
+        (unicodedata.normalize("NFD", "é.png"), unicodedata.normalize("NFC", "é.png")),
+        ("a.jpg", "a.png/b.jpg"),
+        ("a.png/b.jpg", "a.tif"),
+        ("a.PNG/b.jpg", "a.tif"),
+        ("a.jpg", "a.png/deep/er/b.jpg"),
+    ],
+)
+def test_of_two_inputs_that_would_meet_the_first_in_byte_order_keeps_the_name(first: str, second: str) -> None:
+    for listing in ([first, second], [second, first]):
+        outputs, rejected = assign_outputs(listing)
+        assert list(outputs) == [first]
+        assert [(each.path, each.code) for each in rejected] == [(second, NAME_COLLISION)]
+        assert first in rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/a.png", "../a.png", "a/../../b.png", "a/./b.png", "a//b.png", "", "a/", ".", "..", "a\0.png", "x" * 252 + ".png",
+     "é" * 126 + ".png", "a/" + "b" * 256 + "/c.png"],
+)  # fmt: skip
+def test_a_path_that_could_leave_the_folder_gets_no_output(path: str) -> None:
+    outputs, rejected = assign_outputs([path, "good.png"])
+    assert outputs == {"good.png": "good.png"}
+    assert [(each.path, each.code) for each in rejected] == [(path, BAD_PATH)]
+
+
+def test_similar_names_that_do_not_meet_are_all_kept() -> None:
+    listing = ["a.png", "a-.png", "b/a.png", "aa.png", "a b.png", "a/b.png", "é.png", "e.png"]
+    outputs, rejected = assign_outputs(listing)
+    assert set(outputs) == set(listing)
+    assert rejected == ()
+
+
+names = st.text(st.sampled_from("aAbBéE\u0301.ß"), min_size=1, max_size=4)
+paths = st.builds(
+    lambda folders, stem, suffix: "/".join([*folders, stem + suffix]),
+    st.lists(names, max_size=2),
+    names,
+    st.sampled_from([".png", ".jpg", ".JPG", ".tif"]),
+)
+
+
+@given(st.lists(paths, max_size=12), st.randoms())
+def test_outputs_never_meet_whatever_the_listing(listing: list[str], shuffler: random.Random) -> None:
+    outputs, rejected = assign_outputs(listing)
+    assert set(outputs) | {each.path for each in rejected} == set(listing)
+    held = [unicodedata.normalize("NFC", path).casefold() for path in outputs.values()]
+    assert len(set(held)) == len(held)
+    above = {str(folder) for path in held for folder in PurePosixPath(path).parents}
+    assert not above & set(held)
+    shuffled = list(listing)
+    shuffler.shuffle(shuffled)
+    assert assign_outputs(shuffled) == (outputs, rejected)
+
+
+@given(st.lists(paths, max_size=8))
+def test_a_rejected_name_frees_nothing_for_others(listing: list[str]) -> None:
+    """Leaving the rejected ones out changes no other name, so that a plan needs no memory of them."""
+    outputs, rejected = assign_outputs(listing)
+    gone = {each.path for each in rejected}
+    assert assign_outputs([path for path in listing if path not in gone]) == (outputs, ())
+
+
+def test_names_that_are_no_utf8_are_ordered_by_their_bytes() -> None:
+    assert sorted(["b", "\udcff", "é", "a"], key=byte_order) == ["a", "b", "é", "\udcff"]

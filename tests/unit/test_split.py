@@ -1,0 +1,130 @@
+"""The split by content: nothing changes side, nothing is on two sides, nothing in the input is touched."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pix2pix.errors import InputError
+from pix2pix.images import encode_png
+from pix2pix.split import SIDES, Shares, split_folder
+
+
+def fill(folder: Path, start: int, stop: int) -> None:
+    for number in range(start, stop):
+        pixels = np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        encode_png(pixels, folder / f"{number % 3}" / f"{number}.png")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_picture_never_changes_side_when_others_are_added(tmp_path: Path) -> None:
+    fill(tmp_path / "in", 0, 30)
+    before = split_folder(tmp_path / "in", tmp_path / "out", Shares()).sides
+    fill(tmp_path / "in", 30, 90)
+    after = split_folder(tmp_path / "in", tmp_path / "out", Shares())
+    assert before.items() <= after.sides.items()
+    assert after.placed == 60
+    assert after.moved == 0
+
+
+def test_every_picture_is_on_exactly_one_side_under_its_own_path(tmp_path: Path) -> None:
+    fill(tmp_path / "in", 0, 40)
+    made = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.5, 0.3))
+    assert contents(tmp_path / "out") == {
+        f"{made.sides[path]}/{path}": data for path, data in contents(tmp_path / "in").items()
+    }
+    assert set(made.sides.values()) == set(SIDES)
+
+
+def test_a_second_split_changes_nothing(tmp_path: Path) -> None:
+    fill(tmp_path / "in", 0, 20)
+    split_folder(tmp_path / "in", tmp_path / "out", Shares())
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    made = split_folder(tmp_path / "in", tmp_path / "out", Shares(), workers=1)
+    assert (made.placed, made.moved, made.stale) == (0, 0, ())
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == times
+
+
+def test_other_shares_move_pictures_and_leave_none_on_two_sides(tmp_path: Path) -> None:
+    fill(tmp_path / "in", 0, 40)
+    split_folder(tmp_path / "in", tmp_path / "out", Shares(0.8, 0.1))
+    made = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.3, 0.3))
+    assert made.moved == made.placed > 0
+    assert len(contents(tmp_path / "out")) == 40
+    assert len(contents(tmp_path / "in")) == 40
+
+
+def test_equal_files_fall_on_one_side_whatever_their_names(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    for number in range(20):
+        encode_png(pixels, tmp_path / "in" / f"copy{number}.png")
+    made = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.5, 0.25))
+    assert len(set(made.sides.values())) == 1
+
+
+def test_the_shares_are_met_over_many_pictures() -> None:
+    shares = Shares(0.7, 0.2)
+    sides = [shares.side(hashlib.sha256(str(number).encode()).digest()) for number in range(20_000)]
+    for side, share in zip(SIDES, (0.7, 0.2, 0.1), strict=True):
+        assert abs(sides.count(side) / len(sides) - share) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("shares", "empty"), [((1.0, 0.0), {"val", "test"}), ((0.9, 0.1), {"test"}), ((0.0, 0.0), {"train", "val"})]
+)
+def test_a_share_of_nothing_gets_nothing(shares: tuple[float, float], empty: set[str]) -> None:
+    split = Shares(*shares)
+    ends = [bytes(32), b"\xff" * 32, *(hashlib.sha256(bytes([number])).digest() for number in range(200))]
+    assert not empty & {split.side(digest) for digest in ends}
+
+
+@pytest.mark.parametrize(
+    "shares", [(0.8, 0.3, None), (0.8, 0.1, 0.2), (0.5, 0.1, 0.1), (-0.1, 0.6, 0.5), (1.5, -0.5, 0.0), (float("nan"), 0, 1)]
+)  # fmt: skip
+def test_shares_that_are_not_a_whole_are_refused(shares: tuple[float, float, float | None]) -> None:
+    with pytest.raises(InputError, match="together they are 1"):
+        Shares(*shares)
+
+
+def test_links_are_the_same_file_and_stay_when_split_again(tmp_path: Path) -> None:
+    fill(tmp_path / "in", 0, 8)
+    made = split_folder(tmp_path / "in", tmp_path / "out", Shares(), link=True)
+    for path, side in made.sides.items():
+        assert (tmp_path / "out" / side / path).samefile(tmp_path / "in" / path)
+    assert split_folder(tmp_path / "in", tmp_path / "out", Shares(), link=True).placed == 0
+    assert split_folder(tmp_path / "in", tmp_path / "out", Shares()).placed == 8
+    for path, side in made.sides.items():
+        assert not (tmp_path / "out" / side / path).samefile(tmp_path / "in" / path)
+
+
+def test_files_that_the_input_lost_are_reported_and_left_alone(tmp_path: Path) -> None:
+    fill(tmp_path / "in", 0, 5)
+    first = split_folder(tmp_path / "in", tmp_path / "out", Shares())
+    gone = next(iter(first.sides))
+    (tmp_path / "in" / gone).unlink()
+    made = split_folder(tmp_path / "in", tmp_path / "out", Shares())
+    assert made.stale == (f"{first.sides[gone]}/{gone}",)
+    assert (tmp_path / "out" / made.stale[0]).exists()
+
+
+def test_a_file_that_is_no_picture_is_left_out(tmp_path: Path) -> None:
+    fill(tmp_path / "in", 0, 2)
+    (tmp_path / "in/z.png").write_text("no picture")
+    made = split_folder(tmp_path / "in", tmp_path / "out", Shares())
+    assert [(each.path, each.code) for each in made.rejected] == [("z.png", "FORMAT_NOT_ALLOWED")]
+    assert len(contents(tmp_path / "out")) == 2
+
+
+@pytest.mark.parametrize(("source", "target"), [("data", "data"), ("data", "data/out"), ("data/train", "data")])
+def test_a_result_that_would_mix_with_the_input_is_refused(tmp_path: Path, source: str, target: str) -> None:
+    fill(tmp_path / source, 0, 10)
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match="lies in"):
+        split_folder(tmp_path / source, tmp_path / target, Shares(0.1, 0.1))
+    assert contents(tmp_path) == before

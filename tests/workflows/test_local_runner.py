@@ -1,0 +1,262 @@
+"""What the runner of this machine promises: a run is a process of its own, seen to its end, and nothing outlives it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from trivial_pipelines import compile_all
+
+from pachyderm.connection import Target
+from workflows.errors import RunInputError
+from workflows.runners.local import LocalRunner, child_environment
+from workflows.runners.log_lines import LogFollower, cause
+from workflows.runners.processes import born, lives
+from workflows.runners.run_folder import Progress, Request, RunFolder
+from workflows.runners.runner import Phase, RunKey, RunState
+
+SET = "0123456789abcdef0123456789abcdef"
+KEY = RunKey("trivial", SET, 1)
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def pipelines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return compile_all(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture
+def runner(pipelines: dict[str, Path], tmp_path: Path) -> Iterator[LocalRunner]:
+    environment = child_environment(Target(store=tmp_path / "store"), tmp_path / "scratch", os.environ)
+    made = LocalRunner(tmp_path / "my runs", environment, pipelines)
+    yield made
+    made.close()
+
+
+def ended(runner: LocalRunner, key: RunKey = KEY) -> RunState:
+    until(lambda: runner.find(key)[0].over)
+    return runner.find(key)[0]
+
+
+def processes_of(mark: Path) -> list[int]:
+    return [int(line.split()[1]) for line in mark.read_text().splitlines()] if mark.exists() else []
+
+
+def alive(pid: int) -> bool:
+    return born(pid) is not None
+
+
+def test_a_run_succeeds_and_its_outputs_are_on_disk_per_task(runner: LocalRunner) -> None:
+    runner.start(KEY, {"commit_set": SET, "number": "41"})
+    state = ended(runner)
+    assert (state.phase, state.error) == (Phase.SUCCEEDED, "")
+    assert state.outputs == {"say": {"Output": SET}, "echo": {"Output": f"{SET} 42"}}
+    assert state.run == f"trivial-{SET}-1"
+
+
+def test_another_process_reads_the_same_state(runner: LocalRunner, tmp_path: Path) -> None:
+    runner.start(KEY, {"hyperparameters": f"wait={tmp_path / 'go'}"})
+    elsewhere = LocalRunner(tmp_path / "my runs", {}, {})
+    assert elsewhere.find(KEY)[0].phase is Phase.RUNNING
+    (tmp_path / "go").touch()
+    assert ended(runner).phase is Phase.SUCCEEDED
+    assert elsewhere.find(KEY)[0] == runner.find(KEY)[0]
+
+
+def test_the_same_key_started_twice_is_one_run(runner: LocalRunner, pipelines: dict[str, Path], tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    order = {"hyperparameters": f"mark={mark}"}
+    other = LocalRunner(tmp_path / "my runs", child_environment(Target(), tmp_path, os.environ), pipelines)
+    assert runner.start(KEY, order).run == other.start(KEY, order).run
+    ended(runner)
+    runner.start(KEY, order)
+    assert len(processes_of(mark)) == 1
+
+
+def test_a_failed_task_is_a_failed_run_that_names_the_cause(runner: LocalRunner) -> None:
+    runner.start(KEY, {"hyperparameters": "fail=nó"})
+    state = ended(runner)
+    assert state.phase is Phase.FAILED
+    assert state.error.startswith("ValueError: told to fail: nó (")
+    assert "\x1b" not in state.error
+
+
+def test_a_killed_child_is_a_vanished_run_and_its_task_ends_with_it(runner: LocalRunner, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    runner.start(KEY, {"hyperparameters": f"mark={mark},wait={tmp_path / 'never'}"})
+    until(lambda: processes_of(mark))
+    child = RunFolder(tmp_path / "my runs" / f"trivial-{SET}-1").progress()
+    assert child is not None
+    os.kill(child.process[0], signal.SIGKILL)
+    state = ended(runner)
+    assert state.phase is Phase.VANISHED
+    until(lambda: not alive(processes_of(mark)[0]), 5)
+
+
+def test_closing_the_runner_ends_child_and_task_as_interrupted(runner: LocalRunner, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    runner.start(KEY, {"hyperparameters": f"mark={mark},wait={tmp_path / 'never'}"})
+    until(lambda: processes_of(mark))
+    (state,) = runner.close()
+    assert state.phase is Phase.INTERRUPTED
+    until(lambda: not alive(processes_of(mark)[0]), 5)
+
+
+def test_a_run_that_is_terminated_says_so_and_why(runner: LocalRunner, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    runner.start(KEY, {"hyperparameters": f"mark={mark},wait={tmp_path / 'never'}"})
+    until(lambda: processes_of(mark))
+    runner.terminate(f"trivial-{SET}-1", "its commits are gone")
+    state = runner.find(KEY)[0]
+    assert (state.phase, state.error) == (Phase.TERMINATED, "its commits are gone")
+    until(lambda: not alive(processes_of(mark)[0]), 5)
+
+
+STARTER = """
+import os, sys, time
+from pathlib import Path
+from workflows.runners.local import LocalRunner
+from workflows.runners.runner import RunKey
+runner = LocalRunner(Path(sys.argv[1]), dict(os.environ), {"trivial": Path(sys.argv[2])})
+runner.start(RunKey("trivial", sys.argv[3], 1), {"hyperparameters": sys.argv[4]})
+time.sleep(600)
+"""
+
+
+def starter(tmp_path: Path, package: Path, order: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", STARTER, str(tmp_path / "my runs"), str(package), SET, order])
+
+
+def test_a_run_does_not_outlive_a_starter_that_is_killed(
+    runner: LocalRunner, pipelines: dict[str, Path], tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    process = starter(tmp_path, pipelines["trivial"], f"mark={mark},wait={tmp_path / 'never'}")
+    until(lambda: processes_of(mark))
+    process.kill()
+    process.wait()
+    until(lambda: not alive(processes_of(mark)[0]), 5)
+    assert runner.find(KEY)[0].phase is Phase.INTERRUPTED
+
+
+def test_what_is_left_when_starter_and_child_are_killed_at_once_is_ended_by_the_next_look(
+    runner: LocalRunner, pipelines: dict[str, Path], tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    process = starter(tmp_path, pipelines["trivial"], f"mark={mark},wait={tmp_path / 'never'}")
+    until(lambda: processes_of(mark))
+    child = RunFolder(tmp_path / "my runs" / f"trivial-{SET}-1").progress()
+    assert child is not None
+    os.kill(child.process[0], signal.SIGSTOP)  # so that it cannot see its starter's end
+    process.kill()
+    process.wait()
+    os.kill(child.process[0], signal.SIGKILL)
+    (task,) = processes_of(mark)
+    until(lambda: not lives(*child.process))
+    assert alive(task)
+    assert runner.find(KEY)[0].phase is Phase.VANISHED
+    until(lambda: not alive(task), 5)
+
+
+def test_a_recycled_process_id_is_no_living_run(runner: LocalRunner, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "my runs" / f"trivial-{SET}-1")
+    me = (os.getpid(), "born in another life")
+    folder.create(Request(f"trivial-{SET}-1", "trivial", "x", {}, KEY.display_name, 1.0, me))
+    folder.write(Progress(Phase.RUNNING, me))
+    assert runner.find(KEY)[0].phase is Phase.VANISHED
+    assert alive(os.getpid())
+
+
+def test_a_folder_whose_creator_died_before_the_child_began_is_interrupted(runner: LocalRunner, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "my runs" / f"trivial-{SET}-1")
+    folder.create(Request(f"trivial-{SET}-1", "trivial", "x", {}, KEY.display_name, 1.0, (2**22 + 5, "gone")))
+    assert runner.find(KEY)[0].phase is Phase.INTERRUPTED
+
+
+def test_a_run_works_below_a_path_that_kfp_would_rewrite(pipelines: dict[str, Path], tmp_path: Path) -> None:
+    runner = LocalRunner(tmp_path / "python3 {{" / "runs", dict(os.environ), pipelines)
+    runner.start(KEY, {"commit_set": SET})
+    assert ended(runner).outputs is not None
+    assert ended(runner).outputs["echo"] == {"Output": f"{SET} 2"}  # type: ignore[index]
+    runner.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"comit_set": "x"}, "has no parameter comit_set; it has commit_set, hyperparameters, number"),
+        ({"number": "many"}, "number=many is not of the type NUMBER_INTEGER"),
+        ({"number": "true"}, "number=true is not of the type"),
+        ({"hyperparameters": "python3"}, "kfp.local 2.17 corrupts"),
+        ({"hyperparameters": "{{x}}"}, "kfp.local 2.17 corrupts"),
+        ({"hyperparameters": "x" * 140_000}, "put them into /pix2pix.toml"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused_before_anything_starts(
+    runner: LocalRunner, tmp_path: Path, arguments: dict[str, str], said: str
+) -> None:
+    with pytest.raises(RunInputError, match=said.replace("(", r"\(")):
+        runner.start(KEY, arguments)
+    assert not (tmp_path / "my runs").exists()
+
+
+def test_a_pipeline_that_does_not_exist_is_refused_with_the_names_of_those_that_do(runner: LocalRunner) -> None:
+    with pytest.raises(RunInputError, match="no pipeline 'trivia'; there are trivial"):
+        runner.start(RunKey("trivia", SET, 1), {})
+
+
+def test_the_follower_shows_what_tasks_said_and_no_kfp_noise(runner: LocalRunner, tmp_path: Path) -> None:
+    said: list[str] = []
+    showing = LocalRunner(tmp_path / "shown", runner._environment, runner._pipelines, said.append)
+    showing.start(KEY, {"commit_set": SET})
+    until(showing.tend)
+    assert said == [
+        f"trivial: {line}" for line in ("say: begins", "say: step 1/2", "say: success", "echo: begins", "echo: success")
+    ]
+
+
+def test_the_follower_waits_for_whole_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    follower = LogFollower(log)
+    assert follower.lines() == []
+    log.write_bytes(b"10:00:00.000 - INFO - Executing task \x1b[96m'train'\x1b[0m\n    loss 0.")
+    assert follower.lines() == ["train: begins"]
+    with log.open("ab") as file:
+        file.write(b"5\n    a\r    b\n")
+    assert follower.lines() == ["train: loss 0.5", "train: a", "train: b"]
+
+
+def test_the_cause_is_the_end_of_the_last_traceback(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "    Traceback (most recent call last):\n      File x\n    KeyError: 'a'\n    \n"
+        "    During handling of the above exception, another exception occurred:\n    \n"
+        "    Traceback (most recent call last):\n      File y\n    pachyderm.errors.RequestError: no such: b\n    \n"
+    )
+    assert cause(log) == "pachyderm.errors.RequestError: no such: b"
+    log.write_text("all is well\n")
+    assert cause(log) == ""
+
+
+def test_the_tasks_find_their_pachyderm_in_the_environment(tmp_path: Path) -> None:
+    before = {"PACHD_ADDRESS": "grpc://elsewhere:1", "PIX2PIX_STORE": "old", "HOME": "/h"}
+    local = child_environment(Target(store=tmp_path / "s"), tmp_path / "scratch", before)
+    assert local["PIX2PIX_STORE"] == str((tmp_path / "s").resolve())
+    assert "PACHD_ADDRESS" not in local
+    cluster = child_environment(Target(pachd="grpc://p:30650", token="t"), tmp_path, before)
+    assert (cluster["PACHD_ADDRESS"], cluster["PACH_TOKEN"]) == ("grpc://p:30650", "t")
+    assert "PIX2PIX_STORE" not in cluster
+    assert json.dumps(local)

@@ -1,0 +1,44 @@
+"""Kubeflow pipelines of a task or two, for tests of what runs them; compiled by `compile_all`."""
+
+from pathlib import Path
+
+from kfp import compiler, dsl
+
+
+@dsl.component(base_image="python", install_kfp_package=False)
+def say(commit_set: str, hyperparameters: str) -> str:
+    import os
+    import sys
+    import time
+
+    sys.stderr.write("step 1/2\n")
+    for order in hyperparameters.split(","):
+        word, _, value = order.partition("=")
+        if word == "fail":
+            raise ValueError(f"told to fail: {value}")
+        if word == "mark":
+            open(value, "a").write(f"{os.environ.get('PIX2PIX_RUN')} {os.getpid()}\n")  # noqa: SIM115, PTH123
+        if word == "wait":
+            while not os.path.exists(value):  # noqa: PTH110
+                time.sleep(0.02)
+        if word == "die":
+            os.kill(os.getppid() if value == "parent" else os.getpid(), 9)
+    return commit_set
+
+
+@dsl.component(base_image="python", install_kfp_package=False)
+def echo(text: str, number: int) -> str:
+    return f"{text} {number + 1}"
+
+
+@dsl.pipeline(name="trivial")
+def trivial(commit_set: str = "", hyperparameters: str = "", number: int = 1):
+    first = say(commit_set=commit_set, hyperparameters=hyperparameters).set_caching_options(False)
+    echo(text=first.output, number=number).set_caching_options(False)
+
+
+def compile_all(folder: Path) -> dict[str, Path]:
+    """Compile into a folder; name -> file."""
+    target = folder / "trivial.yaml"
+    compiler.Compiler().compile(trivial, str(target))
+    return {"trivial": target}

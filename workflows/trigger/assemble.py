@@ -1,0 +1,163 @@
+"""Puts a trigger together from its configuration: connection, runner, leadership, controller.
+
+It exists so that no other module chooses between a laptop and a cluster.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from pachyderm.connection import Target, connect
+from pachyderm.errors import PachydermError, UnreachableError
+from pachyderm.repos import check_set_up
+from workflows.errors import RunnerUnreachableError
+from workflows.runners.local import LocalRunner, child_environment
+from workflows.runners.runner import Phase, Runner
+from workflows.trigger.configuration import Configuration
+from workflows.trigger.controller import TEND_EVERY, Controller, Done, Settings
+from workflows.trigger.lease import Leadership, LockFile
+from workflows.trigger.observe import Clock
+from workflows.trigger.pause import Hints
+from workflows.trigger.release import release_runs
+
+logger = logging.getLogger(__name__)
+
+SAY_EVERY = 60.0
+"""Seconds between two lines about the same trouble."""
+
+CLOCK = Clock(time.monotonic, time.time)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a trigger works.
+
+    Attributes:
+        target: the Pachyderm.
+        folder: where local runs, scratch work and the lock lie: the embedded store's folder.
+        by: who decides, ``host:process``.
+        show: is given lines for a person.
+        pipelines: name -> compiled pipeline; those shipped if None.
+    """
+
+    target: Target
+    folder: Path
+    by: str
+    show: Callable[[str], None]
+    pipelines: dict[str, Path] | None = None
+
+
+def once(place: Place, configuration: Configuration) -> tuple[Done, ...]:
+    """Work until nothing is open; how the units ended that were open meanwhile.
+
+    Raises:
+        RequestError: set-up was not done.
+        UnreachableError: no Pachyderm answers.
+        RunnerUnreachableError: the runner does not answer.
+        KeyboardInterrupt: runs have ended and claims are given back before it is passed on.
+    """
+    with (
+        _hands_and_lead(place, configuration) as (runner, leadership),
+        _controller(place, configuration, runner, leadership) as controller,
+    ):
+        return controller.once()
+
+
+def serve(place: Place, configuration: Configuration, patience: Patience | None = None) -> NoReturn:
+    """Work for ever; what cannot be reached is waited for.
+
+    Raises:
+        RequestError, StoreError: at the beginning alone: nothing is set up there.
+        KeyboardInterrupt: runs have ended and claims are given back before it is passed on.
+    """
+    patience = patience or Patience(place.show, CLOCK.steady)
+    with _hands_and_lead(place, configuration) as (runner, leadership):
+        while True:
+            try:
+                with _controller(place, configuration, runner, leadership) as controller:
+                    controller.serve(lambda world, plan: patience.over())
+            except (PachydermError, RunnerUnreachableError) as error:
+                if not patience.worked and not isinstance(error, (UnreachableError, RunnerUnreachableError)):
+                    raise
+                # Runs go on meanwhile: what they do does not need the trigger.
+                until = CLOCK.steady() + patience.another(str(error))
+                while CLOCK.steady() < until:
+                    runner.tend()
+                    time.sleep(TEND_EVERY)
+
+
+class Patience:
+    """How long to wait for what cannot be reached, and how often to say so.
+
+    Args:
+        tell: is given a line at most once a minute.
+        steady: seconds from an arbitrary start.
+    """
+
+    def __init__(self, tell: Callable[[str], None], steady: Callable[[], float]) -> None:
+        self._tell = tell
+        self._steady = steady
+        self._times = 0
+        self._told: float | None = None
+        self.worked = False
+
+    def another(self, problem: str) -> float:
+        """Seconds to wait after one more failure: 1, 2, 4, ... up to 30."""
+        now = self._steady()
+        if self._told is None or now - self._told >= SAY_EVERY:
+            self._tell(f"{problem}; trying again")
+            self._told = now
+        self._times += 1
+        return float(min(2 ** (self._times - 1), 30))
+
+    def over(self) -> None:
+        """It works."""
+        if self._times:
+            self._tell("it is back")
+        self._times, self._told, self.worked = 0, None, True
+
+
+def runner_for(place: Place, configuration: Configuration) -> Runner:
+    """The runner that the configuration asks for."""
+    environment = child_environment(place.target, place.folder.resolve() / "scratch", os.environ)
+    return LocalRunner(place.folder / "runs", environment, place.pipelines, place.show)
+
+
+@contextmanager
+def _hands_and_lead(place: Place, configuration: Configuration) -> Iterator[tuple[Runner, Leadership]]:
+    """A runner and a leadership; at the end, runs that must not outlive the trigger end, and give their claims back."""
+    runner: Runner = runner_for(place, configuration)
+    leadership: Leadership = LockFile(place.folder / "trigger.lock")
+    try:
+        yield runner, leadership
+    finally:
+        ended = [state for state in runner.close() if state.phase is not Phase.SUCCEEDED]
+        if ended:
+            try:
+                with connect(place.target) as client:
+                    release_runs(client, ended, place.by, CLOCK.wall())
+            except PachydermError as error:
+                # The next trigger asks the runner, and does it then.
+                logger.warning("claims of ended runs could not be given back: %s", error)
+        leadership.release()
+
+
+@contextmanager
+def _controller(
+    place: Place, configuration: Configuration, runner: Runner, leadership: Leadership
+) -> Iterator[Controller]:
+    settings = Settings(configuration.policy, configuration.at_once, configuration.look_every, place.by)
+    with connect(place.target) as client:
+        check_set_up(client)
+        hints = Hints(client)
+        try:
+            yield Controller(client, runner, leadership, settings, CLOCK, hints.pause, place.show)
+        finally:
+            hints.close()

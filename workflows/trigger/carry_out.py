@@ -1,0 +1,150 @@
+"""Carries the actions of a plan out, each with its decision written down before or after it.
+
+It exists so that deciding stays pure, and doing has no opinions: what somebody else did first is left as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import grpc
+
+from pachyderm.claims import give_back
+from pachyderm.commits import Commit, inspect
+from pachyderm.connection import Connection
+from pachyderm.decisions import Decision, record, stamp
+from pachyderm.ends import finish_with
+from pachyderm.errors import RequestError
+from workflows.errors import RunInputError
+from workflows.runners.runner import RunKey, Runner, RunState
+from workflows.trigger.units import ANNOUNCED, CONFIRMED
+from workflows.trigger.world import Action, End, GiveBack, Note, Plan, Start, Terminate, UnitId
+
+logger = logging.getLogger(__name__)
+
+COMMIT_SET = "commit_set"
+"""The pipelines' parameter that says which set to fill."""
+
+
+class Hands:
+    """Does what a plan says.
+
+    Args:
+        client: the connection.
+        runner: what runs the pipelines.
+        by: who decides, ``host:process``; stands in each decision.
+        wall: seconds since 1970.
+        started: is told the pipeline of each set's first run.
+    """
+
+    def __init__(
+        self,
+        client: Connection,
+        runner: Runner,
+        by: str,
+        wall: Callable[[], float],
+        started: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._runner = runner
+        self._by = by
+        self._wall = wall
+        self._started = started
+        self._stuck: set[str] = set()
+
+    def carry_out(self, plan: Plan) -> int:
+        """Do all of a plan, in its order.
+
+        Returns:
+            how many of its actions had an effect.
+
+        Raises:
+            RunnerUnreachableError: the runner does not answer; what was done before stays done.
+        """
+        self._stuck = set()
+        return sum(1 for action in plan.actions if self._do(action))
+
+    def _do(self, action: Action) -> bool:
+        try:
+            match action:
+                case GiveBack():
+                    return give_back(self._client, action.commit, action.number, action.why)
+                case Note():
+                    return self._note(action)
+                case End():
+                    return self._end(action)
+                case Start():
+                    return action.unit.pipeline not in self._stuck and self._start(action)
+                case Terminate():
+                    logger.warning("run %s is ended: %s", action.run, action.why, extra={"run": action.run})
+                    self._runner.terminate(action.run, action.why)
+                    return True
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND and "not found" not in (error.details() or ""):
+                raise
+            logger.info("a commit of %s is gone: %s", action, error.details())
+        except RequestError as error:
+            logger.info("a commit of %s is gone: %s", action, error)
+        return False
+
+    def _note(self, note: Note) -> bool:
+        level = logging.INFO if note.decision == "interrupted" else logging.WARNING
+        logger.log(
+            level, "%s attempt %d %s: %s", note.unit, note.attempt, note.decision, note.reason, extra=_names(note)
+        )
+        return self._record(note.commit, f"{note.attempt}.over", note.decision, note.reason, note.run, note.attempt)
+
+    def _end(self, end: End) -> bool:
+        word, _, reason = end.error.partition(":")
+        effects = [finish_with(self._client, commit, end.error) for commit in end.commits]
+        if not any(effects) and any(self._still_open(commit) for commit in end.commits):
+            # A newer set of the pipeline must not be finished before this one.
+            self._stuck.add(end.unit.pipeline)
+        if any(effects):
+            logger.info("%s ends: %s", end.unit, end.error, extra=_names(end))
+            self._record(end.commits[-1], f"{end.attempt}.end", word, reason.strip(), end.run, end.attempt)
+        return any(effects)
+
+    def _still_open(self, commit: Commit) -> bool:
+        now = inspect(self._client, commit.repo, commit.id)
+        return now.id == commit.id and now.state == "open"
+
+    def _start(self, start: Start) -> bool:
+        key = RunKey(start.unit.pipeline, start.unit.commit_set, start.attempt)
+        if not start.announced and not self._record(
+            start.commits[-1], f"{start.attempt}.start", ANNOUNCED, start.reason, "", start.attempt
+        ):
+            logger.info("somebody else starts %s", key.display_name, extra=_names(start))
+            return False
+        try:
+            state = self._runner.start(key, {COMMIT_SET: start.unit.commit_set})
+        except RunInputError as error:
+            self._refused(start, error)
+            return True
+        self._confirm(start, state)
+        return True
+
+    def _refused(self, start: Start, error: RunInputError) -> None:
+        """End a set whose run cannot be started as it is: trying again cannot help."""
+        logger.error("%s cannot be started: %s", start.unit, error, extra=_names(start))
+        self._record(start.commits[-1], f"{start.attempt}.over", "failed", str(error), "", start.attempt)
+        retry = f"then: pix2pix retry {start.unit.commit_set}"
+        for commit in start.commits:
+            finish_with(self._client, commit, f"failed: {start.unit.pipeline} cannot be started: {error}; {retry}")
+
+    def _confirm(self, start: Start, state: RunState) -> None:
+        logger.info("run %s of %s: %s", state.run, start.unit, start.reason, extra=_names(start, state.run))
+        if start.attempt == 1:
+            self._started(start.unit.pipeline)
+        self._record(start.commits[-1], f"{start.attempt}.started", CONFIRMED, state.link, state.run, start.attempt)
+
+    def _record(self, commit: Commit, slot: str, decision: str, reason: str, run: str, attempt: int) -> bool:
+        made = Decision(stamp(self._wall()), decision, reason, run, attempt, self._by)
+        return record(self._client, commit, slot, made)
+
+
+def _names(action: Start | End | Note, run: str = "") -> dict[str, str]:
+    unit: UnitId = action.unit
+    named = run or getattr(action, "run", "")
+    return {"commit_set": unit.commit_set, "pipeline": unit.pipeline, **({"run": named} if named else {})}

@@ -1,0 +1,216 @@
+"""The trigger's loop: look, decide, do, wait.
+
+It exists as the one place where the pure parts meet a clock, a runner and Pachyderm; ``once`` works until nothing is
+open, ``serve`` for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pachyderm.commits import Commit, CommitId, inspect
+from pachyderm.connection import Connection
+from pachyderm.decisions import decisions_of
+from pachyderm.errors import RequestError
+from pachyderm.repos import INPUTS
+from workflows.runners.runner import Runner
+from workflows.trigger.carry_out import Hands
+from workflows.trigger.lease import Leadership
+from workflows.trigger.observe import Clock, Observer
+from workflows.trigger.policy import Policy
+from workflows.trigger.reconcile import reconcile
+from workflows.trigger.units import CONFIRMED, units_of
+from workflows.trigger.world import Plan, UnitId, World
+
+logger = logging.getLogger(__name__)
+
+TEND_EVERY = 0.1
+"""Seconds between two looks at the runner's children."""
+
+UnitEnd = Literal["good", "failed", "superseded", "cancelled"]
+
+_WORST_FIRST: tuple[UnitEnd, ...] = ("failed", "cancelled", "superseded", "good")
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a unit ended that was open while the trigger looked.
+
+    Attributes:
+        run: the last run that was started for it, or empty.
+        error: the error of its first commit that did not end well, or empty.
+    """
+
+    commit_set: str
+    pipeline: str
+    run: str
+    state: UnitEnd
+    error: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a controller works.
+
+    Attributes:
+        policies: pipeline -> policy.
+        at_once: live runs allowed at once.
+        look_every: seconds between two looks where nothing wakes it.
+        by: who decides, ``host:process``.
+    """
+
+    policies: Mapping[str, Policy]
+    at_once: int
+    look_every: float
+    by: str
+
+
+class Controller:
+    """A trigger over one connection and one runner.
+
+    Args:
+        client: the connection.
+        runner: what runs the pipelines.
+        leadership: whether this trigger is the one that acts.
+        settings: how it works.
+        clock: the time.
+        pause: waits for that many seconds, or less if something happened; True if something did.
+        tell: is given lines for a person about what is waited for.
+    """
+
+    def __init__(
+        self,
+        client: Connection,
+        runner: Runner,
+        leadership: Leadership,
+        settings: Settings,
+        clock: Clock,
+        pause: Callable[[float], bool],
+        tell: Callable[[str], None] = logger.info,
+    ) -> None:
+        self._client = client
+        self._runner = runner
+        self._leadership = leadership
+        self._settings = settings
+        self._clock = clock
+        self._pause = pause
+        self._tell = tell
+        self._observer = Observer(client, runner, settings.policies, settings.at_once, False, clock)
+        self._hands = Hands(client, runner, settings.by, clock.wall, self._observer.started)
+        self._open: dict[UnitId, set[CommitId]] = {}
+        self._done: dict[UnitId, Done] = {}
+        self._told = ""
+
+    @property
+    def done(self) -> tuple[Done, ...]:
+        """The units that were open at some look and have ended, in the order of their ends."""
+        return tuple(self._done.values())
+
+    def look(self) -> tuple[World, Plan, int]:
+        """Look, decide and, if it leads, do.
+
+        Returns:
+            what was seen, what was decided, and how many actions had an effect.
+        """
+        world = self._observer.look()
+        plan = reconcile(world)
+        self._keep_account(world)
+        effects = self._hands.carry_out(plan) if self._leadership.leads() else 0
+        return world, plan, effects
+
+    def once(self) -> tuple[Done, ...]:
+        """Work until nothing is open, then stop.
+
+        Sets that wait for an input commit which somebody has left open are said, and left.
+
+        Returns:
+            how the units ended that were open meanwhile.
+        """
+        while True:
+            world, plan, effects = self.look()
+            if not world.commits:
+                return self.done
+            if effects:
+                continue
+            if self._waits_for_people(world, plan):
+                for one in plan.waiting:
+                    self._tell(f"{one.unit} is left: {one.why}")
+                return self.done
+            self._say_what_waits(plan)
+            self._wait(plan)
+
+    def serve(self, looked: Callable[[World, Plan], None]) -> None:
+        """Work for ever.
+
+        Args:
+            looked: is given each look, for metrics.
+        """
+        while True:
+            world, plan, effects = self.look()
+            looked(world, plan)
+            if not effects:
+                self._wait(plan)
+
+    def _wait(self, plan: Plan) -> None:
+        """Wait for the next look, while the runner is tended to."""
+        due = self._settings.look_every if plan.next_look is None else min(plan.next_look, self._settings.look_every)
+        until = self._clock.steady() + max(due, TEND_EVERY)
+        while (left := until - self._clock.steady()) > 0:
+            if self._runner.tend() or self._pause(min(TEND_EVERY, left)):
+                return
+
+    def _say_what_waits(self, plan: Plan) -> None:
+        lines = "\n".join(f"{one.unit}: {one.why}" for one in plan.waiting if one.seconds is None)
+        if lines != self._told and not self._leadership.leads():
+            self._tell(f"another trigger ({self._leadership.holder()}) works here; waiting for it")
+        self._told = lines
+
+    def _waits_for_people(self, world: World, plan: Plan) -> bool:
+        """Whether all that is open waits for an input commit that is open, and nobody is at work."""
+        if any(not run.state.over for run in world.runs):
+            return False
+        names = {branch.repo for branch in INPUTS}
+        held = {
+            UnitId(unit.id.commit_set, unit.id.pipeline)
+            for unit in units_of(world.commits, ())
+            if (pending := unit.inputs().pending) is not None and pending.repo in names
+        }
+        return bool(held) and {one.unit for one in plan.waiting} <= held
+
+    def _keep_account(self, world: World) -> None:
+        """Take note of the units that are open, and of how those ended that are not any more."""
+        seen: dict[UnitId, set[CommitId]] = {}
+        for unit in units_of(world.commits, ()):
+            seen[unit.id] = set(unit.own) | self._open.get(unit.id, set())
+            self._done.pop(unit.id, None)
+        for unit_id, commits in self._open.items():
+            if unit_id not in seen:
+                self._done[unit_id] = self._outcome(unit_id, commits)
+        self._open = seen
+
+    def _outcome(self, unit: UnitId, commits: set[CommitId]) -> Done:
+        ends: list[tuple[UnitEnd, str]] = []
+        run = ""
+        for commit in self._found(commits):
+            for decision in decisions_of(commit.metadata):
+                run = decision.run if decision.decision == CONFIRMED else run
+            state = commit.state
+            ends.append((state, commit.error) if state in _WORST_FIRST else ("good", ""))
+        if len(ends) < len(commits):
+            ends.append(("cancelled", "its commits were dropped"))
+        state, error = min(ends, key=lambda end: _WORST_FIRST.index(end[0]))
+        return Done(unit.commit_set, unit.pipeline, run, state, error)
+
+    def _found(self, commits: set[CommitId]) -> list[Commit]:
+        found = []
+        for one in sorted(commits, key=str):
+            try:
+                commit = inspect(self._client, one.repo, one.id)
+            except RequestError:
+                continue
+            if commit.id == one.id:
+                found.append(commit)
+        return found

@@ -177,7 +177,8 @@ def _crop(pairs: PairSet, parameters: TrainParameters, position: int) -> Pixels:
     pixels = pairs.pixels(int(_order(len(pairs), parameters.seed, epoch)[place]))
     height, width = parameters.shape
     draw = np.random.default_rng([parameters.seed, _CROP, position])
-    top, left = draw.integers(0, np.array(pixels.shape[:2]) - (height, width), endpoint=True)
+    top = int(draw.integers(0, pixels.shape[0] - height, endpoint=True))
+    left = int(draw.integers(0, pixels.shape[1] - width, endpoint=True))
     pixels = pixels[top : top + height, left : left + width]
     return pixels[:, ::-1] if parameters.flip and draw.integers(2) else pixels
 

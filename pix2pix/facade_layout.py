@@ -11,21 +11,22 @@ import numpy as np
 
 from pix2pix.images import Pixels
 
-SKY = (0, 0, 170)
+SKY = (0, 0, 128)
 PLASTER = (0, 0, 255)
-BRICK = (85, 0, 255)
-STONE = (0, 170, 170)
-WINDOW = (0, 85, 255)
-DOOR = (0, 170, 255)
-CORNICE = (0, 255, 255)
-SILL = (85, 255, 170)
-BALCONY = (170, 255, 85)
+BRICK = (128, 0, 255)
+STONE = (0, 128, 128)
+WINDOW = (0, 255, 255)
+FRAME = (255, 255, 255)
+DOOR = (128, 0, 0)
+CORNICE = (0, 255, 128)
+SILL = (128, 255, 0)
+BALCONY = (0, 128, 0)
 SHUTTER = (255, 255, 0)
-AWNING = (255, 170, 0)
-PILLAR = (255, 85, 0)
-SHOP = (170, 0, 0)
+AWNING = (255, 128, 0)
+PILLAR = (255, 0, 255)
+SHOP = (128, 128, 0)
 ROOF = (255, 0, 0)
-PAVEMENT = (85, 85, 85)
+PAVEMENT = (128, 128, 128)
 
 CLASSES = {
     "sky": SKY,
@@ -33,6 +34,7 @@ CLASSES = {
     "brick": BRICK,
     "stone": STONE,
     "window": WINDOW,
+    "frame": FRAME,
     "door": DOOR,
     "cornice": CORNICE,
     "sill": SILL,
@@ -44,7 +46,7 @@ CLASSES = {
     "roof": ROOF,
     "pavement": PAVEMENT,
 }
-"""Class -> its colour in a label map, sRGB."""
+"""Class -> its colour in a label map, sRGB; any two differ by half of the range in a channel at least."""
 
 Colour = tuple[int, int, int]
 
@@ -109,8 +111,8 @@ def draw_labels(size: int, rng: np.random.Generator) -> Pixels:
     left = rng.choice([0.0, rng.uniform(0.04, 0.12)])
     right = 1 - rng.choice([0.0, rng.uniform(0.04, 0.12)])
     ground = rng.uniform(0.93, 0.955)
-    floors = int(rng.integers(2, 5))
-    bays = int(rng.integers(3, 6))
+    floors = int(rng.integers(2, 4))
+    bays = int(rng.integers(3, 5))
     eaves = rng.uniform(0.14, 0.24)
     storey = (ground - eaves) / (floors + 1)
     bay = (right - left) / bays
@@ -166,19 +168,39 @@ def _roof(
             middle = left + (column + 0.5) * bay
             if left + inset < middle - 0.05 and middle + 0.05 < right - inset:
                 sheet.arch(CORNICE, middle - 0.045, top + 0.005, middle + 0.045, eaves - 0.02)
-                sheet.box(WINDOW, middle - 0.028, top + 0.032, middle + 0.028, eaves - 0.02)
+                _framed(sheet, False, middle - 0.03, top + 0.03, middle + 0.03, eaves - 0.02)
 
 
 def _window(sheet: _Sheet, style: _Style, middle: float, top: float) -> None:
     half, bottom = style.window_width / 2, top + style.window_height
     if style.shutters:
         sheet.box(SHUTTER, middle - 1.75 * half, top, middle + 1.75 * half, bottom)
-    if style.arched:
-        sheet.arch(WINDOW, middle - half, top - (0 if style.shutters else 0.3 * half), middle + half, bottom)
-    else:
-        sheet.box(WINDOW, middle - half, top, middle + half, bottom)
+    _framed(sheet, style.arched, middle - half, top, middle + half, bottom)
     if style.sills:
         sheet.box(SILL, middle - 1.25 * half, bottom, middle + 1.25 * half, bottom + sheet.at_least_a_pixel(0.016))
+
+
+def _framed(sheet: _Sheet, arched: bool, left: float, top: float, right: float, bottom: float) -> None:
+    """Draw the panes of a window in their frame.
+
+    Measured in whole pixels from its upper left corner, so that all windows of a facade are alike.
+    """
+    size = sheet.size
+    x, y, across, down = (round(length * size) for length in (left, top, right - left, bottom - top))
+    frame, bar = max(1, round(0.013 * size)), max(1, round(0.009 * size))
+
+    def fill(colour: Colour, x0: int, y0: int, x1: int, y1: int, curved: bool = False) -> None:
+        draw = sheet.arch if curved else sheet.box
+        draw(colour, (x + x0) / size, (y + y0) / size, (x + x1) / size, (y + y1) / size)
+
+    fill(FRAME, 0, 0, across, down, curved=arched)
+    fill(WINDOW, frame, frame, across - frame, down - frame, curved=arched)
+    mullion = bar + (across - bar) % 2  # in the middle to the pixel
+    if across >= 5 * mullion + 2:
+        fill(FRAME, (across - mullion) // 2, frame, (across + mullion) // 2, down - frame)
+    if down >= 9 * bar:
+        transom = round(0.36 * down)
+        fill(FRAME, frame, transom, across - frame, transom + bar)
 
 
 def _balconies(

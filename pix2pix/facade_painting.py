@@ -85,7 +85,7 @@ def _period(front: _Front) -> int:
 
 def _sky(front: _Front) -> None:
     depth = (front.y / (0.35 * front.height)).clip(0, 1)[..., np.newaxis]
-    colour = (1 - depth) * np.array((118, 168, 222)) + depth * np.array((206, 226, 242))
+    colour = (1 - depth) * np.array((142, 184, 226)) + depth * np.array((204, 224, 240))
     mask = front.masks["sky"]
     front.picture[mask] = colour[mask]
 
@@ -98,10 +98,10 @@ def _brick(front: _Front) -> None:
     period = _period(front)
     course = front.y // period
     across = front.x + (course % 2) * period
-    joint = (front.y % period >= period - front_joint(period)) | (across % (2 * period) < front_joint(period))
-    tone = 1 + 0.05 * ((course * 7 + across // (2 * period) * 5) % 3 - 1)
+    joint = (front.y % period >= period - _joint(period)) | (across % (2 * period) < _joint(period))
+    tone = 1 + 0.03 * ((course * 7 + across // (2 * period) * 5) % 3 - 1)
     front.put(front.masks["brick"], (166, 84, 64), _daylight(front) * tone)
-    front.put(front.masks["brick"] & joint, (190, 142, 122), _daylight(front))
+    front.put(front.masks["brick"] & joint, (184, 118, 100), _daylight(front))
 
 
 def _stone(front: _Front) -> None:
@@ -109,14 +109,14 @@ def _stone(front: _Front) -> None:
     course = front.y // period
     across = (front.x + (course % 2) * period) % (2 * period)
     down = front.y % period
-    joint = front_joint(period)
+    joint = _joint(period)
     front.put(front.masks["stone"], (188, 184, 172), _daylight(front))
-    front.put(front.masks["stone"] & ((down < joint) | (across < joint)), (212, 209, 199), _daylight(front))
+    front.put(front.masks["stone"] & ((down < joint) | (across < joint)), (202, 198, 187), _daylight(front))
     edge = (down >= period - joint) | (across >= 2 * period - joint)
-    front.put(front.masks["stone"] & edge, (146, 142, 132), _daylight(front))
+    front.put(front.masks["stone"] & edge, (164, 160, 149), _daylight(front))
 
 
-def front_joint(period: int) -> int:
+def _joint(period: int) -> int:
     """Width of a joint in pixels."""
     return max(1, period // 8)
 
@@ -127,28 +127,26 @@ def _daylight(front: _Front) -> Plane:
 
 
 def _window(front: _Front) -> None:
-    mask = front.masks["window"]
-    left, right, top, bottom = front.inside("window")
-    width, height = left + right + 1, top + bottom + 1
-    along = (left + 0.5) / width + (top + 0.5) / height
-    glass = 0.95 - 0.35 * (top + 0.5) / height
-    glass = np.where((along > 0.55) & (along < 0.95), glass + 0.45, glass)
-    front.put(mask, (72, 94, 116), glass)
-    frame = front.pixels(0.8)
-    edge = np.minimum(np.minimum(left, right), np.minimum(top, bottom)) < frame
-    bar = max(1, frame - 1)
-    middle = (np.abs(left - right) < bar + (bar + width) % 2) & (width >= 5 * frame)
-    transom = (np.abs(top - height // 3) < (bar + 1) / 2) & (height >= 7 * frame)
-    front.put(mask & (middle | transom), (214, 214, 206))
-    front.put(mask & edge, (238, 236, 226))
+    _, _, top, bottom = front.inside("window")
+    share = (top + 0.5) / (top + bottom + 1)
+    glass = 1.15 - 0.35 * share
+    if front.unit >= 2:
+        left, right, _, _ = front.inside("window")
+        along = (left + 0.5) / (left + right + 1) + share
+        glass = np.where((along > 0.6) & (along < 1.0), glass + 0.25, glass)
+    front.put(front.masks["window"], (92, 112, 134), glass)
+
+
+def _frame(front: _Front) -> None:
+    front.put(front.masks["frame"], (232, 228, 216))
 
 
 def _shop(front: _Front) -> None:
     mask = front.masks["shop"]
     left, right, top, bottom = front.inside("shop")
     along = left + top
-    sheen = (along // front.pixels(5)) % 3 == 1
-    front.put(mask, (96, 110, 104), np.where(sheen, 1.35, 1.0))
+    sheen = ((along // front.pixels(5)) % 3 == 1) & (front.unit >= 2)
+    front.put(mask, (96, 112, 112), np.where(sheen, 1.3, 1.0))
     front.put(mask & (bottom < front.pixels(2)), (84, 56, 40))
     edge = np.minimum(left, right) < front.pixels(0.8)
     front.put(mask & edge, (60, 42, 32))
@@ -158,25 +156,24 @@ def _door(front: _Front) -> None:
     mask = front.masks["door"]
     left, right, top, bottom = front.inside("door")
     width, height = left + right + 1, top + bottom + 1
-    front.put(mask, (112, 66, 38), 1.1 - 0.3 * (top / height))
-    rail = front.pixels(0.8)
+    front.put(mask, (118, 72, 44), 1.1 - 0.25 * (top / height))
     across, down = (left + 0.5) / width, (bottom + 0.5) / height
-    panel = (np.abs(np.abs(across - 0.5) - 0.24) < 0.13) & (np.abs(np.abs(down - 0.36) - 0.17) < 0.11)
-    front.put(mask & panel, (84, 46, 26))
-    front.put(mask & (np.abs(left - right) < 1 + width % 2) & (width >= 6 * rail), (62, 34, 20))
-    front.put(mask & (down > 0.72), (150, 176, 196), 1.0)
-    edge = np.minimum(np.minimum(left, right), top) < rail
-    front.put(mask & edge, (70, 40, 24))
+    if front.unit >= 2:
+        panel = (np.abs(np.abs(across - 0.5) - 0.24) < 0.13) & (np.abs(np.abs(down - 0.36) - 0.17) < 0.11)
+        front.put(mask & panel, (88, 50, 30))
+        front.put(mask & (np.abs(left - right) < 1 + width % 2), (66, 38, 24))
+        front.put(mask & (np.minimum(np.minimum(left, right), top) < front.pixels(0.6)), (74, 44, 28))
+    front.put(mask & (down > 0.74), (148, 168, 184))
 
 
 def _shutter(front: _Front) -> None:
     mask = front.masks["shutter"]
     left, right, top, bottom = front.inside("shutter")
-    slat = front.pixels(1)
-    dark = (top // slat) % 2 == 1
-    front.put(mask, (62, 112, 84), np.where(dark, 0.72, 1.0))
-    edge = np.minimum(np.minimum(left, right), np.minimum(top, bottom)) < front.pixels(0.5)
-    front.put(mask & edge, (48, 92, 68))
+    front.put(mask, (66, 114, 88))
+    if front.unit >= 2:
+        front.put(mask & ((top // front.pixels(0.6)) % 2 == 1), (52, 92, 70))
+        edge = np.minimum(np.minimum(left, right), np.minimum(top, bottom)) < front.pixels(0.5)
+        front.put(mask & edge, (72, 124, 96))
 
 
 def _balcony(front: _Front) -> None:
@@ -184,9 +181,9 @@ def _balcony(front: _Front) -> None:
     _, _, top, bottom = front.inside("balcony")
     pitch = 2 * front.pixels(1)
     bars = front.x % pitch < max(1, pitch // 3)
-    front.put(mask, (150, 140, 124))
-    front.put(mask & bars, (44, 44, 48))
-    front.put(mask & (top < front.pixels(0.8)), (34, 34, 38))
+    front.put(mask, (132, 124, 112))
+    front.put(mask & bars, (74, 72, 72))
+    front.put(mask & (top < front.pixels(0.8)), (44, 44, 48))
     front.put(mask & (bottom < front.pixels(1.2)), (214, 206, 190))
 
 
@@ -196,7 +193,9 @@ def _cornice(front: _Front) -> None:
     share = (top + 0.5) / (top + bottom + 1)
     front.put(mask, (224, 214, 194), 1.08 - 0.22 * share)
     pitch = _period(front)
-    dentil = (front.x % pitch < pitch // 2) & (share > 0.5) & (top + bottom + 1 >= front.pixels(2.5))
+    dentil = (
+        (front.x % pitch < pitch // 2) & (share > 0.5) & (top + bottom + 1 >= front.pixels(2.5)) & (front.unit >= 2)
+    )
     front.put(mask & dentil, (176, 166, 148))
 
 
@@ -209,8 +208,8 @@ def _awning(front: _Front) -> None:
     _, _, top, bottom = front.inside("awning")
     light = 1.05 - 0.3 * (top + 0.5) / (top + bottom + 1)
     stripe = (front.x // _period(front)) % 2 == 0
-    front.put(mask, (236, 232, 220), light)
-    front.put(mask & stripe, (186, 44, 44), light)
+    front.put(mask, (226, 204, 190), light)
+    front.put(mask & stripe, (190, 70, 62), light)
 
 
 def _pillar(front: _Front) -> None:
@@ -218,7 +217,8 @@ def _pillar(front: _Front) -> None:
     left, right, _, _ = front.inside("pillar")
     share = (left + 0.5) / (left + right + 1)
     front.put(mask, (218, 210, 194), 1.1 - 0.3 * share)
-    front.put(mask & (front.y % (2 * _period(front)) < front_joint(2 * _period(front))), (158, 150, 136))
+    if front.unit >= 2:
+        front.put(mask & (front.y % (2 * _period(front)) < _joint(2 * _period(front))), (170, 162, 148))
 
 
 def _roof(front: _Front) -> None:
@@ -227,7 +227,7 @@ def _roof(front: _Front) -> None:
     across = (front.x + (course % 2) * (period // 2)) % period
     _, _, top, bottom = front.inside("roof")
     share = (top + 0.5) / (top + bottom + 1)
-    tone = (1.1 - 0.2 * share) * np.where(front.y % period == period - 1, 0.75, 1.0) * np.where(across == 0, 0.88, 1.0)
+    tone = (1.1 - 0.2 * share) * np.where(front.y % period == period - 1, 0.8, 1.0) * np.where(across == 0, 0.92, 1.0)
     front.put(front.masks["roof"], (126, 72, 62), tone)
 
 
@@ -235,7 +235,7 @@ def _pavement(front: _Front) -> None:
     mask = front.masks["pavement"]
     _, _, top, _ = front.inside("pavement")
     front.put(mask, (158, 156, 152), 1.0 - 0.01 * top / front.unit)
-    front.put(mask & (front.x % (2 * _period(front)) == 0), (124, 122, 118))
+    front.put(mask & (front.x % (2 * _period(front)) == 0), (134, 132, 128))
     front.put(mask & (top < front.pixels(0.8)), (190, 188, 184))
 
 
@@ -245,6 +245,7 @@ _PAINTERS = {
     "brick": _brick,
     "stone": _stone,
     "window": _window,
+    "frame": _frame,
     "door": _door,
     "cornice": _cornice,
     "sill": _sill,

@@ -18,8 +18,8 @@ Record = dict[str, Any]
 class Journal:
     """The history of one run.
 
-    Each line of the file has ``step``; lines of losses have ``epoch``, ``seconds``, ``images_per_second``,
-    ``learning_rate`` and ``losses``; lines of measurements have ``held_out``.
+    Each line of the file has ``step``; lines of losses have ``epoch``, ``images``, ``seconds``,
+    ``images_per_second`` and ``losses``; lines of measurements have ``held_out``.
 
     Attributes:
         records: all of them, oldest first.
@@ -45,6 +45,23 @@ class Journal:
         partial = path.with_name(f".{path.name}.part")
         partial.write_text("".join(_line(record) for record in self.records), encoding="utf-8")
         os.replace(partial, path)  # noqa: PTH105 - the atomic rename, by its name
+
+    def add_losses(self, step: int, epoch: float, images: int, seconds: float, losses: dict[str, float]) -> None:
+        """Append the mean losses since the line before.
+
+        Args:
+            step: the last one that they cover.
+            epoch: passes over the training pairs so far.
+            images: pairs that were learnt from so far.
+            seconds: in the training loop so far.
+            losses: by name.
+        """
+        before = next(
+            (record for record in reversed(self.records) if "losses" in record), {"images": 0, "seconds": 0.0}
+        )
+        pace = (images - before["images"]) / max(1e-9, seconds - before["seconds"])
+        counted = {"step": step, "epoch": epoch, "images": images, "seconds": seconds}
+        self.add({**counted, "images_per_second": pace, "losses": losses})
 
     def add(self, record: Record) -> None:
         """Append a record; figures in it that are mappings become curves in TensorBoard."""

@@ -141,7 +141,7 @@ class Network(tf.Module):
     def _finish(self, layer: Layer, x: Tensor) -> Tensor:
         """Normalise, or add the bias."""
         if not layer.norm:
-            return tf.subtract(x, -tf.cast(self.weights[f"{layer.name}/bias"], x.dtype))
+            return tf.nn.bias_add(x, tf.cast(self.weights[f"{layer.name}/bias"], x.dtype))
         values = tf.cast(x, tf.float32)
         mean, variance = tf.nn.moments(values, self._norm_axes, keepdims=True)
         scale = self.weights[f"{layer.name}/gamma"] * tf.math.rsqrt(variance + EPSILON)
@@ -175,11 +175,13 @@ class Generator(Network):
             float32 ``[N, H, W, D]`` in [-1, 1].
         """
         depth = len(self._layers) // 2
+        # Skips are taken after the leaky rectifier: behind relu it is the same, and the raw sums need not be kept.
         skips: list[Tensor] = []
         for layer in self._layers[:depth]:
-            x = self._finish(layer, self._convolve(layer, tf.nn.leaky_relu(x, SLOPE) if skips else x))
-            skips.append(x)
-        skips.pop()
+            if layer.name != "e1":
+                x = tf.nn.leaky_relu(x, SLOPE)
+                skips.append(x)
+            x = self._finish(layer, self._convolve(layer, x))
         for number, layer in enumerate(self._layers[depth:]):
             x = self._finish(layer, self._convolve(layer, tf.nn.relu(x)))
             if layer.dropout and seeds is not None and self._rate:

@@ -5,12 +5,11 @@ It exists apart from the loop because what a person looks at changes nothing in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pix2pix import samples
 from pix2pix.dataset import Dataset
+from pix2pix.devices import Devices
 from pix2pix.held_out import Observer
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.journal import Journal
@@ -20,13 +19,19 @@ from pix2pix.report import write_report
 class Showcase:
     """Samples and report of one work folder."""
 
-    def __init__(self, work: Path, data: Dataset, parameters: TrainParameters, observer: Observer, step: int) -> None:
-        """Choose the pairs to show, held-out ones where there are any, and forget looks behind `step`."""
-        self._work, self._parameters, self._observer = work, parameters, observer
+    def __init__(
+        self, work: Path, data: Dataset, parameters: TrainParameters, devices: Devices, observer: Observer
+    ) -> None:
+        """Choose the pairs to show: held-out ones where there are any."""
+        self._work, self._data, self._parameters = work, data, parameters
+        self._devices, self._observer = devices, observer
         self._looks = work / "state" / "samples"
         pairs = data.held_out if len(data.held_out) else data.training
         height, width = parameters.shape
         self._pictures = pairs.stack(range(min(samples.COUNT, len(pairs))))[:, :height, :width]
+
+    def forget_after(self, step: int) -> None:
+        """Forget the looks behind the step from which a run goes on."""
         samples.forget_after(self._looks, step)
 
     def look(self, step: int) -> None:
@@ -34,11 +39,24 @@ class Showcase:
         outputs, _ = self._observer.show(self._pictures)
         samples.keep(self._looks, step, outputs)
 
-    def publish(self, journal: Journal, facts: Mapping[str, Any]) -> None:
-        """Write samples and report; TensorBoard gets the grid."""
+    def publish(self, journal: Journal, step: int, seconds: float) -> None:
+        """Write samples and report; TensorBoard gets the grid.
+
+        Args:
+            journal: of the run.
+            step: the last one.
+            seconds: in the training loop.
+        """
         _, targets = self._observer.show(self._pictures)
         steps = samples.publish(self._looks, self._work / "samples", self._pictures[..., :3], targets)
         grid = (self._work / "samples" / "grid.png").read_bytes()
         size = int.from_bytes(grid[16:20], "big"), int.from_bytes(grid[20:24], "big")  # width and height in IHDR
         journal.show("samples", grid, size, steps[-1])
+        data, devices = self._data, self._devices
+        facts = {
+            "Pairs": f"{len(data.training)} learnt from, {len(data.held_out)} held out, {len(data.rejected)} left out",
+            "Steps": f"{step:,} of {self._parameters.total_steps(len(data.training)) or '?'}",
+            "Seconds in the training loop": round(seconds),
+            "Devices": f"{devices.replicas}, {devices.dtype}{', compiled by XLA' * devices.compiled}",
+        }
         write_report(self._work, self._parameters, journal.records, steps, facts)

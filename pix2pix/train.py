@@ -136,7 +136,8 @@ class _Run:
         if saved:
             restore(self._network, saved.arrays)
         self._observer = Observer(self._network.generator, parameters)
-        self._showcase = Showcase(work, data, parameters, self._observer, self.course.step)
+        self._showcase = Showcase(work, data, parameters, self._devices, self._observer)
+        self._showcase.forget_after(self.course.step)
         self.journal = Journal(work, self.course.step, writes=self._devices.chief)
         self._seconds_before, self._started = self.course.seconds, clock()
         self._saved_at = self._started
@@ -180,7 +181,7 @@ class _Run:
         checkpoints.write(self._work / "checkpoint", Checkpoint(step, self._parameters, arrays, course.metrics))
         document = json.dumps(dataclasses.asdict(self._parameters), indent=2) + "\n"
         (self._work / "hyperparameters.json").write_text(document, encoding="utf-8")
-        self._showcase.publish(self.journal, self._facts())
+        self._showcase.publish(self.journal, course.step, self.seconds())
 
     def _is_over(self) -> bool:
         limit = self._parameters.max_seconds
@@ -197,20 +198,11 @@ class _Run:
 
     def _log(self) -> None:
         """Write down the mean losses since the last line."""
-        losses, seconds = self._losses(), self.seconds()
-        before = next((r["seconds"] for r in reversed(self.journal.records) if "losses" in r), 0.0)
-        images = len(self.course.pending) * self._parameters.batch_size
-        self.course.pending.clear()
-        self.course.metrics.update({f"loss_{name}": value for name, value in losses.items()})
-        self.journal.add(
-            {
-                "step": self.course.step,
-                "epoch": self.course.step * self._parameters.batch_size / len(self._data.training),
-                "seconds": seconds,
-                "images_per_second": images / max(1e-9, seconds - before),
-                "losses": losses,
-            }
-        )
+        course, losses = self.course, self._losses()
+        course.metrics.update({f"loss_{name}": value for name, value in losses.items()})
+        images = course.step * self._parameters.batch_size
+        self.journal.add_losses(course.step, images / len(self._data.training), images, self.seconds(), losses)
+        course.pending.clear()
 
     def _losses(self) -> dict[str, float]:
         """Mean losses of the steps since the last line; stops a training that has left the numbers."""
@@ -238,7 +230,7 @@ class _Run:
             self.journal.add({"step": course.step, "held_out": found})
         if self._devices.chief:
             self._showcase.look(course.step)
-            self._showcase.publish(self.journal, self._facts())
+            self._showcase.publish(self.journal, course.step, self.seconds())
         if name == "last" or not found or (course.best and not is_better(name, found[name], course.best["value"])):
             return False
         course.best = {"step": course.step, "value": found[name]}
@@ -255,15 +247,6 @@ class _Run:
             self._diverged(self.course.step)
         if self._devices.chief:
             self._states.save(self.course, arrays)
-
-    def _facts(self) -> dict[str, Any]:
-        data, devices = self._data, self._devices
-        return {
-            "Pairs": f"{len(data.training)} learnt from, {len(data.held_out)} held out, {len(data.rejected)} left out",
-            "Steps": f"{self.course.step} of {self._total or '?'}",
-            "Seconds in the training loop": round(self.seconds()),
-            "Devices": f"{devices.replicas}, {devices.dtype}{', compiled by XLA' * devices.compiled}",
-        }
 
 
 def _note(losses: Any) -> str:

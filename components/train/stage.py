@@ -20,6 +20,9 @@ from pix2pix.errors import InputError
 NOT_PUBLISHED = ("state", "report.html")
 """What training keeps for its next attempt, and its page, which goes under `/_report/`."""
 
+HELD_OUT = {"l1": "held_out_l1", "psnr": "held_out_psnr", "ssim": "held_out_ssim"}
+"""Names of figures in the record, where nothing around them says what they were measured on."""
+
 
 def work(job: Job) -> Made:
     """Train on all pairs, going on from where an earlier attempt at the same work stopped."""
@@ -33,9 +36,9 @@ def work(job: Job) -> Made:
     return Made(
         made_files(job.keep, leave_out=NOT_PUBLISHED),
         rejected=as_rejected(done.rejected),
-        metrics=done.metrics,
+        metrics={"steps": done.step, **{HELD_OUT.get(name, name): value for name, value in done.metrics.items()}},
         report=report.read_text() if report.exists() else "",
-        notes=(f"Training was resumed at step {done.resumed_from}.",) if done.resumed_from else (),
+        notes=(*((f"Training was resumed at step {done.resumed_from}.",) if done.resumed_from else ()), *done.notes),
     )
 
 

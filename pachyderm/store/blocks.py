@@ -1,4 +1,4 @@
-"""Content-addressed blocks of at most 1 MiB: small writes inside SQLite, everything else in one pack file for each write.
+"""Content-addressed blocks of at most 1 MiB: small writes inside SQLite, all else in one pack file for each write.
 
 It exists so that 100,000 pictures cost one fsync and not 100,000, that equal content is kept once in all repos, and
 that every byte is compared with its hash when it is read.

@@ -67,9 +67,9 @@ def create(work: Unit, request: Any) -> None:
         moved = True
     number = _store(work, repo.id, name, head.id)
     below = set(reach(connection, number, "upstream", "downstream"))
-    for above in wanted:
-        if above in below:
-            to = rows.branch_by_id(connection, above)
+    for number_above in wanted:
+        if number_above in below:
+            to = rows.branch_by_id(connection, number_above)
             target = f"{rows.repo_by_id(connection, to.repo).full_name}@{to.name}"
             raise Refusal(
                 f"cycle detected because {target} is already in the subvenance of {owner}@{name}",
@@ -179,7 +179,7 @@ def walk(engine: Engine, request: Any, near: str, far: str) -> Iterator[Any]:
     """The `BranchInfo` of what branches depend on, or of what depends on them, the nearest first."""
     with engine.database.reading() as connection:
         infos = Infos(connection)
-        messages = []
+        messages: list[Any] = []
         for picker in request.start:
             start = rows.branch(connection, rows.repo_name_of_picker(picker.name.repo), picker.name.name)
             found = reach(connection, start.id, near, far)[: request.max_branches or None]

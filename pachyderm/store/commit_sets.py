@@ -116,7 +116,9 @@ def _removable(work: Unit, set_id: str) -> list[CommitRow]:
     below = sorted({row.set for row in rows.set_subvenance(work.connection, set_id)})
     if below:
         names = " ".join(f'id:"{other}"' for other in below)
-        raise Refusal(f'commit set "id:\\"{set_id}\\"" cannot be dropped because it has subvenant commit sets: [{names}]')
+        raise Refusal(
+            f'commit set "id:\\"{set_id}\\"" cannot be dropped because it has subvenant commit sets: [{names}]'
+        )
     own = rows.commits(work.connection, 'WHERE "set"=? ORDER BY id DESC', (set_id,))
     if not own:
         raise missing(f"no commits found for commitset {set_id}")

@@ -164,7 +164,7 @@ def walk(engine: Engine, request: Any, near: str, far: str) -> Iterator[Any]:
     """The `CommitInfo` of what commits depend on, or of what depends on them, the nearest first."""
     with engine.database.reading() as connection:
         infos = Infos(connection)
-        messages = []
+        messages: list[Any] = []
         for picker in request.start:
             start_id = rows.pick_with_picker(connection, picker).id
             depths = {start_id: 0}
@@ -172,7 +172,7 @@ def walk(engine: Engine, request: Any, near: str, far: str) -> Iterator[Any]:
             for number in order:
                 if request.max_depth and depths[number] >= request.max_depth:
                     continue
-                query = f"SELECT {far} FROM commit_provenance WHERE {near}=? ORDER BY {far}"  # noqa: S608 - column names
+                query = f"SELECT {far} FROM commit_provenance WHERE {near}=? ORDER BY {far}"
                 for (other,) in connection.execute(query, (number,)).fetchall():
                     if other not in depths:
                         depths[other] = depths[number] + 1

@@ -64,34 +64,25 @@ class Database:
         try:
             yield connection
         finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            _leave(connection)
 
     @contextmanager
-    def writing(self, dry: bool = False) -> Iterator[sqlite3.Connection]:
-        """The only writer of all processes; what was written is durable when the block ends without an exception.
-
-        Args:
-            dry: take everything back at the end.
-        """
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The only writer of all processes; what was written is durable when the block ends without an exception."""
         connection = self.connection()
         failpoint("commit.begin")
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
-            if dry:
-                connection.execute("ROLLBACK")
-                return
             failpoint("commit.before")
             connection.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            _leave(connection)
             raise
         failpoint("commit.after")
 
     def changes(self, alive: Callable[[], bool]) -> Iterator[None]:
-        """Yield once at once and then after every change by any thread or process, until `alive` says no or the server stops."""
+        """Yield at once and after every change by any thread or process, while `alive` says so and the server runs."""
         connection = self.connection()
         seen = None
         while alive() and not self.stopping.is_set():
@@ -112,3 +103,8 @@ class Database:
                 connection.close()
             except sqlite3.Error:
                 logger.warning("a connection to %s did not close", self.folder, exc_info=True)
+
+
+def _leave(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

@@ -1,11 +1,10 @@
-"""Files of a commit: inspected, listed, walked, matched, compared, and their bytes.
+"""Files of a commit: inspected, listed, walked, matched, compared.
 
 It exists apart from the writes because reads take no lock: they work on the pages that the commit had when they began.
 """
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,8 @@ from typing import Any
 import betterproto
 
 from pachyderm.store import glob, paths, rows
-from pachyderm.store.blocks import BLOCK
 from pachyderm.store.engine import Engine
-from pachyderm.store.hot_messages import FileInfoWriter, bytes_value, join_diff
+from pachyderm.store.hot_messages import FileInfoWriter, join_diff
 from pachyderm.store.infos import Infos
 from pachyderm.store.names import FILE_SETS, repo_of_commit
 from pachyderm.store.refusals import Refusal, file_missing
@@ -26,7 +24,6 @@ from pachyderm.store.waits import wait_finished
 
 MOST = 100_000
 """Entries in one page of a listing."""
-TAR_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -228,11 +225,12 @@ def listed(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
             else:
                 yield node
 
-    for node in _paged(_of_datum(nodes(), request.file.datum), number, marker, reverse):
+    for node in _paged(of_datum(nodes(), request.file.datum), number, marker, reverse):
         yield reader.info(node)
 
 
-def _of_datum(nodes: Iterator[Node], datum: str) -> Iterator[Node]:
+def of_datum(nodes: Iterator[Node], datum: str) -> Iterator[Node]:
+    """The directories, and the files with this datum tag; all of them where it is empty."""
     return (node for node in nodes if not datum or node.is_folder or node.datum == datum)
 
 
@@ -251,7 +249,7 @@ def walked(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
             if node.is_folder:
                 yield from reader.below(node, "" if reverse else marker)
 
-    for node in _paged(_of_datum(nodes(), request.file.datum), number, marker, reverse):
+    for node in _paged(of_datum(nodes(), request.file.datum), number, marker, reverse):
         yield reader.info(node)
 
 
@@ -274,90 +272,23 @@ def diffed(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
         old_path = paths.clean(request.old_file.path)
     elif new.opened.parent is not None:
         old = Reader(engine, open_row(engine, new.opened.parent))
-    before = {node.is_folder: node for node in (old.at(old_path) if old else [])}
-    after = {node.is_folder: node for node in new.at(new_path)}
-    for folder in (False, True):
-        left, right = before.get(folder), after.get(folder)
-        if left is None and right is None:
-            continue
-        for a, b in _differences(engine, left, right):
-            yield join_diff(new.info(b) if b else b"", old.info(a) if a and old else b"")
+    before = old.at(old_path) if old else []
+    after = new.at(new_path)
+    for a, b in _differences(engine, before, after):
+        yield join_diff(new.info(b) if b else b"", old.info(a) if a and old else b"")
 
 
-def _differences(engine: Engine, left: Node | None, right: Node | None) -> Iterator[tuple[Node | None, Node | None]]:
-    node = right or left
-    if node is None or (left and right and left.hash == right.hash and left.path == right.path):
-        return
-    if left and right and left.path != right.path:
-        yield left, None
-        yield None, right
-        return
+def _differences(engine: Engine, before: list[Node], after: list[Node]) -> Iterator[tuple[Node | None, Node | None]]:
+    left = {node.path: node for node in before}
+    right = {node.path: node for node in after}
     hashes = engine.hashes
-    if not (left and right and node.is_folder and hashes.of(left.hash) == hashes.of(right.hash)):
-        yield left, right
-    if node.is_folder:
-        tops = left.hash if left else None, right.hash if right else None
-        yield from diff(engine.pages, hashes, *tops, node.path)
-
-
-def content(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
-    """The bytes of the one file that a path or pattern names, as `BytesValue` messages."""
-    _refuse_url(request)
-    reader = Reader.of_file(engine, request.file, context)
-    if request.offset < 0:
-        raise Refusal("offset must not be negative")
-    found: Node | None = None
-    for node in _of_datum(reader.whole(glob.clean(request.file.path)), request.file.datum):
-        if node.is_folder:
-            raise Refusal("cannot get directory or non-regular file. Use GetFileTAR instead")
-        if found is not None:
-            raise Refusal("matched multiple files. Use GetFileTAR instead")
-        found = node
-    if found is None:
-        raise reader.missing(request.file.path)
-    for data in engine.contents.read(found.content, request.offset):
-        yield bytes_value(data)
-
-
-def _refuse_url(request: Any) -> None:
-    if request.url:
-        from pachyderm.store.refusals import unserved
-
-        raise unserved("getting a file into a URL")
-
-
-def archive(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
-    """What a path or pattern names as a TAR archive, as `BytesValue` messages."""
-    _refuse_url(request)
-    reader = Reader.of_file(engine, request.file, context)
-    pattern = glob.clean(request.file.path)
-    nodes = _of_datum(
-        reader.whole(pattern, request.path_range.lower, request.path_range.upper), request.file.datum
-    )
-    waiting, size, empty = [], 0, True
-    for node in nodes:
-        empty = False
-        for piece in _tar_member(engine, node):
-            waiting.append(piece)
-            size += len(piece)
-            if size >= BLOCK:
-                yield bytes_value(b"".join(waiting))
-                waiting, size = [], 0
-    if empty:
-        raise reader.missing(request.file.path)
-    waiting.append(bytes(2 * TAR_BLOCK))
-    yield bytes_value(b"".join(waiting))
-
-
-def _tar_member(engine: Engine, node: Node) -> Iterator[bytes]:
-    header = tarfile.TarInfo(node.path)
-    header.mode = 0o777
-    if node.is_folder:
-        header.type = tarfile.DIRTYPE
-        yield header.tobuf(tarfile.PAX_FORMAT)
-        return
-    header.size = node.size
-    yield header.tobuf(tarfile.PAX_FORMAT)
-    yield from engine.contents.read(node.content)
-    if node.size % TAR_BLOCK:
-        yield bytes(TAR_BLOCK - node.size % TAR_BLOCK)
+    for path in sorted({*left, *right}):
+        a, b = left.get(path), right.get(path)
+        if a and b and a.hash == b.hash:
+            continue
+        node = a or b
+        folder = node is not None and node.is_folder
+        if not (a and b and folder and hashes.of(a.hash) == hashes.of(b.hash)):
+            yield a, b
+        if folder:
+            yield from diff(engine.pages, hashes, a.hash if a else None, b.hash if b else None, path)

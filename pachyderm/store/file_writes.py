@@ -108,8 +108,7 @@ class _stream:  # noqa: N801 - a context manager that reads like a function
             for request in self._requests:
                 self._take(request)
             self._close()
-            if not self._context.is_active():
-                raise Refusal("the client went away", grpc.StatusCode.CANCELLED)
+            self._check_client()
             self._writer.blocks.seal()
         except BaseException:
             self._writer.blocks.close(recorded=False)
@@ -127,6 +126,10 @@ class _stream:  # noqa: N801 - a context manager that reads like a function
     def parts(self) -> list[filesets.Part]:
         """The stream as the parts of a file set."""
         return [(self.changes.encode(), None)] if self.changes else []
+
+    def _check_client(self) -> None:
+        if not self._context.is_active():
+            raise Refusal("the client went away", grpc.StatusCode.CANCELLED)
 
     def _take(self, request: Modification) -> None:
         if request.kind == "add":

@@ -78,7 +78,9 @@ def compose(engine: Engine, names: list[str], life: int) -> str:
         parts: list[Part] = []
         for name in names:
             check_fileset(engine, connection, name)
-            found = connection.execute("SELECT changes, tree FROM fileset_parts WHERE fileset=? ORDER BY number", (name,))
+            found = connection.execute(
+                "SELECT changes, tree FROM fileset_parts WHERE fileset=? ORDER BY number", (name,)
+            )
             parts.extend((changes, tree) for changes, tree in found.fetchall())
         return store(engine, connection, parts, _checked(life) if life else LIFE)
 

@@ -79,7 +79,9 @@ def read_modification(data: bytes) -> Modification:
                 return Modification("delete", found.get(1, b"").decode(), found.get(2, b"").decode())
             if 4 not in found:
                 raw = _fields(found.get(3, b"")) or []
-                return Modification("add", found.get(1, b"").decode(), found.get(2, b"").decode(), dict(raw).get(1, b""))
+                return Modification(
+                    "add", found.get(1, b"").decode(), found.get(2, b"").decode(), dict(raw).get(1, b"")
+                )
     return _read_slowly(data)
 
 

@@ -6,7 +6,7 @@ It exists so that what pachd leaves out (the branch of a commit) or fills in (si
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pachyderm_sdk.api import pfs
@@ -15,7 +15,7 @@ from pachyderm.store import rows
 from pachyderm.store.names import RepoName
 from pachyderm.store.rows import BranchRow, CommitRow, Connection, RepoRow
 
-_epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moment(micros: int) -> datetime:
@@ -134,6 +134,6 @@ def reach(connection: Connection, number: int, near: str, far: str) -> list[int]
     """Branches that can be reached over provenance, the nearest first; the branch itself does not count."""
     found = [number]
     for near_one in found:
-        query = f"SELECT {far} FROM branch_provenance WHERE {near}=? ORDER BY {far}"  # noqa: S608 - column names
+        query = f"SELECT {far} FROM branch_provenance WHERE {near}=? ORDER BY {far}"
         found.extend(other for (other,) in connection.execute(query, (near_one,)) if other not in found)
     return found[1:]

@@ -82,8 +82,8 @@ def _edit(connection: Connection, one: Any, now: int) -> None:
 
 
 def _change(connection: Connection, one: Any, table: str, number: int, name: str) -> None:
-    text = connection.execute(f"SELECT metadata FROM {table} WHERE id=?", (number,)).fetchone()[0]  # noqa: S608 - constants
-    connection.execute(f"UPDATE {table} SET metadata=? WHERE id=?", (_changed(text, one, name), number))  # noqa: S608
+    text = connection.execute(f"SELECT metadata FROM {table} WHERE id=?", (number,)).fetchone()[0]
+    connection.execute(f"UPDATE {table} SET metadata=? WHERE id=?", (_changed(text, one, name), number))
 
 
 def _changed(text: str, one: Any, name: str) -> str:
@@ -92,9 +92,7 @@ def _changed(text: str, one: Any, name: str) -> str:
     match operation:
         case "add_key":
             if value.key in metadata:
-                raise Refusal(
-                    f'edit {name}: add_key target key "{value.key}" already exists; use edit_key instead'
-                )
+                raise Refusal(f'edit {name}: add_key target key "{value.key}" already exists; use edit_key instead')
             metadata[value.key] = value.value
         case "edit_key":
             metadata[value.key] = value.value

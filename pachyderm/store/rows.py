@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from pachyderm.store.names import Reference, RepoName, is_set_id, parse_reference, reference, repo_name
+from pachyderm.store.names import Reference, RepoName, is_set_id, parse_reference, reference
 from pachyderm.store.refusals import Refusal, commit_missing, missing
 
 COMMIT = (
@@ -77,7 +77,7 @@ Connection = sqlite3.Connection
 def repos(connection: Connection, where: str = "1", values: Iterable[Any] = ()) -> list[RepoRow]:
     """Repos in order of project and name."""
     query = (
-        f"SELECT {REPO} FROM repos JOIN projects ON projects.id=project "  # noqa: S608 - only constants
+        f"SELECT {REPO} FROM repos JOIN projects ON projects.id=project "
         f"WHERE {where} ORDER BY projects.name, repos.name, type"
     )
     return [RepoRow(*row) for row in connection.execute(query, tuple(values))]
@@ -108,7 +108,7 @@ def repo_by_id(connection: Connection, number: int) -> RepoRow:
 
 def commits(connection: Connection, rest: str, values: Iterable[Any] = ()) -> list[CommitRow]:
     """Commits; `rest` follows FROM commits."""
-    return [CommitRow(*row) for row in connection.execute(f"SELECT {COMMIT} FROM commits {rest}", tuple(values))]  # noqa: S608
+    return [CommitRow(*row) for row in connection.execute(f"SELECT {COMMIT} FROM commits {rest}", tuple(values))]
 
 
 def commit_by_id(connection: Connection, number: int) -> CommitRow:
@@ -125,7 +125,7 @@ def commit_by_id(connection: Connection, number: int) -> CommitRow:
 
 def branches(connection: Connection, rest: str, values: Iterable[Any] = ()) -> list[BranchRow]:
     """Branches; `rest` follows FROM branches."""
-    return [BranchRow(*row) for row in connection.execute(f"SELECT {BRANCH} FROM branches {rest}", tuple(values))]  # noqa: S608
+    return [BranchRow(*row) for row in connection.execute(f"SELECT {BRANCH} FROM branches {rest}", tuple(values))]
 
 
 def branch_by_id(connection: Connection, number: int) -> BranchRow:

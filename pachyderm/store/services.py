@@ -16,6 +16,7 @@ from pachyderm.store import (
     branches,
     commit_sets,
     commits,
+    file_bytes,
     file_reads,
     file_writes,
     filesets,
@@ -145,8 +146,8 @@ def _files(engine: Engine) -> dict[str, Method]:
 
     return {
         "modify_file": modify,
-        "get_file": read(file_reads.content),
-        "get_file_tar": read(file_reads.archive),
+        "get_file": read(file_bytes.content),
+        "get_file_tar": read(file_bytes.archive),
         "inspect_file": read(file_reads.inspect),
         "list_file": read(file_reads.listed),
         "walk_file": read(file_reads.walked),

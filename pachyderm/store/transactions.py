@@ -46,8 +46,8 @@ def perform(engine: Engine, request: Any, context: Any) -> Any:
 
 def run(work: Unit, request: Any) -> Any:
     """Do one `TransactionRequest` in a unit of work."""
-    kind = next((field for field in request._betterproto.meta_by_field_name if _is_set(request, field)), "")  # noqa: SLF001
-    value = getattr(request, kind) if kind else None
+    kind = next((field for field in request._betterproto.meta_by_field_name if _is_set(request, field)), "")
+    value: Any = getattr(request, kind) if kind else None
     match kind:
         case "create_repo":
             repos.create(work, value)
@@ -87,7 +87,9 @@ def _run_all(work: Unit, requests: list[Any]) -> list[Any]:
             text = f"error running request {number + 1} of {len(requests)}: {refusal.text}"
             raise Refusal(text, refusal.code) from refusal
         is_commit = isinstance(answer, pfs.Commit)
-        responses.append(transaction.TransactionResponse(commit=answer) if is_commit else transaction.TransactionResponse())
+        responses.append(
+            transaction.TransactionResponse(commit=answer) if is_commit else transaction.TransactionResponse()
+        )
     return responses
 
 

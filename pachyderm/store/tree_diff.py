@@ -37,7 +37,7 @@ def unshared(pages: Loader, old: bytes | None, new: bytes | None) -> tuple[list[
 
 
 def _below(pages: Loader, names: list[bytes]) -> list[bytes]:
-    below = []
+    below: list[bytes] = []
     for name in names:
         page = pages.load(name)
         below.extend(page.hash_at(number) for number in range(len(page.keys)))

@@ -189,7 +189,7 @@ class FolderHashes:
                 self._known[top] = known
         return known
 
-    def _add(self, running: hashlib._Hash, top: bytes) -> None:
+    def _add(self, running: hashlib.blake2b, top: bytes) -> None:
         page = self._pages.load(top)
         if page.level:
             for number in range(len(page.keys)):

@@ -19,7 +19,7 @@ from pachyderm.store.infos import reach
 from pachyderm.store.names import new_id
 from pachyderm.store.refusals import Refusal
 from pachyderm.store.rows import BranchRow, CommitRow, Connection
-from pachyderm.store.views import NOTHING, base_of, current, materialize
+from pachyderm.store.views import NOTHING, base_of, materialize
 
 USER = int(pfs.OriginKind.USER)
 AUTO = int(pfs.OriginKind.AUTO)
@@ -132,9 +132,9 @@ class Unit:
 
     def _propagate(self) -> None:
         found: dict[int, BranchRow] = {}
-        for branch in self._moved:
-            self._collect(branch, found)
-        order = sorted(found, key=lambda branch: len(reach(self.connection, branch, "downstream", "upstream")))
+        for moved in self._moved:
+            self._collect(moved, found)
+        order = sorted(found, key=lambda number: len(reach(self.connection, number, "downstream", "upstream")))
         for number in order:
             branch = rows.branch_by_id(self.connection, number)
             head = rows.commit_by_id(self.connection, branch.head)
@@ -187,18 +187,14 @@ class Unit:
 
 
 @contextmanager
-def unit(engine: Engine, set_id: str = "", dry: bool = False) -> Iterator[Unit]:
+def unit(engine: Engine, set_id: str = "") -> Iterator[Unit]:
     """A unit of work that is durable when the block ends without an exception.
 
     Args:
         engine: the store.
         set_id: the commit set's id; a new one without.
-        dry: try everything and keep nothing.
     """
-    with engine.database.writing(dry) as connection:
+    with engine.database.writing() as connection:
         work = Unit(engine, connection, set_id or new_id())
         yield work
         work.end()
-
-
-__all__ = ["AUTO", "USER", "Unit", "current", "unit"]

@@ -1,6 +1,7 @@
 """The files that a commit or a file set shows: its base with its writes applied, in the order in which they closed.
 
-It exists because the base of an open commit may itself be open; then its writes wait, and are applied when it is finished.
+It exists because the base of an open commit may itself be open; then the writes wait, and are applied when it is
+finished.
 """
 
 from __future__ import annotations
@@ -62,9 +63,8 @@ def materialize(engine: Engine, connection: Connection, row: CommitRow) -> Commi
         return row
     base = base_of(connection, row)
     if not base.ready and base.row is not None:
-        raise Refusal(
-            f"base commit {rows.commit_name(connection, base.row)} for commit {rows.commit_name(connection, row)} unfinished"
-        )
+        above, name = rows.commit_name(connection, base.row), rows.commit_name(connection, row)
+        raise Refusal(f"base commit {above} for commit {name} unfinished")
     ground = base.row.tree if base.row else None
     tree, applied = (ground, 0) if row.applied == NOTHING else (row.tree, row.applied)
     layers = connection.execute('SELECT fileset FROM layers WHERE "commit"=? ORDER BY number', (row.id,)).fetchall()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import logging
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,14 +33,12 @@ class Call:
         name: e.g. ``CreateRepo``.
         method: the stub's name for it, e.g. ``create_repo``.
         kind: the channel's method, e.g. ``unary_stream``.
-        request: the request's message class.
     """
 
     service: str
     name: str
     method: str
     kind: str
-    request: Any
 
 
 class _Unreadable:
@@ -51,14 +49,15 @@ class _Listener:
     """A channel that notes what a stub does with it."""
 
     def __init__(self) -> None:
-        self.heard: tuple[str, str, Any] | None = None
+        self.heard: Any = None
 
     def __getattr__(self, kind: str) -> Any:
-        def register(path: str, request_serializer: Any = None, response_deserializer: Any = None, **_: Any) -> Any:  # noqa: ARG001
+        def register(path: str, **_: Any) -> Any:
             def call(request: Any = None, *_: Any, **__: Any) -> Any:
-                self.heard = (path, kind, request)
+                self.heard = request
                 return iter(())
 
+            call.path, call.kind = path, kind  # type: ignore[attr-defined]
             return call
 
         return register
@@ -66,33 +65,31 @@ class _Listener:
 
 def calls(module: str) -> list[Call]:
     """The RPCs of the service of one of the SDK's packages, e.g. ``pachyderm_sdk.api.pfs``."""
-    package = importlib.import_module(module)
-    listener = _Listener()
-    stub = package.ApiStub(listener)
+    stub = importlib.import_module(module).ApiStub(_Listener())
     found = []
-    for method, function in vars(package.ApiStub).items():
-        if method.startswith("_"):
-            continue
-        streamed = function.__annotations__.get("request_iterator")
-        answer = getattr(stub, method)(*([None] if streamed else []))
-        if hasattr(answer, "__next__"):
-            next(answer, None)
-        if listener.heard is None:
-            raise RuntimeError(f"{module}: the stub's {method} called nothing")
-        path, kind, request = listener.heard
-        if streamed:
-            inner = typing.get_args(typing.get_args(streamed)[0])[0]
-            request_class = getattr(package, getattr(inner, "__forward_arg__", getattr(inner, "__name__", "")))
-        else:
-            request_class = type(request)
-        service, name = path[1:].split("/")
-        found.append(Call(service, name, method, kind, request_class))
-        listener.heard = None
+    for attribute, registered in vars(stub).items():
+        service, name = registered.path[1:].split("/")
+        found.append(Call(service, name, attribute.partition("__rpc_")[2], registered.kind))
     return found
 
 
+def request_class(module: str, method: str) -> Any:
+    """The message class of an RPC's requests: what the stub sends, or what a stream is annotated with."""
+    package = importlib.import_module(module)
+    function = getattr(package.ApiStub, method)
+    streamed = function.__annotations__.get("request_iterator")
+    if streamed:
+        inner = typing.get_args(typing.get_args(streamed)[0])[0]
+        return getattr(package, getattr(inner, "__forward_arg__", getattr(inner, "__name__", "")))
+    listener = _Listener()
+    answer = function(package.ApiStub(listener))
+    if hasattr(answer, "__next__"):
+        next(answer, None)
+    return type(listener.heard)
+
+
 def handler(
-    module: str, methods: dict[str, Method], readers: dict[str, Callable[[bytes], Any]]
+    module: str, methods: dict[str, Method], readers: Mapping[str, Callable[[bytes], Any]]
 ) -> grpc.GenericRpcHandler:
     """Serve one of the SDK's packages.
 
@@ -108,12 +105,24 @@ def handler(
         raise ValueError(f"{module} has no {sorted(strangers)}")
     for call in known:
         function = methods.get(call.method) or _unserved(call)
-        reader = _reader(readers.get(call.method, call.request.FromString))
+        reader = _reader(readers.get(call.method) or _lazy(module, call.method))
         streams_in, streams_out = call.kind.startswith("stream"), call.kind.endswith("stream")
         wrapped = _streaming(call, function, streams_in) if streams_out else _single(call, function, streams_in)
         maker = getattr(grpc, f"{call.kind}_rpc_method_handler")
         table[call.name] = maker(wrapped, request_deserializer=reader, response_serializer=bytes)
     return grpc.method_handlers_generic_handler(known[0].service, table)
+
+
+def _lazy(module: str, method: str) -> Callable[[bytes], Any]:
+    """A reader that finds its message class at the first request: all of them at the start would cost 0.1 s."""
+    found: list[Any] = []
+
+    def read(data: bytes) -> Any:
+        if not found:
+            found.append(request_class(module, method))
+        return found[0].FromString(data)
+
+    return read
 
 
 class Rest(grpc.GenericRpcHandler):

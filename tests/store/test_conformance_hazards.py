@@ -136,6 +136,6 @@ def test_a_write_by_a_set_id_never_reaches_an_older_open_commit(pachd: Pachd) ->
 
 def test_a_head_that_is_no_commit_id_is_refused_without_a_trace(pachd: Pachd) -> None:
     branch = pachd.branch(pachd.repo())
-    with pytest.raises(Exception, match="not found|invalid") as caught:
+    with pytest.raises(Exception, match=r"not found|invalid") as caught:
         pachd.branch(branch.repo, head=pfs.Commit(repo=branch.repo, id="0" * 32))
     assert "Traceback" not in str(caught.value)

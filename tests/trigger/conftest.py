@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 from filling_pipelines import compile_all
+from instant_runner import InstantRunner
 from pachyderm_sdk.api import pfs
 
 from pachyderm.commits import Commit, head, inspect, read
 from pachyderm.connection import Connection, Target, connect
 from pachyderm.repos import INPUT_IMAGES, TRAINING, BranchName, set_up
+from workflows.runners.local import LocalRunner, child_environment
 from workflows.trigger import assemble
 from workflows.trigger.configuration import Configuration
 from workflows.trigger.controller import Done
@@ -60,6 +62,12 @@ class World:
         file = self.orders / "began"
         return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
+    def on_kfp(self, filling: dict[str, Path]) -> None:
+        """From now on runs are real ones, of `kfp.local`."""
+        environment = child_environment(self.target, self.place.folder / "scratch", os.environ)
+        runner = LocalRunner(self.place.folder / "runs", environment, filling, self.said.append)
+        self.place = replace(self.place, runner=runner)
+
     def once(self, **policy: object) -> tuple[Done, ...]:
         return assemble.once(self.place, configuration(**policy))
 
@@ -94,12 +102,13 @@ def world(target: Target, filling: dict[str, Path], tmp_path: Path, monkeypatch:
     orders = tmp_path / "orders"
     orders.mkdir()
     monkeypatch.setenv("TEST_ORDERS", str(orders))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     said: list[str] = []
-    place = assemble.Place(target, tmp_path / "store", "tests:1", said.append, filling)
     with connect(target) as client:
         if target.pachd is not None:
             client.pfs.create_project(project=pfs.Project(name=target.project))
         set_up(client)
+        place = assemble.Place(target, tmp_path / "store", "tests:1", said.append, InstantRunner(client, orders))
         yield World(target, client, place, orders, said)
         if target.pachd is not None:
             client.pfs.delete_repos(projects=[pfs.Project(name=target.project)], force=True)

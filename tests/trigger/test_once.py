@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from conftest import World
-from filling_pipelines import compile_all  # noqa: F401
 
 from pachyderm.decisions import decisions_of
 from pachyderm.repos import CANDIDATE, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
@@ -22,6 +23,30 @@ def test_a_commit_on_training_is_trained_and_exported_by_one_run(world: World) -
     assert world.by("checkpoint", commit_set) == world.by("model", commit_set) == done.run
     words = [d.decision for d in decisions_of(world.output("model", commit_set).metadata)]
     assert words == ["start", "started"]
+
+
+def test_on_kfp_local_a_run_is_one_process_per_task_and_what_it_says_is_shown(
+    world: World, filling: dict[str, Path]
+) -> None:
+    world.on_kfp(filling)
+    commit_set = world.train()
+    (done,) = world.once()
+    assert (done.state, done.run) == ("good", f"training_and_export-{commit_set}-1")
+    assert world.by("model", commit_set) == done.run
+    assert len({process for *_, process in world.began()}) == 2
+    assert "training_and_export: fill: begins" in world.said
+
+
+def test_on_kfp_local_a_run_that_is_killed_is_tried_again_and_its_claim_given_back(
+    world: World, filling: dict[str, Path]
+) -> None:
+    world.on_kfp(filling)
+    world.order("die")
+    commit_set = world.train()
+    (done,) = world.once()
+    assert done.state == "good"
+    metadata = world.output("checkpoint", commit_set).metadata
+    assert metadata["over.1"] == f"run training_and_export-{commit_set}-1 is over: vanished"
 
 
 def test_both_inputs_and_older_pictures_all_get_their_run(world: World) -> None:

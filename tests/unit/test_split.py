@@ -85,7 +85,7 @@ def test_a_share_of_nothing_gets_nothing(shares: tuple[float, float], empty: set
 
 
 @pytest.mark.parametrize(
-    "shares", [(0.8, 0.3, None), (0.8, 0.1, 0.2), (0.5, 0.1, 0.1), (-0.1, 0.6, 0.5), (1.5, -0.5, 0.0), (float("nan"), 0, 1)]
+    "shares", [(0.8, 0.3, None), (0.8, 0.1, 0.2), (0.5, 0.1, 0.1), (-0.1, 0.6, 0.5), (1.5, -0.5, 0), (np.nan, 0, 1)]
 )  # fmt: skip
 def test_shares_that_are_not_a_whole_are_refused(shares: tuple[float, float, float | None]) -> None:
     with pytest.raises(InputError, match="together they are 1"):

@@ -44,14 +44,14 @@ class Place:
         folder: where local runs, scratch work and the lock lie: the embedded store's folder.
         by: who decides, ``host:process``.
         show: is given lines for a person.
-        pipelines: name -> compiled pipeline; those shipped if None.
+        runner: what runs the pipelines; the one that the configuration names if None.
     """
 
     target: Target
     folder: Path
     by: str
     show: Callable[[str], None]
-    pipelines: dict[str, Path] | None = None
+    runner: Runner | None = None
 
 
 def once(place: Place, configuration: Configuration) -> tuple[Done, ...]:
@@ -126,8 +126,10 @@ class Patience:
 
 def runner_for(place: Place, configuration: Configuration) -> Runner:
     """The runner that the configuration asks for."""
+    if place.runner is not None:
+        return place.runner
     environment = child_environment(place.target, place.folder.resolve() / "scratch", os.environ)
-    return LocalRunner(place.folder / "runs", environment, place.pipelines, place.show)
+    return LocalRunner(place.folder / "runs", environment, None, place.show)
 
 
 @contextmanager

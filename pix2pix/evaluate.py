@@ -1,0 +1,165 @@
+"""Measures an exported model on pairs: each picture, and all together.
+
+It exists so that a model is judged by the same three figures as in training, as it will be used: through its signature,
+from 8-bit pictures to 8-bit pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pix2pix.environment import tf
+from pix2pix.errors import InputError, PictureError
+from pix2pix.gallery import write_page
+from pix2pix.generate import Translator
+from pix2pix.hyperparameters import GenerateParameters, TrainParameters, resolve
+from pix2pix.images import Rejection, decode, encode_png
+from pix2pix.metrics import NAMES, SMALLEST, measure
+from pix2pix.pairs import find_pictures, read_pair
+from pix2pix.progress import Progress, silent
+from pix2pix.rejections import TOO_SMALL
+from pix2pix.workers import in_threads
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One pair.
+
+    Attributes:
+        path: of the pair, relative to its folder.
+        metrics: ``l1``, ``psnr``, ``ssim`` (see `pix2pix.metrics`).
+    """
+
+    path: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All pairs.
+
+    Attributes:
+        mean: of each figure over the pairs.
+        pictures: the pairs, worst L1 first.
+        rejected: files that were left out.
+    """
+
+    mean: dict[str, float]
+    pictures: tuple[Measured, ...]
+    rejected: tuple[Rejection, ...]
+
+
+def evaluate(
+    model: Path,
+    pairs: Path,
+    output: Path,
+    parameters: GenerateParameters | None = None,
+    *,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Measure; writes ``evaluation.json``, ``index.html`` and the pictures that it shows into `output`.
+
+    Args:
+        model: folder with versions of a model, or one version.
+        pairs: folder of A|B pairs (of single pictures for colorization), in any size; they are scaled to the training's.
+        output: folder, made if it is missing.
+        parameters: for the batch size and the workers.
+        progress: told after each batch.
+
+    Raises:
+        InputError: no pairs that can be used, or no model of ours.
+    """
+    options = parameters or GenerateParameters()
+    names = find_pictures(pairs)
+    translator = Translator(model)
+    train: TrainParameters = resolve("train", translator.options["train"])
+    rejected: list[Rejection] = []
+    measured: list[Measured] = []
+
+    def read(name: str) -> tuple[str, Pixels, Pixels] | Rejection:
+        try:
+            return (name, *_input_and_target(pairs / name, train))
+        except PictureError as error:
+            return Rejection(name, error.code, error.reason)
+
+    for first in range(0, len(names), options.batch_size):
+        ready = []
+        for result in in_threads(read, names[first : first + options.batch_size], options.workers):
+            if isinstance(result, Rejection):
+                rejected.append(result)
+            else:
+                ready.append(result)
+        if ready:
+            outputs = translator(np.stack([a for _, a, _ in ready]))
+            targets = np.stack([b[..., : outputs.shape[-1]] for _, _, b in ready])
+            figures = {
+                name: values.numpy() for name, values in _measure(tf.constant(targets), tf.constant(outputs)).items()
+            }
+            for n, (name, a, _) in enumerate(ready):
+                measured.append(Measured(name, {key: float(figures[key][n]) for key in NAMES}))
+                for kind, picture in (("input", a), ("output", outputs[n]), ("target", targets[n])):
+                    encode_png(picture, output / kind / f"{name}.png")
+        progress(min(first + options.batch_size, len(names)), len(names), "")
+    if not measured:
+        raise InputError(
+            f"none of the {len(names)} pictures in {pairs} is a usable pair; the first: {rejected[0].reason}"
+        )
+    worst_first = tuple(sorted(measured, key=lambda one: (-one.metrics["l1"], one.path)))
+    mean = {name: float(np.mean([one.metrics[name] for one in measured])) for name in NAMES}
+    evaluation = Evaluation(mean, worst_first, tuple(rejected))
+    _write(evaluation, output)
+    return evaluation
+
+
+_measure = tf.function(measure, reduce_retracing=True)
+
+
+def _input_and_target(path: Path, train: TrainParameters) -> tuple[Pixels, Pixels]:
+    if train.lab_colorization:
+        picture = _scale(decode(path), train, Image.Resampling.BICUBIC)
+        return picture, picture
+    a, b = read_pair(path)
+    if min(a.shape[:2]) < SMALLEST:
+        raise PictureError(TOO_SMALL, f"{a.shape[1]}x{a.shape[0]}, and SSIM needs {SMALLEST} pixels each way")
+    nearest = Image.Resampling.NEAREST if train.labels else Image.Resampling.BICUBIC
+    x, y = _scale(a, train, nearest), _scale(b, train, Image.Resampling.BICUBIC)
+    if train.direction == "BtoA":
+        x, y = y, x
+    return x, _gray(y) if train.output_channels == 1 else y
+
+
+def _scale(pixels: Pixels, train: TrainParameters, way: Image.Resampling) -> Pixels:
+    height, width = train.shape
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width, height), way))
+
+
+def _gray(pixels: Pixels) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+
+
+def _write(evaluation: Evaluation, output: Path) -> None:
+    document = json.dumps(asdict(evaluation), indent=2) + "\n"
+    (output / "evaluation.json").write_text(document, encoding="utf-8", errors="surrogateescape")
+    rows = [
+        [
+            one.path,
+            Path("input") / f"{one.path}.png",
+            Path("output") / f"{one.path}.png",
+            Path("target") / f"{one.path}.png",
+            *(f"{one.metrics[name]:.4f}" for name in NAMES),
+        ]
+        for one in evaluation.pictures
+    ]
+    mean = ", ".join(f"{name.upper()} {value:.4f}" for name, value in evaluation.mean.items())
+    heads = ["name", "input", "output", "target", *(name.upper() for name in NAMES)]
+    write_page(output / "index.html", "Evaluation", f"{len(rows)} pairs, the worst first; mean {mean}", heads, rows)

@@ -1,0 +1,53 @@
+"""What a task of the tests' pipelines does: fills a commit with one line, who filled it.
+
+It keeps the protocol of a stage (claim, fence, one publication), so that what is tested is the trigger around it.
+Orders to fail, wait or die are files in a folder.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from pachyderm_sdk.api import pfs
+
+from pachyderm.claims import give_back, live_claim, take
+from pachyderm.commits import inspect
+from pachyderm.connection import Connection
+
+
+class Died(BaseException):
+    """The process would be gone now."""
+
+
+def fill(client: Connection, repo: str, commit_set: str, run: str, orders: Path) -> None:
+    with (orders / "began").open("a") as began:
+        began.write(f"{repo} {commit_set} {run} {os.getpid()}\n")
+    commit = inspect(client, repo, commit_set)
+    if commit.id != commit_set or commit.state != "open":
+        return
+    claim = take(client, commit, run, str(os.getpid()))
+    if claim is None:
+        raise RuntimeError(f"{commit} is claimed by {live_claim(commit.metadata)}")
+    while (orders / "wait").exists():
+        time.sleep(0.02)
+    if (orders / f"fail-{repo}").exists():
+        give_back(client, commit, claim.number, "told to fail")
+        raise RuntimeError((orders / f"fail-{repo}").read_text())
+    if (orders / "die").exists():
+        (orders / "die").unlink()
+        raise Died
+    if (orders / "do-nothing").exists():
+        return
+    changes = [
+        pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path="/by")),
+        pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/by", raw=f"{run}\n".encode())),
+    ]
+    made = client.pfs.create_file_set(iter(changes))
+    at = client.commit(repo, commit_set)
+    client.pfs.add_file_set(commit=at, file_set_id=made.file_set_id)
+    with client.transaction.transaction():
+        client.edit_keys(repo, commit_set, add={f"over.{claim.number}": "good"})
+        client.pfs.finish_commit(commit=client.commit(repo, commit_set))
+    client.pfs.inspect_commit(commit=at, wait=pfs.CommitState.FINISHED)

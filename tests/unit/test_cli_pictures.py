@@ -1,0 +1,167 @@
+"""`pairs`, `split` and `resize` on the command line: documents, codes, one clear line for every mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cli.main import main
+from pix2pix.images import decode, encode_png
+from pix2pix.pairs import read_pair
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for number, name in enumerate(["a.png", "deep/b.png", "c.png"]):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        encode_png(pixels, tmp_path / "in" / name)
+    return tmp_path / "in"
+
+
+class Ran:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.delenv("PACHD_ADDRESS", raising=False)
+
+    def call(*arguments: object) -> Ran:
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return call
+
+
+def test_resize_says_what_it_wrote_and_what_it_left_out(photos: Path, tmp_path: Path, run: Any) -> None:
+    (photos / "bad.png").write_text("no picture")
+    ran = run("resize", photos, tmp_path / "out", "--size", 32, "--json")
+    assert ran.code == 0
+    assert ran.document["written"] == 3
+    assert ran.document["output"] == str(tmp_path / "out")
+    [rejected] = ran.document["rejected"]
+    assert rejected["path"] == "bad.png"
+    assert rejected["code"] == "FORMAT_NOT_ALLOWED"
+    assert "the content is text" in rejected["reason"]
+    plain = run("resize", photos, tmp_path / "out", "--size", 32)
+    assert "3 pictures written" in plain.out
+    assert "FORMAT_NOT_ALLOWED" in plain.out
+    assert decode(tmp_path / "out/deep/b.png").shape == (32, 32, 3)
+
+
+def test_standard_output_is_one_document_and_progress_goes_elsewhere(photos: Path, tmp_path: Path, run: Any) -> None:
+    ran = run("resize", photos, tmp_path / "out", "--json")
+    assert ran.document["rejected"] == []
+    assert "resize: 3/3" in ran.err
+    assert run("resize", photos, tmp_path / "out", "--json", "-q").err == ""
+
+
+@pytest.mark.parametrize("operation", ["edges", "grayscale", "blank"])
+def test_pairs_have_the_input_left_and_the_photograph_right(
+    photos: Path, tmp_path: Path, run: Any, operation: str
+) -> None:
+    assert run("pairs", photos, tmp_path / "out", "--operation", operation, "--size", 64).code == 0
+    run("pairs", photos, tmp_path / "alone", "--operation", operation, "--size", 64, "--only-input", "--workers", 2)
+    run("resize", photos, tmp_path / "resized", "--size", 64)
+    a, b = read_pair(tmp_path / "out/deep/b.png")
+    assert np.array_equal(a, decode(tmp_path / "alone/deep/b.png"))
+    assert np.array_equal(b, decode(tmp_path / "resized/deep/b.png"))
+
+
+def test_combine_keeps_the_size_unless_one_is_given(photos: Path, tmp_path: Path, run: Any) -> None:
+    for path in ("a.png", "c.png"):
+        encode_png(np.full((40, 50, 3), 9, np.uint8), tmp_path / "target" / path)
+    arguments = ["pairs", photos, tmp_path / "out", "--operation", "combine", "--target", tmp_path / "target"]
+    ran = run(*arguments, "--json")
+    assert ran.document["written"] == 2
+    assert [(each["path"], each["code"]) for each in ran.document["rejected"]] == [("deep/b.png", "UNPAIRED")]
+    assert decode(tmp_path / "out/a.png").shape == (40, 100, 3)
+    run(*arguments, "--size", 32, "--fit", "pad")
+    assert decode(tmp_path / "out/a.png").shape == (32, 64, 3)
+
+
+def test_pairs_resize_is_resize(photos: Path, tmp_path: Path, run: Any) -> None:
+    run("pairs", photos, tmp_path / "one", "--operation", "resize", "--size", 48, "--fit", "pad", "--labels")
+    run("resize", photos, tmp_path / "two", "--size", 48, "--fit", "pad", "--labels")
+    assert (tmp_path / "one/a.png").read_bytes() == (tmp_path / "two/a.png").read_bytes()
+
+
+def test_split_counts_its_sides(photos: Path, tmp_path: Path, run: Any) -> None:
+    ran = run("split", photos, tmp_path / "out", "--train", 0.5, "--val", 0.5, "--json")
+    document = ran.document
+    assert document["train"] + document["val"] == document["placed"] == 3
+    assert (document["test"], document["moved"], document["stale"], document["rejected"]) == (0, 0, [], [])
+    assert run("split", photos, tmp_path / "out", "--train", 0.5, "--val", 0.5, "--json").document["placed"] == 0
+    assert "3 train, 0 val, 0 test" in run("split", photos, tmp_path / "x", "--train", 1, "--val", 0, "--link").out
+
+
+def test_no_usable_picture_is_bad_input_and_names_the_first(tmp_path: Path, run: Any) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.png").write_text("no picture")
+    for command in (["resize"], ["split"], ["pairs", "--operation", "edges"]):
+        ran = run(*command, tmp_path / "in", tmp_path / "out", "-q")
+        assert ran.code == 2
+        assert ran.out == ""
+        assert len(ran.err.splitlines()) == 1
+        assert "a.png: FORMAT_NOT_ALLOWED" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["resize", "{missing}", "{out}"], "does not exist"),
+        (["resize", "{empty}", "{out}"], "is empty"),
+        (["resize", "{in}", "{in}/out"], "lies in the input folder"),
+        (["resize", "{in}", "{out}", "--size", "4"], "size = 4 cannot be used"),
+        (["resize", "{in}", "{file}"], "{file}/a.png cannot be written"),
+        (["pairs", "{missing}", "{out}", "--operation", "edges"], "does not exist"),
+        (["pairs", "{in}", "{out}", "--operation", "edges", "--size", "5000"], "size = 5000"),
+        (["pairs", "{in}", "{out}", "--operation", "combine"], "--target"),
+        (["pairs", "{in}", "{out}", "--operation", "combine", "--target", "{empty}"], "is empty"),
+        (["pairs", "{in}", "{out}", "--operation", "edges", "--target", "{in}"], "takes no target folder"),
+        (["split", "{in}", "{out}", "--train", "0.9", "--val", "0.2"], "together they are 1"),
+        (["split", "{in}", "{in}/out"], "lies in the input folder"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    photos: Path, tmp_path: Path, run: Any, arguments: list[str], problem: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    places = {name: tmp_path / name for name in ("missing", "empty", "out", "in", "file")}
+    ran = run(*(argument.format(**places) for argument in arguments), "-q")
+    assert ran.code == 2
+    assert ran.out == ""
+    assert len(ran.err.splitlines()) == 1
+    assert problem.format(**places) in ran.err
+    assert "Traceback" not in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "resize",
+        "pairs x y",
+        "pairs x y --operation magic",
+        "resize x y --fit stretch",
+        "resize x y --workers 0",
+        "split x y --train most",
+    ],
+)
+def test_wrong_use_is_exit_code_2(run: Any, arguments: str) -> None:
+    assert run(*arguments.split()).code == 2

@@ -22,6 +22,10 @@ table{border-collapse:collapse;font-size:14px}td,th{text-align:left;padding:.25r
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(20rem,1fr));gap:.8rem}
 .row{display:grid;grid-template-columns:repeat(3,1fr);gap:3px}.row img{width:100%;image-rendering:pixelated}
 .row span{font-size:12px;opacity:.7}code{font-size:13px}.wide{overflow-x:auto}h2{margin-top:2rem}
+.curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:1rem;background:#fff;color:#1d2433}
+.curves{--ink:#1d2433;--soft:#5b6475;--line:#d9dde5;--one:#0b62c4;--two:#b3470a;padding:.6rem;border-radius:6px}
+figure{margin:0}figcaption{font-size:14px;color:#5b6475}svg{width:100%;height:auto;display:block}
+svg text{font:11px system-ui,sans-serif;fill:#5b6475}
 """
 
 
@@ -36,7 +40,7 @@ def write_report(folder: Path, target: Target, steps: Sequence[Mapping[str, Any]
     Returns:
         path of the page.
     """
-    from pix2pix.report import curves
+    from pix2pix.report import figures_of
 
     names = sorted(path.name for path in (folder / "generated-3").glob("*.png"))
     rows = [(folder / "source/labels" / n, folder / "generated-3" / n, folder / "source/targets" / n) for n in names]
@@ -55,7 +59,10 @@ def write_report(folder: Path, target: Target, steps: Sequence[Mapping[str, Any]
         "<h2>What happened</h2>",
         _table(("step", "what", "moved", "ran", "seconds"), steps),
         "<h2>Training</h2>",
-        *(f"<h3><code>checkpoint@{commit}</code></h3>{curves(history)}" for commit, history in trainings),
+        *(
+            f'<h3><code>checkpoint@{commit}</code></h3><div class="curves">{figures_of(history)}</div>'
+            for commit, history in trainings
+        ),
         "<h2>The chain of commits</h2>",
         "<p>Each output commit is made from the commits beside it; Pachyderm keeps that, nobody types it.</p>",
         _table(("commit", "made from", "state", "outcome"), chain),

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-SHAPE_NOTHING = frozenset({"pix2pix.report", "pix2pix.progress", "pix2pix.errors"})
+SHAPE_NOTHING = frozenset({"pix2pix.curves", "pix2pix.errors", "pix2pix.gallery", "pix2pix.progress", "pix2pix.report"})
 """Rooms whose code no output file depends on."""
 
 

@@ -49,7 +49,9 @@ def perform(
         id of the filled commit, and the commit set for the next task.
     """
     environment = dict(os.environ)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", force=True)
+    for floor in ("components", "pachyderm", "pix2pix"):
+        logging.getLogger(floor).setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _stop)
     target = Target.from_environment(environment)
     source = pipeline_of(stage.output).source

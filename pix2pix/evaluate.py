@@ -69,7 +69,7 @@ def evaluate(
 
     Args:
         model: folder with versions of a model, or one version.
-        pairs: folder of A|B pairs (of single pictures for colorization), in any size; they are scaled to the training's.
+        pairs: folder of A|B pairs (of single pictures for colorization), of any size; they are scaled as in training.
         output: folder, made if it is missing.
         parameters: for the batch size and the workers.
         progress: told after each batch.
@@ -150,7 +150,7 @@ def _gray(pixels: Pixels) -> Pixels:
 def _write(evaluation: Evaluation, output: Path) -> None:
     document = json.dumps(asdict(evaluation), indent=2) + "\n"
     (output / "evaluation.json").write_text(document, encoding="utf-8", errors="surrogateescape")
-    rows = [
+    rows: list[list[str | Path]] = [
         [
             one.path,
             Path("input") / f"{one.path}.png",

@@ -111,8 +111,8 @@ def draw_labels(size: int, rng: np.random.Generator) -> Pixels:
     left = rng.choice([0.0, rng.uniform(0.04, 0.12)])
     right = 1 - rng.choice([0.0, rng.uniform(0.04, 0.12)])
     ground = rng.uniform(0.93, 0.955)
-    floors = int(rng.integers(2, 4))
-    bays = int(rng.integers(3, 5))
+    floors = int(rng.choice([1, 2, 3], p=[0.25, 0.5, 0.25]))
+    bays = int(rng.choice([3, 4], p=[0.65, 0.35]))
     eaves = rng.uniform(0.14, 0.24)
     storey = (ground - eaves) / (floors + 1)
     bay = (right - left) / bays
@@ -121,12 +121,12 @@ def draw_labels(size: int, rng: np.random.Generator) -> Pixels:
     _roof(sheet, rng, left, right, eaves, bay, bays)
     sheet.box(style.wall, left, eaves, right, ground)
     sheet.box(PAVEMENT, 0, ground, 1, 1)
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         for edge in (left, right - 0.045):
             sheet.box(PILLAR, edge, eaves, edge + 0.045, ground)
     sheet.box(CORNICE, left - 0.015, eaves - 0.02, right + 0.015, eaves + 0.025)
 
-    with_balcony = set(rng.choice(floors, size=int(rng.integers(0, 3)), replace=False).tolist())
+    with_balcony = set(np.flatnonzero(rng.random(floors) < 0.4).tolist())
     long_balconies = rng.random() < 0.3
     for floor in range(floors):
         top = eaves + floor * storey

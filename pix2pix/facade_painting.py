@@ -13,6 +13,9 @@ import numpy as np
 from pix2pix.facade_layout import CLASSES
 from pix2pix.images import Pixels
 
+HAZE, HAZE_COLOUR = 0.25, (172, 166, 158)
+"""How far every colour is drawn towards one of the middle: the soft light of a gray day."""
+
 Plane = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -30,6 +33,8 @@ def paint(labels: Pixels) -> Pixels:
         if front.masks[name].any():
             painter(front)
     front.cast_shadows()
+    known = np.logical_or.reduce(list(front.masks.values()))
+    front.picture[known] += HAZE * (np.array(HAZE_COLOUR) - front.picture[known])
     return np.clip(np.rint(front.picture), 0, 255).astype(np.uint8)
 
 
@@ -67,7 +72,7 @@ class _Front:
                 below &= ~self.masks[name]
                 for open_air in ("sky", "roof", "cornice"):
                     below &= ~self.masks[open_air]
-                self.picture[below] *= 0.72 ** (1 / self.pixels(reach))
+                self.picture[below] *= 0.8 ** (1 / self.pixels(reach))
 
 
 def _run(mask: Plane, axis: int) -> Plane:
@@ -122,7 +127,7 @@ def _joint(period: int) -> int:
 
 
 def _daylight(front: _Front) -> Plane:
-    light: Plane = 1.06 - 0.16 * front.y / front.height
+    light: Plane = 1.03 - 0.08 * front.y / front.height
     return light
 
 
@@ -134,11 +139,11 @@ def _window(front: _Front) -> None:
         left, right, _, _ = front.inside("window")
         along = (left + 0.5) / (left + right + 1) + share
         glass = np.where((along > 0.6) & (along < 1.0), glass + 0.25, glass)
-    front.put(front.masks["window"], (92, 112, 134), glass)
+    front.put(front.masks["window"], (102, 120, 140), glass)
 
 
 def _frame(front: _Front) -> None:
-    front.put(front.masks["frame"], (232, 228, 216))
+    front.put(front.masks["frame"], (226, 222, 208))
 
 
 def _shop(front: _Front) -> None:
@@ -169,7 +174,7 @@ def _door(front: _Front) -> None:
 def _shutter(front: _Front) -> None:
     mask = front.masks["shutter"]
     left, right, top, bottom = front.inside("shutter")
-    front.put(mask, (66, 114, 88))
+    front.put(mask, (76, 122, 98))
     if front.unit >= 2:
         front.put(mask & ((top // front.pixels(0.6)) % 2 == 1), (52, 92, 70))
         edge = np.minimum(np.minimum(left, right), np.minimum(top, bottom)) < front.pixels(0.5)
@@ -183,7 +188,7 @@ def _balcony(front: _Front) -> None:
     bars = front.x % pitch < max(1, pitch // 3)
     front.put(mask, (132, 124, 112))
     front.put(mask & bars, (74, 72, 72))
-    front.put(mask & (top < front.pixels(0.8)), (44, 44, 48))
+    front.put(mask & (top < front.pixels(0.8)), (60, 58, 60))
     front.put(mask & (bottom < front.pixels(1.2)), (214, 206, 190))
 
 
@@ -214,10 +219,10 @@ def _awning(front: _Front) -> None:
 
 def _pillar(front: _Front) -> None:
     mask = front.masks["pillar"]
-    left, right, _, _ = front.inside("pillar")
-    share = (left + 0.5) / (left + right + 1)
-    front.put(mask, (218, 210, 194), 1.1 - 0.3 * share)
+    front.put(mask, (214, 206, 190), _daylight(front))
     if front.unit >= 2:
+        left, right, _, _ = front.inside("pillar")
+        front.put(mask, (218, 210, 194), 1.1 - 0.3 * (left + 0.5) / (left + right + 1))
         front.put(mask & (front.y % (2 * _period(front)) < _joint(2 * _period(front))), (170, 162, 148))
 
 

@@ -7,6 +7,7 @@ variables by name; what is computed in between may be bfloat16, statistics never
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -110,11 +111,11 @@ class Network(tf.Module):
         self._norm_axes = [0, 1, 2] if parameters.norm == "batch" else [1, 2]
         self._rate = parameters.dropout
         self._matrix = matrix
-        separable = parameters.separable_conv and layers[:1] and layers[0].name == "e1"
+        separable = parameters.separable_conv and isinstance(self, Generator)
         draw = np.random.default_rng([seed, len(layers)])
         self.weights: dict[str, Variable] = {}
         for layer in layers:
-            for name, mean, spread, shape in _weights_of(layer, bool(separable)):
+            for name, mean, spread, shape in weights_of(layer, separable):
                 value = np.full(shape, mean, np.float32)
                 if spread:
                     value += spread * draw.standard_normal(shape, np.float32)
@@ -215,9 +216,9 @@ class Discriminator(Network):
         return tf.cast(self._finish(self._layers[-1], self._convolve(self._layers[-1], values)), tf.float32)
 
 
-def parameter_count(network: Network) -> int:
-    """Count the weights."""
-    return sum(int(np.prod(variable.shape)) for variable in network.variables_list())
+def parameter_count(layers: list[Layer], separable: bool = False) -> int:
+    """Count the weights of a network."""
+    return sum(math.prod(shape) for layer in layers for _, _, _, shape in weights_of(layer, separable))
 
 
 def assign(network: Network, values: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -226,8 +227,8 @@ def assign(network: Network, values: Mapping[str, np.ndarray[Any, Any]]) -> None
         variable.assign(values[name])
 
 
-def _weights_of(layer: Layer, separable: bool) -> list[tuple[str, float, float, tuple[int, ...]]]:
-    """Name, mean, spread and shape of each weight of a layer."""
+def weights_of(layer: Layer, separable: bool) -> list[tuple[str, float, float, tuple[int, ...]]]:
+    """List name, mean, spread and shape of each weight of a layer."""
     side = 1 if layer.kind == "point" or separable else 4
     channels = (
         (layer.outputs, layer.inputs) if layer.kind == "double" and not separable else (layer.inputs, layer.outputs)

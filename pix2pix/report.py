@@ -58,7 +58,7 @@ def write_report(
         figures="".join(f"<div><dt>{html.escape(n)}<dd>{html.escape(v)}</div>" for n, v in figures.items()),
         heads="".join(f"<span>{html.escape(head)}</span>" for head in heads),
         samples=base64.b64encode(png).decode("ascii"),
-        curves="".join(_figure(title, curves) for title, curves in _curves(records)),
+        curves=figures_of(records),
         facts=_rows({**facts, **_environment()}),
         parameters=_rows(dataclasses.asdict(parameters)),
     )
@@ -66,6 +66,11 @@ def write_report(
     partial = path.with_name(f".{path.name}.part")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)  # noqa: PTH105 - the atomic rename, by its name
+
+
+def figures_of(records: Sequence[Mapping[str, Any]]) -> str:
+    """The curves of a history (lines of ``metrics.jsonl``) as HTML figures with inline SVG."""
+    return "".join(_figure(title, curves) for title, curves in _curves(records))
 
 
 def _summary(parameters: TrainParameters, held_out: Sequence[Mapping[str, Any]]) -> str:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import grpc
+
 from pachyderm.store.database import Database
 from pachyderm.store.failpoints import failpoint
 from pachyderm.store.refusals import Refusal, damaged
@@ -166,7 +168,10 @@ class BlockWriter:
         failpoint("pack.after_sync")
         target = self._blocks.packs / self._name
         failpoint("pack.before_rename")
-        self._path.rename(target)
+        try:
+            self._path.rename(target)
+        except FileNotFoundError as error:
+            raise _collected() from error
         self._path = target
         failpoint("pack.after_rename")
         failpoint("pack.before_folder_sync")
@@ -187,6 +192,8 @@ class BlockWriter:
             ((block, now, data) for block, data in self._pending.items()),
         )
         if self._placed:
+            if self._path is None or not self._path.exists():
+                raise _collected()
             pack = connection.execute(
                 "INSERT INTO packs VALUES (NULL, ?, ?, ?)", (self._name, self._bytes, now)
             ).lastrowid
@@ -227,6 +234,4 @@ class BlockWriter:
 
 
 def _collected() -> Refusal:
-    import grpc
-
     return Refusal("a collection ran during this write; send it again", grpc.StatusCode.UNAVAILABLE)

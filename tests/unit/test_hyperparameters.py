@@ -1,0 +1,116 @@
+"""Values that cannot work are refused before anything is done, by name and with what is allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from pix2pix.errors import HyperparameterError
+from pix2pix.hyperparameters import SECTIONS, Hyperparameters, TrainParameters, parse, parse_assignments, resolve
+
+
+def test_the_defaults_are_the_papers():
+    train = Hyperparameters().train
+    assert (train.size, train.load_shape, train.batch_size, train.learning_rate, train.beta1) == (256, (286, 286), 1, 2e-4, 0.5)
+    assert (train.ngf, train.ndf, train.l1_weight, train.gan_weight, train.epochs, train.levels) == (64, 64, 100, 1, 200, 8)
+
+
+def test_later_layers_win():
+    assert resolve("train", {"size": 64, "ngf": 8}, {"size": 128}) == TrainParameters(size=128, ngf=8)
+
+
+def test_a_whole_number_stands_for_a_float_and_not_the_other_way_round():
+    assert resolve("train", {"l1_weight": 10}).l1_weight == 10.0
+    with pytest.raises(HyperparameterError, match=r"ngf = 8.0 cannot be used; allowed: a whole number from 1 to 512"):
+        resolve("train", {"ngf": 8.0})
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_value_out_of_range_is_refused_by_name(section):
+    for item in dataclasses.fields(SECTIONS[section]):
+        wrong = {"int": [item.metadata.get("high", 0) + 1, "1", True], "float": [float("nan"), -1.0], "bool": [1, "yes"]}
+        for value in wrong.get(str(item.type), ["elsewhere", 3]):
+            with pytest.raises(HyperparameterError, match=rf"^{item.name} = .*; allowed: "):
+                resolve(section, {item.name: value})
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_hyperparameter_is_documented(section):
+    text = SECTIONS[section].__doc__ or ""
+    assert [item.name for item in dataclasses.fields(SECTIONS[section]) if f"        {item.name}: " not in f"\n    {text}"] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"size": 33}, "cannot be halved"),
+        ({"size": 64, "width": 16}, "width = 16 is out of range"),
+        ({"size": 256, "width": 96, "depth": 8}, "cannot be halved"),
+        ({"scale_size": 200}, "scale_size = 200 is smaller"),
+        ({"out_channels": 2}, "out_channels = 2"),
+        ({"gan_weight": 0, "l1_weight": 0}, "nothing is left to learn"),
+        ({"size": 32, "discriminator_layers": 5}, "allowed at this size: 0 to 3"),
+        ({"learning_rate_schedule": "linear", "max_seconds": 5}, "set max_steps"),
+        ({"keep_best": "ssim", "held_out": 0}, "set held_out"),
+    ],
+)
+def test_values_that_are_wrong_together_are_refused(values, problem):
+    with pytest.raises(HyperparameterError, match=problem):
+        resolve("train", values)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_and_all_that_are_allowed():
+    with pytest.raises(HyperparameterError, match=r"unknown hyperparameter of \[train\]: bacth_size \(did you mean batch_size"):
+        resolve("train", {"bacth_size": 1})
+    with pytest.raises(HyperparameterError, match="allowed: train, export, resize, generate"):
+        resolve("tarin")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[train", "params.toml is no TOML file"),
+        ("[trian]\nsize = 64", r"params.toml: unknown section: trian \(did you mean train\?\)"),
+        ("size = 64", r"params.toml: size stands outside a section"),
+        ("train = 64", r"params.toml: train is no section"),
+        ("[train]\nsize = 7", r"params.toml: size = 7 cannot be used; allowed: a whole number from 32 to 1024"),
+        ("[generate]\nngf = 7", r"params.toml: unknown hyperparameter of \[generate\]: ngf"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name(text, problem):
+    with pytest.raises(HyperparameterError, match=problem):
+        parse(text, "params.toml")
+
+
+def test_a_file_gives_what_stands_in_it():
+    assert parse("[train]\nsize = 64\n[export]\nweights = 'float16'\n", "x") == {
+        "train": {"size": 64},
+        "export": {"weights": "float16"},
+    }
+
+
+def test_assignments_have_the_types_of_toml():
+    given = parse_assignments(["size=64", "learning_rate=1e-3", "flip=false", "direction=BtoA", "gan_mode='hinge'"])
+    assert resolve("train", given) == TrainParameters(size=64, learning_rate=1e-3, flip=False, direction="BtoA", gan_mode="hinge")
+    with pytest.raises(HyperparameterError, match="'size' is no NAME=VALUE"):
+        parse_assignments(["size"])
+
+
+def test_limits_are_totals_and_the_first_one_met_ends_the_training():
+    assert resolve("train", {"batch_size": 4}).total_steps(10) == 500
+    assert resolve("train", {"max_steps": 30, "max_epochs": 2}).total_steps(10) == 20
+    assert resolve("train", {"max_steps": 30}).total_steps(10) == 30
+    assert resolve("train", {"max_seconds": 3}).total_steps(10) == 0
+
+
+def test_rectangles_halve_as_often_as_both_sides_allow():
+    assert [resolve("train", {"size": 256, "width": w}).levels for w in (0, 512, 320, 96)] == [8, 8, 6, 5]
+    assert resolve("train", {"size": 64, "width": 128}).load_shape == (72, 143)
+
+
+def test_hyperparameters_and_reports_do_without_tensorflow():
+    code = "import sys, pix2pix.hyperparameters, pix2pix.report, cli.model; sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,311 @@
+"""Runs pipelines on Kubeflow: uploads each compiled pipeline once, creates runs, reads and ends them.
+
+It exists so that the trigger needs to know nothing of Kubeflow. What it rests on was seen on a running API server: a
+create is no lock whatever id it is given, a run is found at once by its display name, a terminated run ends as failed,
+and status 500 says nothing about what was done.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from workflows.errors import UnclearAnswerError
+from workflows.runners.compiled import CompiledPipeline, named, shipped
+from workflows.runners.kubeflow_api import Api, RefusedError, refuse
+from workflows.runners.runner import Phase, RunKey, RunState
+
+logger = logging.getLogger(__name__)
+
+LONGEST_NAME = 255
+"""Characters of a display name or description; a longer one starts a workflow and then fails (seen)."""
+
+SETTLES_WITHIN = 60.0
+"""Seconds after an unclear create during which the run may still appear; until then none is created in its place."""
+
+_LIVE = ("PENDING", "RUNNING", "CANCELING", "PAUSED")
+_ENDS = {
+    "SUCCEEDED": Phase.SUCCEEDED,
+    "FAILED": Phase.FAILED,
+    "SKIPPED": Phase.FAILED,
+    "CANCELED": Phase.TERMINATED,
+}
+
+
+class KubeflowRunner:
+    """The runner of a Kubeflow Pipelines installation.
+
+    Args:
+        api: its API.
+        experiment: that all runs belong to.
+        namespace: of the experiment, in a multi-user Kubeflow; empty otherwise.
+        ui: URL of the UI, for links.
+        service_account: that the pods have; empty: the cluster's default for pipelines.
+        pipelines: name -> compiled pipeline; those shipped if None.
+        steady: seconds from an arbitrary start.
+    """
+
+    name = "kubeflow"
+    one_creator = False
+
+    def __init__(
+        self,
+        api: Api,
+        experiment: str = "pix2pix",
+        namespace: str = "",
+        ui: str = "",
+        service_account: str = "",
+        pipelines: Mapping[str, Path] | None = None,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._api = api
+        self._experiment_name = experiment
+        self._namespace = namespace
+        self._ui = ui.rstrip("/")
+        self._service_account = service_account
+        self._pipelines = shipped() if pipelines is None else pipelines
+        self._steady = steady
+        self._experiment = ""
+        self._versions: dict[str, tuple[str, str]] = {}
+        self._unclear: dict[RunKey, float] = {}
+
+    def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
+        """Create the run of a key, or return the one that is there; see `Runner.start`."""
+        package = named(self._pipelines, key.pipeline)
+        parameters = package.typed(arguments)
+        before = self.find(key)
+        if before:
+            self._unclear.pop(key, None)
+            return before[0]
+        since = self._unclear.get(key)
+        if since is not None and self._steady() - since < SETTLES_WITHIN:
+            raise UnclearAnswerError(f"whether {key.display_name} was created is not clear yet")
+        return self._create(key, package, parameters)
+
+    def _create(self, key: RunKey, package: CompiledPipeline, parameters: Mapping[str, Any]) -> RunState:
+        from kfp_server_api import V2beta1PipelineVersionReference, V2beta1Run, V2beta1RuntimeConfig
+
+        pipeline, version = self._version(package)
+        body = V2beta1Run(
+            display_name=_cut(key.display_name),
+            description=_cut(f"Fills the open commits of set {key.commit_set}; attempt {key.attempt}."),
+            experiment_id=self._experiment_id(),
+            pipeline_version_reference=V2beta1PipelineVersionReference(
+                pipeline_id=pipeline, pipeline_version_id=version
+            ),
+            runtime_config=V2beta1RuntimeConfig(parameters=dict(parameters)),
+            service_account=self._service_account or None,
+        )
+        try:
+            made = self._api.change("run", "run_service_create_run", body=body)
+        except UnclearAnswerError:
+            self._unclear[key] = self._steady()
+            found = self.find(key)
+            if not found:
+                raise
+            self._unclear.pop(key)
+            return found[0]
+        except RefusedError as error:
+            return self._refused(key, package, error)
+        self._unclear.pop(key, None)
+        return self._state(made)
+
+    def _refused(self, key: RunKey, package: CompiledPipeline, error: RefusedError) -> RunState:
+        if error.status in (404, 409):
+            # The version or the experiment was deleted by somebody, or a run of this name has just been made.
+            self._versions.pop(package.digest, None)
+            self._experiment = ""
+            found = self.find(key)
+            if found:
+                return found[0]
+            raise UnclearAnswerError(f"Kubeflow answers {error.status} to {key.display_name}: {error.reason}")
+        raise refuse(error, f"the run {key.display_name}")
+
+    def find(self, key: RunKey) -> tuple[RunState, ...]:
+        """The runs of a key; see `Runner.find`. Archived runs count: they were made."""
+        return self._list([_equals("display_name", _cut(key.display_name))])
+
+    def state(self, run: str) -> RunState | None:
+        """One run by id; see `Runner.state`."""
+        try:
+            return self._state(self._api.ask("run", "run_service_get_run", run_id=run))
+        except RefusedError as error:
+            if error.status in (400, 404):
+                return None
+            raise refuse(error, f"to show run {run}") from error
+
+    def live(self) -> tuple[RunState, ...]:
+        """The trigger's runs that are not over; see `Runner.live`."""
+        states = [state for word in _LIVE for state in self._list([_equals("state", word)])]
+        return tuple({state.run: state for state in states if state.key is not None and not state.over}.values())
+
+    def terminate(self, run: str, why: str) -> None:
+        """End a run; see `Runner.terminate`."""
+        logger.info("run %s is terminated: %s", run, why, extra={"run": run})
+        try:
+            self._api.change("run", "run_service_terminate_run", run_id=run)
+        except RefusedError as error:
+            # It is over, is being terminated already, or is gone.
+            logger.info("run %s was not terminated: %s", run, error)
+
+    def tend(self) -> bool:
+        """Nothing; the runs are elsewhere."""
+        return False
+
+    def close(self) -> tuple[RunState, ...]:
+        """Nothing; the runs outlive the trigger."""
+        return ()
+
+    def check(self) -> None:
+        """Ask the API for the experiment; nothing is made.
+
+        Raises:
+            RunnerUnreachableError: it does not answer or refuses the token.
+        """
+        self._find_experiment()
+
+    def _list(self, predicates: list[dict[str, str]]) -> tuple[RunState, ...]:
+        experiment = self._experiment or self._find_experiment()
+        if not experiment:
+            return ()
+        arguments = {"experiment_id": experiment, "filter": json.dumps({"predicates": predicates})}
+        try:
+            found = list(self._api.pages("run", "run_service_list_runs", "runs", sort_by="created_at asc", **arguments))
+        except RefusedError as error:
+            if error.status == 404:
+                self._experiment = ""
+                return ()
+            raise refuse(error, "to list runs") from error
+        states = {run.run_id: self._state(run) for run in found}
+        return tuple(sorted(states.values(), key=lambda state: (state.started, state.run)))
+
+    def _state(self, run: Any) -> RunState:
+        word = run.state or ""
+        phase = _ENDS.get(word, Phase.RUNNING)
+        history = [status.state for status in run.state_history or ()]
+        if phase is Phase.FAILED and "CANCELING" in history:
+            # A run that a person terminates ends as FAILED (seen).
+            phase = Phase.TERMINATED
+        ended = run.finished_at.timestamp() if run.finished_at else 0.0
+        return RunState(
+            run=run.run_id,
+            key=RunKey.parse(run.display_name or ""),
+            phase=phase,
+            error=_error(run) if phase not in (Phase.RUNNING, Phase.SUCCEEDED) else "",
+            started=run.created_at.timestamp() if run.created_at else 0.0,
+            # A time that is not set reads as 1970 (seen).
+            ended=ended if ended > 0 and phase is not Phase.RUNNING else None,
+            link=f"{self._ui}/#/runs/details/{run.run_id}",
+        )
+
+    def _experiment_id(self) -> str:
+        if not self._experiment:
+            self._experiment = self._find_experiment() or self._make_experiment()
+        return self._experiment
+
+    def _find_experiment(self) -> str:
+        arguments = {"filter": json.dumps({"predicates": [_equals("display_name", self._experiment_name)]})}
+        if self._namespace:
+            arguments["namespace"] = self._namespace
+        try:
+            pages = self._api.pages("experiment", "experiment_service_list_experiments", "experiments", **arguments)
+            found = [one for one in pages if one.display_name == self._experiment_name]
+        except RefusedError as error:
+            raise refuse(error, f"to show the experiment {self._experiment_name}") from error
+        self._experiment = found[0].experiment_id if found else ""
+        return self._experiment
+
+    def _make_experiment(self) -> str:
+        from kfp_server_api import V2beta1Experiment
+
+        body = V2beta1Experiment(display_name=self._experiment_name, namespace=self._namespace or None)
+        try:
+            return str(self._api.change("experiment", "experiment_service_create_experiment", body=body).experiment_id)
+        except (RefusedError, UnclearAnswerError) as error:
+            found = self._find_experiment()
+            if found:
+                return found
+            if isinstance(error, RefusedError):
+                raise refuse(error, f"the experiment {self._experiment_name}") from error
+            raise
+
+    def _version(self, package: CompiledPipeline) -> tuple[str, str]:
+        """Ids of the pipeline and of its version for this very file, uploaded if it is not there."""
+        if package.digest not in self._versions:
+            pipeline = self._found_or_made(lambda: self._find_pipeline(package), lambda: self._make_pipeline(package))
+            version = self._found_or_made(
+                lambda: self._find_version(package, pipeline), lambda: self._upload(package, pipeline)
+            )
+            self._versions[package.digest] = (pipeline, version)
+        return self._versions[package.digest]
+
+    def _found_or_made(self, find: Callable[[], str], make: Callable[[], str]) -> str:
+        found = find()
+        if found:
+            return found
+        try:
+            return make()
+        except (RefusedError, UnclearAnswerError) as error:
+            # Somebody else was faster (409), or the answer was lost.
+            found = find()
+            if found:
+                return found
+            if isinstance(error, RefusedError):
+                raise refuse(error, "the pipeline") from error
+            raise
+
+    def _find_pipeline(self, package: CompiledPipeline) -> str:
+        arguments = {"filter": json.dumps({"predicates": [_equals("name", package.name)]})}
+        if self._namespace:
+            arguments["namespace"] = self._namespace
+        pages = self._api.pages("pipelines", "pipeline_service_list_pipelines", "pipelines", **arguments)
+        return next((one.pipeline_id for one in pages if package.name in (one.name, one.display_name)), "")
+
+    def _make_pipeline(self, package: CompiledPipeline) -> str:
+        from kfp_server_api import V2beta1Pipeline
+
+        body = V2beta1Pipeline(name=package.name, display_name=package.name, namespace=self._namespace or None)
+        return str(self._api.change("pipelines", "pipeline_service_create_pipeline", body=body).pipeline_id)
+
+    def _find_version(self, package: CompiledPipeline, pipeline: str) -> str:
+        name = _version_name(package)
+        pages = self._api.pages(
+            "pipelines", "pipeline_service_list_pipeline_versions", "pipeline_versions", pipeline_id=pipeline
+        )
+        return next((one.pipeline_version_id for one in pages if name in (one.name, one.display_name)), "")
+
+    def _upload(self, package: CompiledPipeline, pipeline: str) -> str:
+        # The file was parsed when it was read: one that is no YAML would hang the API server for ever (seen).
+        made = self._api.change(
+            "upload",
+            "upload_pipeline_version",
+            uploadfile=str(package.path),
+            name=_version_name(package),
+            display_name=_version_name(package),
+            pipelineid=pipeline,
+        )
+        return str(made.pipeline_version_id)
+
+
+def _version_name(package: CompiledPipeline) -> str:
+    return f"{package.name}-{package.digest}"
+
+
+def _equals(key: str, value: str) -> dict[str, str]:
+    return {"operation": "EQUALS", "key": key, "string_value": value}
+
+
+def _cut(text: str) -> str:
+    return text[:LONGEST_NAME]
+
+
+def _error(run: Any) -> str:
+    tasks = (run.run_details.task_details if run.run_details else None) or ()
+    failed = sorted({task.display_name for task in tasks if task.state == "FAILED" and task.display_name})
+    message = " ".join(((run.error.message if run.error else "") or "").split())
+    parts = ([f"task {', '.join(failed)} failed"] if failed else []) + ([message] if message else [])
+    return ": ".join(parts) or f"it ended as {run.state}"

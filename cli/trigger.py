@@ -22,6 +22,7 @@ from cli.console import emit, say, table
 from cli.options import Session, with_session
 
 if TYPE_CHECKING:
+    from workflows.trigger.assemble import Place
     from workflows.trigger.configuration import Configuration
     from workflows.trigger.controller import Done
 
@@ -42,12 +43,12 @@ def trigger(session: Session, once: bool, runner: str | None, file: Path | None,
     configuration = load(file, os.environ)
     if runner is not None:
         configuration = dataclasses.replace(configuration, runner=runner)
+    place = assemble.Place(session.target(), session.store, identity(), lambda line: say(session, line))
     if check:
-        _check(session, configuration)
+        _check(session, place, configuration)
         return
     _log_as(session, configuration)
     with _ended_by_sigterm():
-        place = assemble.Place(session.target(), session.store, identity(), lambda line: say(session, line))
         if not once:
             assemble.serve(place, configuration)
             return
@@ -71,10 +72,10 @@ def _emit(session: Session, done: tuple[Done, ...]) -> None:
     emit(session, {"units": units}, text)
 
 
-def _check(session: Session, configuration: Configuration) -> None:
+def _check(session: Session, place: Place, configuration: Configuration) -> None:
     from workflows.trigger import assemble
 
-    findings = assemble.check(session.target(), configuration)
+    findings = assemble.check(place, configuration)
     document = [{"what": what, "good": error is None, "error": error and str(error)} for what, error in findings]
     lines = "\n".join(f"{what}: {'good' if error is None else error}" for what, error in findings)
     emit(session, {"checks": document}, lines)

@@ -164,7 +164,7 @@ def _wait_for_older(client: Connection, commit: Commit) -> None:
     while at.parent is not None:
         older = inspect(client, at.repo, at.parent)
         if not older.ended:
-            logger.info("%s waits for the older %s, which is %s", commit, older, older.state)
+            logger.info("%s waits for the older %s, which is %s; pix2pix trigger fills it", commit, older, older.state)
             older = inspect(client, older.repo, older.id, wait=True)
         if older.state == "good":
             return

@@ -11,21 +11,21 @@ import numpy as np
 
 from pix2pix.images import Pixels
 
-SKY = (0, 0, 128)
-PLASTER = (0, 0, 255)
-BRICK = (128, 0, 255)
-STONE = (0, 128, 128)
-WINDOW = (0, 255, 255)
+SKY = (0, 128, 255)
+PLASTER = (255, 255, 0)
+BRICK = (255, 0, 0)
+STONE = (128, 255, 255)
+WINDOW = (0, 0, 255)
 FRAME = (255, 255, 255)
-DOOR = (128, 0, 0)
-CORNICE = (0, 255, 128)
-SILL = (128, 255, 0)
-BALCONY = (0, 128, 0)
-SHUTTER = (255, 255, 0)
-AWNING = (255, 128, 0)
-PILLAR = (255, 0, 255)
-SHOP = (128, 128, 0)
-ROOF = (255, 0, 0)
+DOOR = (128, 128, 0)
+CORNICE = (255, 255, 128)
+SILL = (0, 255, 255)
+BALCONY = (0, 0, 0)
+SHUTTER = (0, 128, 0)
+AWNING = (255, 0, 255)
+PILLAR = (128, 255, 128)
+SHOP = (0, 128, 128)
+ROOF = (128, 0, 0)
 PAVEMENT = (128, 128, 128)
 
 CLASSES = {
@@ -83,7 +83,9 @@ class _Sheet:
         self.pixels[y0:y1, x0:x1] = colour
 
     def arch(self, colour: Colour, left: float, top: float, right: float, bottom: float) -> None:
-        """Fill a rectangle whose upper end is half an ellipse."""
+        """Fill a rectangle whose upper end is half an ellipse; nothing where it has no area."""
+        if right <= left or bottom <= top:
+            return
         radius = (right - left) / 2
         rise = min(radius, (bottom - top) / 2)
         self.box(colour, left, top + rise, right, bottom)

@@ -61,8 +61,10 @@ def check_apart(source: Path, target: Path) -> None:
     """Refuse a target in which results would be taken for inputs, or overwrite them.
 
     Raises:
-        InputError: `target` is `source` or lies inside it.
+        InputError: `target` is a file, is `source` or lies inside it.
     """
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file; name a folder for the results")
     if target.resolve().is_relative_to(source.resolve()):
         raise InputError(f"the output folder {target} lies in the input folder {source}; name one outside of it")
 

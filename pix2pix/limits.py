@@ -16,6 +16,8 @@ MAX_SIDE = 16_384
 """Longest side, in pixels; WebP's own maximum is one less."""
 MIN_SIDE = 2
 """Shortest side, in pixels."""
+MAX_SCANS = 100
+"""Most scans of a JPEG; a progressive one has about ten, and each costs as much time as decoding the whole picture."""
 MAX_ASPECT = 20
 """Longest side over shortest side."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from pix2pix.errors import PictureError
-from pix2pix.limits import MAX_BYTES, check_size
+from pix2pix.limits import MAX_BYTES, MAX_SCANS, check_size
 from pix2pix.png_chunks import check_chunks
 from pix2pix.rejections import DAMAGED, EMPTY, FORMAT_NOT_ALLOWED, MULTI_FRAME, TOO_LARGE, TRUNCATED, UNREADABLE
 
@@ -96,6 +96,8 @@ def open_header(data: bytes) -> Image.Image:
         check_chunks(data)
     elif kind == "WEBP":
         _check_webp(data)
+    elif kind == "JPEG" and (scans := data.count(b"\xff\xda")) > MAX_SCANS:
+        raise PictureError(TOO_LARGE, f"{scans:,} scans, over the limit of {MAX_SCANS}")
     with decoder_failures():
         try:
             picture = Image.open(io.BytesIO(data), formats=(kind,))

@@ -119,7 +119,7 @@ class TrainingStep:
             generator_tape.gradient(wanted, self.generator.variables_list()),
             discriminator_tape.gradient(opposed, self.discriminator.variables_list()),
         ]
-        rate = self._rate(step)
+        rate = learning_rate(parameters, step, self._total)
         for optimizer, gradient in zip(self.optimizers, self._sum_over_devices(gradients), strict=True):
             optimizer.apply(gradient, step, rate)
         return self._sum_over_devices(losses)
@@ -129,11 +129,21 @@ class TrainingStep:
             return values
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
-    def _rate(self, step: Tensor) -> Tensor:
-        """The learning rate of a step, from 1: constant, or down to 0 behind the last step."""
-        base = tf.constant(self._parameters.learning_rate, tf.float32)
-        schedule = self._parameters.learning_rate_schedule
-        if schedule == "constant":
-            return base
-        done = (step - 1) / self._total
-        return base * (tf.minimum(1.0, 2 - 2 * done) if schedule == "linear" else (1 + tf.cos(math.pi * done)) / 2)
+
+def learning_rate(parameters: TrainParameters, step: Tensor, total: int) -> Tensor:
+    """The learning rate of a step, float32 scalar.
+
+    Args:
+        parameters: rate and schedule; ``linear`` is constant for half of the way, then falls to 0 behind the last step.
+        step: its number, from 1, float32 scalar.
+        total: the last step.
+    """
+    base = tf.constant(parameters.learning_rate, tf.float32)
+    if parameters.learning_rate_schedule == "constant":
+        return base
+    done = (step - 1) / total
+    return base * (tf.minimum(1.0, 2 - 2 * done) if parameters.learning_rate_schedule == "linear" else _cosine(done))
+
+
+def _cosine(done: Tensor) -> Tensor:
+    return (1 + tf.cos(math.pi * done)) / 2

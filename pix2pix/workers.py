@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from pix2pix.progress import Progress, silent
@@ -43,15 +43,17 @@ def in_threads(
         what `work` returned, in the order of `items` whatever the number of threads.
 
     Raises:
-        Exception: the first that `work` raises; items that have not begun by then are left undone.
+        Exception: what `work` raised for the first item that it failed on, in the order of `items`; those that have not
+            begun by then are left undone.
     """
     progress(0, len(items), "")
     pool = ThreadPoolExecutor(max_workers=workers or min(cores(), MOST))
     futures: list[Future[R]] = [pool.submit(work, item) for item in items]
     try:
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            progress(done, len(items), "")
-        return [future.result() for future in futures]
+        results: list[R] = []
+        for future in futures:
+            results.append(future.result())
+            progress(len(results), len(items), "")
+        return results
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

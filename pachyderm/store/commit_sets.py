@@ -72,7 +72,7 @@ def drop_set(work: Unit, set_id: str) -> None:
     """Remove a set with its data.
 
     Raises:
-        Refusal: other sets depend on it, or a commit of it has children.
+        Refusal: other sets depend on it, or a commit of it has children. A set that is not there is no error.
     """
     own = _removable(work, set_id)
     _refuse_children(work, own)
@@ -83,7 +83,7 @@ def squash_set(work: Unit, set_id: str) -> None:
     """Remove a set; its data stays in the children of its commits.
 
     Raises:
-        Refusal: other sets depend on it, or a commit of it has no children.
+        Refusal: other sets depend on it, or a commit of it has no children. A set that is not there is no error.
     """
     own = _removable(work, set_id)
     _refuse_childless(work, own)
@@ -119,10 +119,7 @@ def _removable(work: Unit, set_id: str) -> list[CommitRow]:
         raise Refusal(
             f'commit set "id:\\"{set_id}\\"" cannot be dropped because it has subvenant commit sets: [{names}]'
         )
-    own = rows.commits(work.connection, 'WHERE "set"=? ORDER BY id DESC', (set_id,))
-    if not own:
-        raise missing(f"no commits found for commitset {set_id}")
-    return own
+    return rows.commits(work.connection, 'WHERE "set"=? ORDER BY id DESC', (set_id,))
 
 
 def _with_subvenance(work: Unit, message: Any, recursive: bool, what: str) -> list[CommitRow]:

@@ -29,11 +29,16 @@ class Database:
     Args:
         folder: a folder that `schema.prepare` has seen.
         clock: seconds since 1970.
+
+    Attributes:
+        stopping: set when everybody must let go.
+        waiting: how many threads are in `changes`.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self.folder = folder
         self.stopping = threading.Event()
+        self.waiting = 0
         self._clock = clock
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
@@ -85,13 +90,19 @@ class Database:
         """Yield at once and after every change by any thread or process, while `alive` says so and the server runs."""
         connection = self.connection()
         seen = None
-        while alive() and not self.stopping.is_set():
-            version = connection.execute("PRAGMA data_version").fetchone()[0]
-            if version != seen:
-                seen = version
-                yield
-                continue
-            self.stopping.wait(POLL)
+        with self._lock:
+            self.waiting += 1
+        try:
+            while alive() and not self.stopping.is_set():
+                version = connection.execute("PRAGMA data_version").fetchone()[0]
+                if version != seen:
+                    seen = version
+                    yield
+                    continue
+                self.stopping.wait(POLL)
+        finally:
+            with self._lock:
+                self.waiting -= 1
 
     def close(self) -> None:
         """Close every connection; the threads that used them must be over."""

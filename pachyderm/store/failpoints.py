@@ -65,6 +65,17 @@ _armed = _parse(os.environ.get(VARIABLE, ""))
 _lock = threading.Lock()
 
 
+def arm(text: str) -> None:
+    """Arm points of this process; `text` is as in the environment, an empty one disarms all.
+
+    Raises:
+        ValueError: it names something that is no failpoint.
+    """
+    armed = _parse(text)
+    _armed.clear()
+    _armed.update(armed)
+
+
 def failpoint(name: str) -> None:
     """Do what was armed for this point; without arming, nothing.
 

@@ -6,6 +6,7 @@ and its bytes are on the disk.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,10 @@ from pachyderm.store.refusals import Refusal, commit_finished, invalid, unserved
 from pachyderm.store.rows import CommitRow
 from pachyderm.store.trees import files_at, folder_at, mark_replaced, walk
 from pachyderm.store.units import unit
+
+SETTLE = 0.005
+"""Seconds to wait behind the end of a stream: gRPC tells of a client that broke off and of one that closed by the same
+event, and only a moment later which of the two it was."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,19 @@ def modify(engine: Engine, requests: Iterator[Modification], context: Any) -> No
             if row.finishing is not None:
                 raise commit_finished(rows.commit_name(work.connection, row))
         if stream.changes:
-            filesets.attach(work, row, filesets.store(engine, work.connection, stream.parts()))
+            filesets.attach(work, row, filesets.store(engine, work.connection, stream.parts(), life=0))
         if target.row is None:
             commits.finish(work, rows.commit_by_id(work.connection, row.id))
+        stream.check_client()
 
 
 def create_fileset(engine: Engine, requests: Iterator[Modification], context: Any) -> str:
     """Serve a CreateFileSet stream; returns the file set's id."""
     with _stream(engine, requests, None, context) as stream, engine.database.writing() as connection:
         stream.record(connection)
-        return filesets.store(engine, connection, stream.parts())
+        name = filesets.store(engine, connection, stream.parts())
+        stream.check_client()
+        return name
 
 
 def _target(engine: Engine, message: Any) -> _Target:
@@ -101,6 +109,9 @@ class _stream:  # noqa: N801 - a context manager that reads like a function
         self._writer = ContentWriter(engine.database, engine.contents, engine.blocks)
         self._builder: Builder | None = None
         self._open: tuple[str, str] | None = None
+        self._gone = threading.Event()
+        if not context.add_callback(self._gone.set):
+            self._gone.set()
         self.changes = Changes()
 
     def __enter__(self) -> _stream:
@@ -108,7 +119,8 @@ class _stream:  # noqa: N801 - a context manager that reads like a function
             for request in self._requests:
                 self._take(request)
             self._close()
-            self._check_client()
+            self._gone.wait(SETTLE)
+            self.check_client()
             self._writer.blocks.seal()
         except BaseException:
             self._writer.blocks.close(recorded=False)
@@ -127,8 +139,9 @@ class _stream:  # noqa: N801 - a context manager that reads like a function
         """The stream as the parts of a file set."""
         return [(self.changes.encode(), None)] if self.changes else []
 
-    def _check_client(self) -> None:
-        if not self._context.is_active():
+    def check_client(self) -> None:
+        """Refuse to go on where the client went away: what looked like the stream's end may have been its loss."""
+        if self._gone.is_set() or not self._context.is_active():
             raise Refusal("the client went away", grpc.StatusCode.CANCELLED)
 
     def _take(self, request: Modification) -> None:

@@ -26,9 +26,9 @@ Part = tuple[bytes | None, bytes | None]
 
 
 def store(engine: Engine, connection: Connection, parts: list[Part], life: int = LIFE) -> str:
-    """Keep a file set; returns its id."""
+    """Keep a file set for so many seconds, and for as long as it is a write of a commit; returns its id."""
     name = new_id()
-    expires = engine.database.now() + life * 1_000_000
+    expires = engine.database.now() + life * 1_000_000 if life else 0
     connection.execute("INSERT INTO filesets VALUES (?, ?, NULL, 0)", (name, expires))
     connection.executemany(
         "INSERT INTO fileset_parts VALUES (?, ?, ?, ?)", ((name, number, *part) for number, part in enumerate(parts))

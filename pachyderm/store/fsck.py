@@ -60,18 +60,24 @@ def check(folder: Path, repair: bool = False, clock: Callable[[], float] = time.
     """
     engine = Engine.open(folder, clock)
     try:
-        with engine.database.reading() as connection:
-            problems = list(_database(connection))
-            if not problems:
-                problems += _objects(engine, connection)
-                problems += _references(engine, connection)
-                problems += [
-                    Problem(code, where, what, "--repair finishes it" if code == "STUCK" else "report this defect")
-                    for code, where, what in graph_problems(connection)
-                ]
+        problems = problems_of(engine)
         return [_repaired(engine, problem) for problem in problems] if repair else problems
     finally:
         engine.close()
+
+
+def problems_of(engine: Engine) -> list[Problem]:
+    """Check everything in an open store."""
+    with engine.database.reading() as connection:
+        problems = list(_database(connection))
+        if not problems:
+            problems += _objects(engine, connection)
+            problems += _references(engine, connection)
+            problems += [
+                Problem(code, where, what, "--repair finishes it" if code == "STUCK" else "report this defect")
+                for code, where, what in graph_problems(connection)
+            ]
+    return problems
 
 
 def _database(connection: Connection) -> Iterator[Problem]:

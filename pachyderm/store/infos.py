@@ -101,10 +101,10 @@ class Infos:
         ]
         return info
 
-    def repo_info(self, row: RepoRow) -> Any:
+    def repo_info(self, row: RepoRow, detailed: bool = False) -> Any:
         """The `RepoInfo` of a row."""
         size = self._repo_size(row.id)
-        return pfs.RepoInfo(
+        info = pfs.RepoInfo(
             repo=self.repo(row.id),
             created=moment(row.created),
             size_bytes_upper_bound=size,
@@ -112,9 +112,11 @@ class Infos:
             branches=[
                 self.branch(found) for found in rows.branches(self._connection, "WHERE repo=? ORDER BY name", (row.id,))
             ],
-            details=pfs.RepoInfoDetails(size_bytes=size),
             metadata=json.loads(row.metadata),
         )
+        if detailed:
+            info.details = pfs.RepoInfoDetails(size_bytes=size)
+        return info
 
     def _repo_size(self, number: int) -> int:
         found = rows.branches(self._connection, "WHERE repo=? AND name='master'", (number,))

@@ -56,7 +56,7 @@ def _project(connection: Connection, name: str) -> int:
 def inspect(engine: Engine, request: Any) -> Any:
     """The `RepoInfo` of a repo."""
     with engine.database.reading() as connection:
-        return Infos(connection).repo_info(rows.repo(connection, repo_name(request.repo)))
+        return Infos(connection).repo_info(rows.repo(connection, repo_name(request.repo)), detailed=True)
 
 
 def listed(engine: Engine, request: Any) -> Iterator[Any]:

@@ -36,6 +36,9 @@ class StoreServer:
         listen: ``unix:/path/to.sock``, ``127.0.0.1:30650``, or port 0 for any free one.
         clock: seconds since 1970.
 
+    Attributes:
+        address: where it listens, once it was started.
+
     Raises:
         StoreError: the folder is no store, of a newer version, or cannot be written.
         StorageError: the disk is full or failed.
@@ -45,6 +48,7 @@ class StoreServer:
         self.folder = Path(folder)
         self._listen = listen
         self._engine = Engine.open(self.folder, clock)
+        self.address = ""
         self._threads: ThreadPoolExecutor | None = None
         self._server: grpc.Server | None = None
 
@@ -73,9 +77,13 @@ class StoreServer:
             raise StoreError(f"cannot listen on {self._listen}: {error}; give another address") from error
         server.start()
         self._server = server
-        if self._listen.startswith("unix:"):
-            return self._listen
-        return f"{self._listen.rpartition(':')[0]}:{port}"
+        local = self._listen.startswith("unix:")
+        self.address = self._listen if local else f"{self._listen.rpartition(':')[0]}:{port}"
+        return self.address
+
+    def busy(self) -> int:
+        """How many requests wait for a change of the store."""
+        return self._engine.database.waiting
 
     def stop(self) -> None:
         """End all requests and let go of the folder; what was acknowledged is durable."""

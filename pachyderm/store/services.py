@@ -20,6 +20,7 @@ from pachyderm.store import (
     file_reads,
     file_writes,
     filesets,
+    fsck,
     hot_messages,
     repos,
     transactions,
@@ -48,6 +49,7 @@ def handlers(engine: Engine) -> list[grpc.GenericRpcHandler]:
         wire.handler("pachyderm_sdk.api.admin", {"inspect_cluster": _cluster(engine)}, {}),
         wire.handler("pachyderm_sdk.api.auth", {"who_am_i": _no_auth}, {}),
         wire.handler("pachyderm_sdk.api.enterprise", {"get_state": _enterprise}, {}),
+        wire.handler("pachyderm_sdk.api.pps", dict.fromkeys(("list_pipeline", "list_job", "list_job_set"), _none), {}),
         _health(engine),
         wire.Rest(),
     ]
@@ -158,6 +160,9 @@ def _files(engine: Engine) -> dict[str, Method]:
         "add_file_set": add,
         "renew_file_set": renew,
         "compose_file_set": compose,
+        "fsck": lambda _, __: (
+            pfs.FsckResponse(error=f"{found.code} {found.where}: {found.what}") for found in fsck.problems_of(engine)
+        ),
     }
 
 
@@ -205,6 +210,10 @@ def _cluster(engine: Engine) -> Method:
 
 def _no_auth(_: Any, __: Any) -> Any:
     raise Refusal("the auth service is not activated", grpc.StatusCode.UNIMPLEMENTED)
+
+
+def _none(_: Any, __: Any) -> Any:
+    return iter(())
 
 
 def _enterprise(_: Any, __: Any) -> Any:

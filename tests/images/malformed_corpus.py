@@ -138,6 +138,14 @@ def png_too_little_data(rng: np.random.Generator) -> bytes:
     return raw.png(40, 40, 8, 2, [rng.bytes(120)] * int(rng.integers(1, 39)))
 
 
+def png_interlaced_without_its_last_row(rng: np.random.Generator) -> bytes:
+    width, height = int(rng.integers(2, 30)), 2 * int(rng.integers(4, 15))
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    sizes = [(len(range(x, width, dx)), len(range(y, height, dy))) for x, y, dx, dy in passes]
+    rows = [rng.bytes(3 * across) for across, down in sizes for _ in range(down) if across]
+    return raw.png(width, height, 8, 2, rows[:-1], interlace=1)
+
+
 def png_data_that_is_not_packed(rng: np.random.Generator) -> bytes:
     header = struct.pack(">IIBBBBB", 16, 16, 8, 2, 0, 0, 0)
     body = raw.chunk(b"IHDR", header) + raw.chunk(b"IDAT", rng.bytes(200)) + raw.chunk(b"IEND", b"")
@@ -243,6 +251,13 @@ def jpeg_scrambled_header(rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
+def jpeg_of_many_scans(rng: np.random.Generator) -> bytes:
+    """Decoding time without end from a small file: the last scan, again and again."""
+    data = picture(rng, "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * int(rng.integers(100, 2000)) + data[-2:]
+
+
 def bmp_header(field: int, *values: int) -> Maker:
     def make(rng: np.random.Generator) -> bytes:
         data = bytearray(picture(rng, "BMP"))
@@ -318,6 +333,7 @@ CLASSES: dict[str, tuple[Maker, tuple[str, ...]]] = {
     "png flipped bit": (png_flipped_data, (DAMAGED,)),
     "png wrong checksum": (png_wrong_checksum, (DAMAGED,)),
     "png too little data": (png_too_little_data, (TRUNCATED, DAMAGED)),
+    "png interlaced without its last row": (png_interlaced_without_its_last_row, (TRUNCATED,)),
     "png data not packed": (png_data_that_is_not_packed, (DAMAGED,)),
     "png without data": (png_without_data, (DAMAGED, TRUNCATED)),
     "png without header": (png_without_header, (DAMAGED,)),
@@ -341,6 +357,7 @@ CLASSES: dict[str, tuple[Maker, tuple[str, ...]]] = {
     "tiff of several pages": (frames("TIFF"), (MULTI_FRAME,)),
     "jpeg cut": (cut("JPEG", 0.5, 0.95), (TRUNCATED,)),
     "jpeg progressive cut": (cut("JPEG", 0.5, 0.95, progressive=True), (TRUNCATED,)),
+    "jpeg bomb of many scans": (jpeg_of_many_scans, (TOO_LARGE,)),
     "jpeg header only": (jpeg_header_only, (TRUNCATED,)),
     "jpeg of no size": (jpeg_of_no_size, (TOO_SMALL, DAMAGED)),
     "jpeg without tables": (jpeg_without_tables, (DAMAGED,)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from pix2pix.errors import InputError
 from pix2pix.hyperparameters import ResizeParameters
-from pix2pix.images import decode
+from pix2pix.images import decode, load
 from pix2pix.rejections import NAME_COLLISION
 from pix2pix.resize import fit, resize_folder
 
@@ -126,6 +127,17 @@ def test_a_turned_photograph_is_resized_upright(tmp_path: Path) -> None:
     assert np.abs(turned - upright).mean() < 2
 
 
+@pytest.mark.parametrize("turn", [1, 6])
+@pytest.mark.parametrize("at_least", [(100, 300), (300, 100), (390, 10), (10, 10), (2000, 2000)])
+def test_a_jpeg_is_never_shrunk_below_what_is_needed(turn: int, at_least: tuple[int, int]) -> None:
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[0x0112] = turn
+    scene(800, 400).save(buffer, "JPEG", exif=exif)
+    whole = load(buffer.getvalue()).size
+    shrunk = load(buffer.getvalue(), at_least=at_least).size
+    assert all(side >= min(least, full) for side, least, full in zip(shrunk, at_least, whole, strict=True))
+
+
 @pytest.mark.parametrize("inside", [".", "out", "deep/out"])
 def test_results_never_land_among_the_inputs(folder: Path, inside: str) -> None:
     before = contents(folder)
@@ -143,9 +155,9 @@ def test_inputs_inside_the_output_folder_are_never_overwritten(tmp_path: Path) -
 
 
 def test_an_output_that_cannot_be_written_stops_the_work(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("a file where a folder should be")
-    with pytest.raises(OSError, match="cannot be written"):
-        resize_folder(folder, tmp_path / "out", ResizeParameters(size=32))
+    (tmp_path / "file").write_text("a file where a folder should be")
+    with pytest.raises(OSError, match=r"out/a\.png cannot be written"):
+        resize_folder(folder, tmp_path / "file/out", ResizeParameters(size=32), workers=3)
 
 
 def test_progress_counts_every_picture(folder: Path, tmp_path: Path) -> None:

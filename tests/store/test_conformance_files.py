@@ -5,7 +5,7 @@ import hashlib
 import grpc
 import pytest
 from pachyderm_sdk.api import pfs
-from server_under_test import Pachd, happened, refused
+from server_under_test import PATIENCE, Pachd, happened, refused, soon
 
 pytestmark = pytest.mark.conformance
 
@@ -484,3 +484,25 @@ def test_any_two_commits_can_be_compared(pachd: Pachd, branch: pfs.Branch) -> No
     third = pachd.write(branch, {"/c": b"3"})
     expected = [("/", "/"), ("/b", ""), ("/c", "")]
     assert diff(pachd, pachd.file(third, "/"), pachd.file(first, "/")) == expected
+
+
+# -- several at once --------------------------------------------------------------------------------------------------
+def test_writes_to_one_branch_at_once_all_land_in_one_line_of_commits(pachd: Pachd, branch: pfs.Branch) -> None:
+    pachd.branch(branch.repo)
+
+    def write(number: int) -> None:
+        Pachd(pachd.connect).put(branch, {f"/{number}": b"%d" % number})
+
+    for writing in [soon(lambda number=number: write(number)) for number in range(6)]:
+        writing.result(PATIENCE)
+    assert pachd.files(branch) == {f"/{number}": b"%d" % number for number in range(6)}
+    assert len(pachd.history(branch.repo, to=pachd.commit(branch))) == 7
+
+
+def test_streams_into_one_open_commit_at_once_all_land(pachd: Pachd, commit: pfs.Commit) -> None:
+    def write(number: int) -> None:
+        Pachd(pachd.connect).modify(commit, pfs.AddFile(path="/shared", raw=b"x"), pfs.AddFile(path=f"/{number}"))
+
+    for writing in [soon(lambda number=number: write(number)) for number in range(6)]:
+        writing.result(PATIENCE)
+    assert pachd.files(commit) == {"/shared": b"xxxxxx"} | {f"/{number}": b"" for number in range(6)}

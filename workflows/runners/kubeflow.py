@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from workflows.errors import UnclearAnswerError
+from workflows.errors import RunnerUnreachableError, UnclearAnswerError
 from workflows.runners.compiled import CompiledPipeline, named, shipped
 from workflows.runners.kubeflow_api import Api, RefusedError, refuse
 from workflows.runners.runner import Phase, RunKey, RunState
@@ -101,7 +101,7 @@ class KubeflowRunner:
             service_account=self._service_account or None,
         )
         try:
-            made = self._api.change("run", "run_service_create_run", body=body)
+            made = self._api.change("run", "run_service_create_run", run=body)
         except UnclearAnswerError:
             self._unclear[key] = self._steady()
             found = self.find(key)
@@ -136,7 +136,7 @@ class KubeflowRunner:
         except RefusedError as error:
             if error.status in (400, 404):
                 return None
-            raise refuse(error, f"to show run {run}") from error
+            raise RunnerUnreachableError(f"Kubeflow refuses to show run {run}: {error}") from error
 
     def live(self) -> tuple[RunState, ...]:
         """The trigger's runs that are not over; see `Runner.live`."""
@@ -179,7 +179,7 @@ class KubeflowRunner:
             if error.status == 404:
                 self._experiment = ""
                 return ()
-            raise refuse(error, "to list runs") from error
+            raise RunnerUnreachableError(f"Kubeflow refuses to list runs: {error}") from error
         states = {run.run_id: self._state(run) for run in found}
         return tuple(sorted(states.values(), key=lambda state: (state.started, state.run)))
 
@@ -215,7 +215,7 @@ class KubeflowRunner:
             pages = self._api.pages("experiment", "experiment_service_list_experiments", "experiments", **arguments)
             found = [one for one in pages if one.display_name == self._experiment_name]
         except RefusedError as error:
-            raise refuse(error, f"to show the experiment {self._experiment_name}") from error
+            raise RunnerUnreachableError(f"Kubeflow refuses to list experiments: {error}") from error
         self._experiment = found[0].experiment_id if found else ""
         return self._experiment
 
@@ -224,7 +224,9 @@ class KubeflowRunner:
 
         body = V2beta1Experiment(display_name=self._experiment_name, namespace=self._namespace or None)
         try:
-            return str(self._api.change("experiment", "experiment_service_create_experiment", body=body).experiment_id)
+            return str(
+                self._api.change("experiment", "experiment_service_create_experiment", experiment=body).experiment_id
+            )
         except (RefusedError, UnclearAnswerError) as error:
             found = self._find_experiment()
             if found:
@@ -269,7 +271,7 @@ class KubeflowRunner:
         from kfp_server_api import V2beta1Pipeline
 
         body = V2beta1Pipeline(name=package.name, display_name=package.name, namespace=self._namespace or None)
-        return str(self._api.change("pipelines", "pipeline_service_create_pipeline", body=body).pipeline_id)
+        return str(self._api.change("pipelines", "pipeline_service_create_pipeline", pipeline=body).pipeline_id)
 
     def _find_version(self, package: CompiledPipeline, pipeline: str) -> str:
         name = _version_name(package)
@@ -296,7 +298,7 @@ def _version_name(package: CompiledPipeline) -> str:
 
 
 def _equals(key: str, value: str) -> dict[str, str]:
-    return {"operation": "EQUALS", "key": key, "string_value": value}
+    return {"operation": "EQUALS", "key": key, "stringValue": value}
 
 
 def _cut(text: str) -> str:

@@ -11,7 +11,8 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,9 @@ class Api:
             options["credentials"] = ServiceAccountTokenVolumeCredentials(path=access.token_file)
         try:
             # The client prints on standard output, which belongs to our document.
-            with contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+                # "only works with Kubeflow Pipeline v2.0.0-beta.2 and later", at every start.
+                warnings.simplefilter("ignore", FutureWarning)
                 client = Client(**options)
         except Exception as error:  # the client lets through whatever urllib3, kubernetes and it itself raise
             raise RunnerUnreachableError(
@@ -138,15 +141,35 @@ class Api:
         """
         return self._call(service, method, arguments)
 
-    def pages(self, service: str, method: str, items: str, **arguments: Any) -> Iterator[Any]:
-        """Ask page by page; an empty or broken token ends the list, and no page is asked for twice."""
+    def pages(self, service: str, method: str, items: str, **arguments: Any) -> list[Any]:
+        """Ask page by page, and begin again where the server does not know its own token.
+
+        Raises:
+            RefusedError: it said no.
+            RunnerUnreachableError: it does not answer, or not with a whole list.
+        """
+        for _ in range(TRIES):
+            found = self._all_pages(service, method, items, arguments)
+            if found is not None:
+                return found
+        raise RunnerUnreachableError(f"Kubeflow at {self._where()} does not give a whole list of {items}")
+
+    def _all_pages(self, service: str, method: str, items: str, arguments: dict[str, Any]) -> list[Any] | None:
         token, seen = "", {""}
+        found: list[Any] = []
         while True:
-            answer = self.ask(service, method, page_token=token, page_size=PAGE, **arguments)
-            yield from getattr(answer, items) or ()
+            try:
+                answer = self.ask(service, method, page_token=token, page_size=PAGE, **arguments)
+            except RefusedError as error:
+                if token and error.status == 400:
+                    return None
+                raise
+            found += getattr(answer, items) or []
             token = answer.next_page_token or ""
+            if not token:
+                return found
             if token in seen:
-                return
+                return None
             seen.add(token)
 
     def _call(self, service: str, method: str, arguments: dict[str, Any]) -> Any:

@@ -16,16 +16,22 @@ from typing import NoReturn
 
 from pachyderm.connection import Target, connect
 from pachyderm.errors import PachydermError, UnreachableError
-from pachyderm.repos import check_set_up
-from workflows.errors import RunnerUnreachableError
+from pachyderm.repos import PIPELINES, check_set_up
+from workflows.errors import RunnerUnreachableError, WorkflowError
+from workflows.runners.compiled import named, shipped
+from workflows.runners.kubeflow import KubeflowRunner
+from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.runner import Phase, Runner
+from workflows.trigger.carry_out import COMMIT_SET
 from workflows.trigger.configuration import Configuration
 from workflows.trigger.controller import TEND_EVERY, Controller, Done, Settings
-from workflows.trigger.lease import Leadership, LockFile
+from workflows.trigger.kubernetes_lease import KubernetesLease, coordination_api
+from workflows.trigger.lease import Alone, Leadership, LockFile
 from workflows.trigger.observe import Clock
 from workflows.trigger.pause import Hints
 from workflows.trigger.release import release_runs
+from workflows.trigger.world import Plan, World
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +88,7 @@ def serve(place: Place, configuration: Configuration, patience: Patience | None 
         while True:
             try:
                 with _controller(place, configuration, runner, leadership) as controller:
-                    controller.serve(lambda world, plan: patience.over())
+                    controller.serve(patience.looked)
             except (PachydermError, RunnerUnreachableError) as error:
                 if not patience.worked and not isinstance(error, (UnreachableError, RunnerUnreachableError)):
                     raise
@@ -117,7 +123,7 @@ class Patience:
         self._times += 1
         return float(min(2 ** (self._times - 1), 30))
 
-    def over(self) -> None:
+    def looked(self, world: World, plan: Plan) -> None:  # noqa: ARG002
         """It works."""
         if self._times:
             self._tell("it is back")
@@ -128,15 +134,73 @@ def runner_for(place: Place, configuration: Configuration) -> Runner:
     """The runner that the configuration asks for."""
     if place.runner is not None:
         return place.runner
+    if configuration.runner == "kubeflow":
+        chosen = configuration.kubeflow
+        access = Access(chosen.endpoint, chosen.namespace, chosen.token_file, chosen.cookies, chosen.timeout)
+        return KubeflowRunner(
+            Api(access, time.sleep),
+            experiment=chosen.experiment,
+            namespace=chosen.namespace,
+            ui=chosen.ui or chosen.endpoint or os.environ.get("KF_PIPELINES_UI_ENDPOINT", ""),
+            service_account=chosen.service_account,
+        )
     environment = child_environment(place.target, place.folder.resolve() / "scratch", os.environ)
     return LocalRunner(place.folder / "runs", environment, None, place.show)
+
+
+def leadership_for(place: Place, configuration: Configuration) -> Leadership:
+    """What keeps one trigger acting: a lock file on this machine, a Lease on a cluster."""
+    if configuration.runner == "local":
+        return LockFile(place.folder / "trigger.lock")
+    if not configuration.lease.name:
+        return Alone()
+    api, settings = coordination_api(configuration.lease)
+    lease = KubernetesLease(api, settings, place.by, CLOCK.steady, CLOCK.wall)
+    lease.begin()
+    return lease
+
+
+def check(place: Place, configuration: Configuration) -> list[tuple[str, Exception | None]]:
+    """Try what the configuration names, one after the other; nothing is started or changed.
+
+    Returns:
+        (what was tried, what is wrong with it) for each.
+    """
+
+    def pachyderm() -> None:
+        with connect(place.target) as client:
+            check_set_up(client)
+
+    def pipelines() -> None:
+        for pipeline in PIPELINES:
+            named(shipped(), pipeline.name).typed({COMMIT_SET: "0" * 32})
+
+    def kubeflow() -> None:
+        runner = runner_for(place, configuration)
+        if isinstance(runner, KubeflowRunner):
+            runner.check()
+
+    tried = [("Pachyderm", pachyderm), ("pipelines", pipelines)]
+    if configuration.runner == "kubeflow":
+        tried += [("Kubeflow", kubeflow)]
+        if configuration.lease.name:
+            tried += [("lease", lambda: coordination_api(configuration.lease)[0] and None)]
+    findings: list[tuple[str, Exception | None]] = []
+    for what, attempt in tried:
+        try:
+            attempt()
+        except (PachydermError, WorkflowError) as error:
+            findings.append((what, error))
+        else:
+            findings.append((what, None))
+    return findings
 
 
 @contextmanager
 def _hands_and_lead(place: Place, configuration: Configuration) -> Iterator[tuple[Runner, Leadership]]:
     """A runner and a leadership; at the end, runs that must not outlive the trigger end, and give their claims back."""
-    runner: Runner = runner_for(place, configuration)
-    leadership: Leadership = LockFile(place.folder / "trigger.lock")
+    runner = runner_for(place, configuration)
+    leadership = leadership_for(place, configuration)
     try:
         yield runner, leadership
     finally:

@@ -16,7 +16,7 @@ from pachyderm.connection import Connection
 from pachyderm.decisions import Decision, record, stamp
 from pachyderm.ends import finish_with
 from pachyderm.errors import RequestError
-from workflows.errors import RunInputError
+from workflows.errors import RunInputError, UnclearAnswerError
 from workflows.runners.runner import RunKey, Runner, RunState
 from workflows.trigger.units import ANNOUNCED, CONFIRMED
 from workflows.trigger.world import Action, End, GiveBack, Note, Plan, Start, Terminate, UnitId
@@ -53,8 +53,12 @@ class Hands:
         self._started = started
         self._stuck: set[str] = set()
 
-    def carry_out(self, plan: Plan) -> int:
+    def carry_out(self, plan: Plan, leads: Callable[[], bool]) -> int:
         """Do all of a plan, in its order.
+
+        Args:
+            plan: what to do.
+            leads: asked before each action; what is left when the lead is lost is another's to do.
 
         Returns:
             how many of its actions had an effect.
@@ -63,7 +67,7 @@ class Hands:
             RunnerUnreachableError: the runner does not answer; what was done before stays done.
         """
         self._stuck = set()
-        return sum(1 for action in plan.actions if self._do(action))
+        return sum(1 for action in plan.actions if leads() and self._do(action))
 
     def _do(self, action: Action) -> bool:
         try:
@@ -122,6 +126,10 @@ class Hands:
         except RunInputError as error:
             self._refused(start, error)
             return True
+        except UnclearAnswerError as error:
+            # The announcement stands, so the next look searches for the run before it asks for it again.
+            logger.warning("%s may have been started: %s", key.display_name, error, extra=_names(start))
+            return False
         self._confirm(start, state)
         return True
 

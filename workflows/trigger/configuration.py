@@ -155,7 +155,7 @@ def _policies(before: Mapping[str, Policy], value: Any, source: str) -> dict[str
     return made
 
 
-def _checked(name: str, given: Any, kind: type, place: str) -> Any:
+def _checked(name: str, given: Any, kind: Any, place: str) -> Any:
     value: Any = float(given) if kind is float and isinstance(given, int) and not isinstance(given, bool) else given
     if not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
         raise RunInputError(f"{place} = {value!r} is no {_KINDS[kind]}")

@@ -98,7 +98,7 @@ class Controller:
         self._clock = clock
         self._pause = pause
         self._tell = tell
-        self._observer = Observer(client, runner, settings.policies, settings.at_once, False, clock)
+        self._observer = Observer(client, runner, settings.policies, settings.at_once, settings.by, clock)
         self._hands = Hands(client, runner, settings.by, clock.wall, self._observer.started)
         self._open: dict[UnitId, set[CommitId]] = {}
         self._done: dict[UnitId, Done] = {}
@@ -118,7 +118,7 @@ class Controller:
         world = self._observer.look()
         plan = reconcile(world)
         self._keep_account(world)
-        effects = self._hands.carry_out(plan) if self._leadership.leads() else 0
+        effects = self._hands.carry_out(plan, self._leadership.leads)
         return world, plan, effects
 
     def once(self) -> tuple[Done, ...]:

@@ -67,7 +67,7 @@ class Observer:
         runner: what runs the pipelines.
         policies: pipeline -> policy, before what an input's own file says.
         at_once: live runs allowed at once.
-        sole_creator: whether nobody else can be creating the same run (a lease, or a runner that makes one of two).
+        by: who we are; starts that we announced ourselves need no grace.
         clock: the time.
     """
 
@@ -77,14 +77,14 @@ class Observer:
         runner: Runner,
         policies: Mapping[str, Policy],
         at_once: int,
-        sole_creator: bool,
+        by: str,
         clock: Clock,
     ) -> None:
         self._client = client
         self._runner = runner
         self._policies = policies
         self._at_once = at_once
-        self._sole_creator = sole_creator or runner.one_creator
+        self._by = by
         self._clock = clock
         self._open = OpenCommits(client)
         self._since = Since()
@@ -115,7 +115,7 @@ class Observer:
             policies=self._policies_of(units),
             since_start={pipeline: now - then for pipeline, then in self._last_start.items()},
             slots=self._at_once - sum(1 for run in runs if not run.state.over and run.state.key is not None),
-            sole_creator=self._sole_creator,
+            sole_creator=self._runner.one_creator,
         )
         self._since.forget_unasked()
         return world
@@ -164,7 +164,9 @@ class Observer:
 
     def _intents(self, units: tuple[Unit, ...], now: float) -> dict[tuple[UnitId, int], float]:
         return {
-            (unit.id, unit.attempt): self._since.unchanged(("intent", unit.id, unit.attempt), True, now)
+            (unit.id, unit.attempt): float("inf")
+            if unit.announced_by == self._by
+            else self._since.unchanged(("intent", unit.id, unit.attempt), True, now)
             for unit in units
             if unit.attempt and not unit.last_runs and not unit.confirmed
         }

@@ -27,6 +27,15 @@ ENDINGS = frozenset({"failed", "vanished", "interrupted", "terminated", "unfille
 BLAMELESS = "interrupted"
 """The ending that does not count against the budget."""
 
+_TELLING = (
+    Phase.TERMINATED,
+    Phase.INTERRUPTED,
+    Phase.VANISHED,
+    Phase.FAILED,
+    Phase.SUCCEEDED,
+    Phase.RUNNING,
+)
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -60,13 +69,22 @@ class Unit:
 
     @cached_property
     def last_runs(self) -> tuple[SeenRun, ...]:
-        """The runs of the last attempt."""
-        return tuple(r for r in self.runs if r.state.key is not None and r.state.key.attempt == self.attempt)
+        """The runs of the last attempt; the last of them is the one that says how it ended.
+
+        Where two creators raced there are two, and that the one too many was terminated says nothing.
+        """
+        own = (r for r in self.runs if r.state.key is not None and r.state.key.attempt == self.attempt)
+        return tuple(sorted(own, key=lambda r: (_TELLING.index(r.state.phase), r.state.started, r.state.run)))
 
     @property
     def confirmed(self) -> bool:
         """Whether the last attempt's run was seen by whoever started it."""
         return any(d.decision == CONFIRMED and d.attempt == self.attempt for d in self.decisions)
+
+    @property
+    def announced_by(self) -> str:
+        """Who announced the last attempt; empty if nobody did."""
+        return next((d.by for d in self.decisions if d.decision == ANNOUNCED and d.attempt == self.attempt), "")
 
     @cached_property
     def noted(self) -> Decision | None:

@@ -1,0 +1,137 @@
+"""What the embedded store promises about its folder: who may be in it, who may open it, and what is refused."""
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from embedded_store import store
+from pachyderm_sdk import Client
+from pachyderm_sdk.api import pfs
+from server_under_test import soon
+
+from pachyderm.errors import StoreError
+from pachyderm.store import schema
+from pachyderm.store.fsck import check
+from pachyderm.store.server import StoreServer
+
+pytestmark = pytest.mark.embedded
+
+
+def serve(folder: Path) -> None:
+    with StoreServer(folder, f"unix:{folder.parent / 'socket'}"):
+        pass
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_an_empty_or_missing_folder_becomes_a_store(tmp_path: Path, missing: bool) -> None:
+    folder = tmp_path / "a" / "b"
+    if not missing:
+        folder.mkdir(parents=True)
+    serve(folder)
+    assert check(folder) == []
+
+
+def test_the_subfolders_of_others_are_left_alone(tmp_path: Path) -> None:
+    for name in ("runs", "scratch"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "note").write_text("mine")
+    serve(tmp_path / "data")
+    assert (tmp_path / "data" / "runs" / "note").read_text() == "mine"
+
+
+def test_a_folder_that_holds_something_else_is_refused_and_untouched(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "holiday.png").write_bytes(b"x")
+    with pytest.raises(StoreError, match=r"is not a store.*holiday\.png"):
+        serve(tmp_path / "data")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["holiday.png"]
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"x")
+    with pytest.raises(StoreError, match="is a file"):
+        serve(tmp_path / "data")
+
+
+def test_a_folder_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    serve(tmp_path / "data")
+    connection = sqlite3.connect(tmp_path / "data" / schema.DATABASE)
+    connection.execute(f"PRAGMA user_version={schema.VERSION + 1}")
+    connection.close()
+    with pytest.raises(StoreError, match=f"has format {schema.VERSION + 1}.*newer"):
+        serve(tmp_path / "data")
+
+
+def test_the_database_of_another_program_is_refused_and_untouched(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    connection = sqlite3.connect(tmp_path / "data" / schema.DATABASE)
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    before = (tmp_path / "data" / schema.DATABASE).read_bytes()
+    with pytest.raises(StoreError, match="another program"):
+        serve(tmp_path / "data")
+    assert (tmp_path / "data" / schema.DATABASE).read_bytes() == before
+
+
+def test_something_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / schema.DATABASE).write_bytes(b"not a database, but long enough to be looked at" * 50)
+    with pytest.raises(StoreError, match="not a store or is damaged"):
+        serve(tmp_path / "data")
+
+
+def test_a_read_only_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(tmp_path / "data")
+    monkeypatch.setattr(schema.os, "access", lambda *_: False)
+    with pytest.raises(StoreError, match="read-only"):
+        serve(tmp_path / "data")
+
+
+def test_an_address_in_use_is_refused(tmp_path: Path) -> None:
+    with StoreServer(tmp_path / "data", "127.0.0.1:0") as first:
+        address = first.address
+        with pytest.raises(StoreError, match="cannot listen"):
+            StoreServer(tmp_path / "data", address).start()
+
+
+def test_several_servers_of_one_folder_see_each_others_commits(tmp_path: Path) -> None:
+    with store(tmp_path, "one") as one, store(tmp_path, "two") as two:
+        branch = one.branch(one.repo())
+        commit = one.write(branch, {"/a": b"from one"})
+        assert two.read(commit, "/a") == b"from one"
+        second = two.write(branch, {"/b": b"from two"})
+        assert one.files(second) == {"/a": b"from one", "/b": b"from two"}
+
+
+def test_what_was_written_is_there_when_the_folder_is_opened_again(tmp_path: Path) -> None:
+    with store(tmp_path) as pachd:
+        commit = pachd.write(pachd.branch(pachd.repo()), {"/small": b"1", "/large": b"2" * 3_000_000})
+    with store(tmp_path) as pachd:
+        assert pachd.files(commit) == {"/small": b"1", "/large": b"2" * 3_000_000}
+
+
+def test_a_server_stops_at_once_whoever_waits_and_leaves_no_thread(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    server = StoreServer(tmp_path / "data", f"unix:{tmp_path / 's'}")
+    server.start()
+    client = Client(host="unix", port=str(tmp_path / "s"))
+    repo = pfs.Repo(name="waited-for")
+    client.pfs.create_repo(repo=repo)
+    commit = client.pfs.start_commit(branch=pfs.Branch(repo=repo, name="master"))
+    stream = client.pfs.subscribe_commit(repo=repo)
+    next(stream)
+    ends = [
+        soon(lambda: list(stream)),
+        soon(lambda: client.pfs.inspect_commit(commit=commit, wait=pfs.CommitState.FINISHED)),
+        soon(lambda: list(client.pfs.inspect_commit_set(commit_set=pfs.CommitSet(id=commit.id), wait=True))),
+    ]
+    while server.busy() < len(ends):
+        threading.Event().wait(0.01)
+    begin = time.monotonic()
+    server.stop()
+    assert time.monotonic() - begin < 0.5
+    for end in ends:
+        assert end.exception(10) is not None
+    assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("store")]

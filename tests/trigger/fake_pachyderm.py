@@ -1,0 +1,222 @@
+"""The commits of a Pachyderm as plain objects in memory: what the trigger asks of the server, at no cost.
+
+It opens output commits by branch provenance as pachd does, and holds as failures of the test what locks pachd up: a
+good finish while something older on the branch is open, or while an input is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+from pachyderm_sdk.api import pfs
+
+from pachyderm.connection import Connection
+from pachyderm.repos import GENERATE_IMAGES, INPUT_IMAGES, INPUTS, MODEL, PROVENANCE, BranchName
+
+Key = tuple[str, str]
+
+
+class FakeRpcError(grpc.RpcError):
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self._code, self._details = code, details
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+    def details(self) -> str:
+        return self._details
+
+
+@dataclass
+class Row:
+    repo: str
+    id: str
+    parent: Key | None
+    number: int
+    provenance: tuple[Key, ...] = ()
+    finishing: bool = False
+    finished: bool = False
+    error: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    effects: int = 0
+
+    @property
+    def key(self) -> Key:
+        return self.repo, self.id
+
+    @property
+    def open(self) -> bool:
+        return not self.finishing
+
+
+class FakePachyderm(Connection):
+    """A connection to itself; only what the trigger and a stage use is there."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.project = "default"
+        self.rows: dict[Key, Row] = {}
+        self.heads: dict[BranchName, Key] = {}
+        self.ids = (f"{number:032x}" for number in itertools.count(1))
+        self.numbers = itertools.count(1)
+        self._pfs = SimpleNamespace(
+            inspect_commit=self._inspect, list_commit=self._list, finish_commit=self._finish, get_file=self._no_file
+        )
+        for branch in (*INPUTS, MODEL, *PROVENANCE):
+            row = self._add(branch, next(self.ids), tuple(self.heads[p] for p in PROVENANCE.get(branch, ())))
+            row.finishing = row.finished = True
+
+    @property
+    def pfs(self) -> Any:
+        return self._pfs
+
+    def _add(self, branch: BranchName, set_id: str, provenance: tuple[Key, ...]) -> Row:
+        row = Row(branch.repo, set_id, self.heads.get(branch), next(self.numbers), provenance)
+        self.rows[row.key] = row
+        self.heads[branch] = row.key
+        return row
+
+    # What people do.
+    def commit(self, *args: Any) -> Any:
+        """A commit's name, as `Connection.commit`; the name is the SDK's."""
+        return super().commit(*args)
+
+    def put(self, *branches: BranchName, move_only: bool = False, own: bool = False) -> str:
+        """Commit to input branches in one transaction, or move their heads onto themselves; the set's id."""
+        set_id, moved = next(self.ids), set(branches)
+        for branch in branches:
+            if not move_only and branch in INPUTS:
+                row = self._add(branch, set_id, ())
+                row.finishing = row.finished = True
+            if own:
+                self.rows[self.heads[branch]].metadata[f"hyperparameters.{set_id}"] = "{}"
+        for branch, sources in PROVENANCE.items():
+            if moved & set(sources):
+                self._add(branch, set_id, tuple(self.heads[source] for source in sources))
+                moved.add(branch)
+        return set_id
+
+    def promote(self, model: Key) -> str:
+        """Move `model@master`; the set that this opens."""
+        self.heads[MODEL] = model
+        set_id = next(self.ids)
+        self._add(GENERATE_IMAGES, set_id, tuple(self.heads[source] for source in PROVENANCE[GENERATE_IMAGES]))
+        return set_id
+
+    def drop(self, set_id: str) -> bool:
+        """Drop a set that nothing else is made from or follows; False where that is not so."""
+        rows = [row for row in self.rows.values() if row.id == set_id]
+        others = [row for row in self.rows.values() if row.id != set_id]
+        keys = {row.key for row in rows}
+        if any(row.parent in keys or keys & set(row.provenance) for row in others) or any(
+            row.parent is None for row in rows
+        ):
+            return False
+        for branch, head in self.heads.items():
+            if head in keys:
+                if branch == MODEL:
+                    return False
+                parent = self.rows[head].parent
+                assert parent is not None
+                self.heads[branch] = parent
+        for key in keys:
+            del self.rows[key]
+        return True
+
+    def check(self) -> None:
+        """What the server's own loop does: commits that are being finished are finished."""
+        for row in self.rows.values():
+            row.finished = row.finished or row.finishing
+
+    def chain(self, branch: BranchName) -> Iterator[Row]:
+        """A branch from its head back."""
+        key: Key | None = self.heads[branch]
+        while key is not None:
+            yield self.rows[key]
+            key = self.rows[key].parent
+
+    def older_than(self, row: Row) -> Iterator[Row]:
+        """Along the parents."""
+        while row.parent is not None:
+            row = self.rows[row.parent]
+            yield row
+
+    def newest_set(self, branch: BranchName) -> Row:
+        return next(self.chain(branch))
+
+    # What the SDK does.
+    def edit_keys(
+        self, repo: str, commit_id: str, *, add: dict[str, str] | None = None, put: dict[str, str] | None = None
+    ) -> None:
+        row = self._row(repo, commit_id)
+        if any(key in row.metadata for key in add or {}):
+            raise FakeRpcError(grpc.StatusCode.FAILED_PRECONDITION, "already exists; use edit_key instead")
+        row.metadata.update({**(add or {}), **(put or {})})
+
+    def _row(self, repo: str, commit_id: str) -> Row:
+        if (repo, commit_id) not in self.rows:
+            raise FakeRpcError(grpc.StatusCode.NOT_FOUND, f"commit {repo}@{commit_id} not found")
+        return self.rows[repo, commit_id]
+
+    def _resolve(self, commit: pfs.Commit) -> Row:
+        if commit.id:
+            return self._row(commit.repo.name, commit.id)
+        return self.rows[self.heads[BranchName(commit.repo.name, commit.branch.name)]]
+
+    def _info(self, row: Row) -> Any:
+        def name(key: Key) -> Any:
+            return SimpleNamespace(repo=SimpleNamespace(name=key[0]), id=key[1])
+
+        def when(it_is: bool) -> datetime:
+            return datetime.fromtimestamp(row.number if it_is else 0, UTC)
+
+        below = [one.key for one in self.rows.values() if row.key in one.provenance]
+        return SimpleNamespace(
+            commit=name(row.key),
+            parent_commit=name(row.parent) if row.parent else None,
+            started=when(True),
+            finishing=when(row.finishing),
+            finished=when(row.finished),
+            error=row.error,
+            origin=SimpleNamespace(kind=pfs.OriginKind.AUTO),
+            metadata=dict(row.metadata),
+            direct_provenance=[name(key) for key in row.provenance],
+            direct_subvenance=[name(key) for key in below],
+            description="",
+        )
+
+    def _inspect(self, *, commit: pfs.Commit, wait: object = None) -> Any:
+        return self._info(self._resolve(commit))
+
+    def _list(self, *, repo: object, to: pfs.Commit, number: int = 0) -> Iterator[Any]:
+        row = self._resolve(to)
+        rows = itertools.chain([row], self.older_than(row))
+        return iter([self._info(one) for one in itertools.islice(rows, number or None)])
+
+    def _finish(self, *, commit: pfs.Commit, error: str = "", force: bool = False) -> None:
+        row = self._resolve(commit)
+        if not row.open:
+            raise FakeRpcError(grpc.StatusCode.UNKNOWN, "commit has already finished")
+        if not error:
+            for older in self.older_than(row):
+                assert older.finished, f"{row.key} is finished before the older {older.key}: the repo is locked up"
+                if not older.error:
+                    break
+            for key in row.provenance:
+                assert self.rows[key].finished, f"{row.key} is finished before its input {key}"
+            row.effects += 1
+        row.finishing, row.error = True, error
+        row.finished = bool(error)
+
+    def _no_file(self, **_: object) -> Iterator[Any]:
+        raise FakeRpcError(grpc.StatusCode.NOT_FOUND, "file not found")
+
+
+__all__ = ["INPUT_IMAGES", "FakePachyderm", "FakeRpcError", "Row"]

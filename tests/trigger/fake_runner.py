@@ -1,0 +1,138 @@
+"""A runner whose runs do what a test tells them: work, fail, hang, vanish, appear late, appear twice."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from fake_pachyderm import FakePachyderm
+
+from pachyderm.claims import give_back, live_claim, take
+from pachyderm.commits import inspect
+from pachyderm.repos import PIPELINES
+from workflows.errors import RunnerUnreachableError, UnclearAnswerError
+from workflows.runners.runner import Phase, RunKey, RunState
+
+
+@dataclass
+class Run:
+    state: RunState
+    stage: int = 0
+    claim: tuple[str, int] | None = None
+    """(repo, number) of the claim that it holds."""
+
+
+class FakeRunner:
+    name = "fake"
+
+    def __init__(self, pachyderm: FakePachyderm, now: Callable[[], float], one_creator: bool) -> None:
+        self.one_creator = one_creator
+        self._pachyderm = pachyderm
+        self._now = now
+        self._numbers = itertools.count(1)
+        self.runs: dict[str, Run] = {}
+        self.created: list[RunKey] = []
+        self.late: list[RunKey] = []
+        self.answers: list[str] = []
+        """What the next calls of `start` answer: ``late``, ``lost``, ``twice``, ``away``; empty: well."""
+        self.at_start: Callable[[RunKey], None] = lambda key: None
+
+    def _create(self, key: RunKey) -> Run:
+        self.created.append(key)
+        run = f"run-{next(self._numbers):04d}"
+        self.runs[run] = Run(RunState(run, key, Phase.RUNNING, started=self._now()))
+        return self.runs[run]
+
+    def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
+        before = self.find(key)
+        if before:
+            return before[0]
+        self.at_start(key)
+        answer = self.answers.pop(0) if self.answers else ""
+        if answer == "away":
+            raise RunnerUnreachableError("away")
+        if answer == "late":
+            self.late.append(key)
+            raise UnclearAnswerError("no answer")
+        run = self._create(key)
+        if answer == "twice":
+            self._create(key)
+        if answer == "lost":
+            raise UnclearAnswerError("no answer")
+        return run.state
+
+    def arrive(self) -> None:
+        """A create whose answer was never given takes effect now."""
+        self._create(self.late.pop(0))
+
+    def find(self, key: RunKey) -> tuple[RunState, ...]:
+        return tuple(run.state for run in self.runs.values() if run.state.key == key)
+
+    def state(self, run: str) -> RunState | None:
+        return self.runs[run].state if run in self.runs else None
+
+    def live(self) -> tuple[RunState, ...]:
+        return tuple(run.state for run in self.runs.values() if not run.state.over)
+
+    def terminate(self, run: str, why: str) -> None:
+        if run in self.runs and not self.runs[run].state.over:
+            self.end(run, Phase.TERMINATED, why)
+
+    def tend(self) -> bool:
+        return False
+
+    def close(self) -> tuple[RunState, ...]:
+        return ()
+
+    # What happens to runs.
+    def end(self, run: str, phase: Phase, error: str = "") -> None:
+        self.runs[run].state = replace(self.runs[run].state, phase=phase, error=error, ended=self._now())
+
+    def forget(self, run: str) -> None:
+        del self.runs[run]
+
+    def fail(self, run: str, gives_back: bool) -> None:
+        """The run's stage fails, and gives its claim back or has no time for it."""
+        claim = self.runs[run].claim
+        key = self.runs[run].state.key
+        assert key is not None
+        if gives_back and claim is not None and (claim[0], key.commit_set) in self._pachyderm.rows:
+            give_back(self._pachyderm, inspect(self._pachyderm, claim[0], key.commit_set), claim[1], "failed")
+        self.end(run, Phase.FAILED, "ValueError: no luck")
+
+    def advance(self, run: str) -> None:
+        """The run does one step: claims its next commit, or finishes the one that it has claimed."""
+        it = self.runs[run]
+        key = it.state.key
+        assert key is not None
+        outputs = next(pipeline.outputs for pipeline in PIPELINES if pipeline.name == key.pipeline)
+        if it.stage == len(outputs):
+            self.end(run, Phase.SUCCEEDED)
+            return
+        row = self._pachyderm.rows.get((outputs[it.stage].repo, key.commit_set))
+        if row is None:
+            it.stage += 1
+            return
+        if not row.open:
+            if row.error:
+                self.end(run, Phase.FAILED, row.error)
+            it.stage, it.claim = it.stage + 1, None
+            return
+        commit = inspect(self._pachyderm, row.repo, row.id)
+        if it.claim is None:
+            if all(self._pachyderm.rows[one].finished for one in row.provenance) and live_claim(row.metadata) is None:
+                claim = take(self._pachyderm, commit, run, "a")
+                it.claim = (row.repo, claim.number) if claim else None
+            return
+        for older in self._pachyderm.older_than(row):
+            if not older.finished:
+                return  # A stage waits for it.
+            if not older.error:
+                break
+        if f"over.{it.claim[1]}" in row.metadata:
+            self.end(run, Phase.FAILED, "LostClaimError")
+            return
+        self._pachyderm.edit_keys(row.repo, row.id, add={f"over.{it.claim[1]}": "good"})
+        self._pachyderm.pfs.finish_commit(commit=self._pachyderm.commit(row.repo, row.id))
+        it.stage, it.claim = it.stage + 1, None

@@ -1,0 +1,267 @@
+"""Random histories: people, runs, clocks and two triggers do what they like, and every promise holds.
+
+Commits, transactions, head moves, promotions, drops; runs that work, fail, hang, vanish, appear late or twice;
+triggers that are started anew; clocks that jump. What must hold: one effect per commit, order, bounded retries, no hot
+loop, and, once the trouble stops, every newest commit is processed or ended with a reason.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+
+import pytest
+from fake_pachyderm import FakePachyderm, Row
+from fake_runner import FakeRunner
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from pachyderm.decisions import decisions_of
+from pachyderm.repos import CANDIDATE, INPUT_IMAGES, PIPELINES, PROVENANCE, TRAINING, pipeline_of
+from workflows.errors import RunnerUnreachableError
+from workflows.runners.runner import Phase, RunKey
+from workflows.trigger.controller import Controller, Settings
+from workflows.trigger.lease import Alone
+from workflows.trigger.observe import Clock
+from workflows.trigger.policy import defaults
+
+ATTEMPTS = 3
+
+
+class Trigger:
+    """A controller over the fakes; starting it anew forgets what it remembered."""
+
+    def __init__(self, machine: Histories, name: str) -> None:
+        clock = Clock(lambda: machine.steady, lambda: machine.wall)
+        configured = Settings(defaults(), at_once=3, look_every=2.0, by=name)
+        self.controller = Controller(
+            machine.pachyderm, machine.runner, Alone(), configured, clock, lambda seconds: False, lambda line: None
+        )
+
+    def look(self) -> int:
+        try:
+            return self.controller.look()[2]
+        except RunnerUnreachableError:
+            return 0
+
+
+class Histories(RuleBasedStateMachine):
+    @initialize(one_creator=st.booleans())
+    def begin(self, one_creator: bool) -> None:
+        self.steady = 1000.0
+        self.wall = 1_700_000_000.0
+        self.pachyderm = FakePachyderm(lambda: self.wall)
+        self.runner = FakeRunner(self.pachyderm, lambda: self.wall, one_creator)
+        self.runner.at_start = self.check_ready
+        self.restarts = 0
+        self.triggers = [Trigger(self, "a:1"), Trigger(self, "b:1")]
+        self.blameless: Counter[str] = Counter()
+        self.retries: Counter[str] = Counter()
+
+    def check_ready(self, key: RunKey) -> None:
+        """Whoever starts a run: everything older is closed, and what it needs is finished."""
+        outputs = next(pipeline.outputs for pipeline in PIPELINES if pipeline.name == key.pipeline)
+        for branch in outputs:
+            row = self.pachyderm.rows.get((branch.repo, key.commit_set))
+            if row is None or not row.open:
+                continue
+            for older in self.pachyderm.older_than(row):
+                assert not older.open, f"{key} is started before the older {older.key} has ended"
+            for needed in row.provenance:
+                assert needed[1] == key.commit_set or self.pachyderm.rows[needed].finished
+
+    def live(self) -> list[str]:
+        return sorted(state.run for state in self.runner.live())
+
+    def pick(self, number: int) -> str:
+        return self.live()[number % len(self.live())]
+
+    # What people do.
+    @rule(both=st.booleans(), training=st.booleans())
+    def commit(self, both: bool, training: bool) -> None:
+        self.pachyderm.put(*((TRAINING, INPUT_IMAGES) if both else (TRAINING,) if training else (INPUT_IMAGES,)))
+
+    @rule(training=st.booleans(), own=st.booleans())
+    def run_again(self, training: bool, own: bool) -> None:
+        self.pachyderm.put(TRAINING if training else INPUT_IMAGES, move_only=True, own=own)
+
+    @rule(back=st.integers(0, 5))
+    def promote(self, back: int) -> None:
+        good = [row for row in self.pachyderm.chain(CANDIDATE) if row.finished and not row.error]
+        self.pachyderm.promote(good[back % len(good)].key)
+
+    @rule(back=st.integers(0, 3))
+    def drop(self, back: int) -> None:
+        ids = list(dict.fromkeys(row.id for row in sorted(self.pachyderm.rows.values(), key=lambda row: -row.number)))
+        self.pachyderm.drop(ids[back % len(ids)])
+
+    # What runs do.
+    @precondition(lambda self: self.runner.live())
+    @rule(number=st.integers(0, 9), steps=st.integers(1, 6))
+    def work(self, number: int, steps: int) -> None:
+        run = self.pick(number)
+        for _ in range(steps):
+            if not self.runner.runs[run].state.over:
+                self.runner.advance(run)
+                self.pachyderm.check()
+
+    @precondition(lambda self: self.runner.live())
+    @rule(number=st.integers(0, 9), gives_back=st.booleans())
+    def fail(self, number: int, gives_back: bool) -> None:
+        self.runner.fail(self.pick(number), gives_back)
+
+    @precondition(lambda self: self.runner.live())
+    @rule(number=st.integers(0, 9))
+    def vanish(self, number: int) -> None:
+        self.runner.end(self.pick(number), Phase.VANISHED, "gone")
+
+    @precondition(lambda self: self.runner.live())
+    @rule(number=st.integers(0, 9))
+    def disappear(self, number: int) -> None:
+        run = self.pick(number)
+        # It works no more, but its claim is left, and nobody can say what became of it.
+        self.runner.forget(run)
+
+    @precondition(lambda self: self.runner.live())
+    @rule(number=st.integers(0, 9))
+    def interrupt(self, number: int) -> None:
+        run = self.pick(number)
+        key = self.runner.runs[run].state.key
+        assert key is not None
+        self.blameless[key.commit_set] += 1
+        self.runner.end(run, Phase.INTERRUPTED, "its trigger ended")
+
+    @precondition(lambda self: self.runner.live())
+    @rule(number=st.integers(0, 9))
+    def terminate(self, number: int) -> None:
+        self.runner.end(self.pick(number), Phase.TERMINATED, "by a person")
+
+    @rule(answer=st.sampled_from(["late", "lost", "twice", "away"]))
+    def trouble(self, answer: str) -> None:
+        self.runner.answers.append(answer)
+
+    @precondition(lambda self: self.runner.late)
+    @rule()
+    def arrive(self) -> None:
+        self.runner.arrive()
+
+    # What time and triggers do.
+    @rule(seconds=st.sampled_from([0.5, 5.0, 30.0, 400.0]))
+    def tick(self, seconds: float) -> None:
+        self.steady += seconds
+        self.wall += seconds
+
+    @rule(seconds=st.sampled_from([-3600.0, 3600.0]))
+    def clock_jumps(self, seconds: float) -> None:
+        self.wall += seconds
+
+    @rule(which=st.integers(0, 1))
+    def look(self, which: int) -> None:
+        self.triggers[which].look()
+
+    @rule(which=st.integers(0, 1))
+    def start_anew(self, which: int) -> None:
+        self.restarts += 1
+        self.triggers[which] = Trigger(self, f"{'ab'[which]}:{self.restarts + 1}")
+
+    @invariant()
+    def one_effect_per_commit(self) -> None:
+        for row in (getattr(self, "pachyderm", None) and self.pachyderm.rows.values()) or ():
+            assert row.effects <= 1
+
+    @invariant()
+    def what_is_newest_or_has_its_own_parameters_is_never_superseded(self) -> None:
+        if not hasattr(self, "pachyderm"):
+            return
+        for pipeline in PIPELINES:
+            last = pipeline.outputs[-1]
+            assert not self.pachyderm.newest_set(last).error.startswith("superseded")
+        for row in self.pachyderm.rows.values():
+            if row.error.startswith("superseded"):
+                assert not self.own(row), f"{row.key} had hyperparameters of its own"
+                assert pipeline_of(self.branch(row)).policy == "latest"
+
+    @invariant()
+    def retries_are_bounded(self) -> None:
+        if not hasattr(self, "pachyderm"):
+            return
+        for commit_set, count in Counter((key.pipeline, key.commit_set) for key in self.attempts()).items():
+            assert count <= ATTEMPTS + self.blameless[commit_set[1]], f"{commit_set} was tried {count} times"
+
+    def attempts(self) -> set[RunKey]:
+        return set(self.runner.created) | set(self.runner.late)
+
+    def own(self, row: Row) -> bool:
+        return any(f"hyperparameters.{row.id}" in one.metadata for one in self.pachyderm.rows.values())
+
+    def branch(self, row: Row) -> Any:
+        return next(b for b in PROVENANCE if any(r is row for r in self.pachyderm.chain(b)))
+
+    def teardown(self) -> None:
+        """The trouble stops: within a few looks everything has ended, without a hot loop."""
+        if not hasattr(self, "pachyderm"):
+            return
+        self.runner.answers.clear()
+        while self.runner.late:
+            self.runner.arrive()
+        for _ in range(400):
+            for trigger in self.triggers:
+                idle = 0
+                for _ in range(100):
+                    if trigger.look() == 0:
+                        break
+                    idle += 1
+                assert idle < 100, "a hot loop: every look does something, and nothing changes"
+            for run in self.live():
+                for _ in range(8):
+                    if not self.runner.runs[run].state.over:
+                        self.runner.advance(run)
+                        self.pachyderm.check()
+            self.pachyderm.check()
+            self.tick(10.0)
+            if not any(row.open for row in self.pachyderm.rows.values()):
+                break
+        open_now = [row.key for row in self.pachyderm.rows.values() if row.open]
+        assert not open_now, f"still open: {open_now}"
+        for branch in PROVENANCE:
+            newest = self.pachyderm.newest_set(branch)
+            assert newest.finished
+            assert not newest.error or newest.error.split(":")[0] in ("failed", "cancelled", "superseded")
+        self.one_effect_per_commit()
+        self.what_is_newest_or_has_its_own_parameters_is_never_superseded()
+        self.retries_are_bounded()
+        for row in self.pachyderm.rows.values():
+            times = [decision.attempt for decision in decisions_of(row.metadata) if decision.decision == "start"]
+            assert len(times) == len(set(times))
+
+
+def histories(examples: int) -> None:
+    configured = settings(
+        max_examples=examples,
+        stateful_step_count=50,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize="HISTORIES_SEEDS" not in os.environ,
+        print_blob=True,
+    )
+    run_state_machine_as_test(Histories, settings=configured)
+
+
+def test_random_histories_of_500_steps() -> None:
+    histories(10)
+
+
+@pytest.mark.long
+def test_random_histories_of_10000_steps() -> None:
+    histories(200)
+
+

@@ -1,0 +1,159 @@
+"""A training that was stopped, killed or damaged anywhere goes on as if nothing had been, to the bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import tiny, write_pairs
+
+from pix2pix import checkpoints
+from pix2pix.environment import tf
+from pix2pix.errors import InputError
+from pix2pix.train import train
+
+PARAMETERS = tiny(
+    max_steps=9, log_steps=4, evaluation_steps=3, scale_size=36, flip=True, held_out=0.3, keep_checkpoints=3, keep_best="ssim"
+)
+
+
+@pytest.fixture(autouse=True)
+def _eager():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    return write_pairs(tmp_path_factory.mktemp("pairs"), 8)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(pairs, tmp_path_factory):
+    tf.config.run_functions_eagerly(True)
+    work = tmp_path_factory.mktemp("uninterrupted")
+    train(pairs, work, PARAMETERS)
+    return result(work)
+
+
+def result(work: Path):
+    """All that a training leaves, less what a clock says."""
+    lines = [json.loads(line) for line in (work / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        line.pop("seconds", None)
+        line.pop("images_per_second", None)
+    names = ("checkpoint/generator.npz", "checkpoint/discriminator.npz", "samples/grid.png", "samples/over_time.png")
+    states = {
+        step: checkpoints.read(work / "state" / "checkpoints" / str(step), "optimizer").arrays["optimizer"]
+        for step in checkpoints.steps(work / "state" / "checkpoints")
+    }
+    return lines, [(work / name).read_bytes() for name in names], states[max(states)]
+
+
+def assert_same(one, other):
+    assert one[0] == other[0]
+    assert one[1] == other[1]
+    for name in one[2]:
+        np.testing.assert_array_equal(one[2][name], other[2][name])
+
+
+class AtStep:
+    """A `stop` that says True once it was asked so often."""
+
+    def __init__(self, asked: int) -> None:
+        self.left = asked
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+@pytest.mark.parametrize("stops", [(1,), (5,), (2, 1, 3)], ids=str)
+def test_stopped_and_started_again_equals_uninterrupted(pairs, tmp_path, uninterrupted, stops):
+    at = 0
+    for steps in stops:
+        made = train(pairs, tmp_path, PARAMETERS, stop=AtStep(steps))
+        assert (made.resumed_from, made.step, made.finished) == (at, at + steps, False)
+        assert not (tmp_path / "checkpoint").exists()
+        at += steps
+    made = train(pairs, tmp_path, PARAMETERS)
+    assert (made.resumed_from, made.step, made.finished) == (at, 9, True)
+    assert_same(result(tmp_path), uninterrupted)
+
+
+def test_more_steps_go_on_from_the_end(pairs, tmp_path, uninterrupted):
+    train(pairs, tmp_path, dataclasses.replace(PARAMETERS, max_steps=6))
+    made = train(pairs, tmp_path, PARAMETERS)
+    assert made.resumed_from == 6
+    assert result(tmp_path)[1][0] == uninterrupted[1][0]
+
+
+def test_a_checkpoint_cut_short_is_passed_over_and_the_result_is_the_same(pairs, tmp_path, uninterrupted, caplog):
+    train(pairs, tmp_path, PARAMETERS, stop=AtStep(4))
+    train(pairs, tmp_path, PARAMETERS, stop=AtStep(2))
+    states = tmp_path / "state" / "checkpoints"
+    file = states / "6" / "optimizer.npz"
+    file.write_bytes(file.read_bytes()[:-100])
+    made = train(pairs, tmp_path, PARAMETERS)
+    assert made.resumed_from == max(step for step in (3, 4) if step in (3, 4))
+    assert "checkpoints/6 is damaged or cut short" in caplog.text
+    assert_same(result(tmp_path), uninterrupted)
+
+
+def test_no_readable_checkpoint_at_all_is_refused_with_what_to_do(pairs, tmp_path):
+    train(pairs, tmp_path, PARAMETERS, stop=AtStep(1))
+    (tmp_path / "state" / "checkpoints" / "1" / "generator.npz").write_bytes(b"PK")
+    with pytest.raises(InputError, match="no checkpoint in .* can be read; remove the folder to start over"):
+        train(pairs, tmp_path, PARAMETERS)
+
+
+def test_what_a_crash_left_half_written_is_ignored(pairs, tmp_path, uninterrupted):
+    train(pairs, tmp_path, PARAMETERS, stop=AtStep(4))
+    partial = tmp_path / "state" / "checkpoints" / "5.part"
+    partial.mkdir()
+    (partial / "generator.npz").write_bytes(b"half")
+    with (tmp_path / "metrics.jsonl").open("a", encoding="utf-8") as journal:
+        journal.write('{"step": 5, "held_out": {"l1": 9}}\n{"step": 6, "hel')
+    train(pairs, tmp_path, PARAMETERS)
+    assert_same(result(tmp_path), uninterrupted)
+
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from pix2pix.hyperparameters import resolve
+from pix2pix.train import train
+from pix2pix.environment import tf
+tf.config.run_functions_eagerly(True)
+def tell(step, total, note):
+    print(step, flush=True)
+train(Path(sys.argv[1]), Path(sys.argv[2]), resolve("train", json.loads(sys.argv[3])), progress=tell)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_killed_at_twenty_random_moments_equals_uninterrupted(pairs, tmp_path):
+    parameters = dataclasses.replace(PARAMETERS, max_steps=80, save_steps=1, keep_best="last", evaluation_steps=20)
+    train(pairs, tmp_path / "whole", parameters)
+    draw = random.Random(4)
+    arguments = [str(pairs), str(tmp_path / "killed"), json.dumps(dataclasses.asdict(parameters))]
+    for _ in range(20):
+        with subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, env=dict(os.environ)) as run:
+            assert run.stdout is not None
+            for _ in range(draw.randint(1, 4)):
+                run.stdout.readline()
+            time.sleep(draw.random() * 0.5)
+            run.send_signal(signal.SIGKILL)
+    subprocess.run([sys.executable, "-c", PROGRAM, *arguments], check=True, stdout=subprocess.DEVNULL)
+    assert_same(result(tmp_path / "killed"), result(tmp_path / "whole"))

@@ -1,0 +1,243 @@
+"""What one training step learns, on one device and on many, under every flag that changes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import tiny
+
+from pix2pix.devices import choose
+from pix2pix.environment import tf
+from pix2pix.errors import HyperparameterError
+from pix2pix.optimizer import Adam
+from pix2pix.step import TrainingStep, learning_rate
+
+PICTURES = np.random.default_rng(5).integers(0, 255, (2, 32, 32, 6)).astype(np.uint8)
+SEEDS = np.array([[1, 0], [1, 1]], np.int32)
+
+
+@pytest.fixture(autouse=True)
+def _eager():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def learn(steps: int = 1, **changes):
+    parameters = tiny(xla="off", **changes)
+    step = TrainingStep(parameters, choose(parameters), parameters.max_steps)
+    pictures = PICTURES[..., :3] if parameters.lab_colorization else PICTURES
+    losses = [step(pictures, SEEDS, n).numpy() for n in range(1, steps + 1)]
+    return step, losses
+
+
+def weights(step: TrainingStep) -> np.ndarray:
+    return np.concatenate([v.numpy().ravel() for v in step.generator.weights.values()])
+
+
+@pytest.fixture(scope="module")
+def plain():
+    tf.config.run_functions_eagerly(True)
+    return weights(learn(2)[0])
+
+
+def test_adam_equals_its_formula():
+    draw = np.random.default_rng(0)
+    weight = tf.Variable(draw.normal(size=(3, 2)).astype(np.float32))
+    expected, m, v = weight.numpy().astype(np.float64), 0.0, 0.0
+    adam = Adam([weight], beta1=0.5)
+    for step in range(1, 4):
+        gradient = draw.normal(size=(3, 2)).astype(np.float32)
+        adam.apply([tf.constant(gradient)], tf.constant(float(step)), tf.constant(0.01))
+        m, v = 0.5 * m + 0.5 * gradient, 0.999 * v + 0.001 * gradient**2
+        expected -= 0.01 * (m / (1 - 0.5**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+    np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"), [("constant", [8, 8, 8, 8]), ("linear", [8, 8, 8, 4]), ("cosine", [8, 6.828427, 4, 1.171573])]
+)
+def test_the_learning_rate_follows_its_schedule(schedule, rates):
+    parameters = tiny(learning_rate=8e-4, learning_rate_schedule=schedule, max_steps=4)
+    found = [float(learning_rate(parameters, tf.constant(float(step)), 4)) for step in (1, 2, 3, 4)]
+    np.testing.assert_allclose(found, np.array(rates) * 1e-4, rtol=1e-5)
+
+
+def test_learning_lowers_l1():
+    _, losses = learn(6, learning_rate=1e-2)
+    assert losses[-1][2] < 0.98 * losses[0][2]
+
+
+def test_losses_start_where_an_undecided_discriminator_puts_them():
+    _, [losses] = learn()
+    assert losses[0] == pytest.approx(2 * np.log(2), abs=0.3)
+    assert losses[1] == pytest.approx(np.log(2), abs=0.15)
+
+
+def test_a_gan_weight_of_0_leaves_the_discriminator_out():
+    step, [losses] = learn(gan_weight=0)
+    assert step.discriminator.weights == {}
+    assert (losses[0], losses[1]) == (0, 0)
+    assert losses[2] > 0
+
+
+def test_an_l1_weight_of_0_leaves_l1_out():
+    _, [losses] = learn(l1_weight=0)
+    assert losses[2] == 0
+    assert losses[0] > 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gan_mode": "lsgan"},
+        {"gan_mode": "hinge"},
+        {"gan_weight": 30},
+        {"l1_weight": 0},
+        {"gan_weight": 0},
+        {"norm": "none"},
+        {"norm": "batch"},
+        {"dropout": 0.0},
+        {"beta1": 0.9},
+        {"learning_rate": 1e-3},
+        {"learning_rate_schedule": "linear", "max_steps": 1},
+        {"learning_rate_schedule": "cosine", "max_steps": 2},
+        {"condition_discriminator": False},
+        {"discriminator_layers": 0},
+        {"discriminator_layers": 1},
+        {"ndf": 8},
+        {"seed": 2},
+        {"precision": "bfloat16"},
+        {"in_channels": 1},
+        {"out_channels": 1},
+        {"separable_conv": True},
+        {"ngf": 8},
+        {"depth": 4},
+        {"lab_colorization": True},
+    ],
+    ids=lambda changes: ",".join(f"{k}={v}" for k, v in changes.items()),
+)
+def test_each_flag_changes_what_is_learnt(changes, plain):
+    step, losses = learn(2, **changes)
+    assert np.isfinite(losses).all()
+    assert not np.array_equal(plain, weights(step))
+
+
+def test_the_same_step_twice_is_the_same_to_the_bit(plain):
+    np.testing.assert_array_equal(plain, weights(learn(2)[0]))
+
+
+def test_auto_is_one_float32_device_on_a_cpu_without_xla():
+    devices = choose(tiny())
+    assert (devices.replicas, devices.dtype, devices.compiled, devices.chief, devices.matrix) == (1, "float32", False, True, True)
+    assert choose(tiny(xla="on")).compiled
+
+
+def test_multi_worker_without_workers_is_refused(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(HyperparameterError, match="TF_CONFIG"):
+        choose(tiny(devices="multi_worker"))
+
+
+@pytest.mark.long
+def test_xla_gives_the_same_losses():
+    tf.config.run_functions_eagerly(False)
+    parameters = tiny(size=32, ngf=2, ndf=2)
+    found = []
+    for compiled in (False, True):
+        step = TrainingStep(parameters, dataclasses.replace(choose(parameters), compiled=compiled), 0)
+        found.append(step(PICTURES, SEEDS, 1).numpy())
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4)
+
+
+DISTRIBUTED = """
+import json, sys
+import numpy as np
+from pix2pix.environment import tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[2]))
+from pix2pix.devices import choose
+from pix2pix.hyperparameters import resolve
+from pix2pix.step import TrainingStep
+found = {}
+if int(sys.argv[2]) > 1:
+    try:
+        choose(resolve("train", {"devices": "mirrored", "batch_size": 3}))
+    except Exception as error:
+        found["refused"] = str(error)
+for kind in sys.argv[1].split(","):
+    parameters = resolve("train", json.loads(sys.argv[3]), {"devices": kind})
+    devices = choose(parameters)
+    step = TrainingStep(parameters, devices, 0)
+    draw = np.random.default_rng(5)
+    losses = []
+    for n in range(1, 4):
+        pictures = draw.integers(0, 255, (4, 32, 32, 6)).astype(np.uint8)
+        losses.append(step(pictures, np.array([[1, 4 * n + i] for i in range(4)], np.int32), n).numpy().tolist())
+    stops = [step.any_device(devices.chief), step.any_device(False)]
+    found[kind] = {"replicas": devices.replicas, "losses": losses, "stops": stops, "chief": devices.chief}
+    found[kind]["sum"] = float(sum(np.abs(v.numpy()).sum() for v in step.generator.weights.values()))
+print(json.dumps(found))
+"""
+
+
+def distributed(kinds: str, count: int, **environment: str) -> subprocess.Popen[str]:
+    values = dataclasses.asdict(tiny(batch_size=4, ngf=2, ndf=2, learning_rate=1e-3))
+    values.pop("devices")
+    return subprocess.Popen(
+        [sys.executable, "-c", DISTRIBUTED, kinds, str(count), json.dumps(values)],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def result(process: subprocess.Popen[str]):
+    try:
+        out, err = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    return json.loads(out.splitlines()[-1])
+
+
+def assert_same(one, other):
+    np.testing.assert_allclose(one["losses"], other["losses"], rtol=1e-5)
+    assert one["sum"] == pytest.approx(other["sum"], rel=1e-6)
+
+
+def test_two_devices_learn_what_one_learns_and_refuse_a_batch_that_cannot_be_shared():
+    found = result(distributed("one,mirrored", 2))
+    assert (found["one"]["replicas"], found["mirrored"]["replicas"]) == (1, 2)
+    assert_same(found["one"], found["mirrored"])
+    assert found["refused"] == "batch_size = 3 cannot be shared by 2 devices; allowed: 2, 4, 6 and so on"
+
+
+@pytest.mark.long
+def test_two_processes_learn_what_one_learns_and_stop_together():
+    ports = []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    workers = [
+        distributed("multi_worker", 1, TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}}))
+        for i in range(2)
+    ]
+    first, second = (result(worker)["multi_worker"] for worker in workers)
+    one = result(distributed("one", 1))["one"]
+    assert (first["chief"], second["chief"], first["replicas"]) == (True, False, 2)
+    assert first["stops"] == second["stops"] == [True, False]
+    assert_same(first, one)
+    assert_same(second, one)

@@ -1,0 +1,184 @@
+"""A training leaves results under fixed names, says what it measured, and stops clearly when it cannot go on."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_model import tiny, write_pairs
+
+from pix2pix import checkpoints
+from pix2pix.errors import InputError, WorkError
+from pix2pix.train import train
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    folder = write_pairs(tmp_path_factory.mktemp("pairs"), 12)
+    (folder / "broken.png").write_bytes((folder / "000.png").read_bytes()[:200])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(pairs, tmp_path_factory):
+    work = tmp_path_factory.mktemp("work") / "deep" / "down"
+    seen = []
+    parameters = tiny(max_steps=12, log_steps=5, evaluation_steps=6, save_steps=5, held_out=0.3)
+    return work, train(pairs, work, parameters, progress=lambda *told: seen.append(told)), seen
+
+
+def test_results_have_names_that_never_change(trained):
+    work, _, _ = trained
+    files = {path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file()}
+    assert {name for name in files if not name.startswith("state/")} == {
+        "checkpoint/checkpoint.json",
+        "checkpoint/discriminator.npz",
+        "checkpoint/generator.npz",
+        "hyperparameters.json",
+        "metrics.jsonl",
+        "report.html",
+        "samples/grid.png",
+        "samples/over_time.png",
+    }
+
+
+def test_what_was_made_is_told(trained):
+    work, made, seen = trained
+    assert (made.step, made.resumed_from, made.finished) == (12, 0, True)
+    assert made.train_pairs + made.held_out_pairs == 12
+    assert [(r.path, r.code) for r in made.rejected] == [("broken.png", "TRUNCATED")]
+    assert set(made.metrics) == {"l1", "psnr", "ssim", "loss_discriminator", "loss_adversarial", "loss_l1"}
+    assert 0 < made.metrics["l1"] < 2
+    assert [step for step, _, _ in seen] == list(range(1, 13))
+    assert all(total == 12 and note.startswith("L1 0.") for _, total, note in seen)
+    assert checkpoints.read(work / "checkpoint", "generator").metrics == made.metrics
+
+
+def test_the_journal_has_the_losses_and_the_measurements(trained):
+    work, made, _ = trained
+    lines = [json.loads(line) for line in (work / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["step"] for line in lines if "losses" in line] == [5, 10, 12]
+    assert [line["step"] for line in lines if "held_out" in line] == [6, 12]
+    assert lines[-1]["held_out"] == {name: made.metrics[name] for name in ("l1", "psnr", "ssim")}
+    assert set(lines[0]) == {"step", "epoch", "images", "seconds", "images_per_second", "losses"}
+    assert lines[0]["epoch"] == pytest.approx(10 / made.train_pairs)
+
+
+def test_tensorboard_gets_the_same_curves_and_the_samples(trained):
+    from pix2pix.environment import tf
+
+    work, made, _ = trained
+    (events,) = (work / "state" / "tensorboard").iterdir()
+    found = {}
+    for record in tf.data.TFRecordDataset(str(events)):
+        event = tf.compat.v1.Event.FromString(record.numpy())
+        for value in event.summary.value:
+            found[value.tag, event.step] = tf.make_ndarray(value.tensor)
+    assert found["held_out/l1", 12] == pytest.approx(made.metrics["l1"])
+    assert {step for tag, step in found if tag == "losses/discriminator"} == {5, 10, 12}
+    assert found["samples", 12][2].startswith(b"\x89PNG")
+
+
+def test_samples_show_input_outputs_over_time_and_target(trained):
+    work, _, _ = trained
+    with Image.open(work / "samples" / "grid.png") as grid, Image.open(work / "samples" / "over_time.png") as time:
+        assert grid.width == 3 * 32 + 2 * 4
+        assert time.width == 4 * 32 + 3 * 4
+        assert grid.height == time.height
+
+
+def test_only_the_last_checkpoints_are_kept(trained):
+    work, _, _ = trained
+    assert checkpoints.steps(work / "state" / "checkpoints") == [10, 12]
+
+
+def test_a_finished_training_called_again_gives_the_same_result_at_once(trained, pairs):
+    work, made, _ = trained
+    before = (work / "checkpoint" / "generator.npz").read_bytes()
+    shutil.rmtree(work / "checkpoint")
+    again = train(pairs, work, tiny(max_steps=12, log_steps=5, evaluation_steps=6, save_steps=5, held_out=0.3))
+    assert (again.step, again.resumed_from, again.metrics) == (12, 12, made.metrics)
+    assert (work / "checkpoint" / "generator.npz").read_bytes() == before
+
+
+def test_other_hyperparameters_or_pairs_than_those_of_the_state_are_refused(trained, pairs, tmp_path):
+    work, _, _ = trained
+    with pytest.raises(InputError, match=r"other hyperparameters \(ngf 4 -> 8, l1_weight 100.0 -> 1.0\); .* another output"):
+        train(pairs, work, tiny(max_steps=12, held_out=0.3, ngf=8, l1_weight=1.0))
+    with pytest.raises(InputError, match="other pairs"):
+        train(write_pairs(tmp_path, 4), work, tiny(max_steps=12, held_out=0.3))
+
+
+def test_the_best_weights_are_the_result_where_that_is_asked_for(pairs, tmp_path):
+    parameters = tiny(max_steps=8, evaluation_steps=1, held_out=0.3, keep_best="l1", learning_rate=0.05, keep_checkpoints=1)
+    made = train(pairs, tmp_path, parameters)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    held_out = {line["step"]: line["held_out"]["l1"] for line in lines if "held_out" in line}
+    best = min(held_out, key=held_out.__getitem__)
+    assert made.metrics["l1"] == min(held_out.values())
+    assert checkpoints.read(tmp_path / "checkpoint").step == best
+    assert checkpoints.steps(tmp_path / "state" / "checkpoints") == sorted({best, 8})
+
+
+def test_one_pair_can_be_learnt_and_nothing_is_measured(tmp_path):
+    made = train(write_pairs(tmp_path / "one", 1), tmp_path / "work", tiny(max_steps=2))
+    assert (made.train_pairs, made.held_out_pairs, made.finished) == (1, 0, True)
+    assert "nothing is measured" in made.notes[0]
+    assert "l1" not in made.metrics
+    assert "No pairs were held out" in (tmp_path / "work" / "report.html").read_text(encoding="utf-8")
+
+
+def test_time_limits_a_training_too(pairs, tmp_path):
+    seconds = iter(range(10_000))
+    made = train(pairs, tmp_path, tiny(max_seconds=20), clock=lambda: float(next(seconds)))
+    assert made.finished
+    assert 0 < made.step < 20
+    assert made.seconds >= 20
+
+
+def test_a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(pairs, tmp_path):
+    parameters = tiny(
+        max_steps=400, save_steps=1, log_steps=4, learning_rate=1.0, gan_mode="lsgan", norm="none", discriminator_layers=3
+    )
+    with pytest.raises(WorkError, match=r"diverged between steps (\d+) and (\d+): .* the last good checkpoint, of step \d+") as told:
+        train(pairs, tmp_path, parameters)
+    kept = checkpoints.newest(tmp_path / "state" / "checkpoints", "generator", "discriminator", "optimizer")
+    assert kept is not None
+    assert f"of step {kept.step}, is kept" in str(told.value)
+    assert all(np.isfinite(values).all() for archive in kept.arrays.values() for values in archive.values())
+
+
+def test_a_full_disk_is_told_and_what_was_saved_before_stays(pairs, tmp_path):
+    parameters = tiny(max_steps=3, save_steps=1)
+    train(pairs, tmp_path, parameters)
+    before = sorted(path.read_bytes() for path in (tmp_path / "state" / "checkpoints").rglob("*.npz"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(WorkError, match=r"no space for the checkpoint .* free some and start again"):
+            train(pairs, tmp_path, tiny(max_steps=4, save_steps=1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert sorted(path.read_bytes() for path in (tmp_path / "state" / "checkpoints").rglob("*.npz")) == before
+    assert not list((tmp_path / "state").rglob("*.part"))
+
+
+@pytest.mark.long
+def test_it_learns_facades(tmp_path):
+    from pix2pix.facades import make_pairs
+
+    make_pairs(tmp_path / "pairs", 64, 64, 0)
+    parameters = tiny(size=64, scale_size=64, ngf=16, ndf=16, discriminator_layers=3, batch_size=4)
+    from dataclasses import replace
+
+    made = train(tmp_path / "pairs", tmp_path / "work", replace(parameters, learning_rate=1e-3, max_steps=600))
+    assert made.held_out_pairs >= 8
+    assert made.metrics["l1"] < 0.09
+    assert made.metrics["ssim"] > 0.70

@@ -1,0 +1,246 @@
+"""What the Kubeflow runner promises, against a server with the semantics of a real one: look first, never guess."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from trivial_pipelines import compile_all
+
+sys.path.append(str(Path(__file__).parent.parent / "trigger"))
+from fake_kubeflow import FakeKubeflow
+
+from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswerError
+from workflows.runners.kubeflow import SETTLES_WITHIN, KubeflowRunner
+from workflows.runners.kubeflow_api import Access, Api
+from workflows.runners.runner import Phase, RunKey
+
+SET = "0123456789abcdef0123456789abcdef"
+KEY = RunKey("trivial", SET, 1)
+ARGUMENTS = {"commit_set": SET}
+
+
+class Time:
+    """A clock that moves when it is told to, or when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+def only(path: str, *faults: str) -> Callable[[str, str], str | None]:
+    """Each of the faults once, for requests `POST /runs` and the like, in order."""
+    left = list(faults)
+    return lambda method, asked: left.pop(0) if left and f"{method} {asked}".endswith(path) else None
+
+
+@pytest.fixture(scope="module")
+def pipelines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return compile_all(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture
+def kubeflow() -> Iterator[FakeKubeflow]:
+    with FakeKubeflow() as fake:
+        yield fake
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def runner(kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time) -> KubeflowRunner:
+    return made(kubeflow, pipelines, time)
+
+
+def made(kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time, **access: object) -> KubeflowRunner:
+    api = Api(Access(endpoint=kubeflow.url, timeout=0.5, **access), time.pause)  # type: ignore[arg-type]
+    return KubeflowRunner(api, ui="https://ui/pipeline", pipelines=pipelines, steady=time)
+
+
+def test_a_run_has_the_deterministic_name_the_declared_parameters_and_a_link(
+    runner: KubeflowRunner, kubeflow: FakeKubeflow
+) -> None:
+    state = runner.start(KEY, {"commit_set": SET, "number": "7"})
+    (run,) = kubeflow.runs.values()
+    assert run["display_name"] == f"trivial {SET} 1"
+    assert run["runtime_config"]["parameters"] == {"commit_set": SET, "number": 7}
+    assert (state.key, state.phase) == (KEY, Phase.RUNNING)
+    assert state.link == f"https://ui/pipeline/#/runs/details/{state.run}"
+    assert state.ended is None
+
+
+def test_the_same_key_started_twice_is_one_workflow(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+    assert runner.start(KEY, ARGUMENTS).run == runner.start(KEY, ARGUMENTS).run
+    assert len(kubeflow.workflows) == 1
+
+
+def test_the_pipeline_is_uploaded_once_per_content_by_whoever_comes_first(
+    runner: KubeflowRunner, kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time
+) -> None:
+    runner.start(KEY, ARGUMENTS)
+    made(kubeflow, pipelines, time).start(RunKey("trivial", SET, 2), ARGUMENTS)
+    assert len(kubeflow.pipelines) == len(kubeflow.versions) == 1
+    (version,) = kubeflow.versions.values()
+    assert version["name"].startswith("trivial-")
+
+
+@pytest.mark.parametrize("fault", ["after", "500-after", "truncated", "hang"])
+def test_a_create_whose_answer_is_lost_is_found_and_not_repeated(
+    runner: KubeflowRunner, kubeflow: FakeKubeflow, fault: str
+) -> None:
+    kubeflow.faults = only("POST /apis/v2beta1/runs", fault)
+    state = runner.start(KEY, ARGUMENTS)
+    assert [run["run_id"] for run in kubeflow.workflows] == [state.run]
+
+
+@pytest.mark.parametrize("fault", ["before", "500", "503", "429", "409"])
+def test_a_create_that_did_nothing_is_repeated_only_after_it_could_have_shown(
+    runner: KubeflowRunner, kubeflow: FakeKubeflow, time: Time, fault: str
+) -> None:
+    kubeflow.faults = only("POST /apis/v2beta1/runs", fault)
+    with pytest.raises(UnclearAnswerError):
+        runner.start(KEY, ARGUMENTS)
+    if fault != "409":
+        with pytest.raises(UnclearAnswerError, match="not clear yet"):
+            runner.start(KEY, ARGUMENTS)
+        assert kubeflow.workflows == []
+        time.now += SETTLES_WITHIN
+    assert runner.start(KEY, ARGUMENTS).phase is Phase.RUNNING
+    assert len(kubeflow.workflows) == 1
+
+
+@pytest.mark.parametrize("fault", ["before", "after", "429", "500", "503", "truncated", "wrong-token", "slow", "hang"])
+def test_a_question_is_asked_again_with_growing_pauses(
+    runner: KubeflowRunner, kubeflow: FakeKubeflow, time: Time, fault: str
+) -> None:
+    runner.start(KEY, ARGUMENTS)
+    kubeflow.faults = only("GET /apis/v2beta1/runs", fault, fault)
+    assert len(runner.find(KEY)) == 1
+    assert time.pauses == ([] if fault in ("wrong-token", "slow") else [0.5, 1.0])
+
+
+def test_an_api_that_stays_away_is_said_after_a_few_tries(
+    runner: KubeflowRunner, kubeflow: FakeKubeflow, time: Time
+) -> None:
+    runner.start(KEY, ARGUMENTS)
+    kubeflow.faults = lambda method, path: "503"
+    with pytest.raises(RunnerUnreachableError, match="answers 503: injected 503"):
+        runner.find(KEY)
+    assert time.pauses == [0.5, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("states", "phase"),
+    [
+        (["RUNNING"], Phase.RUNNING),
+        (["RUNNING", "SUCCEEDED"], Phase.SUCCEEDED),
+        (["RUNNING", "FAILED"], Phase.FAILED),
+        (["RUNNING", "CANCELING"], Phase.RUNNING),
+        (["RUNNING", "CANCELING", "FAILED"], Phase.TERMINATED),
+        (["RUNNING", "CANCELED"], Phase.TERMINATED),
+        (["SKIPPED"], Phase.FAILED),
+    ],
+)
+def test_states_are_read_as_a_real_server_means_them(
+    runner: KubeflowRunner, kubeflow: FakeKubeflow, states: list[str], phase: Phase
+) -> None:
+    run = runner.start(KEY, ARGUMENTS).run
+    for state in states:
+        kubeflow.advance(run, state, "out of memory" if state == "FAILED" else "")
+    (state,) = runner.find(KEY)
+    assert state.phase is phase
+    assert state.over is (phase is not Phase.RUNNING)
+    assert (state.ended is not None) is state.over
+    if phase is Phase.FAILED and "FAILED" in states:
+        assert state.error == "out of memory"
+
+
+def test_live_runs_are_those_of_a_trigger_that_are_not_over(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+    runs = [runner.start(RunKey("trivial", SET, number), ARGUMENTS).run for number in (1, 2, 3)]
+    kubeflow.advance(runs[0], "RUNNING")
+    kubeflow.advance(runs[1], "SUCCEEDED")
+    kubeflow.runs["foreign"] = {**kubeflow.runs[runs[0]], "run_id": "foreign", "display_name": "somebody's"}
+    assert {state.run for state in runner.live()} == {runs[0], runs[2]}
+
+
+def test_an_archived_run_is_still_the_run_of_its_key(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+    run = runner.start(KEY, ARGUMENTS).run
+    kubeflow.archive(run)
+    assert runner.start(KEY, ARGUMENTS).run == run
+    assert len(kubeflow.workflows) == 1
+
+
+def test_a_deleted_run_is_unknown(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+    run = runner.start(KEY, ARGUMENTS).run
+    kubeflow.delete(run)
+    assert runner.state(run) is None
+    assert runner.find(KEY) == ()
+
+
+def test_lists_longer_than_a_page_are_read_whole(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+    for number in range(1, 8):
+        runner.start(RunKey("trivial", SET, number), ARGUMENTS)
+    kubeflow.page_size = 2
+    assert len(runner.live()) == 7
+
+
+def test_terminating_twice_or_what_is_gone_does_nothing(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+    run = runner.start(KEY, ARGUMENTS).run
+    for _ in range(2):
+        runner.terminate(run, "its commits are gone")
+    runner.terminate("nobody", "x")
+    assert kubeflow.runs[run]["state"] == "CANCELING"
+
+
+def test_parameters_that_the_pipeline_does_not_have_never_reach_the_server(
+    runner: KubeflowRunner, kubeflow: FakeKubeflow
+) -> None:
+    with pytest.raises(RunInputError, match="has no parameter gpus"):
+        runner.start(KEY, {"gpus": "1"})
+    assert kubeflow.requests == []
+
+
+def test_a_deleted_experiment_is_made_again(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+    runner.start(KEY, ARGUMENTS)
+    kubeflow.experiments.clear()
+    assert runner.start(RunKey("trivial", SET, 2), ARGUMENTS).phase is Phase.RUNNING
+    assert len(kubeflow.experiments) == 1
+
+
+def test_a_refused_token_is_said_as_such(pipelines: dict[str, Path], time: Time, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("good")
+    with FakeKubeflow(token="good") as fake:
+        good = made(fake, pipelines, time, token_file=str(token))
+        assert good.start(KEY, ARGUMENTS).phase is Phase.RUNNING
+        token.write_text("bad")
+        with pytest.raises(RunnerUnreachableError, match=r"refuses the token \(401: the token is refused\)"):
+            good.find(KEY)
+
+
+def test_a_server_that_is_not_there_is_unreachable(pipelines: dict[str, Path], time: Time) -> None:
+    with FakeKubeflow() as fake:
+        pass
+    with pytest.raises(RunnerUnreachableError, match="no Kubeflow Pipelines API answers at http://127"):
+        made(fake, pipelines, time).live()
+
+
+def test_a_server_that_goes_away_and_comes_back(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+    runner.start(KEY, ARGUMENTS)
+    kubeflow.faults = lambda method, path: "before"
+    with pytest.raises(RunnerUnreachableError):
+        runner.live()
+    kubeflow.faults = lambda method, path: None
+    assert len(runner.live()) == 1

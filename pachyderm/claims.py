@@ -28,6 +28,13 @@ STALE_AFTER = 300.0
 """Seconds without a sign of life, as the observer saw it, after which a claim may be taken over."""
 
 
+ENDS_WITHIN = 10.0
+"""Seconds within which an attempt that said it finishes the commit has done so, or died."""
+
+FINISHING = "finishing: "
+"""How the word of an attempt begins that ends its claim to finish the commit; pachd shows it before the end itself."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """One attempt's claim on an output commit.
@@ -68,6 +75,14 @@ def live_claim(metadata: Mapping[str, str]) -> Claim | None:
     """The claim that holds now, or None."""
     claims = claims_of(metadata)
     return claims[-1] if claims and claims[-1].over is None else None
+
+
+def working(metadata: Mapping[str, str]) -> Claim | None:
+    """The claim whose attempt works on the commit, or is just finishing it, or None."""
+    claims = claims_of(metadata)
+    if claims and (claims[-1].over is None or claims[-1].over.startswith(FINISHING)):
+        return claims[-1]
+    return None
 
 
 def take(client: Connection, commit: Commit, holder: str, attempt: str, over: str | None = None) -> Claim | None:
@@ -120,13 +135,14 @@ class Watch:
         self._seen: dict[tuple[str, str, int], tuple[str | None, float]] = {}
 
     def stale(self, commit: Commit, claim: Claim) -> bool:
-        """Whether the claim's sign of life did not change for `STALE_AFTER` seconds of watching."""
+        """Whether nothing was heard of the claim for too long: no sign of life, or no end after it said so."""
         key, now = (commit.repo, commit.id, claim.number), self._clock()
+        heard = claim.over or claim.alive
         seen = self._seen.get(key)
-        if seen is None or seen[0] != claim.alive:
-            self._seen[key] = (claim.alive, now)
+        if seen is None or seen[0] != heard:
+            self._seen[key] = (heard, now)
             return False
-        return now - seen[1] >= STALE_AFTER
+        return now - seen[1] >= (STALE_AFTER if claim.over is None else ENDS_WITHIN)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import logging
 
 import grpc
 
-from pachyderm.claims import Claim, claims_of
+from pachyderm.claims import FINISHING, Claim, claims_of
 from pachyderm.commits import Commit, head, inspect
 from pachyderm.connection import Connection
 from pachyderm.errors import CommitFailedError, LostClaimError
@@ -37,7 +37,7 @@ def finish(client: Connection, commit: Commit, claim: Claim, fingerprint: str, *
         LostClaimError: the claim had ended; nothing was done.
         CommitFailedError: the server found the content invalid.
     """
-    word = f"finished by {claim.attempt}"
+    word = f"{FINISHING}{claim.attempt}"
     try:
         before = head(client, MODEL) if promote else None
         with client.transaction.transaction() as transaction:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pachyderm.claims import Claim, Watch, give_back, kept_alive, live_claim, take
+from pachyderm.claims import Claim, Watch, give_back, kept_alive, live_claim, take, working
 from pachyderm.commit_sets import NEW, commits_of, open_fresh, own_parameters, source_of, to_fill
 from pachyderm.commits import Commit, content, files, head, inspect, read
 from pachyderm.connection import Connection
@@ -43,6 +43,7 @@ class Attempt:
         scratch: folder for this attempt's files and for what the next attempt shall find.
         progress: called as ``progress(done, total, note)``.
         now: seconds since 1970.
+        clock: seconds, of any beginning; what an observer measures with.
         pause: waits the given seconds; how often it is called is no promise.
     """
 
@@ -51,6 +52,7 @@ class Attempt:
     scratch: Path
     progress: Callable[[int, int, str], None]
     now: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
 
 
@@ -173,15 +175,16 @@ def _wait_for_older(client: Connection, commit: Commit) -> None:
 
 def _claim(client: Connection, commit: Commit, attempt: Attempt) -> tuple[Claim | None, Commit]:
     """Claim a commit, or wait until it has ended; the claim is None then."""
-    watch, told = Watch(), False
+    watch, told = Watch(attempt.clock), False
     while True:
         commit = inspect(client, commit.repo, commit.id)
         if commit.state != "open":
             return None, commit
-        holder = live_claim(commit.metadata)
-        reason = f"no sign of life; taken over by {attempt.run}" if holder and watch.stale(commit, holder) else None
-        if holder is None or reason:
-            claim = take(client, commit, attempt.run, attempt.name, over=reason)
+        holder = working(commit.metadata)
+        if holder is None or watch.stale(commit, holder):
+            claim = take(
+                client, commit, attempt.run, attempt.name, over=f"no sign of life; taken over by {attempt.run}"
+            )
             if claim is not None:
                 return claim, inspect(client, commit.repo, commit.id)
             continue

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.commits import Commit, FileEntry, Listing, files
 from pachyderm.connection import Connection
-from pachyderm.errors import CommitFailedError
+from pachyderm.errors import CommitFailedError, LostClaimError
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ def publish(
         what the listing must say; give it to `differences` after the commit is finished.
 
     Raises:
+        LostClaimError: another attempt has finished the commit.
         CommitFailedError: the commit still holds something else after several tries: a stranger writes into it.
     """
     want = {path: expected(content) for path, content in result.items()}
@@ -106,12 +108,21 @@ def publish(
             logger.warning("%s does not hold what was published (%s); adding it again", commit, ", ".join(wrong[:5]))
         made = client.pfs.create_file_set(_messages(client, result, before, wrong))
         check()
-        client.pfs.add_file_set(commit=client.commit(commit.repo, commit.id), file_set_id=made.file_set_id)
+        _add_file_set(client, commit, made.file_set_id)
     after = files(client, commit.repo, commit.id)
     wrong = differences(after, want)
     if wrong:
         raise CommitFailedError(str(commit), f"another writer changes it while it is published: {', '.join(wrong[:5])}")
     return _settled(after, want)
+
+
+def _add_file_set(client: Connection, commit: Commit, file_set: str) -> None:
+    try:
+        client.pfs.add_file_set(commit=client.commit(commit.repo, commit.id), file_set_id=file_set)
+    except grpc.RpcError as error:
+        if "finished" in (error.details() or ""):
+            raise LostClaimError(f"another attempt finished {commit} first") from error
+        raise
 
 
 def _settled(listing: Listing, want: Mapping[str, Expected]) -> dict[str, Expected]:

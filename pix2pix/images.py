@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,6 +29,12 @@ Pixels = NDArray[np.uint8]
 
 _RUN_LENGTH = 3
 """zlib's strategy for PNG: nearly as small as the default on filtered photographs, at twice the speed."""
+
+HEAVY = 12_500_000
+"""Pixels above which a picture is decoded together with one other such at most; one of 50 megapixels with alpha takes
+700 MB while its colours are converted."""
+
+_two_heavy = threading.BoundedSemaphore(2)
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -82,12 +89,13 @@ def load(data: bytes, mode: str = "RGB", at_least: tuple[int, int] | None = None
         if at_least is not None and picture.format in ("JPEG", "MPO"):
             width, height = at_least
             picture.draft(None, (height, width) if _orientation(picture) >= 5 else (width, height))
-        picture.load()
-        if picture.format == "PNG" and not np.asarray(picture.crop((0, picture.height - 1, *picture.size))).any():
-            check_rows(data)  # Pillow leaves rows that are missing black, and says nothing.
-        turn = _orientation(picture)
-        picture = to_mode(picture, mode)
-        return picture.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else picture
+        with contextlib.nullcontext():
+            picture.load()
+            if picture.format == "PNG" and not np.asarray(picture.crop((0, picture.height - 1, *picture.size))).any():
+                check_rows(data)  # Pillow leaves rows that are missing black, and says nothing.
+            turn = _orientation(picture)
+            picture = to_mode(picture, mode)
+            return picture.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else picture
 
 
 def png_bytes(pixels: Pixels, text: Mapping[str, str] | None = None) -> bytes:

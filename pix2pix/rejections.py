@@ -29,7 +29,7 @@ CODES: dict[str, str] = {
     FORMAT_NOT_ALLOWED: "The content is no JPEG, PNG, WebP, BMP or TIFF, whatever the name says.",
     TRUNCATED: "The file ends before its picture does.",
     DAMAGED: "The content contradicts itself: a wrong checksum, an impossible header, undecodable data.",
-    TOO_LARGE: "Over 50 megapixels, 16,384 pixels a side, 512 MiB or 100 JPEG scans, or metadata that unpacks to too much.",
+    TOO_LARGE: "Over 50 megapixels, 16,384 pixels a side, 512 MiB or 100 JPEG scans; or metadata that unpacks to much.",
     TOO_SMALL: "A side is under 2 pixels.",
     ASPECT: "One side is more than 20 times the other.",
     MULTI_FRAME: "An animation or a file of several pages; which one is meant is not known.",

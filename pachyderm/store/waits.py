@@ -45,7 +45,11 @@ def wait(engine: Engine, number: int, name: str, state: int, context: Any) -> No
                 raise Refusal(f"commit {name} was deleted")
             if _reached(connection, found[0], state):
                 return
-    raise Refusal("the wait ended: the client went away or the server stops", grpc.StatusCode.UNAVAILABLE)
+    raise _over()
+
+
+def _over() -> Refusal:
+    return Refusal("the wait ended: the client went away or the server stops", grpc.StatusCode.UNAVAILABLE)
 
 
 def wait_finished(engine: Engine, number: int, context: Any) -> None:
@@ -105,3 +109,4 @@ def subscribe(engine: Engine, request: Any, context: Any) -> Iterator[Any]:
                 with engine.database.reading() as connection:
                     info = Infos(connection).commit_info(rows.commit_by_id(connection, row.id))
                 yield info
+    raise _over()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +160,31 @@ def test_an_output_that_cannot_be_written_stops_the_work(folder: Path, tmp_path:
     (tmp_path / "file").write_text("a file where a folder should be")
     with pytest.raises(OSError, match=r"out/a\.png cannot be written"):
         resize_folder(folder, tmp_path / "file/out", ResizeParameters(size=32), workers=3)
+
+
+def test_no_more_than_two_heavy_pictures_are_decoded_at_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(11):
+        scene(64, 64, number).save(folder / f"heavy{number}.png")
+    monkeypatch.setattr("pix2pix.images.HEAVY", 1)
+    lock, meeting = threading.Lock(), threading.Barrier(2)
+    now, most = 0, 0
+
+    def convert(picture: Image.Image, mode: str) -> Image.Image:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meeting.wait(timeout=5)
+        with lock:
+            now -= 1
+        return picture.convert(mode)
+
+    monkeypatch.setattr("pix2pix.images.to_mode", convert)
+    resize_folder(folder, tmp_path / "out", ResizeParameters(size=32), workers=8)
+    assert most == 2
 
 
 def test_progress_counts_every_picture(folder: Path, tmp_path: Path) -> None:

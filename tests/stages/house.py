@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -62,7 +63,15 @@ class House:
     def attempt(self, run: str = "run", client: Connection | None = None) -> Attempt:
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
-        return Attempt(run, uuid.uuid4().hex[:6], scratch, lambda done, total, note: None, pause=lambda seconds: None)
+        clock = itertools.count(0.0, 1.0)
+        return Attempt(
+            run,
+            uuid.uuid4().hex[:6],
+            scratch,
+            lambda done, total, note: None,
+            clock=lambda: next(clock),
+            pause=lambda seconds: None,
+        )
 
     def fill(self, stage: str, commit_set: str = "", run: str = "run", **own: Mapping[str, object]) -> Commit:
         """Run one stage."""

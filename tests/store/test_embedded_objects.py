@@ -128,7 +128,7 @@ def test_a_damaged_row_is_found(tmp_path: Path, table: str, column: str) -> None
         pachd.write(branch, {"/small": SMALL})
         commit = pachd.write(branch, {"/large": LARGE})
     connection = sqlite3.connect(tmp_path / "data" / DATABASE)
-    name, data = connection.execute(f"SELECT id, {column} FROM {table} LIMIT 1").fetchone()
+    name, data = connection.execute(f"SELECT id, {column} FROM {table} ORDER BY rowid DESC LIMIT 1").fetchone()
     connection.execute(f"UPDATE {table} SET {column}=? WHERE id=?", (bytes([data[0] ^ 1]) + data[1:], name))
     connection.commit()
     connection.close()

@@ -1,0 +1,188 @@
+"""Several attempts at one output commit: one effect, one attempt's files, nothing half visible."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from house import House
+
+from pachyderm.claims import STALE_AFTER, Watch, claims_of, give_back, live_claim, take
+from pachyderm.commits import files, inspect
+from pachyderm.errors import LostClaimError
+from pachyderm.finish import finish
+from pachyderm.output_commit import fill_set
+from pachyderm.publish import differences, publish
+from pachyderm.repos import CANDIDATE, CHECKPOINT, MODEL, TRAINING
+
+
+def opened(house: House) -> str:
+    return house.put(TRAINING, {"/a.png": "A"})
+
+
+def test_exactly_one_of_many_claimers_gets_the_claim(house: House) -> None:
+    commit = house.output(CHECKPOINT, opened(house))
+
+    def claim(number: int) -> bool:
+        client = house.client.another()
+        try:
+            return take(client, commit, f"run {number}", "1") is not None
+        finally:
+            client.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(claim, range(16))) == 1
+
+
+def test_of_two_takers_of_a_stale_claim_one_gets_it(house: House) -> None:
+    set_id = opened(house)
+    first = take(house.client, house.output(CHECKPOINT, set_id), "dead", "1")
+    assert first is not None
+    seen = house.output(CHECKPOINT, set_id)
+    taken = [take(house.client, seen, run, "1", over="stale") for run in ("b", "c")]
+    assert [one is not None for one in taken] == [True, False]
+    claims = claims_of(house.output(CHECKPOINT, set_id).metadata)
+    assert [(one.number, one.holder, one.over) for one in claims] == [(1, "dead", "stale"), (2, "b", None)]
+
+
+def test_a_claim_is_stale_only_after_the_observer_saw_no_sign_of_life_long_enough(house: House) -> None:
+    set_id = opened(house)
+    take(house.client, house.output(CHECKPOINT, set_id), "run", "1")
+    now = [1000.0]
+    watch = Watch(lambda: now[0])
+
+    def stale() -> bool:
+        commit = house.output(CHECKPOINT, set_id)
+        claim = live_claim(commit.metadata)
+        assert claim is not None
+        return watch.stale(commit, claim)
+
+    assert not stale()
+    now[0] += STALE_AFTER - 1
+    assert not stale()
+    house.client.edit_keys("checkpoint", set_id, put={"alive.1": "1"})
+    now[0] += 2
+    assert not stale(), "it gave a sign of life since"
+    now[0] += STALE_AFTER
+    assert stale()
+
+
+def test_a_claim_that_was_given_back_is_taken_at_once(house: House) -> None:
+    set_id = opened(house)
+    commit = house.output(CHECKPOINT, set_id)
+    claim = take(house.client, commit, "crashed", "1")
+    assert claim is not None
+    assert give_back(house.client, commit, claim.number, "its run is over")
+    assert not give_back(house.client, commit, claim.number, "again")
+    assert house.fill("train", set_id).state == "good"
+
+
+def test_a_crash_between_the_fence_and_the_end_of_the_commit_leaves_it_free(house: House) -> None:
+    set_id = opened(house)
+    commit = house.output(CHECKPOINT, set_id)
+    claim = take(house.client, commit, "crashed", "1")
+    assert claim is not None
+    house.client.edit_keys("checkpoint", set_id, add={"over.1": "finishing: crashed"}, put={"fingerprint": "other"})
+    filled = house.fill("train", set_id)
+    assert filled.state == "good"
+    assert inspect(house.client, "checkpoint", set_id).metadata["fingerprint"] == house.record(filled).fingerprint
+
+
+def test_a_second_attempt_waits_for_the_first_and_returns_its_commit(house: House) -> None:
+    set_id = opened(house)
+    commit = house.output(CHECKPOINT, set_id)
+    claim = take(house.client, commit, "other", "1")
+    assert claim is not None
+    waited = threading.Event()
+
+    def other() -> None:
+        waited.wait(30)
+        client = house.client.another()
+        try:
+            publish(client, commit, {"/weights": b"of the other"}, lambda: None)
+            finish(client, commit, claim, "f" * 64, promote=False, now=1.0)
+        finally:
+            client.close()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    attempt = replace(house.attempt("mine"), clock=lambda: 0.0, pause=lambda seconds: waited.set())
+    filled, _ = fill_set(house.client, house.stages()["train"], set_id, {}, attempt)
+    thread.join()
+    assert house.content(filled) == {"/weights": "of the other"}
+    assert house.worked == []
+
+
+def test_a_late_attempt_that_lost_its_claim_finishes_nothing(house: House) -> None:
+    set_id = opened(house)
+    commit = house.output(CHECKPOINT, set_id)
+    zombie = take(house.client, commit, "zombie", "1")
+    assert zombie is not None
+    taken = take(house.client, house.output(CHECKPOINT, set_id), "second", "1", over="stale")
+    assert taken is not None
+    with pytest.raises(LostClaimError):
+        finish(house.client, commit, zombie, "f" * 64, promote=False, now=1.0)
+    assert house.output(CHECKPOINT, set_id).state == "open"
+    publish(house.client, commit, {"/weights": b"of the second"}, lambda: None)
+    finish(house.client, commit, taken, "f" * 64, promote=False, now=1.0)
+    with pytest.raises(LostClaimError):
+        finish(house.client, commit, zombie, "f" * 64, promote=False, now=1.0)
+    assert house.content(house.output(CHECKPOINT, set_id)) == {"/weights": "of the second"}
+
+
+def test_a_lost_claim_is_seen_before_anything_becomes_visible(house: House) -> None:
+    commit = house.output(CHECKPOINT, opened(house))
+
+    def lost() -> None:
+        raise LostClaimError("lost")
+
+    with pytest.raises(LostClaimError):
+        publish(house.client, commit, {"/weights": b"late"}, lost)
+    assert files(house.client, "checkpoint", commit.id) == {}
+
+
+def test_publishing_twice_doubles_nothing(house: House) -> None:
+    commit = house.output(CHECKPOINT, opened(house))
+    big = house.folder / "big"
+    big.write_bytes(bytes(range(256)) * 8000)
+    result = {"/small": b"s", "/empty": b"", "/big": big}
+    publish(house.client, commit, result, lambda: None)
+    want = publish(house.client, commit, {**result, "/more": b"m"}, lambda: None)
+    listing = files(house.client, "checkpoint", commit.id)
+    assert {path: one.bytes for path, one in listing.items()} == {"/small": 1, "/empty": 0, "/big": 2048000, "/more": 1}
+    assert differences(listing, want) == []
+
+
+def test_promotion_and_the_end_of_the_model_are_one(house: House) -> None:
+    set_id = opened(house)
+    house.fill("train", set_id)
+    commit = house.output(CANDIDATE, set_id)
+    claim = take(house.client, commit, "run", "1")
+    assert claim is not None
+    publish(house.client, commit, {"/model": b"m"}, lambda: None)
+
+    before = house.head(MODEL).id
+    real = house.client.transaction.transaction
+
+    @contextmanager
+    def breaking() -> Iterator[object]:
+        with real() as transaction:
+            house.client.pfs.create_branch = _gone
+            yield transaction
+
+    house.client.transaction.transaction = breaking
+    with pytest.raises(ConnectionError):
+        finish(house.client, commit, claim, "f" * 64, promote=True, now=1.0)
+    house.client.transaction.transaction = real
+    assert house.output(CANDIDATE, set_id).state == "open"
+    assert house.head(MODEL).id == before
+    assert house.fill("export", set_id).state == "good"
+    assert house.head(MODEL).id == set_id
+
+
+def _gone(**arguments: object) -> None:
+    raise ConnectionError("gone")

@@ -1,0 +1,128 @@
+"""Requests that no honest client sends get an answer: an error of gRPC, soon, and the store goes on."""
+
+import random
+from pathlib import Path
+
+import grpc
+import pytest
+from embedded_store import store
+from pachyderm_sdk.api import pfs
+from server_under_test import Pachd, refused
+
+from pachyderm.store import changes, wire
+from pachyderm.store.fsck import check
+from pachyderm.store.paths import DEEPEST, LONGEST
+
+pytestmark = pytest.mark.embedded
+
+SERVICES = ("pfs", "transaction", "metadata", "version", "admin", "auth", "enterprise", "pps")
+DEEP = b""
+for _ in range(3000):
+    inner = b"\x1a" + bytes([len(DEEP) & 0x7F | 0x80, len(DEEP) >> 7 & 0x7F | 0x80, len(DEEP) >> 14]) + DEEP
+    DEEP = inner
+
+
+@pytest.fixture
+def pachd(tmp_path: Path):
+    with store(tmp_path) as one:
+        yield one
+        assert one.files(one.write(one.branch(one.repo("still-there")), {"/a": b"1"})) == {"/a": b"1"}
+    assert check(tmp_path / "data") == []
+
+
+def payloads(rng: random.Random) -> list[bytes]:
+    valid = [
+        bytes(pfs.GetFileRequest(file=pfs.File(commit=pfs.Commit.from_uri("x@master"), path="/a"), offset=-5)),
+        bytes(pfs.ListFileRequest(file=pfs.File(commit=pfs.Commit.from_uri("x@master^99999")), number=-1)),
+        bytes(pfs.CreateRepoRequest(repo=pfs.Repo(name="y" * 10_000_000))),
+        bytes(pfs.CreateRepoRequest(repo=pfs.Repo(name="../../etc"))),
+        bytes(pfs.InspectCommitRequest(commit=pfs.Commit.from_uri("x@" + "^" * 100_000))),
+    ]
+    mutated = []
+    for data in valid[:2]:
+        changed = bytearray(data)
+        changed[rng.randrange(len(changed))] = rng.randrange(256)
+        mutated.append(bytes(changed))
+    return [b"", b"\xff" * 50, rng.randbytes(200), DEEP, b"\x08\xff\xff\xff\xff\x0f", *valid, *mutated]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_bytes_make_any_rpc_fail_inside_or_hang(
+    pachd: Pachd, service: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pachd.branch(pfs.Repo(name="x")) if pachd.client.pfs.create_repo(repo=pfs.Repo(name="x")) else None
+    channel, rng = pachd.client._channel, random.Random(service)
+    for call in wire.calls(f"pachyderm_sdk.api.{service}"):
+        if call.name == "DeleteAll":
+            continue
+        for data in payloads(rng):
+            method = getattr(channel, call.kind)(f"/{call.service}/{call.name}")
+            request = iter([data]) if call.kind.startswith("stream") else data
+            try:
+                answer = method(request, timeout=1 if "Subscribe" in call.name else 20)
+                for _ in answer if call.kind.endswith("stream") else ():
+                    pass
+            except grpc.RpcError as error:
+                assert error.code() is not grpc.StatusCode.INTERNAL, (call.name, data[:40], error.details())
+                if "Subscribe" not in call.name:
+                    assert error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED, (call.name, data[:40])
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/" + "a" * LONGEST, "/a" * (DEEPEST + 1), "/../a", "a/../b", "/a\n", "/ü", "/", ""])
+def test_a_path_that_no_file_can_have_is_refused(pachd: Pachd, path: str) -> None:
+    branch = pachd.branch(pachd.repo())
+    with refused("invalid"):
+        pachd.modify(branch, pfs.AddFile(path=path, raw=b"1"))
+    assert pachd.files(pachd.commit(branch)) == {}
+
+
+def test_the_longest_and_deepest_path_is_taken(pachd: Pachd) -> None:
+    files = {"/" + "a" * (LONGEST - 1): b"1", "/b" * (DEEPEST - 1): b"2"}
+    assert pachd.files(pachd.write(pachd.branch(pachd.repo()), files)) == files
+
+
+def test_a_message_beyond_20_MiB_is_refused(pachd: Pachd) -> None:
+    with refused("larger than max", grpc.StatusCode.RESOURCE_EXHAUSTED):
+        pachd.modify(pachd.branch(pachd.repo()), pfs.AddFile(path="/a", raw=bytes(21 << 20)))
+
+
+def test_changes_without_end_are_refused(pachd: Pachd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "MOST", 1000)
+    branch = pachd.branch(pachd.repo())
+
+    def deletes():
+        yield pfs.ModifyFileRequest(set_commit=pachd.commit(branch))
+        for number in range(5000):
+            yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=f"/{number}/"))
+
+    with refused("more than 1000 changes in one write", grpc.StatusCode.RESOURCE_EXHAUSTED):
+        pachd.client.pfs.modify_file(deletes())
+
+
+@pytest.mark.long
+def test_a_million_deletes_are_answered_in_bounded_memory(pachd: Pachd) -> None:
+    branch = pachd.branch(pachd.repo())
+    raw = pachd.client._channel.stream_unary("/pfs_v2.API/ModifyFile")
+
+    def deletes():
+        yield bytes(pfs.ModifyFileRequest(set_commit=pachd.commit(branch)))
+        for number in range(changes.MOST + 1):
+            path = b"/%d/%d" % (number % 1000, number)
+            yield b"\x1a" + bytes([len(path) + 2]) + b"\x0a" + bytes([len(path)]) + path
+
+    with refused("changes in one write", grpc.StatusCode.RESOURCE_EXHAUSTED):
+        raw(deletes())
+
+
+def test_what_is_not_served_says_so_by_name(pachd: Pachd) -> None:
+    with refused("Egress", grpc.StatusCode.UNIMPLEMENTED):
+        pachd.client.pfs.egress(commit=pfs.Commit.from_uri("x@master"))
+    with refused("/nowhere.API/Nothing", grpc.StatusCode.UNIMPLEMENTED):
+        pachd.client._channel.unary_unary("/nowhere.API/Nothing")(b"")
+    with refused("auth service is not activated", grpc.StatusCode.UNIMPLEMENTED):
+        pachd.client._channel.unary_unary("/auth_v2.API/WhoAmI")(b"")
+
+
+def test_health_is_served(pachd: Pachd) -> None:
+    assert pachd.client._channel.unary_unary("/grpc.health.v1.Health/Check")(b"") == b"\x08\x01"

@@ -49,10 +49,7 @@ def trigger(session: Session, once: bool, runner: str | None, file: Path | None,
         return
     _log_as(session, configuration)
     with _ended_by_sigterm():
-        if not once:
-            assemble.serve(place, configuration)
-            return
-        done = assemble.once(place, configuration)
+        done = assemble.once(place, configuration) if once else assemble.serve(place, configuration)
     _emit(session, done)
     if any(unit.state == "failed" for unit in done):
         sys.exit(1)

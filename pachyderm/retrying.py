@@ -98,6 +98,6 @@ def _open_fresh(client: Connection, parts: list[tuple[Pipeline, list[Commit]]]) 
                 client.edit_keys(branch.repo, newest, add={own_parameters_key(set_id): json.dumps(given)})
             client.pfs.create_branch(branch=client.branch(branch), head=client.head(branch))
     for branch, given, newest in moved:
-        if given and head(client, branch).id != newest and inspect(client, branch.repo, newest).id == newest:
+        if given and inspect(client, branch.repo, set_id).id != newest:
             raise RequestError(f"{branch} moved while the set {set_id} was opened, so it runs without hyperparameters")
     return set_id

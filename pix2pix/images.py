@@ -89,7 +89,7 @@ def load(data: bytes, mode: str = "RGB", at_least: tuple[int, int] | None = None
         if at_least is not None and picture.format in ("JPEG", "MPO"):
             width, height = at_least
             picture.draft(None, (height, width) if _orientation(picture) >= 5 else (width, height))
-        with contextlib.nullcontext():
+        with _two_heavy if picture.width * picture.height > HEAVY else contextlib.nullcontext():
             picture.load()
             if picture.format == "PNG" and not np.asarray(picture.crop((0, picture.height - 1, *picture.size))).any():
                 check_rows(data)  # Pillow leaves rows that are missing black, and says nothing.

@@ -139,3 +139,33 @@ def test_a_head_that_is_no_commit_id_is_refused_without_a_trace(pachd: Pachd) ->
     with pytest.raises(Exception, match=r"not found|invalid") as caught:
         pachd.branch(branch.repo, head=pfs.Commit(repo=branch.repo, id="0" * 32))
     assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/", "", "//"])
+def test_a_file_cannot_be_written_over_the_root(pachd: Pachd, path: str) -> None:
+    """Pachd takes it, and the commit can no longer be read as a tar."""
+    commit = pachd.start(pfs.Branch(repo=pachd.repo(), name="master"))
+    pachd.put(commit, {"/a": b"1"})
+    with refused("invalid"):
+        pachd.modify(commit, pfs.AddFile(path=path, raw=b"2"))
+    with refused("invalid"):
+        pachd.modify(commit, pfs.CopyFile(src=pachd.file(commit, "/a"), dst=path))
+    assert pachd.files(commit) == {"/a": b"1"}
+
+
+def test_a_place_counted_from_the_root_beyond_the_head_is_refused(pachd: Pachd) -> None:
+    """Pachd answers the head for one place too many."""
+    branch = pfs.Branch(repo=pachd.repo(), name="master")
+    pachd.write(branch, {})
+    with refused():
+        pachd.info(branch.repo, "master.2")
+
+
+def test_creating_a_branch_of_two_parents_again_changes_nothing(pachd: Pachd) -> None:
+    """Pachd may take equal provenance for another one and open a commit."""
+    parents = [pachd.branch(repo) for repo in pachd.repos("z", "a")]
+    output = pachd.branch(pachd.repo("output"), on=parents)
+    before = pachd.history(output.repo)
+    for order in (parents, parents[::-1]):
+        pachd.branch(output.repo, on=order)
+    assert pachd.history(output.repo) == before

@@ -65,6 +65,18 @@ def test_dropping_the_only_commit_of_an_output_branch_leaves_an_open_one(pachd: 
     assert [c.id for c in pachd.info(output).direct_provenance] == [pachd.head(source).id]
 
 
+def test_dropping_the_only_commits_of_two_output_branches_leaves_a_row_of_open_ones(pachd: Pachd) -> None:
+    top, side = pachd.branch(pachd.repo("top")), pachd.branch(pachd.repo("side"))
+    middle = pachd.branch(pachd.repo("middle"), on=[top])
+    bottom = pachd.branch(pachd.repo("bottom"), on=[middle, side])
+    pachd.client.pfs.drop_commit(commit=pachd.head(middle), recursive=True)
+    new = pachd.head(middle)
+    assert pachd.head(bottom).id == new.id
+    provenance = {c.repo.name: c.id for c in pachd.info(bottom).direct_provenance}
+    assert provenance == {middle.repo.name: new.id, side.repo.name: pachd.head(side).id}
+    assert [c.id for c in pachd.info(middle).direct_provenance] == [pachd.head(top).id]
+
+
 def test_a_commit_with_children_cannot_be_dropped(pachd: Pachd, branch: pfs.Branch) -> None:
     first = pachd.write(branch, {"/a": b"1"})
     pachd.write(branch, {"/a": b"2"})

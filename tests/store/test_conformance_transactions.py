@@ -75,6 +75,18 @@ def test_two_commits_in_one_repo_are_refused_in_one_transaction(pachd: Pachd) ->
     assert pachd.history(repo) == []
 
 
+def test_a_transaction_whose_branch_is_moved_and_then_deleted_is_no_failure_of_the_server(pachd: Pachd) -> None:
+    branch = pachd.branch(pachd.repo())
+    commit = pachd.write(branch, {})
+    try:
+        with pachd.client.transaction.transaction():
+            pachd.branch(branch.repo, head=commit)
+            pachd.client.pfs.delete_branch(branch=branch)
+    except grpc.RpcError as refusal:
+        assert refusal.code() is not grpc.StatusCode.INTERNAL
+        assert pachd.head(branch).id == commit.id
+
+
 def test_a_refused_request_leaves_the_transaction_as_it_was(pachd: Pachd) -> None:
     branch = pachd.branch(pachd.repo())
     with pachd.client.transaction.transaction():

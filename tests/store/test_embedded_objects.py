@@ -1,4 +1,4 @@
-"""What the embedded store promises about bytes: kept once, checked when read, set aside when damaged, collected late."""
+"""What the embedded store promises about bytes: kept once, checked when read, set aside if damaged, collected late."""
 
 import hashlib
 import itertools

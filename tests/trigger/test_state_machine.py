@@ -31,6 +31,7 @@ from workflows.errors import RunnerUnreachableError
 from workflows.runners.runner import Phase, RunKey
 from workflows.trigger.controller import Controller, Settings
 from workflows.trigger.lease import Alone
+from workflows.trigger.metrics import Metrics
 from workflows.trigger.observe import Clock
 from workflows.trigger.policy import defaults
 
@@ -43,13 +44,14 @@ class Trigger:
     def __init__(self, machine: Histories, name: str) -> None:
         clock = Clock(lambda: machine.steady, lambda: machine.wall)
         configured = Settings(defaults(), at_once=3, look_every=2.0, by=name)
+        metrics = Metrics(clock.steady, clock.wall)
         self.controller = Controller(
-            machine.pachyderm, machine.runner, Alone(), configured, clock, lambda seconds: False, lambda line: None
+            machine.pachyderm, machine.runner, Alone(), configured, clock, lambda seconds: False, metrics
         )
 
     def look(self) -> int:
         try:
-            return self.controller.look()[2]
+            return len(self.controller.look()[2])
         except RunnerUnreachableError:
             return 0
 
@@ -263,5 +265,3 @@ def test_random_histories_of_500_steps() -> None:
 @pytest.mark.long
 def test_random_histories_of_10000_steps() -> None:
     histories(200)
-
-

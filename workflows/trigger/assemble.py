@@ -28,10 +28,10 @@ from workflows.trigger.configuration import Configuration
 from workflows.trigger.controller import TEND_EVERY, Controller, Done, Settings
 from workflows.trigger.kubernetes_lease import KubernetesLease, coordination_api
 from workflows.trigger.lease import Alone, Leadership, LockFile
+from workflows.trigger.metrics import Metrics, MetricsServer
 from workflows.trigger.observe import Clock
 from workflows.trigger.pause import Hints
 from workflows.trigger.release import release_runs
-from workflows.trigger.world import Plan, World
 
 logger = logging.getLogger(__name__)
 
@@ -69,29 +69,32 @@ def once(place: Place, configuration: Configuration) -> tuple[Done, ...]:
         RunnerUnreachableError: the runner does not answer.
         KeyboardInterrupt: runs have ended and claims are given back before it is passed on.
     """
+    metrics = Metrics(CLOCK.steady, CLOCK.wall)
     with (
+        _served(metrics, configuration),
         _hands_and_lead(place, configuration) as (runner, leadership),
-        _controller(place, configuration, runner, leadership) as controller,
+        _controller(place, configuration, runner, leadership, metrics) as controller,
     ):
         return controller.once()
 
 
-def serve(place: Place, configuration: Configuration, patience: Patience | None = None) -> NoReturn:
+def serve(place: Place, configuration: Configuration) -> NoReturn:
     """Work for ever; what cannot be reached is waited for.
 
     Raises:
         RequestError, StoreError: at the beginning alone: nothing is set up there.
         KeyboardInterrupt: runs have ended and claims are given back before it is passed on.
     """
-    patience = patience or Patience(place.show, CLOCK.steady)
-    with _hands_and_lead(place, configuration) as (runner, leadership):
+    patience, metrics = Patience(place.show, CLOCK.steady), Metrics(CLOCK.steady, CLOCK.wall)
+    with _served(metrics, configuration), _hands_and_lead(place, configuration) as (runner, leadership):
         while True:
             try:
-                with _controller(place, configuration, runner, leadership) as controller:
-                    controller.serve(patience.looked)
+                with _controller(place, configuration, runner, leadership, metrics) as controller:
+                    controller.serve(patience.worked)
             except (PachydermError, RunnerUnreachableError) as error:
-                if not patience.worked and not isinstance(error, (UnreachableError, RunnerUnreachableError)):
+                if not patience.ever_worked and not isinstance(error, (UnreachableError, RunnerUnreachableError)):
                     raise
+                metrics.troubled()
                 # Runs go on meanwhile: what they do does not need the trigger.
                 until = CLOCK.steady() + patience.another(str(error))
                 while CLOCK.steady() < until:
@@ -112,7 +115,7 @@ class Patience:
         self._steady = steady
         self._times = 0
         self._told: float | None = None
-        self.worked = False
+        self.ever_worked = False
 
     def another(self, problem: str) -> float:
         """Seconds to wait after one more failure: 1, 2, 4, ... up to 30."""
@@ -123,11 +126,11 @@ class Patience:
         self._times += 1
         return float(min(2 ** (self._times - 1), 30))
 
-    def looked(self, world: World, plan: Plan) -> None:  # noqa: ARG002
-        """It works."""
+    def worked(self) -> None:
+        """Take note that it works."""
         if self._times:
             self._tell("it is back")
-        self._times, self._told, self.worked = 0, None, True
+        self._times, self._told, self.ever_worked = 0, None, True
 
 
 def runner_for(place: Place, configuration: Configuration) -> Runner:
@@ -216,14 +219,24 @@ def _hands_and_lead(place: Place, configuration: Configuration) -> Iterator[tupl
 
 
 @contextmanager
+def _served(metrics: Metrics, configuration: Configuration) -> Iterator[None]:
+    if not configuration.listen:
+        yield
+        return
+    with MetricsServer(metrics, configuration.listen) as server:
+        logger.info("metrics are at http://%s/metrics", server.address)
+        yield
+
+
+@contextmanager
 def _controller(
-    place: Place, configuration: Configuration, runner: Runner, leadership: Leadership
+    place: Place, configuration: Configuration, runner: Runner, leadership: Leadership, metrics: Metrics
 ) -> Iterator[Controller]:
     settings = Settings(configuration.policy, configuration.at_once, configuration.look_every, place.by)
     with connect(place.target) as client:
         check_set_up(client)
         hints = Hints(client)
         try:
-            yield Controller(client, runner, leadership, settings, CLOCK, hints.pause, place.show)
+            yield Controller(client, runner, leadership, settings, CLOCK, hints.pause, metrics, place.show)
         finally:
             hints.close()

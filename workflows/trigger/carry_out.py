@@ -53,7 +53,7 @@ class Hands:
         self._started = started
         self._stuck: set[str] = set()
 
-    def carry_out(self, plan: Plan, leads: Callable[[], bool]) -> int:
+    def carry_out(self, plan: Plan, leads: Callable[[], bool]) -> tuple[Action, ...]:
         """Do all of a plan, in its order.
 
         Args:
@@ -61,13 +61,13 @@ class Hands:
             leads: asked before each action; what is left when the lead is lost is another's to do.
 
         Returns:
-            how many of its actions had an effect.
+            the actions that had an effect.
 
         Raises:
             RunnerUnreachableError: the runner does not answer; what was done before stays done.
         """
         self._stuck = set()
-        return sum(1 for action in plan.actions if leads() and self._do(action))
+        return tuple(action for action in plan.actions if leads() and self._do(action))
 
     def _do(self, action: Action) -> bool:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 from pachyderm.commits import Commit, CommitId, inspect
 from pachyderm.connection import Connection
@@ -19,11 +19,12 @@ from pachyderm.repos import INPUTS
 from workflows.runners.runner import Runner
 from workflows.trigger.carry_out import Hands
 from workflows.trigger.lease import Leadership
+from workflows.trigger.metrics import Metrics
 from workflows.trigger.observe import Clock, Observer
 from workflows.trigger.policy import Policy
 from workflows.trigger.reconcile import reconcile
 from workflows.trigger.units import CONFIRMED, units_of
-from workflows.trigger.world import Plan, UnitId, World
+from workflows.trigger.world import Action, Plan, UnitId, World
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class Controller:
         settings: how it works.
         clock: the time.
         pause: waits for that many seconds, or less if something happened; True if something did.
+        metrics: takes every look into account.
         tell: is given lines for a person about what is waited for.
     """
 
@@ -89,6 +91,7 @@ class Controller:
         settings: Settings,
         clock: Clock,
         pause: Callable[[float], bool],
+        metrics: Metrics,
         tell: Callable[[str], None] = logger.info,
     ) -> None:
         self._client = client
@@ -97,6 +100,7 @@ class Controller:
         self._settings = settings
         self._clock = clock
         self._pause = pause
+        self._metrics = metrics
         self._tell = tell
         self._observer = Observer(client, runner, settings.policies, settings.at_once, settings.by, clock)
         self._hands = Hands(client, runner, settings.by, clock.wall, self._observer.started)
@@ -109,17 +113,19 @@ class Controller:
         """The units that were open at some look and have ended, in the order of their ends."""
         return tuple(self._done.values())
 
-    def look(self) -> tuple[World, Plan, int]:
+    def look(self) -> tuple[World, Plan, tuple[Action, ...]]:
         """Look, decide and, if it leads, do.
 
         Returns:
-            what was seen, what was decided, and how many actions had an effect.
+            what was seen, what was decided, and the actions that had an effect.
         """
+        began = self._clock.steady()
         world = self._observer.look()
         plan = reconcile(world)
         self._keep_account(world)
-        effects = self._hands.carry_out(plan, self._leadership.leads)
-        return world, plan, effects
+        done = self._hands.carry_out(plan, self._leadership.leads)
+        self._metrics.looked(world, plan, done, self._clock.steady() - began, self._leadership.leads())
+        return world, plan, done
 
     def once(self) -> tuple[Done, ...]:
         """Work until nothing is open, then stop.
@@ -142,15 +148,15 @@ class Controller:
             self._say_what_waits(plan)
             self._wait(plan)
 
-    def serve(self, looked: Callable[[World, Plan], None]) -> None:
+    def serve(self, looked: Callable[[], None]) -> NoReturn:
         """Work for ever.
 
         Args:
-            looked: is given each look, for metrics.
+            looked: called after each look.
         """
         while True:
-            world, plan, effects = self.look()
-            looked(world, plan)
+            _, plan, effects = self.look()
+            looked()
             if not effects:
                 self._wait(plan)
 

@@ -1,0 +1,99 @@
+"""The part of a Kubernetes API server that keeps Leases, over HTTP, enforcing resourceVersion as a real one does."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+_MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
+
+
+class FakeKubernetes:
+    """The server.
+
+    Attributes:
+        faults: gives a status to answer instead, or ``after`` (do it and break the connection), or None.
+    """
+
+    def __init__(self) -> None:
+        self.leases: dict[str, dict[str, Any]] = {}
+        self.faults: Callable[[str], str | None] = lambda method: None
+        self.writes = 0
+        self._version = 0
+        self._lock = threading.Lock()
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                fake._serve(self, "GET")
+
+            def do_POST(self) -> None:
+                fake._serve(self, "POST")
+
+            def do_PUT(self) -> None:
+                fake._serve(self, "PUT")
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> FakeKubernetes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _serve(self, handler: BaseHTTPRequestHandler, method: str) -> None:
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        fault = self.faults(method)
+        if fault is not None and fault.isdigit():
+            status, answer = int(fault), {"kind": "Status", "message": f"injected {fault}"}
+        else:
+            with self._lock:
+                status, answer = self._do(method, handler.path, json.loads(body) if body else {})
+        if fault == "after":
+            handler.close_connection = True
+            return
+        content = json.dumps(answer).encode()
+        handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    def _do(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        match = re.fullmatch(r"/apis/coordination\.k8s\.io/v1/namespaces/([a-z-]+)/leases(?:/([a-z0-9-]+))?", path)
+        if match is None:
+            return 404, {"kind": "Status", "message": "no such path"}
+        name = f"{match[1]}/{match[2] or body['metadata']['name']}"
+        before = self.leases.get(name)
+        if method == "GET":
+            return (200, before) if before else (404, {"kind": "Status", "message": "not found"})
+        for field in ("acquireTime", "renewTime"):
+            if not _MICRO_TIME.fullmatch(body["spec"][field]):
+                return 400, {"kind": "Status", "message": f"{field} is no MicroTime"}
+        if method == "POST" and before:
+            return 409, {"kind": "Status", "message": "already exists"}
+        if method == "PUT":
+            if before is None:
+                return 404, {"kind": "Status", "message": "not found"}
+            if body["metadata"].get("resourceVersion") != before["metadata"]["resourceVersion"]:
+                return 409, {"kind": "Status", "message": "the object has been modified"}
+        self._version += 1
+        self.writes += 1
+        body["metadata"]["resourceVersion"] = str(self._version)
+        self.leases[name] = body
+        return (201 if method == "POST" else 200), body

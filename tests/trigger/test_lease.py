@@ -1,0 +1,219 @@
+"""What the lead promises: one trigger at a time has it, a dead one loses it, and a paused one knows that it lost it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_kubernetes import FakeKubernetes
+
+from workflows.errors import RunInputError
+from workflows.trigger.configuration import LeaseSettings
+from workflows.trigger.kubernetes_lease import KubernetesLease
+from workflows.trigger.lease import LockFile
+
+SETTINGS = LeaseSettings(name="pix2pix-trigger", namespace="kubeflow")
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def cluster() -> Iterator[FakeKubernetes]:
+    with FakeKubernetes() as fake:
+        yield fake
+
+
+def lease(cluster: FakeKubernetes, me: str, steady: Time, wall: float = 1_700_000_000.0) -> KubernetesLease:
+    from kubernetes.client import ApiClient, Configuration, CoordinationV1Api
+
+    configuration = Configuration()
+    configuration.host = cluster.url
+    configuration.retries = False
+    return KubernetesLease(CoordinationV1Api(ApiClient(configuration)), SETTINGS, me, steady, lambda: wall)
+
+
+def holder(cluster: FakeKubernetes) -> str:
+    return str(cluster.leases["kubeflow/pix2pix-trigger"]["spec"]["holderIdentity"])
+
+
+def test_the_first_takes_the_lead_and_the_second_waits(cluster: FakeKubernetes) -> None:
+    time = Time()
+    a, b = lease(cluster, "a", time), lease(cluster, "b", time)
+    assert a.step()
+    assert a.leads()
+    assert not b.step()
+    assert not b.leads()
+    assert b.holder() == "a"
+    assert holder(cluster) == "a"
+
+
+def test_a_lead_that_is_renewed_is_never_taken(cluster: FakeKubernetes) -> None:
+    time = Time()
+    a, b = lease(cluster, "a", time), lease(cluster, "b", time)
+    for _ in range(20):
+        assert a.step()
+        assert not b.step()
+        time.now += 2
+    assert cluster.leases["kubeflow/pix2pix-trigger"]["spec"]["leaseTransitions"] == 0
+
+
+def test_a_dead_leader_is_followed_after_the_lease_has_run_out_by_the_observers_clock(cluster: FakeKubernetes) -> None:
+    time = Time()
+    lease(cluster, "a", time, wall=4_000_000_000.0).step()
+    b = lease(cluster, "b", time, wall=0.0)
+    assert not b.step()
+    time.now += 14.9
+    assert not b.step()
+    time.now += 0.1
+    assert b.step()
+    assert holder(cluster) == "b"
+    assert cluster.leases["kubeflow/pix2pix-trigger"]["spec"]["leaseTransitions"] == 1
+
+
+def test_a_paused_leader_stops_acting_before_another_may_begin(cluster: FakeKubernetes) -> None:
+    time = Time()
+    a, b = lease(cluster, "a", time), lease(cluster, "b", time)
+    a.step()
+    b.step()
+    time.now += 10
+    assert not a.leads()
+    assert not b.step()
+    time.now += 5
+    assert b.step()
+    assert not a.step()
+    assert not a.leads()
+    assert b.leads()
+
+
+def test_of_two_that_take_an_expired_lease_at_once_one_gets_it(cluster: FakeKubernetes) -> None:
+    time = Time()
+    lease(cluster, "dead", time).step()
+    rivals = [lease(cluster, name, time) for name in "bcdefgh"]
+    for rival in rivals:
+        rival.step()
+    time.now += 15
+    threads = [threading.Thread(target=rival.step) for rival in rivals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(rival.leads() for rival in rivals) == 1
+    assert [rival for rival in rivals if rival.leads()][0]._me == holder(cluster)  # noqa: RUF015
+
+
+def test_of_two_that_create_the_lease_at_once_one_gets_it(cluster: FakeKubernetes) -> None:
+    rivals = [lease(cluster, name, Time()) for name in "abcdef"]
+    threads = [threading.Thread(target=rival.step) for rival in rivals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(rival.leads() for rival in rivals) == 1
+
+
+def test_a_write_on_an_old_version_is_refused_and_is_no_lead(cluster: FakeKubernetes) -> None:
+    time = Time()
+    a, b = lease(cluster, "a", time), lease(cluster, "b", time)
+    a.step()
+    b.step()
+    time.now += 15
+    stale = b._seen
+    assert a.step()
+    assert stale is not None
+    assert not b._write(stale, "b", 15)
+    assert holder(cluster) == "a"
+
+
+@pytest.mark.parametrize("fault", ["500", "503", "429", "after"])
+def test_an_api_that_fails_costs_the_lead_only_when_it_lasts(cluster: FakeKubernetes, fault: str) -> None:
+    time = Time()
+    a = lease(cluster, "a", time)
+    a.step()
+    cluster.faults = lambda method: fault
+    time.now += 2
+    assert not a.step()
+    assert a.leads()
+    time.now += 8
+    assert not a.step()
+    assert not a.leads()
+    cluster.faults = lambda method: None
+    assert a.step()
+
+
+def test_a_lead_that_is_given_up_is_taken_at_once(cluster: FakeKubernetes) -> None:
+    time = Time()
+    a, b = lease(cluster, "a", time), lease(cluster, "b", time)
+    a.step()
+    assert not b.step()
+    a.release()
+    assert not a.leads()
+    assert b.step()
+
+
+def test_a_zero_fraction_of_a_second_is_still_a_micro_time(cluster: FakeKubernetes) -> None:
+    assert lease(cluster, "a", Time(), wall=1_700_000_000.0).step()
+
+
+def test_a_thread_renews_the_lead(cluster: FakeKubernetes) -> None:
+    from dataclasses import replace
+
+    time = Time()
+    made = lease(cluster, "a", time)
+    made._settings = replace(SETTINGS, retry=0.02)
+    renewed = threading.Event()
+
+    def count(method: str) -> None:
+        if cluster.writes >= 3:
+            renewed.set()
+
+    cluster.faults = count
+    made.begin()
+    assert renewed.wait(20)
+    made.release()
+    assert holder(cluster) == ""
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from workflows.trigger.lease import LockFile
+lock = LockFile(Path(sys.argv[1]))
+assert lock.leads()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_lock_of_this_machine_is_held_by_a_living_process_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store" / "trigger.lock"
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        mine = LockFile(path)
+        assert not mine.leads()
+        assert mine.holder() == f"process {other.pid}"
+        other.kill()
+        other.wait()
+        assert mine.leads()
+        assert mine.leads()
+        mine.release()
+        assert LockFile(path).leads()
+
+
+def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunInputError, match="cannot be made"):
+        LockFile(tmp_path / "file" / "lock").leads()

@@ -1,0 +1,176 @@
+"""The data subcommands: what they print, what they change, and how they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import Said, pix2pix
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def store(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("PACHD_ADDRESS", raising=False)
+    monkeypatch.delenv("PIX2PIX_STORE", raising=False)
+    folder = tmp_path / "store"
+    assert pix2pix(capsys, "--store", folder, "setup").code == 0
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    (folder / "cats").mkdir(parents=True)
+    (folder / "a.png").write_bytes(b"A")
+    (folder / "cats" / "b.png").write_bytes(b"BB")
+    return folder
+
+
+def test_set_up_names_what_it_made_and_a_second_call_changes_nothing(store: Path, capsys: Capture) -> None:
+    again = pix2pix(capsys, "--store", store, "setup", "--json").document
+    assert again["created"] == []
+    assert {"training", "generate_images", "model@candidate", "model@master"} <= set(again["existing"])
+
+
+def test_put_makes_one_commit_and_none_where_nothing_differs(store: Path, pictures: Path, capsys: Capture) -> None:
+    first = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document
+    assert (first["repo"], first["files_put"], first["files_deleted"], first["bytes"]) == ("training", 2, 0, 3)
+    again = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document
+    assert (again["commit"], again["files_put"]) == (None, 0)
+    (pictures / "a.png").write_bytes(b"AA")
+    third = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document
+    assert (third["files_put"], third["bytes"]) == (1, 2)
+    log = pix2pix(capsys, "--store", store, "log", "training", "--json").document
+    assert [one["commit"] for one in log][:2] == [third["commit"], first["commit"]]
+
+
+def test_put_mirror_deletes_what_the_folder_lacks_below_the_prefix_alone(
+    store: Path, pictures: Path, capsys: Capture
+) -> None:
+    pix2pix(capsys, "--store", store, "put", "training", pictures)
+    pix2pix(capsys, "--store", store, "put", "training", pictures, "--prefix", "/x")
+    (pictures / "a.png").unlink()
+    done = pix2pix(capsys, "--store", store, "put", "training", pictures, "--prefix", "x", "--mirror", "--json").document
+    assert (done["files_put"], done["files_deleted"]) == (0, 1)
+    listing = pix2pix(capsys, "--store", store, "ls", "training", "--json").document
+    assert [one["path"] for one in listing] == ["/a.png", "/cats/b.png", "/x/cats/b.png"]
+
+
+def test_names_that_pachyderm_refuses_come_back_as_they_were(store: Path, tmp_path: Path, capsys: Capture) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    names = ["photo (1).jpg", "é.png", "100%.png", "a+b@c.png", "plain name.png", "%41.png", "back\\slash.png"]
+    for name in names:
+        (folder / name).write_text(name)
+    put = pix2pix(capsys, "--store", store, "put", "input_images", folder)
+    assert put.code == 0
+    assert "6 file name(s) were percent-encoded" in put.err
+    assert pix2pix(capsys, "--store", store, "get", "input_images", tmp_path / "back").code == 0
+    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == sorted(names)
+    assert all((tmp_path / "back" / name).read_text() == name for name in names)
+
+
+def test_get_brings_all_or_what_matches(store: Path, pictures: Path, tmp_path: Path, capsys: Capture) -> None:
+    commit = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document["commit"]
+    whole = pix2pix(capsys, "--store", store, "get", "training", tmp_path / "all", "--json").document
+    assert whole == {"commit": commit, "files": 2, "bytes": 3}
+    assert (tmp_path / "all" / "cats" / "b.png").read_bytes() == b"BB"
+    some = pix2pix(capsys, "--store", store, "get", f"training@{commit[:8]}", tmp_path / "some", "--glob", "/cats/*")
+    assert some.code == 0
+    assert [path.name for path in (tmp_path / "some").rglob("*.png")] == ["b.png"]
+
+
+def test_a_commit_can_be_named_by_prefix_branch_and_ancestor(store: Path, pictures: Path, capsys: Capture) -> None:
+    first = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document["commit"]
+    (pictures / "c.png").write_bytes(b"C")
+    second = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document["commit"]
+    for name, files in ((first, 2), (first[:6], 2), ("master^", 2), ("master", 3), (second, 3), (f"{second}^1", 2)):
+        listing = pix2pix(capsys, "--store", store, "ls", f"training@{name}", "--json")
+        assert len(listing.document) == files, name
+
+
+def test_status_says_what_waits_and_for_what(store: Path, pictures: Path, capsys: Capture) -> None:
+    commit = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document["commit"]
+    told = pix2pix(capsys, "--store", store, "status", "--json").document
+    heads = {(one["repo"], one["branch"]): (one["head"], one["state"]) for one in told["repos"]}
+    assert heads["training", "master"] == (commit, "good")
+    assert heads["checkpoint", "master"] == (commit, "open")
+    assert {one["commit_set"] for one in told["waiting"]} == {commit}
+    assert "which is open" in told["waiting"][1]["for"]
+
+
+def test_json_is_one_document_wherever_the_flag_stands(store: Path, capsys: Capture) -> None:
+    assert pix2pix(capsys, "--json", "--store", store, "status").document == (
+        pix2pix(capsys, "status", "--json", "--store", store).document
+    )
+
+
+def refused(said: Said, *words: str) -> None:
+    assert said.code == 2, said
+    assert said.out == ""
+    lines = [line for line in said.err.splitlines() if line]
+    assert 1 <= len(lines) <= 3, said.err
+    assert "Traceback" not in said.err
+    for word in words:
+        assert word in said.err, said.err
+
+
+def test_each_wrong_use_of_the_data_is_one_clear_line(
+    store: Path, pictures: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    def at(*words: object) -> Said:
+        return pix2pix(capsys, "--store", store, *words)
+
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused(at("put", "training", tmp_path / "nowhere"), "nowhere", "does not exist")
+    refused(at("put", "training", empty), "empty", "no file")
+    refused(at("put", "nosuch", pictures), "no repo nosuch", "training")
+    refused(at("put", "checkpoint", pictures), "checkpoint@master", "training")
+    refused(at("get", "nosuch", tmp_path / "x"), "no repo nosuch")
+    refused(at("get", "training", pictures), "not empty")
+    refused(at("get", "training", tmp_path / "x", "--glob", "/nothing*"), "nothing*")
+    refused(at("ls", "training@0123456789ab"), "0123456789ab")
+    refused(at("ls", "training@" + "a" * 12 + "4" + "a" * 19), "no commit")
+    refused(at("ls", "training@master^9"), "beyond the first commit")
+    refused(at("ls", "training:/nowhere"), "/nowhere")
+    refused(at("log", "nosuch"), "no repo nosuch")
+    refused(at("promote"), "holds no model")
+    refused(at("rollback"), "no model was promoted before")
+    refused(at("promote", "a" * 12 + "4" + "a" * 19), "no commit")
+    refused(at("run", "nosuch"), "no pipeline", "nosuch")
+    refused(at("run", "training_and_export", "-p", "nosuch=1"), "nosuch", "max_steps")
+    refused(at("run", "training_and_export", "-p", "max_steps=-1"), "max_steps")
+    refused(at("run", "training_and_export", "-p", "resize.size=64"), "resize")
+    refused(at("run", "training_and_export", "--commit-set", "0123456789ab"), "0123456789ab")
+    assert not (tmp_path / "x").exists()
+    assert pix2pix(capsys, "--store", store, "status", "--json").document["waiting"] == []
+
+
+def test_work_before_set_up_says_to_set_up(tmp_path: Path, capsys: Capture) -> None:
+    refused(pix2pix(capsys, "--store", tmp_path / "new", "status"), "pix2pix setup")
+    refused(pix2pix(capsys, "--store", tmp_path / "new", "run", "training_and_export"), "pix2pix setup")
+
+
+def test_a_folder_that_is_no_store_is_refused_and_left_alone(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    refused(pix2pix(capsys, "--store", tmp_path, "status"), str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("address", ["grpc://127.0.0.1:1", "127.0.0.1:1"])
+def test_a_server_that_is_away_is_told_from_wrong_use(address: str, capsys: Capture) -> None:
+    said = pix2pix(capsys, "--pachd", address, "status")
+    assert said.code == 3
+    assert address in said.err
+
+
+@pytest.mark.parametrize("address", ["ftp://x:1", "grpc://x:99999999", "grpc://"])
+def test_an_address_that_is_none_is_wrong_use(address: str, capsys: Capture) -> None:
+    refused(pix2pix(capsys, "--pachd", address, "status"), address)
+
+
+def test_an_unknown_subcommand_is_wrong_use(capsys: Capture) -> None:
+    assert pix2pix(capsys, "nosuch").code == 2

@@ -1,0 +1,125 @@
+"""The committed pipelines: up to date, free of the traps of a cluster, and runnable by plain kfp."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from pachyderm.commits import content, files, head
+from pachyderm.connection import Target, connect
+from pachyderm.repos import INPUT_IMAGES, PREPROCESS_IMAGES, set_up
+from pachyderm.upload import put
+from pix2pix import facades
+from workflows.compile import BESIDE, NAMES, stale
+
+PIPELINES = {name: list(yaml.safe_load_all((BESIDE / f"{name}.yaml").read_text())) for name in NAMES}
+
+
+def executors(spec: dict[str, Any]) -> dict[str, Any]:
+    return {name: one["container"] for name, one in spec["deploymentSpec"]["executors"].items()}
+
+
+def test_the_committed_yaml_is_what_the_code_compiles_to() -> None:
+    assert stale() == [], "run: pix2pix compile"
+
+
+def test_kfp_compiles_a_pipeline_file_to_the_same_yaml(tmp_path: Path) -> None:
+    kfp = Path(sys.executable).with_name("kfp")
+    command = [sys.executable, str(kfp), "dsl", "compile", "--output", str(tmp_path / "made.yaml"), "--py"]
+    subprocess.run([*command, "workflows/training_and_export.py"], cwd=BESIDE.parent, check=True, capture_output=True)
+    assert (tmp_path / "made.yaml").read_bytes() == (BESIDE / "training_and_export.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_pipeline_is_a_valid_spec_of_schema_2_1_0(name: str) -> None:
+    spec, platform = PIPELINES[name]
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    assert spec["schemaVersion"] == "2.1.0"
+    # A typo in the second document would be dropped by the server without a word.
+    json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_pipeline_is_one_flat_dag_of_typed_described_parameters(name: str) -> None:
+    spec = PIPELINES[name][0]
+    assert not any("dag" in component for component in spec["components"].values())
+    for parameter, declared in spec["root"]["inputDefinitions"]["parameters"].items():
+        assert declared["parameterType"] == "STRING", parameter
+        assert declared["description"], parameter
+        assert "defaultValue" in declared, parameter
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_resources_are_whole_string_parameters_and_only_train_asks_for_a_gpu(name: str) -> None:
+    for executor, container in executors(PIPELINES[name][0]).items():
+        texts = [container["image"]]
+        resources = container.get("resources", {})
+        texts += [value for value in resources.values() if isinstance(value, str)]
+        texts += list(resources.get("accelerator", {}).values())
+        for text in texts:
+            assert re.fullmatch(r"\{\{\$\.inputs\.parameters\['pipelinechannel--[a-z_]+'\]\}\}", text), (executor, text)
+        assert ("accelerator" in resources) == (executor == "exec-train")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_task_is_cached_and_nothing_is_installed_at_run_time(name: str) -> None:
+    spec = PIPELINES[name][0]
+    for task in spec["root"]["dag"]["tasks"].values():
+        assert not task.get("cachingOptions", {}).get("enableCache", False)
+    text = (BESIDE / f"{name}.yaml").read_text()
+    assert "pip install" not in text
+    for container in executors(spec).values():
+        assert sum(len(argument) for argument in container["args"]) < 100_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_times_to_live_and_the_deadline_are_set(name: str) -> None:
+    config = PIPELINES[name][1]["platforms"]["kubernetes"]["pipelineConfig"]
+    for key in ("activeDeadlineSeconds", "resourceTtlOnCompletion", "resourceTtlOnFailure", "resourceTtlOnSuccess"):
+        assert config[key] > 0, key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_address_and_no_secret_is_in_a_pipeline(name: str) -> None:
+    text = (BESIDE / f"{name}.yaml").read_text()
+    assert not re.search(r"grpcs?://|https?://|127\.0\.0\.1|localhost", text)
+    for executor in PIPELINES[name][1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        for secret in executor.get("secretAsEnv", []):
+            assert secret["optional"] is True
+
+
+PLAIN = """
+import warnings
+from kfp import components, local
+warnings.simplefilter("ignore")
+local.init(local.SubprocessRunner(use_venv=False), pipeline_root={root!r})
+components.load_component_from_file({file!r})(commit_set="")
+"""
+
+
+def test_plain_kfp_runs_a_committed_pipeline_without_our_runner(tmp_path: Path) -> None:
+    target = Target(store=tmp_path / "store")
+    facades.make_labels(tmp_path / "labels", 2, 32, seed=1)
+    with connect(target) as client:
+        set_up(client)
+        put(client, INPUT_IMAGES, {f"/{one.name}": one for one in (tmp_path / "labels").iterdir()})
+    script = PLAIN.format(root=str(tmp_path / "root"), file=str(BESIDE / "preprocessing_and_generation.yaml"))
+    environment = {**os.environ, "PIX2PIX_STORE": str(target.store)}
+    environment.pop("PACHD_ADDRESS", None)
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    with connect(target) as client:
+        filled = head(client, PREPROCESS_IMAGES)
+        assert filled.state == "good"
+        assert len(content(files(client, filled.repo, filled.id))) == 2

@@ -1,0 +1,158 @@
+"""Tells Prometheus and Kubernetes how the trigger is: `/metrics`, `/healthz`, `/readyz`.
+
+It exists so that somebody is told when commits wait too long or runs fail, without reading a log. Superseded and
+cancelled sets are counted apart from failures: they call for nobody.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter as Tally
+from collections.abc import Callable, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from pachyderm.repos import PIPELINES
+from workflows.errors import RunInputError
+from workflows.trigger.units import units_of
+from workflows.trigger.world import Action, End, Note, Plan, Start, World
+
+READY_WITHIN = 60.0
+"""Seconds since the last look that came to its end, within which the trigger counts as ready."""
+
+ALIVE_WITHIN = 300.0
+"""Seconds since the loop last turned, in trouble or not, within which the trigger counts as alive."""
+
+
+class Metrics:
+    """The trigger's figures, and when it last did what.
+
+    Args:
+        steady: seconds from an arbitrary start.
+        wall: seconds since 1970.
+    """
+
+    def __init__(self, steady: Callable[[], float], wall: Callable[[], float]) -> None:
+        self._steady = steady
+        self._wall = wall
+        self._turned = steady()
+        self._looked: float | None = None
+        self.registry = CollectorRegistry()
+        self._looks = Counter("pix2pix_trigger_looks", "Looks at Pachyderm and the runner.", registry=self.registry)
+        self._troubles = Counter(
+            "pix2pix_trigger_troubles",
+            "Times that Pachyderm or the runner could not be reached.",
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "pix2pix_trigger_look_seconds", "Duration of a look, with what was done after it.", registry=self.registry
+        )
+        self._open = self._gauge("open_units", "Commit sets that are open.")
+        self._live = self._gauge("live_runs", "Runs that are not over.")
+        self._oldest = self._gauge("oldest_open_seconds", "Age of the oldest open commit set.")
+        self._leads = Gauge("pix2pix_trigger_leads", "Whether this trigger acts.", registry=self.registry)
+        self._decisions = Counter(
+            "pix2pix_trigger_decisions",
+            "What was decided: start, failed, vanished, interrupted, terminated, unfilled, and ends of sets.",
+            ("pipeline", "decision"),
+            registry=self.registry,
+        )
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"pix2pix_trigger_{name}", text, ("pipeline",), registry=self.registry)
+
+    def looked(self, world: World, plan: Plan, done: Sequence[Action], seconds: float, leads: bool) -> None:  # noqa: ARG002
+        """Take one look into account."""
+        self._turned = self._looked = self._steady()
+        self._looks.inc()
+        self._seconds.observe(seconds)
+        self._leads.set(leads)
+        units = units_of(world.commits, ())
+        live = Tally(r.state.key.pipeline for r in world.runs if r.state.key is not None and not r.state.over)
+        for name in (pipeline.name for pipeline in PIPELINES):
+            own = [unit for unit in units if unit.id.pipeline == name]
+            started = [commit.commit.started for unit in own for commit in unit.commits]
+            self._open.labels(name).set(len(own))
+            self._live.labels(name).set(live[name])
+            self._oldest.labels(name).set(max(0.0, self._wall() - min(started)) if started else 0.0)
+        for action in done:
+            match action:
+                case Start():
+                    self._decisions.labels(action.unit.pipeline, "start").inc()
+                case Note():
+                    self._decisions.labels(action.unit.pipeline, action.decision).inc()
+                case End():
+                    self._decisions.labels(action.unit.pipeline, f"end-{action.error.partition(':')[0]}").inc()
+
+    def troubled(self) -> None:
+        """Take note that something could not be reached; the loop still turns."""
+        self._turned = self._steady()
+        self._troubles.inc()
+
+    def alive(self) -> bool:
+        """Whether the loop turns."""
+        return self._steady() - self._turned < ALIVE_WITHIN
+
+    def ready(self) -> bool:
+        """Whether looks come to their end."""
+        return self._looked is not None and self._steady() - self._looked < READY_WITHIN
+
+
+class MetricsServer:
+    """Serves a `Metrics` over HTTP from a thread.
+
+    Args:
+        metrics: what to serve.
+        listen: ``host:port``; port 0 takes a free one.
+
+    Raises:
+        RunInputError: the address cannot be listened on.
+    """
+
+    def __init__(self, metrics: Metrics, listen: str) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path == "/metrics":
+                    self._answer(200, generate_latest(metrics.registry))
+                elif self.path == "/healthz":
+                    self._answer(*((200, b"ok\n") if metrics.alive() else (503, b"the loop does not turn\n")))
+                elif self.path == "/readyz":
+                    self._answer(*((200, b"ok\n") if metrics.ready() else (503, b"no look came to its end lately\n")))
+                else:
+                    self._answer(404, b"there are /metrics, /healthz and /readyz\n")
+
+            def _answer(self, status: int, content: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                """Probes come every few seconds and say nothing."""
+
+        host, _, port = listen.rpartition(":")
+        if not port.isdigit():
+            raise RunInputError(f"listen = {listen!r} is no host:port")
+        try:
+            self._server = ThreadingHTTPServer((host, int(port)), Handler)
+        except OSError as error:
+            raise RunInputError(f"{listen} cannot be listened on: {error.strerror}") from error
+        self._server.daemon_threads = True
+        self.address = f"{host}:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+
+    def __enter__(self) -> MetricsServer:
+        """Serve."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -11,6 +11,7 @@ saved before is still found. A checkpoint is a folder:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -18,7 +19,7 @@ import logging
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,19 @@ class Checkpoint:
     state: dict[str, Any] = field(default_factory=dict)
 
 
+@contextlib.contextmanager
+def full_disk_told(what: str) -> Iterator[None]:
+    """Turn the failure of a full disk, a quota or a limit on file sizes into a `WorkError` that names `what`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise WorkError(
+            f"no space for {what} ({error.strerror}); free some and start again: it goes on from what was saved"
+        ) from error
+
+
 def write(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint folder; one of that name is replaced once the new one is safe on disk.
 
@@ -65,7 +79,8 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         WorkError: there is no space left; what was there before is still there.
     """
     partial = folder.with_name(f"{folder.name}.part")
-    try:
+    with full_disk_told(f"the checkpoint {folder}"), contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, partial, ignore_errors=True)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         for name, arrays in checkpoint.arrays.items():
@@ -84,14 +99,6 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
             _to_disk(file)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if error.errno in NO_SPACE:
-            raise WorkError(
-                f"no space for the checkpoint {folder} ({error.strerror}); free some and start again:"
-                " it goes on from the last one"
-            ) from error
-        raise
 
 
 def read(folder: Path, *archives: str) -> Checkpoint:
@@ -183,7 +190,7 @@ def prune(folder: Path, keep: int, pinned: int | None) -> None:
 
 
 def _load(path: Path) -> Arrays:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 

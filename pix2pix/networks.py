@@ -26,7 +26,9 @@ EPSILON = 1e-5
 SLOPE = 0.2
 """Of the leaky rectifiers."""
 SMALL = 16
-"""Height in pixels, on the larger side of a layer, up to which the matrix form of a convolution pays on a CPU."""
+"""Height in pixels, on the larger side of a layer, up to which the matrix form of a convolution pays on a CPU..."""
+MANY = 128
+"""...and the channels, in and out, from which it does."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Network(tf.Module):
             return tf.nn.conv2d(x, kernel, 1, "VALID")
         if layer.kind == "slide":
             return slide(x, kernel)
-        return (halve if layer.kind == "halve" else double)(x, kernel, self._matrix and 0 < layer.size <= SMALL)
+        return (halve if layer.kind == "halve" else double)(x, kernel, self._matrix and _is_deep(layer))
 
     def _finish(self, layer: Layer, x: Tensor) -> Tensor:
         """Normalise, or add the bias."""
@@ -214,6 +216,11 @@ class Discriminator(Network):
         for layer in self._layers[:-1]:
             values = tf.nn.leaky_relu(self._finish(layer, self._convolve(layer, values)), SLOPE)
         return tf.cast(self._finish(self._layers[-1], self._convolve(self._layers[-1], values)), tf.float32)
+
+
+def _is_deep(layer: Layer) -> bool:
+    """Tell whether a layer has few pixels and many channels at the training size."""
+    return layer.size <= SMALL and min(layer.inputs, layer.outputs) >= MANY
 
 
 def parameter_count(layers: list[Layer], separable: bool = False) -> int:

@@ -26,7 +26,7 @@ ARCHIVES = ("generator", "discriminator", "optimizer")
 MAY_CHANGE = frozenset(
     {
         *("max_steps", "max_epochs", "max_seconds", "log_steps", "evaluation_steps"),
-        *("save_seconds", "save_steps", "keep_checkpoints", "cache_megabytes", "devices", "xla"),
+        *("save_seconds", "save_steps", "keep_checkpoints", "cache_megabytes", "devices"),
     }
 )
 """Hyperparameters that may differ when a training goes on: they do not change what a step does."""

@@ -11,6 +11,7 @@ from typing import Any
 from pachyderm_sdk.api import pfs
 
 from pachyderm.store.trees import Node
+from pachyderm.store.wire import well_formed
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def read_modification(data: bytes) -> Modification:
 def _read_slowly(data: bytes) -> Modification:
     import betterproto
 
-    request = pfs.ModifyFileRequest.FromString(data)
+    request = well_formed(pfs.ModifyFileRequest.FromString(data))
     kind, value = betterproto.which_one_of(request, "body")
     match kind:
         case "add_file":

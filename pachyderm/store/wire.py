@@ -10,8 +10,10 @@ import logging
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
+import betterproto
 import grpc
 
 from pachyderm.store.refusals import Refusal, invalid, of_failure, unserved
@@ -120,9 +122,35 @@ def _lazy(module: str, method: str) -> Callable[[bytes], Any]:
     def read(data: bytes) -> Any:
         if not found:
             found.append(request_class(module, method))
-        return found[0].FromString(data)
+        return well_formed(found[0].FromString(data))
 
     return read
+
+
+_PLAIN = {betterproto.TYPE_STRING: str, betterproto.TYPE_BYTES: bytes, betterproto.TYPE_MAP: dict}
+
+
+def well_formed(message: Any) -> Any:
+    """The message, if each of its values has the type of its field: the SDK's decoder takes whatever comes.
+
+    Raises:
+        TypeError: a value is of another type.
+    """
+    for name, meta in message._betterproto.meta_by_field_name.items():
+        raw = object.__getattribute__(message, name)
+        if raw is betterproto.PLACEHOLDER or raw is None or meta.wraps:
+            continue
+        for value in raw if isinstance(raw, list) else [raw]:
+            if isinstance(value, betterproto.Message):
+                if meta.proto_type != betterproto.TYPE_MESSAGE:
+                    raise TypeError(name)
+                well_formed(value)
+            elif meta.proto_type == betterproto.TYPE_MESSAGE:
+                if not isinstance(value, (datetime, timedelta)):
+                    raise TypeError(name)
+            elif not isinstance(value, _PLAIN.get(meta.proto_type, (int, float))):
+                raise TypeError(name)
+    return message
 
 
 class Rest(grpc.GenericRpcHandler):

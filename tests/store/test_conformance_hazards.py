@@ -169,3 +169,14 @@ def test_creating_a_branch_of_two_parents_again_changes_nothing(pachd: Pachd) ->
     for order in (parents, parents[::-1]):
         pachd.branch(output.repo, on=order)
     assert pachd.history(output.repo) == before
+
+
+def test_squashing_a_commit_leaves_its_files_in_a_child_that_ended_with_an_error(pachd: Pachd) -> None:
+    """In pachd they are gone from the child."""
+    branch = pfs.Branch(repo=pachd.repo(), name="master")
+    parent = pachd.write(branch, {"/a": b"1"})
+    child = pachd.start(branch)
+    pachd.put(child, {"/b": b"2"})
+    pachd.finish(child, error="failed: by hand")
+    pachd.client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=parent.id))
+    assert pachd.files(child) == {"/a": b"1", "/b": b"2"}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import grpc
 import pytest
 from pachyderm_sdk.api import pfs
 from server_under_test import Pachd, happened, ids, refused, replacing
@@ -224,6 +225,22 @@ def test_a_failed_training_leaves_the_model_and_the_next_training_alone(pachd: P
     better = train(pachd, dag, b"better")
     assert pachd.files(dag.candidate) == {"/1/saved_model.pb": b"better"}
     assert pachd.info(dag.of(dag.candidate, better)).error == ""
+
+
+def test_a_set_of_training_data_leads_to_nothing_on_the_side_of_the_pictures(pachd: Pachd, dag: Pipelines) -> None:
+    set_id = train(pachd, dag, b"first")
+    for branch in (dag.pictures, dag.prepared, dag.generated):
+        with refused("not found", grpc.StatusCode.NOT_FOUND):
+            pachd.info(branch.repo, set_id)
+
+
+def test_a_newer_set_may_fail_before_the_older_one_is_done(pachd: Pachd, dag: Pipelines) -> None:
+    older = pachd.write(dag.training, {"/pair.png": b"older"})
+    newer = pachd.write(dag.training, {"/pair.png": b"newer"})
+    info = pachd.finish(dag.of(dag.checkpoint, newer.id), error="cancelled: by hand")
+    assert happened(info.finished)
+    fill(pachd, dag.of(dag.checkpoint, older.id), {"/checkpoint/weights": b"older"})
+    assert pachd.files(dag.of(dag.checkpoint, older.id)) == {"/checkpoint/weights": b"older"}
 
 
 def test_a_set_superseded_while_it_is_open_is_no_base_of_the_next(pachd: Pachd, dag: Pipelines) -> None:

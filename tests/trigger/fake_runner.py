@@ -34,6 +34,8 @@ class FakeRunner:
         self.runs: dict[str, Run] = {}
         self.created: list[RunKey] = []
         self.late: list[RunKey] = []
+        self.ended_by_trigger: list[str] = []
+        self.says_ending = True
         self.answers: list[str] = []
         """What the next calls of `start` answer: ``late``, ``lost``, ``twice``, ``away``; empty: well."""
         self.at_start: Callable[[RunKey], None] = lambda key: None
@@ -77,7 +79,8 @@ class FakeRunner:
 
     def terminate(self, run: str, why: str) -> None:
         if run in self.runs and not self.runs[run].state.over:
-            self.end(run, Phase.TERMINATED, why)
+            self.ended_by_trigger.append(run)
+            self.runs[run].state = replace(self.runs[run].state, ending=self.says_ending)
 
     def tend(self) -> bool:
         return False
@@ -106,6 +109,9 @@ class FakeRunner:
         it = self.runs[run]
         key = it.state.key
         assert key is not None
+        if run in self.ended_by_trigger:
+            self.end(run, Phase.TERMINATED, "by the trigger")
+            return
         outputs = next(pipeline.outputs for pipeline in PIPELINES if pipeline.name == key.pipeline)
         if it.stage == len(outputs):
             self.end(run, Phase.SUCCEEDED)

@@ -57,13 +57,14 @@ class Trigger:
 
 
 class Histories(RuleBasedStateMachine):
-    @initialize(one_creator=st.booleans())
-    def begin(self, one_creator: bool) -> None:
+    @initialize(one_creator=st.booleans(), says_ending=st.booleans())
+    def begin(self, one_creator: bool, says_ending: bool) -> None:
         self.steady = 1000.0
         self.wall = 1_700_000_000.0
         self.pachyderm = FakePachyderm(lambda: self.wall)
         self.runner = FakeRunner(self.pachyderm, lambda: self.wall, one_creator)
         self.runner.at_start = self.check_ready
+        self.runner.says_ending = says_ending
         self.restarts = 0
         self.triggers = [Trigger(self, "a:1"), Trigger(self, "b:1")]
         self.blameless: Counter[str] = Counter()

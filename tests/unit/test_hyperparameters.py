@@ -14,8 +14,21 @@ from pix2pix.hyperparameters import SECTIONS, Hyperparameters, TrainParameters, 
 
 def test_the_defaults_are_the_papers():
     train = Hyperparameters().train
-    assert (train.size, train.load_shape, train.batch_size, train.learning_rate, train.beta1) == (256, (286, 286), 1, 2e-4, 0.5)
-    assert (train.ngf, train.ndf, train.l1_weight, train.gan_weight, train.epochs, train.levels) == (64, 64, 100, 1, 200, 8)
+    assert (train.size, train.load_shape, train.batch_size, train.learning_rate, train.beta1) == (
+        256,
+        (286, 286),
+        1,
+        2e-4,
+        0.5,
+    )
+    assert (train.ngf, train.ndf, train.l1_weight, train.gan_weight, train.epochs, train.levels) == (
+        64,
+        64,
+        100,
+        1,
+        200,
+        8,
+    )
 
 
 def test_later_layers_win():
@@ -31,7 +44,11 @@ def test_a_whole_number_stands_for_a_float_and_not_the_other_way_round():
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_value_out_of_range_is_refused_by_name(section):
     for item in dataclasses.fields(SECTIONS[section]):
-        wrong = {"int": [item.metadata.get("high", 0) + 1, "1", True], "float": [float("nan"), -1.0], "bool": [1, "yes"]}
+        wrong = {
+            "int": [item.metadata.get("high", 0) + 1, "1", True],
+            "float": [float("nan"), -1.0],
+            "bool": [1, "yes"],
+        }
         for value in wrong.get(str(item.type), ["elsewhere", 3]):
             with pytest.raises(HyperparameterError, match=rf"^{item.name} = .*; allowed: "):
                 resolve(section, {item.name: value})
@@ -40,7 +57,9 @@ def test_every_value_out_of_range_is_refused_by_name(section):
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_hyperparameter_is_documented(section):
     text = SECTIONS[section].__doc__ or ""
-    assert [item.name for item in dataclasses.fields(SECTIONS[section]) if f"        {item.name}: " not in f"\n    {text}"] == []
+    assert [
+        item.name for item in dataclasses.fields(SECTIONS[section]) if f"        {item.name}: " not in f"\n    {text}"
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -63,7 +82,9 @@ def test_values_that_are_wrong_together_are_refused(values, problem):
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_and_all_that_are_allowed():
-    with pytest.raises(HyperparameterError, match=r"unknown hyperparameter of \[train\]: bacth_size \(did you mean batch_size"):
+    with pytest.raises(
+        HyperparameterError, match=r"unknown hyperparameter of \[train\]: bacth_size \(did you mean batch_size"
+    ):
         resolve("train", {"bacth_size": 1})
     with pytest.raises(HyperparameterError, match="allowed: train, export, resize, generate"):
         resolve("tarin")
@@ -94,7 +115,9 @@ def test_a_file_gives_what_stands_in_it():
 
 def test_assignments_have_the_types_of_toml():
     given = parse_assignments(["size=64", "learning_rate=1e-3", "flip=false", "direction=BtoA", "gan_mode='hinge'"])
-    assert resolve("train", given) == TrainParameters(size=64, learning_rate=1e-3, flip=False, direction="BtoA", gan_mode="hinge")
+    assert resolve("train", given) == TrainParameters(
+        size=64, learning_rate=1e-3, flip=False, direction="BtoA", gan_mode="hinge"
+    )
     with pytest.raises(HyperparameterError, match="'size' is no NAME=VALUE"):
         parse_assignments(["size"])
 

@@ -27,7 +27,10 @@ def test_the_networks_of_256_pixels_have_as_many_weights_as_the_paper_less_the_u
 
 
 def test_the_generator_has_the_layers_of_the_paper():
-    table = [(layer.name, layer.inputs, layer.outputs, layer.norm, layer.dropout) for layer in generator_layers(TrainParameters())]
+    table = [
+        (layer.name, layer.inputs, layer.outputs, layer.norm, layer.dropout)
+        for layer in generator_layers(TrainParameters())
+    ]
     assert table == [
         ("e1", 3, 64, False, False),
         ("e2", 64, 128, True, False),
@@ -49,7 +52,10 @@ def test_the_generator_has_the_layers_of_the_paper():
 
 
 def test_the_discriminator_has_the_layers_of_the_paper():
-    table = [(layer.name, layer.kind, layer.inputs, layer.outputs, layer.norm) for layer in discriminator_layers(TrainParameters())]
+    table = [
+        (layer.name, layer.kind, layer.inputs, layer.outputs, layer.norm)
+        for layer in discriminator_layers(TrainParameters())
+    ]
     assert table == [
         ("l1", "halve", 6, 64, False),
         ("l2", "halve", 64, 128, True),
@@ -86,7 +92,9 @@ def test_weights_are_drawn_as_in_the_paper_and_differ_between_seeds_and_layers()
 @pytest.mark.parametrize(("layers", "field"), [(0, 1), (1, 16), (2, 34), (3, 70)])
 def test_a_patch_of_the_discriminator_sees_the_field_of_the_paper(layers, field):
     size = 128
-    network = Discriminator(resolve("train", {"size": size, "ndf": 2, "discriminator_layers": layers, "norm": "none"}), 1)
+    network = Discriminator(
+        resolve("train", {"size": size, "ndf": 2, "discriminator_layers": layers, "norm": "none"}), 1
+    )
     x, y = pictures(1, size, size, 3), tf.Variable(pictures(1, size, size, 3, seed=2))
     with tf.GradientTape() as tape:
         logits = network(x, y)

@@ -22,7 +22,14 @@ from pix2pix.errors import InputError
 from pix2pix.train import train
 
 PARAMETERS = tiny(
-    max_steps=9, log_steps=4, evaluation_steps=3, scale_size=36, flip=True, held_out=0.3, keep_checkpoints=3, keep_best="ssim"
+    max_steps=9,
+    log_steps=4,
+    evaluation_steps=3,
+    scale_size=36,
+    flip=True,
+    held_out=0.3,
+    keep_checkpoints=3,
+    keep_best="ssim",
 )
 
 
@@ -149,7 +156,9 @@ def test_killed_at_twenty_random_moments_equals_uninterrupted(pairs, tmp_path):
     draw = random.Random(4)
     arguments = [str(pairs), str(tmp_path / "killed"), json.dumps(dataclasses.asdict(parameters))]
     for _ in range(20):
-        with subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, env=dict(os.environ)) as run:
+        with subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, env=dict(os.environ)
+        ) as run:
             assert run.stdout is not None
             for _ in range(draw.randint(1, 4)):
                 run.stdout.readline()

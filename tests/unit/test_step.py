@@ -63,7 +63,8 @@ def test_adam_equals_its_formula():
 
 
 @pytest.mark.parametrize(
-    ("schedule", "rates"), [("constant", [8, 8, 8, 8]), ("linear", [8, 8, 8, 4]), ("cosine", [8, 6.828427, 4, 1.171573])]
+    ("schedule", "rates"),
+    [("constant", [8, 8, 8, 8]), ("linear", [8, 8, 8, 4]), ("cosine", [8, 6.828427, 4, 1.171573])],
 )
 def test_the_learning_rate_follows_its_schedule(schedule, rates):
     parameters = tiny(learning_rate=8e-4, learning_rate_schedule=schedule, max_steps=4)
@@ -137,7 +138,13 @@ def test_the_same_step_twice_is_the_same_to_the_bit(plain):
 
 def test_auto_is_one_float32_device_on_a_cpu_without_xla():
     devices = choose(tiny())
-    assert (devices.replicas, devices.dtype, devices.compiled, devices.chief, devices.matrix) == (1, "float32", False, True, True)
+    assert (devices.replicas, devices.dtype, devices.compiled, devices.chief, devices.matrix) == (
+        1,
+        "float32",
+        False,
+        True,
+        True,
+    )
     assert choose(tiny(xla="on")).compiled
 
 
@@ -232,7 +239,9 @@ def test_two_processes_learn_what_one_learns_and_stop_together():
             ports.append(probe.getsockname()[1])
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
     workers = [
-        distributed("multi_worker", 1, TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}}))
+        distributed(
+            "multi_worker", 1, TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}})
+        )
         for i in range(2)
     ]
     first, second = (result(worker)["multi_worker"] for worker in workers)

@@ -108,14 +108,18 @@ def test_a_finished_training_called_again_gives_the_same_result_at_once(trained,
 
 def test_other_hyperparameters_or_pairs_than_those_of_the_state_are_refused(trained, pairs, tmp_path):
     work, _, _ = trained
-    with pytest.raises(InputError, match=r"other hyperparameters \(ngf 4 -> 8, l1_weight 100.0 -> 1.0\); .* another output"):
+    with pytest.raises(
+        InputError, match=r"other hyperparameters \(ngf 4 -> 8, l1_weight 100.0 -> 1.0\); .* another output"
+    ):
         train(pairs, work, tiny(max_steps=12, held_out=0.3, ngf=8, l1_weight=1.0))
     with pytest.raises(InputError, match="other pairs"):
         train(write_pairs(tmp_path, 4), work, tiny(max_steps=12, held_out=0.3))
 
 
 def test_the_best_weights_are_the_result_where_that_is_asked_for(pairs, tmp_path):
-    parameters = tiny(max_steps=8, evaluation_steps=1, held_out=0.3, keep_best="l1", learning_rate=0.05, keep_checkpoints=1)
+    parameters = tiny(
+        max_steps=8, evaluation_steps=1, held_out=0.3, keep_best="l1", learning_rate=0.05, keep_checkpoints=1
+    )
     made = train(pairs, tmp_path, parameters)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     held_out = {line["step"]: line["held_out"]["l1"] for line in lines if "held_out" in line}
@@ -143,9 +147,17 @@ def test_time_limits_a_training_too(pairs, tmp_path):
 
 def test_a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(pairs, tmp_path):
     parameters = tiny(
-        max_steps=400, save_steps=1, log_steps=4, learning_rate=1.0, gan_mode="lsgan", norm="none", discriminator_layers=3
+        max_steps=400,
+        save_steps=1,
+        log_steps=4,
+        learning_rate=1.0,
+        gan_mode="lsgan",
+        norm="none",
+        discriminator_layers=3,
     )
-    with pytest.raises(WorkError, match=r"diverged between steps (\d+) and (\d+): .* the last good checkpoint, of step \d+") as told:
+    with pytest.raises(
+        WorkError, match=r"diverged between steps (\d+) and (\d+): .* the last good checkpoint, of step \d+"
+    ) as told:
         train(pairs, tmp_path, parameters)
     kept = checkpoints.newest(tmp_path / "state" / "checkpoints", "generator", "discriminator", "optimizer")
     assert kept is not None

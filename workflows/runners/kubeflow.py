@@ -174,14 +174,21 @@ class KubeflowRunner:
             return ()
         arguments = {"experiment_id": experiment, "filter": json.dumps({"predicates": predicates})}
         try:
-            found = list(self._api.pages("run", "run_service_list_runs", "runs", sort_by="created_at asc", **arguments))
+            found = self._api.pages("run", "run_service_list_runs", "runs", sort_by="created_at asc", **arguments)
         except RefusedError as error:
             if error.status == 404:
+                # The experiment was deleted, and its runs with it.
                 self._experiment = ""
                 return ()
             raise RunnerUnreachableError(f"Kubeflow refuses to list runs: {error}") from error
         states = {run.run_id: self._state(run) for run in found}
         return tuple(sorted(states.values(), key=lambda state: (state.started, state.run)))
+
+    def _pages(self, service: str, method: str, items: str, **arguments: Any) -> list[Any]:
+        try:
+            return self._api.pages(service, method, items, **arguments)
+        except RefusedError as error:
+            raise RunnerUnreachableError(f"Kubeflow refuses to list {items}: {error}") from error
 
     def _state(self, run: Any) -> RunState:
         word = run.state or ""
@@ -199,6 +206,7 @@ class KubeflowRunner:
             started=run.created_at.timestamp() if run.created_at else 0.0,
             # A time that is not set reads as 1970 (seen).
             ended=ended if ended > 0 and phase is not Phase.RUNNING else None,
+            ending=word == "CANCELING",
             link=f"{self._ui}/#/runs/details/{run.run_id}",
         )
 
@@ -211,11 +219,8 @@ class KubeflowRunner:
         arguments = {"filter": json.dumps({"predicates": [_equals("display_name", self._experiment_name)]})}
         if self._namespace:
             arguments["namespace"] = self._namespace
-        try:
-            pages = self._api.pages("experiment", "experiment_service_list_experiments", "experiments", **arguments)
-            found = [one for one in pages if one.display_name == self._experiment_name]
-        except RefusedError as error:
-            raise RunnerUnreachableError(f"Kubeflow refuses to list experiments: {error}") from error
+        pages = self._pages("experiment", "experiment_service_list_experiments", "experiments", **arguments)
+        found = [one for one in pages if one.display_name == self._experiment_name]
         self._experiment = found[0].experiment_id if found else ""
         return self._experiment
 
@@ -231,9 +236,7 @@ class KubeflowRunner:
             found = self._find_experiment()
             if found:
                 return found
-            if isinstance(error, RefusedError):
-                raise refuse(error, f"the experiment {self._experiment_name}") from error
-            raise
+            raise _perhaps(error, f"the experiment {self._experiment_name}") from error
 
     def _version(self, package: CompiledPipeline) -> tuple[str, str]:
         """Ids of the pipeline and of its version for this very file, uploaded if it is not there."""
@@ -256,15 +259,13 @@ class KubeflowRunner:
             found = find()
             if found:
                 return found
-            if isinstance(error, RefusedError):
-                raise refuse(error, "the pipeline") from error
-            raise
+            raise _perhaps(error, "the pipeline") from error
 
     def _find_pipeline(self, package: CompiledPipeline) -> str:
         arguments = {"filter": json.dumps({"predicates": [_equals("name", package.name)]})}
         if self._namespace:
             arguments["namespace"] = self._namespace
-        pages = self._api.pages("pipelines", "pipeline_service_list_pipelines", "pipelines", **arguments)
+        pages = self._pages("pipelines", "pipeline_service_list_pipelines", "pipelines", **arguments)
         return next((one.pipeline_id for one in pages if package.name in (one.name, one.display_name)), "")
 
     def _make_pipeline(self, package: CompiledPipeline) -> str:
@@ -275,7 +276,7 @@ class KubeflowRunner:
 
     def _find_version(self, package: CompiledPipeline, pipeline: str) -> str:
         name = _version_name(package)
-        pages = self._api.pages(
+        pages = self._pages(
             "pipelines", "pipeline_service_list_pipeline_versions", "pipeline_versions", pipeline_id=pipeline
         )
         return next((one.pipeline_version_id for one in pages if name in (one.name, one.display_name)), "")
@@ -291,6 +292,15 @@ class KubeflowRunner:
             pipelineid=pipeline,
         )
         return str(made.pipeline_version_id)
+
+
+def _perhaps(error: RefusedError | UnclearAnswerError, what: str) -> Exception:
+    """A failed creation of something that is not there afterwards: only a refusal of its content is final."""
+    if isinstance(error, UnclearAnswerError):
+        return error
+    if error.status in (404, 409):
+        return UnclearAnswerError(f"Kubeflow answers {error.status} to {what}: {error.reason}")
+    return refuse(error, what)
 
 
 def _version_name(package: CompiledPipeline) -> str:

@@ -68,6 +68,7 @@ class RunState:
         error: why it did not succeed, one line; empty otherwise.
         started: seconds since 1970.
         ended: seconds since 1970, or None while it runs.
+        ending: whether it was told to end, and has not ended yet.
         link: where a person sees more: a URL, or the path of its log.
         outputs: task -> output -> value, of a run that succeeded, where the runner knows them.
     """
@@ -78,6 +79,7 @@ class RunState:
     error: str = ""
     started: float = 0.0
     ended: float | None = None
+    ending: bool = False
     link: str = ""
     outputs: Mapping[str, Mapping[str, str]] | None = None
 

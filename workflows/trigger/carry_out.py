@@ -52,6 +52,7 @@ class Hands:
         self._wall = wall
         self._started = started
         self._stuck: set[str] = set()
+        self._told_to_end: set[str] = set()
 
     def carry_out(self, plan: Plan, leads: Callable[[], bool]) -> tuple[Action, ...]:
         """Do all of a plan, in its order.
@@ -81,9 +82,7 @@ class Hands:
                 case Start():
                     return action.unit.pipeline not in self._stuck and self._start(action)
                 case Terminate():
-                    logger.warning("run %s is ended: %s", action.run, action.why, extra={"run": action.run})
-                    self._runner.terminate(action.run, action.why)
-                    return True
+                    return self._terminate(action)
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.NOT_FOUND and "not found" not in (error.details() or ""):
                 raise
@@ -91,6 +90,15 @@ class Hands:
         except RequestError as error:
             logger.info("a commit of %s is gone: %s", action, error)
         return False
+
+    def _terminate(self, action: Terminate) -> bool:
+        self._runner.terminate(action.run, action.why)
+        # A run may take its time to end, or not even say that it is ending.
+        first = action.run not in self._told_to_end
+        self._told_to_end.add(action.run)
+        if first:
+            logger.warning("run %s is ended: %s", action.run, action.why, extra={"run": action.run})
+        return first
 
     def _note(self, note: Note) -> bool:
         level = logging.INFO if note.decision == "interrupted" else logging.WARNING

@@ -107,9 +107,9 @@ class _Look:
         """Of several live runs of one attempt keep the one that has a claim, else the oldest."""
         claims = [live_claim(one.commit.metadata) for one in unit.commits]
         holders = {claim.holder for claim in claims if claim is not None}
-        first = min(live, key=lambda r: (r.state.run not in holders, r.state.started, r.state.run))
+        first = min(live, key=lambda r: (r.state.ending, r.state.run not in holders, r.state.started, r.state.run))
         for run in live:
-            if run is not first:
+            if run is not first and not run.state.ending:
                 why = f"two creators started {run.state.key.display_name if run.state.key else 'it'} at once"
                 self._actions.append(Terminate(run.state.run, why))
 
@@ -287,5 +287,5 @@ class _Look:
             key = run.state.key
             if key is None or run.state.over or UnitId(key.commit_set, key.pipeline) in open_units:
                 continue
-            if run.idle_for >= LINGER:
+            if run.idle_for >= LINGER and not run.state.ending:
                 self._actions.append(Terminate(run.state.run, "the commits of its set are gone or have ended"))

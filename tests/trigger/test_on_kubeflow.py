@@ -1,0 +1,272 @@
+"""What the trigger promises on Kubeflow, whatever its API answers: exactly one finished output per commit set."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import World, configuration
+from fake_kubeflow import FAULTS, Document, FakeKubeflow
+from filling_stage import Died, fill
+
+from pachyderm.commits import inspect
+from pachyderm.connection import Connection
+from pachyderm.repos import GENERATE_IMAGES, PIPELINES, TRAINING
+from workflows.errors import RunnerUnreachableError
+from workflows.runners import kubeflow
+from workflows.runners.kubeflow import KubeflowRunner
+from workflows.runners.kubeflow_api import Access, Api
+from workflows.trigger.controller import Controller, Done, Settings
+from workflows.trigger.lease import Alone
+from workflows.trigger.metrics import Metrics
+from workflows.trigger.observe import Clock
+
+
+class Time:
+    """A clock that moves when somebody waits, and a little at every look at it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def pause(self, seconds: float) -> bool:
+        self.now += seconds
+        return False
+
+
+class Cluster:
+    """Kubeflow whose workflows fill commits, one after the other in a thread."""
+
+    def __init__(self, client: Connection, orders: Path) -> None:
+        self._client, self._orders = client.another(), orders
+        self.orders: list[Document] = []
+        self._lock = threading.Lock()
+        self.api = FakeKubeflow(self.orders.append)
+
+    def work(self) -> None:
+        """Carry out every workflow that was started, in the order of their starts."""
+        with self._lock:
+            while self.orders:
+                run = self.orders.pop(0)
+                if self.api.runs[run["run_id"]]["state"] == "CANCELING":
+                    self.api.advance(run["run_id"], "FAILED")
+                    continue
+                self.api.advance(run["run_id"], "RUNNING")
+                pipeline, commit_set, _ = run["display_name"].split()
+                outputs = next(one.outputs for one in PIPELINES if one.name == pipeline)
+                try:
+                    for branch in outputs:
+                        fill(self._client, branch.repo, commit_set, run["run_id"], self._orders)
+                except (RuntimeError, Died) as error:
+                    self.api.advance(run["run_id"], "FAILED", f"{type(error).__name__}: {error}")
+                else:
+                    self.api.advance(run["run_id"], "SUCCEEDED")
+
+    @contextmanager
+    def controller(self, world: World, filling: dict[str, Path], by: str = "a:1") -> Iterator[Drive]:
+        time = Time()
+        api = Api(Access(endpoint=self.api.url, timeout=0.5), time.pause)  # type: ignore[arg-type]
+        runner = KubeflowRunner(api, pipelines=filling, steady=time)
+        settings = Settings(configuration().policy, 10, 2.0, by)
+        metrics = Metrics(time, time)
+        clock = Clock(time, time)
+        yield Drive(
+            self,
+            Controller(world.client, runner, Alone(), settings, clock, time.pause, metrics, world.said.append),
+            time,
+        )
+
+
+class Drive:
+    """A controller that is looked through step by step."""
+
+    def __init__(self, cluster: Cluster, controller: Controller, time: Time) -> None:
+        self.cluster, self.controller, self.time = cluster, controller, time
+        self.away = 0
+
+    def until_nothing_is_open(self, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Done]:
+        for _ in range(400):
+            meanwhile()
+            try:
+                world, _, done = self.controller.look()
+            except RunnerUnreachableError:
+                self.away += 1
+                self.time.pause(5.0)
+                continue
+            if not world.commits:
+                return {one.commit_set: one for one in self.controller.done}
+            if not done:
+                self.cluster.work()
+                self.time.pause(5.0)
+        raise AssertionError("it did not come to an end")
+
+
+@pytest.fixture
+def cluster(world: World) -> Iterator[Cluster]:
+    made = Cluster(world.client, world.orders)
+    with made.api:
+        yield made
+
+
+def test_commits_are_run_and_decisions_link_to_the_ui(world: World, cluster: Cluster, filling: dict[str, Path]) -> None:
+    commit_set = world.train()
+    with cluster.controller(world, filling) as drive:
+        done = drive.until_nothing_is_open()
+    assert done[commit_set].state == "good"
+    assert [run["display_name"] for run in cluster.api.workflows] == [f"training_and_export {commit_set} 1"]
+    assert done[commit_set].run == cluster.api.workflows[0]["run_id"]
+
+
+def test_a_run_that_a_person_terminates_ends_the_set_as_cancelled(
+    world: World, cluster: Cluster, filling: dict[str, Path]
+) -> None:
+    commit_set = world.train()
+    with cluster.controller(world, filling) as drive:
+        drive.controller.look()
+        (run,) = cluster.api.runs
+        cluster.api.advance(run, "CANCELING")
+        done = drive.until_nothing_is_open()
+    assert done[commit_set].state == "cancelled"
+    assert f"run {run} was terminated" in done[commit_set].error
+    assert len(cluster.api.workflows) == 1
+
+
+def test_a_run_that_was_deleted_is_replaced_by_the_next_attempt(
+    world: World, cluster: Cluster, filling: dict[str, Path]
+) -> None:
+    commit_set = world.train()
+    with cluster.controller(world, filling) as drive:
+        drive.controller.look()
+        (run,) = cluster.api.runs
+        cluster.orders.clear()
+        cluster.api.delete(run)
+        done = drive.until_nothing_is_open()
+    assert done[commit_set].state == "good"
+    assert [run["display_name"][-1] for run in cluster.api.workflows] == ["1", "2"]
+
+
+def test_a_trigger_that_is_started_anew_creates_nothing_twice(
+    world: World, cluster: Cluster, filling: dict[str, Path]
+) -> None:
+    world.train()
+    for number in range(3):
+        with cluster.controller(world, filling, by=f"a:{number}") as drive:
+            drive.controller.look()
+    with cluster.controller(world, filling, by="a:9") as drive:
+        drive.until_nothing_is_open()
+    assert len(cluster.api.workflows) == 1
+
+
+def test_a_run_whose_commits_were_dropped_is_terminated(
+    world: World, cluster: Cluster, filling: dict[str, Path]
+) -> None:
+    from pachyderm_sdk.api import pfs
+
+    commit_set = world.train()
+    with cluster.controller(world, filling) as drive:
+        drive.controller.look()
+        world.client.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=commit_set))
+        drive.controller.look()
+        drive.time.now += 200
+        drive.controller.look()
+    (run,) = cluster.api.runs.values()
+    assert run["state"] == "CANCELING"
+
+
+def test_two_creators_at_once_have_one_effect_and_the_second_workflow_is_ended(
+    world: World, cluster: Cluster, filling: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_set = world.train()
+    original = KubeflowRunner.find
+    # The search shows nothing, as it does while two creators search before either creates.
+    blind = [True]
+    monkeypatch.setattr(KubeflowRunner, "find", lambda self, key: () if blind[0] else original(self, key))
+    with cluster.controller(world, filling, "a:1") as a, cluster.controller(world, filling, "b:1") as b:
+        key = kubeflow.RunKey("training_and_export", commit_set, 1)
+        for drive in (a, b):
+            drive.controller._runner.start(key, {"commit_set": commit_set})
+        blind[0] = False
+        a.controller.look()
+        done = a.until_nothing_is_open()
+    assert done[commit_set].state == "good"
+    assert len(cluster.api.workflows) == 2
+    assert sorted(run["state"] for run in cluster.api.runs.values()) == ["FAILED", "SUCCEEDED"]
+
+
+def faults(world: World, cluster: Cluster, filling: dict[str, Path], injections: int, seed: int) -> Counter[str]:
+    """Commit and run until so many faults were injected; then check each set."""
+    chance = random.Random(seed)
+    left = [injections]
+
+    def fault(method: str, path: str) -> str | None:
+        if left[0] <= 0 or path.endswith("healthz") or chance.random() > 0.35:
+            return None
+        left[0] -= 1
+        kinds = [one for one in FAULTS if one != "hang" or left[0] % 20 == 0]
+        return chance.choice(kinds)
+
+    cluster.api.faults = fault
+    sets: dict[str, str] = {}
+    with cluster.controller(world, filling) as drive:
+        while left[0] > 0:
+            for _ in range(4):
+                training = chance.random() < 0.5
+                content = str(len(sets))
+                sets[world.train(content) if training else world.draw(content)] = (
+                    "model" if training else "generate_images"
+                )
+                drive.controller.look() if left[0] < 0 else None
+            done = drive.until_nothing_is_open()
+            assert {done[one].state for one in sets if one in done} <= {"good", "superseded"}
+    for commit_set, repo in sets.items():
+        commit = inspect(world.client, repo, commit_set)
+        if commit.state == "superseded":
+            continue
+        assert commit.state == "good"
+        # One line: of two fillers that were mixed there would be two.
+        assert world.by(repo, commit_set) in cluster.api.runs
+    assert inspect(world.client, "model", world.head(TRAINING).id).state == "good"
+    assert world.head(GENERATE_IMAGES).state == "good"
+    return Counter(cluster.api.injected)
+
+
+def test_a_hundred_faults_of_the_api_leave_one_finished_output_per_set(
+    world: World, cluster: Cluster, filling: dict[str, Path]
+) -> None:
+    seen = faults(world, cluster, filling, 100, seed=7)
+    assert sum(seen.values()) == 100
+    assert len(seen) >= 8
+    # Every workflow beyond one per attempt was a waste; there are none, for nobody else creates.
+    names = Counter(run["display_name"] for run in cluster.api.workflows)
+    assert max(names.values()) == 1
+
+
+@pytest.mark.long
+def test_a_thousand_faults_of_the_api_leave_one_finished_output_per_set(
+    world: World, cluster: Cluster, filling: dict[str, Path]
+) -> None:
+    seen = faults(world, cluster, filling, 1000, seed=11)
+    assert sum(seen.values()) == 1000
+    assert set(seen) == set(FAULTS)
+    names = Counter(run["display_name"] for run in cluster.api.workflows)
+    assert max(names.values()) == 1
+
+
+def test_parameters_that_the_pipeline_lacks_end_the_set_at_once(
+    world: World, cluster: Cluster, filling: dict[str, Path]
+) -> None:
+    commit_set = world.train()
+    broken = {**filling, "training_and_export": filling["training_and_export"].with_name("gone.yaml")}
+    with cluster.controller(world, broken) as drive:
+        done = drive.until_nothing_is_open()
+    assert done[commit_set].state == "failed"
+    assert "cannot be started: the compiled pipeline" in done[commit_set].error
+    assert cluster.api.workflows == []

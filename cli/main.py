@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retry": ("cli.retry:retry", "Run a commit set again."),
     "models": ("cli.models:models", "List the models, newest first."),
     "promote": ("cli.models:promote", "Make a model the one that generates."),
+    "revert": ("cli.revert:revert", "Go back to an earlier commit of an input."),
     "rollback": ("cli.models:rollback", "Go back to the model promoted before."),
     "demo": ("cli.demo:demo", "Run the main job, end to end, on procedural facades."),
     "compile": ("cli.compile:compile_pipelines", "Compile the pipelines to YAML."),

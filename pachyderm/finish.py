@@ -1,8 +1,9 @@
 """Finishes a filled output commit, in one transaction with everything that belongs to it.
 
-It exists because this is the fence: the key that ends the claim is added first, by exactly one caller, so whoever lost
-the claim finishes nothing; and a model is finished and promoted together or not at all. pachd edits metadata at once,
-also inside a transaction (seen): a crash behind the key leaves the commit open and free to be claimed.
+It exists because two things must hold at once. Nobody finishes who lost the claim: the key that ends the claim is the
+fence, added first, by exactly one caller. And a model is finished and promoted together or not at all: one transaction.
+They are two steps because pachd edits metadata at once, also inside a transaction, and keeps it when that is abandoned
+(seen); a crash between them leaves the commit open, and free to be claimed a few seconds later.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from pachyderm.reuse import FINGERPRINT
 
 logger = logging.getLogger(__name__)
 
+TRIES = 5
+"""How often the transaction is tried where the server gives it up for another one."""
+
 
 def finish(client: Connection, commit: Commit, claim: Claim, fingerprint: str, *, promote: bool, now: float) -> None:
     """Finish a commit without error and wait until the server has checked it.
@@ -38,27 +42,37 @@ def finish(client: Connection, commit: Commit, claim: Claim, fingerprint: str, *
         CommitFailedError: the server found the content invalid.
     """
     word = f"{FINISHING}{claim.attempt}"
-    try:
-        before = head(client, MODEL) if promote else None
-        with client.transaction.transaction() as transaction:
-            client.edit_keys(commit.repo, commit.id, add={f"over.{claim.number}": word}, put={FINGERPRINT: fingerprint})
-            client.pfs.finish_commit(commit=client.commit(commit.repo, commit.id))
-            if before is not None:
-                record_promotion(client, transaction.id, commit, before.id, now)
-    except grpc.RpcError as error:
-        if not _done_by_us(client, commit, claim, word):
-            if error.code() is grpc.StatusCode.FAILED_PRECONDITION or "finished" in (error.details() or ""):
-                raise LostClaimError(f"the claim {claim.number} on {commit} is over: {error.details()}") from error
-            raise
-        logger.info("%s was finished although the answer was lost: %s", commit, error.details())
+    _fence(client, commit, claim, word, fingerprint)
+    for left in reversed(range(TRIES)):
+        try:
+            before = head(client, MODEL) if promote else None
+            with client.transaction.transaction() as transaction:
+                client.pfs.finish_commit(commit=client.commit(commit.repo, commit.id))
+                if before is not None:
+                    record_promotion(client, transaction.id, commit, before.id, now)
+            break
+        except grpc.RpcError as error:
+            if inspect(client, commit.repo, commit.id).state != "open":
+                logger.info("%s was finished although the answer was lost: %s", commit, error.details())
+                break
+            if not left or "aborted" not in (error.details() or ""):
+                raise
+            # Postgres gave the transaction up for another one; pachd passes that on (seen).
+            logger.info("finishing %s again: %s", commit, error.details())
     ended = inspect(client, commit.repo, commit.id, wait=True)
     if ended.error:
         raise CommitFailedError(str(ended), ended.error)
 
 
-def _done_by_us(client: Connection, commit: Commit, claim: Claim, word: str) -> bool:
-    """Whether our transaction was carried out after all, which an unclear answer does not tell."""
-    now = inspect(client, commit.repo, commit.id)
-    return now.state != "open" and any(
-        one.number == claim.number and one.over == word for one in claims_of(now.metadata)
-    )
+def _fence(client: Connection, commit: Commit, claim: Claim, word: str, fingerprint: str) -> None:
+    """End our claim; only who did that may finish the commit."""
+    try:
+        client.edit_keys(commit.repo, commit.id, add={f"over.{claim.number}": word}, put={FINGERPRINT: fingerprint})
+    except grpc.RpcError as error:
+        now = inspect(client, commit.repo, commit.id)
+        ours = any(one.number == claim.number and one.over == word for one in claims_of(now.metadata))
+        if now.state == "open" and ours:
+            return
+        if error.code() is grpc.StatusCode.FAILED_PRECONDITION or now.state != "open":
+            raise LostClaimError(f"the claim {claim.number} on {commit} is over: {error.details()}") from error
+        raise

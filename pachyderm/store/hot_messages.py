@@ -11,7 +11,7 @@ from typing import Any
 from pachyderm_sdk.api import pfs
 
 from pachyderm.store.trees import Node
-from pachyderm.store.wire import well_formed
+from pachyderm.store.wire import LONGEST_REQUEST, well_formed
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,8 @@ def read_modification(data: bytes) -> Modification:
 def _read_slowly(data: bytes) -> Modification:
     import betterproto
 
+    if len(data) > LONGEST_REQUEST:
+        raise ValueError("the request is too long")
     request = well_formed(pfs.ModifyFileRequest.FromString(data))
     kind, value = betterproto.which_one_of(request, "body")
     match kind:

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 LONGEST_TEXT = 2000
 """Characters of an error text that are sent; gRPC refuses headers that are too long."""
 
+LONGEST_REQUEST = 1 << 20
+"""Bytes in a request other than a piece of a file; the time to decode a hostile one grows with its square."""
+
 Method = Callable[[Any, Any], Any]
 
 
@@ -107,7 +110,8 @@ def handler(
         raise ValueError(f"{module} has no {sorted(strangers)}")
     for call in known:
         function = methods.get(call.method) or _unserved(call)
-        reader = _reader(readers.get(call.method) or _lazy(module, call.method))
+        served = call.method in methods
+        reader = _reader(readers.get(call.method) or _lazy(module, call.method)) if served else bytes
         streams_in, streams_out = call.kind.startswith("stream"), call.kind.endswith("stream")
         wrapped = _streaming(call, function, streams_in) if streams_out else _single(call, function, streams_in)
         maker = getattr(grpc, f"{call.kind}_rpc_method_handler")
@@ -120,6 +124,8 @@ def _lazy(module: str, method: str) -> Callable[[bytes], Any]:
     found: list[Any] = []
 
     def read(data: bytes) -> Any:
+        if len(data) > LONGEST_REQUEST:
+            raise ValueError("the request is too long")
         if not found:
             found.append(request_class(module, method))
         return well_formed(found[0].FromString(data))
@@ -185,7 +191,7 @@ def _reader(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
 
 def _checked(request: Any) -> Any:
     if isinstance(request, _Unreadable):
-        raise invalid("the request is no message of this call")
+        raise invalid(f"the request is no message of this call, or has more than {LONGEST_REQUEST} bytes")
     return request
 
 

@@ -4,7 +4,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-long lint lock clean help
+.PHONY: demo test test-long lint lock clean help images render upload
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,8 @@ lint: .venv/dev ## ruff, mypy and the layers of the house
 lock: .venv/dev ## resolve the dependencies anew into requirements/*.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt --override requirements/without-tensorflow.txt pyproject.toml requirements/control.in -o requirements/control.txt
+	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt --python-platform x86_64-manylinux_2_28 pyproject.toml requirements/gpu.in -o requirements/gpu.txt
 
 clean: ## remove what was made: .venv, demo/, caches
 	rm -rf .venv demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -45,3 +47,26 @@ clean: ## remove what was made: .venv, demo/, caches
 .venv/dev: .venv/runtime requirements/dev.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	touch .venv/dev
+
+# The image of each kind, with the version as its tag; PYTHON_IMAGE is a Python 3.11 image by digest.
+REGISTRY ?= ghcr.io/pix2pix-pipelines
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+BUILDER ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool) 2>/dev/null),$(tool))))
+BUILD = $(BUILDER) build $(BUILD_FLAGS) --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg VERSION=$(VERSION) \
+	--build-arg REVISION=$(shell git rev-parse HEAD) --build-arg CREATED=$(shell git log -1 --format=%cI)
+
+images: ## build the worker (CPU, GPU) and control images; needs PYTHON_IMAGE=name@sha256:...
+	@test -n "$(BUILDER)" || { echo "make images needs docker, podman or buildah"; exit 2; }
+	@test -n "$(PYTHON_IMAGE)" || { echo "make images needs PYTHON_IMAGE=NAME@sha256:DIGEST of a Python 3.11 image; see docs/kubeflow.md"; exit 2; }
+	$(BUILD) --build-arg IMAGE=$(REGISTRY)/pix2pix-control:$(VERSION) -f dockerfiles/control.Dockerfile -t $(REGISTRY)/pix2pix-control:$(VERSION) .
+	$(BUILD) --build-arg IMAGE=$(REGISTRY)/pix2pix-python:$(VERSION) -f dockerfiles/worker.Dockerfile -t $(REGISTRY)/pix2pix-python:$(VERSION) .
+	$(BUILD) --build-arg IMAGE=$(REGISTRY)/pix2pix-python:$(VERSION)-gpu --build-arg VARIANT=gpu -f dockerfiles/worker.Dockerfile -t $(REGISTRY)/pix2pix-python:$(VERSION)-gpu .
+
+OVERLAYS = $(notdir $(wildcard deploy/kustomize/overlays/*))
+
+render: ## render every overlay with kubectl into deploy/rendered/, which is committed
+	@mkdir -p deploy/rendered
+	for overlay in $(OVERLAYS); do kubectl kustomize deploy/kustomize/overlays/$$overlay > deploy/rendered/$$overlay.yaml || exit 1; done
+
+upload: .venv/runtime ## upload the compiled pipelines to Kubeflow with the kfp command; KF_PIPELINES_ENDPOINT says where
+	for name in training_and_export preprocessing_and_generation image_to_image; do .venv/bin/kfp pipeline create --pipeline-name $$name workflows/$$name.yaml || exit 1; done

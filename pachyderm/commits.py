@@ -184,6 +184,20 @@ def matching(client: Connection, repo: str, commit_id: str, pattern: str) -> dic
     return found
 
 
+def differing(client: Connection, repo: str, commit_id: str, before: str) -> dict[str, FileEntry | None]:
+    """The files in which a commit differs from another one of its repo; None for one that it lacks."""
+    found: dict[str, FileEntry | None] = {}
+    for one in client.pfs.diff_file(
+        new_file=client.file(repo, commit_id, "/"), old_file=client.file(repo, before, "/")
+    ):
+        new, old = one.new_file, one.old_file
+        if new.file.path and new.file_type == pfs.FileType.FILE:
+            found[new.file.path] = FileEntry(new.size_bytes, new.hash.hex())
+        elif old.file.path and old.file_type == pfs.FileType.FILE:
+            found.setdefault(old.file.path, None)
+    return found
+
+
 def content(listing: Listing) -> dict[str, FileEntry]:
     """A listing without what a stage says about itself and without the parameters file."""
     return {path: entry for path, entry in listing.items() if not path.startswith(REPORT) and path != PARAMETERS_FILE}

@@ -72,6 +72,8 @@ class OpenCommits:
         self._floors: dict[BranchName, str] = {}
         self._closed: dict[CommitId, Commit] = {}
         self._sources: dict[CommitId, tuple[CommitId | None, bool]] = {}
+        self.heads: dict[BranchName, Commit] = {}
+        """The head of each branch at the last look, open or not."""
 
     def look(self) -> tuple[OpenCommit, ...]:
         """What is open or finishing now: branch by branch, upstream first; in each, oldest first."""
@@ -89,6 +91,7 @@ class OpenCommits:
     def _unfinished(self, branch: BranchName) -> list[Commit]:
         """The open and finishing commits of a branch, oldest first."""
         walked = list(self._walk(branch))
+        self.heads[branch] = walked[0]
         walked.reverse()
         unfinished = [commit for commit in walked if commit.state not in _CLOSED]
         # Closed commits stay closed, so the next walk may stop at the newest one that has nothing open below it.

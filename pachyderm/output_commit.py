@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pachyderm.ancestor import Ancestor, datums_of, nearest_good, present_in
 from pachyderm.claims import Claim, Watch, give_back, kept_alive, live_claim, take, working
 from pachyderm.commit_sets import NEW, commits_of, open_fresh, own_parameters, source_of, to_fill
-from pachyderm.commits import Commit, content, files, head, inspect, read
+from pachyderm.commits import Commit, CommitId, Listing, content, head, inspect, read
 from pachyderm.connection import Connection
 from pachyderm.datums import Base, plan
 from pachyderm.ends import finish_with
@@ -28,7 +29,6 @@ from pachyderm.repos import CANDIDATE, PARAMETERS_FILE, BranchName, pipeline_of
 from pachyderm.result import Result, computed, empty, reused
 from pachyderm.reuse import reusable
 from pachyderm.stage import Input, Job, Resolved, Stage
-from pachyderm.stage_record import read_record
 
 logger = logging.getLogger(__name__)
 
@@ -196,15 +196,27 @@ def _claim(client: Connection, commit: Commit, attempt: Attempt) -> tuple[Claim 
 
 def _fill_claimed(client: Connection, stage: Stage, commit: Commit, claim: Claim, attempt: Attempt) -> None:
     started = attempt.now()
-    inputs = {one.repo: _input(client, one.repo, one.id) for one in commit.provenance}
+    ancestor = nearest_good(client, commit, stage.datums) if stage.datums else None
+    inputs = {
+        one.repo: _input(client, one, ancestor if one.repo == stage.datums else None) for one in commit.provenance
+    }
     source, own = source_of(client, commit), own_parameters(client, commit)
     resolved = _resolve(client, stage, source, own)
     fingerprint = _fingerprint(stage, inputs, resolved)
     keep = attempt.scratch / "keep" / fingerprint.value
     keep.mkdir(parents=True, exist_ok=True)
+
+    def look() -> Listing:
+        return present_in(client, commit, ancestor)
+
+    def check() -> None:
+        live = live_claim(inspect(client, commit.repo, commit.id).metadata)
+        if live is None or live.number != claim.number:
+            raise LostClaimError(f"the claim {claim.number} on {commit} is over")
+
     with tempfile.TemporaryDirectory(prefix=f"{stage.name}-", dir=attempt.scratch) as scratch:
         job = Job(client, commit, inputs, resolved.values, None, Path(scratch), keep, attempt.progress)
-        result = _result(stage, job, fingerprint)
+        result = _result(stage, job, fingerprint, ancestor)
         record = result.record(
             stage=stage,
             commit=commit,
@@ -215,28 +227,22 @@ def _fill_claimed(client: Connection, stage: Stage, commit: Commit, claim: Claim
             run={"id": attempt.run, "attempt": attempt.name, "claim": str(claim.number)},
             started=started,
             seconds=attempt.now() - started,
-            present=content(files(client, commit.repo, commit.id)),
+            present=content(look()),
         )
-
-        def check() -> None:
-            live = live_claim(inspect(client, commit.repo, commit.id).metadata)
-            if live is None or live.number != claim.number:
-                raise LostClaimError(f"the claim {claim.number} on {commit} is over")
-
         check()
-        want = publish(client, commit, {**result.content, **result.report(stage, record)}, check)
+        want = publish(client, commit, {**result.content, **result.report(stage, record)}, check, look)
     promote = resolved.promote and not own and stage.output == CANDIDATE and result.outcome != "empty"
     finish(client, commit, claim, fingerprint.value, promote=promote, now=attempt.now())
     shutil.rmtree(keep, ignore_errors=True)
-    wrong = differences(files(client, commit.repo, commit.id), want)
+    wrong = differences(look(), want)
     if wrong:
         fresh = open_fresh(client, pipeline_of(stage.output).source)
         logger.error("%s was changed by another writer at %s; the fresh set %s does it again", commit, wrong[:5], fresh)
 
 
-def _input(client: Connection, repo: str, commit_id: str) -> Input:
-    listing = content(files(client, repo, commit_id))
-    return Input(inspect(client, repo, commit_id), listing, listing_digest(listing))
+def _input(client: Connection, one: CommitId, ancestor: Ancestor | None) -> Input:
+    listing = datums_of(client, one.repo, one.id, ancestor)
+    return Input(inspect(client, one.repo, one.id), listing, listing_digest(listing))
 
 
 def _resolve(client: Connection, stage: Stage, source: Commit, own: Mapping[str, object]) -> Resolved:
@@ -260,7 +266,7 @@ def _fingerprint(stage: Stage, inputs: Mapping[str, Input], resolved: Resolved) 
     )
 
 
-def _result(stage: Stage, job: Job, fingerprint: Fingerprint) -> Result:
+def _result(stage: Stage, job: Job, fingerprint: Fingerprint, ancestor: Ancestor | None) -> Result:
     """Nothing to do, done before, or work."""
     awaited = stage.awaited(job.inputs)
     if awaited is not None:
@@ -273,20 +279,9 @@ def _result(stage: Stage, job: Job, fingerprint: Fingerprint) -> Result:
     if stage.datums is None or stage.assign is None:
         return computed(job, stage.work(job), None)
     inputs = job.inputs[stage.datums].files
-    base = _base(job.client, job.commit, fingerprint, f"inputs.{stage.datums}")
-    job = replace(job, plan=plan(inputs, stage.assign, base))
-    logger.info("%d of %d files are work", len(job.plan.compute) if job.plan else 0, len(inputs))
-    return computed(job, stage.work(job), base)
-
-
-def _base(client: Connection, commit: Commit, fingerprint: Fingerprint, datums: str) -> Base | None:
-    """The nearest good ancestor, where nothing but the datums differs from it."""
-    at = commit
-    while at.parent is not None:
-        at = inspect(client, at.repo, at.parent)
-        if at.state == "good":
-            record = read_record(client, at.repo, at.id)
-            if record is None or set(fingerprint.differs_from(record.parts)) - {datums}:
-                return None
-            return Base(at.id, content(files(client, at.repo, at.id)), record)
-    return None
+    base = None
+    if ancestor is not None and not set(fingerprint.differs_from(ancestor.record.parts)) - {f"inputs.{stage.datums}"}:
+        base = Base(ancestor.commit.id, ancestor.files, ancestor.record)
+    datums = plan(inputs, stage.assign, base)
+    logger.info("%d of %d files are work", len(datums.compute), len(inputs))
+    return computed(replace(job, plan=datums), stage.work(replace(job, plan=datums)), base)

@@ -81,7 +81,11 @@ def _hash(content: bytes) -> str | None:
 
 
 def publish(
-    client: Connection, commit: Commit, result: Mapping[str, Content], check: Callable[[], None]
+    client: Connection,
+    commit: Commit,
+    result: Mapping[str, Content],
+    check: Callable[[], None],
+    look: Callable[[], Listing] | None = None,
 ) -> dict[str, Expected]:
     """Make an open commit hold exactly `result`.
 
@@ -90,6 +94,7 @@ def publish(
         commit: open, and all its ancestors ended.
         result: path -> content, the report included.
         check: called before anything becomes visible; raises where the claim was lost.
+        look: lists every file that the commit shows now; where the caller knows no quicker way, all are asked for.
 
     Returns:
         what the listing must say; give it to `differences` after the commit is finished.
@@ -98,9 +103,10 @@ def publish(
         LostClaimError: another attempt has finished the commit.
         CommitFailedError: the commit still holds something else after several tries: a stranger writes into it.
     """
+    look = look or (lambda: files(client, commit.repo, commit.id))
     want = {path: expected(content) for path, content in result.items()}
     for attempt in range(1, TRIES + 1):
-        before = files(client, commit.repo, commit.id)
+        before = look()
         wrong = differences(before, want)
         if not wrong:
             return _settled(before, want)
@@ -109,7 +115,7 @@ def publish(
         made = client.pfs.create_file_set(_messages(client, result, before, wrong))
         check()
         _add_file_set(client, commit, made.file_set_id)
-    after = files(client, commit.repo, commit.id)
+    after = look()
     wrong = differences(after, want)
     if wrong:
         raise CommitFailedError(str(commit), f"another writer changes it while it is published: {', '.join(wrong[:5])}")
@@ -159,10 +165,17 @@ def _messages(
                 for start in range(0, max(len(content), 1), PIECE):
                     yield _add(path, content[start : start + PIECE])
             case _:
-                yield _add(path, b"")
-                with content.open("rb") as stream:
-                    while piece := stream.read(PIECE):
-                        yield _add(path, piece)
+                yield from pieces(path, content)
+
+
+def pieces(path: str, local: Path) -> Iterator[pfs.ModifyFileRequest]:
+    """The messages that add a local file; they append where the path holds something already."""
+    with local.open("rb") as stream:
+        piece = stream.read(PIECE)
+        # An empty file exists too.
+        yield _add(path, piece)
+        while piece := stream.read(PIECE):
+            yield _add(path, piece)
 
 
 def _add(path: str, piece: bytes) -> pfs.ModifyFileRequest:

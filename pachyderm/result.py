@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pachyderm.commits import Commit, FileEntry
 from pachyderm.datums import Base
 from pachyderm.fingerprints import Fingerprint
-from pachyderm.publish import Content, StoredFile
+from pachyderm.publish import Content, StoredFile, expected
 from pachyderm.reuse import Earlier
 from pachyderm.stage import Input, Job, Made, Resolved, Stage
 from pachyderm.stage_record import (
@@ -146,16 +146,22 @@ def computed(job: Job, made: Made, base: Base | None) -> Result:
         rejected += job.plan.rejected
         for path, (output, carried) in job.plan.carried.items():
             content[output] = StoredFile(repo, carried.commit, carried.path, carried.entry)
-            files[output] = OutputFile(
-                carried.made.bytes, carried.made.sha256, path, carried.made.source_hash, carried.made.computed_in
-            )
+            files[output] = replace(carried.made, source=path)
     for output, local in made.files.items():
         source = sources.get(output)
+        entry = listing[source] if source else None
+        looks = expected(local)
         content[output] = local
         files[output] = OutputFile(
-            local.stat().st_size, _sha256(local), source, listing[source].hash if source else None, commit_id
+            bytes=looks.bytes,
+            sha256=_sha256(local),
+            hash=looks.hash or "",
+            source=source,
+            source_hash=entry.hash if entry else None,
+            source_bytes=entry.bytes if entry else None,
+            computed_in=commit_id,
         )
-    hashes = {path: one.hash for inputs in job.inputs.values() for path, one in inputs.files.items()}
+    entries = {path: one for inputs in job.inputs.values() for path, one in inputs.files.items()}
     return Result(
         "computed",
         content=content,
@@ -163,7 +169,7 @@ def computed(job: Job, made: Made, base: Base | None) -> Result:
         computed=len(made.files),
         rejected=tuple(
             sorted(
-                (Rejected(one.path, one.code, one.reason, one.hash or hashes.get(one.path, "")) for one in rejected),
+                (replace(one, hash=entries[one.path].hash, bytes=entries[one.path].bytes) for one in rejected),
                 key=lambda one: one.path.encode(),
             )
         ),

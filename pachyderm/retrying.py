@@ -6,6 +6,7 @@ It exists because a finished commit stays as it is: what ended with an error is 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pachyderm.commit_sets import commits_of, own_parameters, own_parameters_key
@@ -64,7 +65,7 @@ def retry(client: Connection, commit_set: str, by: str, now: float) -> Retried:
     bad = [(pipeline, commits) for pipeline, commits in parts if any(c.state != "good" for c in commits)] or parts
     for pipeline, _ in bad:
         _refuse_covered(client, pipeline, commit_set)
-    return Retried(_open_fresh(client, bad), True, tuple(pipeline.name for pipeline, _ in bad))
+    return Retried(open_again(client, bad), True, tuple(pipeline.name for pipeline, _ in bad))
 
 
 def _outputs(pipeline: Pipeline, own: dict[str, Commit]) -> list[Commit]:
@@ -82,8 +83,21 @@ def _refuse_covered(client: Connection, pipeline: Pipeline, commit_set: str) -> 
         )
 
 
-def _open_fresh(client: Connection, parts: list[tuple[Pipeline, list[Commit]]]) -> str:
-    """Move the heads that lead to the commits onto themselves, by name, in one transaction; the set's id."""
+def open_again(client: Connection, parts: Sequence[tuple[Pipeline, Sequence[Commit]]]) -> str:
+    """Open fresh output commits for the newest inputs, with the hyperparameters that the earlier ones had of their own.
+
+    The heads that lead to them are moved onto themselves, by name, in one transaction.
+
+    Args:
+        client: the connection.
+        parts: pipelines, each with the output commits that are to be made again.
+
+    Returns:
+        the id of the set.
+
+    Raises:
+        RequestError: a head moved meanwhile, so the set runs without the hyperparameters.
+    """
     moved: list[tuple[BranchName, dict[str, object], str]] = []
     for pipeline, commits in parts:
         whole = any(commit.repo == pipeline.outputs[0].repo for commit in commits)

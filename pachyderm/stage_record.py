@@ -32,12 +32,14 @@ class Rejected:
         code: of the decision table, e.g. ``TRUNCATED``, ``NAME_COLLISION``.
         reason: the same for a person.
         hash: the server's content hash of the input file.
+        bytes: its size.
     """
 
     path: str
     code: str
     reason: str
     hash: str = ""
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,19 @@ class OutputFile:
     Attributes:
         bytes: its size.
         sha256: of its content, hex.
+        hash: the server's content hash, or empty where it is not known before the file is there (above one chunk).
         source: path of the input file that it was made from, where there is exactly one.
         source_hash: the server's content hash of that input file.
+        source_bytes: its size.
         computed_in: id of the commit whose run really computed the bytes.
     """
 
     bytes: int
     sha256: str
+    hash: str
     source: str | None
     source_hash: str | None
+    source_bytes: int | None
     computed_in: str
 
 

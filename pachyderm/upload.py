@@ -16,7 +16,7 @@ from pachyderm_sdk.api import pfs
 from pachyderm.commits import Commit, Listing, files, head, history, inspect
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
-from pachyderm.publish import PIECE, expected
+from pachyderm.publish import expected, pieces
 from pachyderm.repos import BranchName
 
 MESSAGE = "message"
@@ -150,11 +150,8 @@ def _messages(
         if progress:
             progress(done, len(changed), path)
         yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
-        yield pfs.ModifyFileRequest(add_file=pfs.AddFile(path=path, raw=b""))
         try:
-            with local.open("rb") as stream:
-                while piece := stream.read(PIECE):
-                    yield pfs.ModifyFileRequest(add_file=pfs.AddFile(path=path, raw=piece))
+            yield from pieces(path, local)
         except OSError as error:
             failures.append(error)
             raise

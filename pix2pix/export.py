@@ -13,9 +13,12 @@ same checkpoint; ``saved_model.pb`` does in a fresh process; ``fingerprint.pb`` 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +26,7 @@ from typing import Any
 
 from pix2pix import checkpoints
 from pix2pix.environment import tf
-from pix2pix.errors import InputError, WorkError
+from pix2pix.errors import InputError
 from pix2pix.hyperparameters import ExportParameters, TrainParameters
 from pix2pix.networks import Generator, assign
 from pix2pix.translation import pad_to_multiple, translate
@@ -119,35 +122,64 @@ def export(checkpoint: Path, target: Path, parameters: ExportParameters | None =
     if not (checkpoint / checkpoints.DOCUMENT).exists() and (checkpoint / "checkpoint").is_dir():
         checkpoint = checkpoint / "checkpoint"
     loaded = checkpoints.read(checkpoint, "generator")
-    generator = Generator(loaded.parameters, 0, matrix=True)
-    checkpoints.require_fit(checkpoint, loaded.arrays["generator"], generator.weights)
-    assign(generator, loaded.arrays["generator"])
+    train, weights = loaded.parameters, loaded.arrays["generator"]
     digest = hashlib.sha256((checkpoint / "generator.npz").read_bytes()).hexdigest()
-    model = Model(generator, loaded.parameters, options)
-    folder = target / str(options.version)
-    partial = target / f".{options.version}.part"
-    try:
+    document = {
+        "format": 1,
+        "step": loaded.step,
+        "checkpoint_sha256": digest,
+        "metrics": loaded.metrics,
+        "train": dataclasses.asdict(train),
+        "export": dataclasses.asdict(options),
+    }
+    generator = Generator(train, 0, matrix=True)
+    checkpoints.require_fit(checkpoint, weights, generator.weights)
+    assign(generator, weights)
+    folder, partial = target / str(options.version), target / f".{options.version}.part"
+    with checkpoints.full_disk_told(f"the model {folder}"), contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, partial, ignore_errors=True)
         shutil.rmtree(partial, ignore_errors=True)
-        tf.saved_model.save(model, str(partial), signatures=model.endpoints)
-        document = {
-            "format": 1,
-            "step": loaded.step,
-            "checkpoint_sha256": digest,
-            "metrics": loaded.metrics,
-            "train": dataclasses.asdict(loaded.parameters),
-            "export": dataclasses.asdict(options),
-        }
-        (partial / OPTIONS).parent.mkdir(exist_ok=True)
+        (partial / OPTIONS).parent.mkdir(parents=True)
         (partial / OPTIONS).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        if options.tflite != "none":
+            (partial / TFLITE).write_bytes(_lite(train, weights, options.tflite))
+        if options.weights == "float16":
+            generator.store_as(tf.float16)
+        model = Model(generator, train, options)
+        _save(model, partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
-    except (OSError, tf.errors.ResourceExhaustedError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno not in checkpoints.NO_SPACE:
-            raise
-        raise WorkError(f"no space for the model {folder}; free some and export again") from error
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Exported(folder, loaded.step, digest, loaded.metrics, size)
+
+
+def _save(model: Model, folder: Path) -> None:
+    try:
+        tf.saved_model.save(model, str(folder), signatures=model.endpoints)
+    except (tf.errors.ResourceExhaustedError, tf.errors.UnavailableError, tf.errors.UnknownError) as error:
+        # TensorFlow's own file system says it in words alone.
+        if any(os.strerror(number) in str(error) for number in checkpoints.NO_SPACE):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
+
+
+def _lite(train: TrainParameters, weights: checkpoints.Arrays, kind: str) -> bytes:
+    """Convert for TensorFlow Lite: one picture of the training size, uint8 ``[1, H, W, 3]``, without dropout."""
+    generator = Generator(train, 0)
+    assign(generator, weights)
+
+    @tf.function(input_signature=[tf.TensorSpec([1, *train.shape, 3], tf.uint8, name="image")])
+    def image(image: Tensor) -> dict[str, Tensor]:
+        return {"image": translate(generator, train, image)}
+
+    module = tf.Module()
+    module.generator, module.image = generator, image
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([image.get_concrete_function()], module)
+    if kind != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    return bytes(converter.convert())
 
 
 def find_version(model: Path) -> Path:

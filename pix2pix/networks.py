@@ -123,6 +123,10 @@ class Network(tf.Module):
                     value += spread * draw.standard_normal(shape, np.float32)
                 self.weights[f"{layer.name}/{name}"] = tf.Variable(value, name=f"{layer.name}/{name}")
 
+    def store_as(self, dtype: Any) -> None:
+        """Keep the weights in another type from now on; what is computed from them stays as it was."""
+        self.weights = {n: tf.Variable(tf.cast(v, dtype), name=n) for n, v in self.weights.items()}
+
     def variables_list(self) -> list[Variable]:
         """The variables in the order of computation."""
         return list(self.weights.values())
@@ -139,7 +143,7 @@ class Network(tf.Module):
             return tf.nn.conv2d(x, kernel, 1, "VALID")
         if layer.kind == "slide":
             return slide(x, kernel)
-        return (halve if layer.kind == "halve" else double)(x, kernel, self._matrix and _is_deep(layer))
+        return (halve if layer.kind == "halve" else double)(x, kernel, self._matrix and is_deep(layer))
 
     def _finish(self, layer: Layer, x: Tensor) -> Tensor:
         """Normalise, or add the bias."""
@@ -147,8 +151,9 @@ class Network(tf.Module):
             return tf.nn.bias_add(x, tf.cast(self.weights[f"{layer.name}/bias"], x.dtype))
         values = tf.cast(x, tf.float32)
         mean, variance = tf.nn.moments(values, self._norm_axes, keepdims=True)
-        scale = self.weights[f"{layer.name}/gamma"] * tf.math.rsqrt(variance + EPSILON)
-        return tf.cast(values * scale + (self.weights[f"{layer.name}/beta"] - mean * scale), x.dtype)
+        gamma, beta = (tf.cast(self.weights[f"{layer.name}/{name}"], tf.float32) for name in ("gamma", "beta"))
+        scale = gamma * tf.math.rsqrt(variance + EPSILON)
+        return tf.cast(values * scale + (beta - mean * scale), x.dtype)
 
     def _drop(self, number: int, x: Tensor, seeds: Tensor) -> Tensor:
         """Drop units, for each picture by its own seed, so that no split of a batch over devices changes them."""
@@ -218,7 +223,7 @@ class Discriminator(Network):
         return tf.cast(self._finish(self._layers[-1], self._convolve(self._layers[-1], values)), tf.float32)
 
 
-def _is_deep(layer: Layer) -> bool:
+def is_deep(layer: Layer) -> bool:
     """Tell whether a layer has few pixels and many channels at the training size."""
     return layer.size <= SMALL and min(layer.inputs, layer.outputs) >= MANY
 
@@ -229,7 +234,7 @@ def parameter_count(layers: list[Layer], separable: bool = False) -> int:
 
 
 def assign(network: Network, values: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Set every weight; names and shapes must be the network's own (checked by `pix2pix.checkpoints`)."""
+    """Set every weight; names and shapes must be the network's own (see `pix2pix.checkpoints.require_fit`)."""
     for name, variable in network.weights.items():
         variable.assign(values[name])
 

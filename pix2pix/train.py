@@ -101,10 +101,8 @@ def train(
         tf.config.experimental.enable_op_determinism()
     data = load(pairs, parameters)
     run = _Run(data, work, parameters, clock)
-    with (
-        contextlib.closing(run.journal),
-        contextlib.closing(batches(data.training, parameters, run.course.step)) as dealt,
-    ):
+    dealt = batches(data.training, parameters, run.course.step)
+    with checkpoints.full_disk_told(str(work)), contextlib.closing(run.journal), contextlib.closing(dealt):
         finished = run.go(dealt, progress, stop)
         if finished:
             run.publish()

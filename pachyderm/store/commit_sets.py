@@ -119,7 +119,7 @@ def _removable(work: Unit, set_id: str) -> list[CommitRow]:
         raise Refusal(
             f'commit set "id:\\"{set_id}\\"" cannot be dropped because it has subvenant commit sets: [{names}]'
         )
-    return rows.commits(work.connection, 'WHERE "set"=? ORDER BY id DESC', (set_id,))
+    return rows.commits(work.connection, 'WHERE "set"=? ORDER BY id', (set_id,))
 
 
 def _with_subvenance(work: Unit, message: Any, recursive: bool, what: str) -> list[CommitRow]:
@@ -136,7 +136,7 @@ def _with_subvenance(work: Unit, message: Any, recursive: bool, what: str) -> li
                 waiting.append(below)
     if len(found) > 1 and not recursive:
         raise Refusal(f"cannot {what} commit ({name}) with subvenance without recursive")
-    return [found[number] for number in sorted(found, reverse=True)]
+    return [found[number] for number in sorted(found)]
 
 
 def _refuse_children(work: Unit, own: list[CommitRow]) -> None:
@@ -155,6 +155,7 @@ def _refuse_childless(work: Unit, own: list[CommitRow]) -> None:
 
 
 def _delete_all(work: Unit, own: list[CommitRow]) -> None:
+    """Delete in the order of creation: what replaces a first commit must find the new heads of what it depends on."""
     for row in own:
         _delete(work, rows.commit_by_id(work.connection, row.id))
 

@@ -127,6 +127,8 @@ def parse_reference(repo: RepoName, text: str) -> Reference:
     found = _ancestry.match(text)
     if not found or not found["base"] or len(text) > LONGEST:
         raise Refusal(f"invalid ancestry format: {text[:100]}")
+    if found["root"] is not None and int(found["root"]) < 1:
+        raise Refusal(f"invalid offset from branch root: {text[:100]}; the first commit is .1")
     up = found["up"] or ""
     steps = int(up[1:]) if up[1:].isdigit() else len(up)
     base = found["base"].lower() if is_set_id(found["base"]) else found["base"]

@@ -103,7 +103,10 @@ def find_repo(connection: Connection, name: RepoName) -> RepoRow | None:
 
 def repo_by_id(connection: Connection, number: int) -> RepoRow:
     """The repo of this row."""
-    return repos(connection, "repos.id=?", (number,))[0]
+    found = repos(connection, "repos.id=?", (number,))
+    if not found:
+        raise missing(f"repo (id={number}) not found")
+    return found[0]
 
 
 def commits(connection: Connection, rest: str, values: Iterable[Any] = ()) -> list[CommitRow]:
@@ -130,7 +133,10 @@ def branches(connection: Connection, rest: str, values: Iterable[Any] = ()) -> l
 
 def branch_by_id(connection: Connection, number: int) -> BranchRow:
     """The branch of this row."""
-    return branches(connection, "WHERE id=?", (number,))[0]
+    found = branches(connection, "WHERE id=?", (number,))
+    if not found:
+        raise missing(f"branch (id={number}) not found")
+    return found[0]
 
 
 def find_branch(connection: Connection, name: RepoName, branch: str) -> BranchRow | None:
@@ -198,9 +204,13 @@ def pick_reference(connection: Connection, wanted: Reference, aliases: bool = Tr
         row = commit_by_id(connection, branch(connection, wanted.repo, wanted.base).head)
     if wanted.root:
         row = _from_root(connection, row, wanted)
-    for _ in range(wanted.up):
+    for done in range(wanted.up):
         if row.parent is None:
-            raise missing(f"commit {wanted} not found: its branch has too few commits")
+            name = commit_name(connection, row)
+            raise Refusal(
+                f"invalid offset for ancestor of commit: {name}, "
+                f"offset requested: {wanted.up}, offset traversable: {done}"
+            )
         row = commit_by_id(connection, row.parent)
     return Picked(row, alias)
 
@@ -263,7 +273,10 @@ def _from_root(connection: Connection, head: CommitRow, wanted: Reference) -> Co
     while chain[-1].parent is not None:
         chain.append(commit_by_id(connection, chain[-1].parent))
     if wanted.root > len(chain):
-        raise missing(f"commit {wanted} not found: its branch has too few commits")
+        raise Refusal(
+            f"invalid offset from branch root for head commit: {commit_name(connection, head)}, "
+            f"offset: {wanted.root - 1}, maximum depth: {len(chain)}"
+        )
     return chain[-wanted.root]
 
 

@@ -144,9 +144,14 @@ def well_formed(message: Any) -> Any:
     """
     for name, meta in message._betterproto.meta_by_field_name.items():
         raw = object.__getattribute__(message, name)
-        if raw is betterproto.PLACEHOLDER or raw is None or meta.wraps:
+        if raw is betterproto.PLACEHOLDER or meta.wraps:
             continue
-        for value in raw if isinstance(raw, list) else [raw]:
+        if raw is None and (meta.optional or meta.group):
+            continue
+        repeated = message._betterproto.default_gen[name] is list
+        if isinstance(raw, list) != repeated:
+            raise TypeError(name)
+        for value in raw if repeated else [raw]:
             if isinstance(value, betterproto.Message):
                 if meta.proto_type != betterproto.TYPE_MESSAGE:
                     raise TypeError(name)

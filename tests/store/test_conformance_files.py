@@ -385,9 +385,10 @@ def test_a_glob_finds_files_and_directories(pachd: Pachd, tree: pfs.Commit, patt
     assert pachd.glob(tree, pattern) == expected
 
 
-def test_a_glob_that_is_no_pattern_is_refused(pachd: Pachd, tree: pfs.Commit) -> None:
+@pytest.mark.parametrize("pattern", ["/[a", "/{a", "/@(a", "/a\\"])
+def test_a_glob_that_is_no_pattern_is_refused(pachd: Pachd, tree: pfs.Commit, pattern: str) -> None:
     with refused():
-        pachd.glob(tree, "/[a")
+        pachd.glob(tree, pattern)
 
 
 def test_a_glob_can_be_cut_by_a_range_of_paths(pachd: Pachd, tree: pfs.Commit) -> None:

@@ -77,6 +77,18 @@ def test_dropping_the_only_commits_of_two_output_branches_leaves_a_row_of_open_o
     assert [c.id for c in pachd.info(middle).direct_provenance] == [pachd.head(top).id]
 
 
+def test_dropping_the_set_of_a_set_up_leaves_the_same_shape_with_empty_heads(pachd: Pachd) -> None:
+    with pachd.client.transaction.transaction() as opened:
+        top = pachd.branch(pachd.repo("top"))
+        middle = pachd.branch(pachd.repo("middle"), on=[top])
+        bottom = pachd.branch(pachd.repo("bottom"), on=[middle])
+    pachd.client.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=opened.id))
+    new = pachd.head(top).id
+    assert new != opened.id
+    assert pachd.commit_set(new) == [(branch.repo.name, new) for branch in (top, middle, bottom)]
+    assert [pachd.is_open(branch) for branch in (top, middle, bottom)] == [False, True, True]
+
+
 def test_a_commit_with_children_cannot_be_dropped(pachd: Pachd, branch: pfs.Branch) -> None:
     first = pachd.write(branch, {"/a": b"1"})
     pachd.write(branch, {"/a": b"2"})

@@ -5,6 +5,7 @@ With PACHD_ADDRESS set each test has a project of its own at that address; witho
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -67,6 +68,16 @@ class World:
         environment = child_environment(self.target, self.place.folder / "scratch", os.environ)
         runner = LocalRunner(self.place.folder / "runs", environment, filling, self.said.append)
         self.place = replace(self.place, runner=runner)
+
+    def processes(self) -> list[int]:
+        """The processes that work on this store's runs."""
+        mark = f"PIX2PIX_STORE={self.target.store.resolve()}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return found
 
     def once(self, **policy: object) -> tuple[Done, ...]:
         return assemble.once(self.place, configuration(**policy))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -67,8 +68,13 @@ class FakePachyderm(Connection):
         self.ids = (f"{number:032x}" for number in itertools.count(1))
         self.numbers = itertools.count(1)
         self._pfs = SimpleNamespace(
-            inspect_commit=self._inspect, list_commit=self._list, finish_commit=self._finish, get_file=self._no_file
+            inspect_commit=self._inspect,
+            list_commit=self._list,
+            finish_commit=self._finish,
+            get_file=self._no_file,
+            create_branch=self._move,
         )
+        self._moves: list[BranchName] = []
         for branch in (*INPUTS, MODEL, *PROVENANCE):
             row = self._add(branch, next(self.ids), tuple(self.heads[p] for p in PROVENANCE.get(branch, ())))
             row.finishing = row.finished = True
@@ -76,6 +82,21 @@ class FakePachyderm(Connection):
     @property
     def pfs(self) -> Any:
         return self._pfs
+
+    @property
+    def transaction(self) -> Any:
+        return SimpleNamespace(transaction=self._transaction)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        set_id = next(self.ids)
+        yield SimpleNamespace(id=set_id)
+        self.put(*self._moves, move_only=True, set_id=set_id)
+        self._moves.clear()
+
+    def _move(self, *, branch: pfs.Branch, head: pfs.Commit, provenance: object = None) -> None:
+        assert not head.id, "a head is moved onto itself by name"
+        self._moves.append(BranchName(branch.repo.name, branch.name))
 
     def _add(self, branch: BranchName, set_id: str, provenance: tuple[Key, ...]) -> Row:
         row = Row(branch.repo, set_id, self.heads.get(branch), next(self.numbers), provenance)
@@ -88,9 +109,9 @@ class FakePachyderm(Connection):
         """A commit's name, as `Connection.commit`; the name is the SDK's."""
         return super().commit(*args)
 
-    def put(self, *branches: BranchName, move_only: bool = False, own: bool = False) -> str:
+    def put(self, *branches: BranchName, move_only: bool = False, own: bool = False, set_id: str = "") -> str:
         """Commit to input branches in one transaction, or move their heads onto themselves; the set's id."""
-        set_id, moved = next(self.ids), set(branches)
+        set_id, moved = set_id or next(self.ids), set(branches)
         for branch in branches:
             if not move_only and branch in INPUTS:
                 row = self._add(branch, set_id, ())

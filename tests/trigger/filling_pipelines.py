@@ -22,6 +22,26 @@ def fill(commit_set: str, repo: str, after: str) -> str:
     return commit_set
 
 
+@dsl.component(base_image="python", install_kfp_package=False)
+def fill_both(commit_set: str) -> str:
+    import os
+    from pathlib import Path
+
+    from filling_stage import fill
+
+    from pachyderm.connection import Target, connect
+
+    with connect(Target.from_environment(dict(os.environ))) as client:
+        for repo in ("preprocess_images", "generate_images"):
+            fill(client, repo, commit_set, os.environ["PIX2PIX_RUN"], Path(os.environ["TEST_ORDERS"]))
+    return commit_set
+
+
+@dsl.pipeline(name="quick")
+def quick(commit_set: str = "", hyperparameters: str = ""):
+    fill_both(commit_set=commit_set).set_caching_options(False)
+
+
 @dsl.pipeline(name="training_and_export")
 def training_and_export(commit_set: str = "", hyperparameters: str = ""):
     first = fill(commit_set=commit_set, repo="checkpoint", after=hyperparameters).set_caching_options(False)
@@ -41,4 +61,7 @@ def compile_all(folder: Path) -> dict[str, Path]:
         name = pipeline.name.replace("-", "_")
         made[name] = folder / f"{name}.yaml"
         compiler.Compiler().compile(pipeline, str(made[name]))
+    # The same pipeline as one task, where many runs are wanted.
+    made["quick"] = folder / "quick.yaml"
+    compiler.Compiler().compile(quick, str(made["quick"]))
     return made

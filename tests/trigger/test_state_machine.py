@@ -15,6 +15,7 @@ import pytest
 from fake_pachyderm import FakePachyderm, Row
 from fake_runner import FakeRunner
 from hypothesis import HealthCheck, settings
+from hypothesis import Phase as HypothesisPhase
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -182,12 +183,9 @@ class Histories(RuleBasedStateMachine):
             assert row.effects <= 1
 
     @invariant()
-    def what_is_newest_or_has_its_own_parameters_is_never_superseded(self) -> None:
+    def what_has_its_own_parameters_is_never_superseded(self) -> None:
         if not hasattr(self, "pachyderm"):
             return
-        for pipeline in PIPELINES:
-            last = pipeline.outputs[-1]
-            assert not self.pachyderm.newest_set(last).error.startswith("superseded")
         for row in self.pachyderm.rows.values():
             if row.error.startswith("superseded"):
                 assert not self.own(row), f"{row.key} had hyperparameters of its own"
@@ -231,16 +229,16 @@ class Histories(RuleBasedStateMachine):
                         self.pachyderm.check()
             self.pachyderm.check()
             self.tick(10.0)
-            if not any(row.open for row in self.pachyderm.rows.values()):
+            if not any(row.open for row in self.pachyderm.rows.values()) and not idle:
                 break
         open_now = [row.key for row in self.pachyderm.rows.values() if row.open]
         assert not open_now, f"still open: {open_now}"
         for branch in PROVENANCE:
             newest = self.pachyderm.newest_set(branch)
             assert newest.finished
-            assert not newest.error or newest.error.split(":")[0] in ("failed", "cancelled", "superseded")
+            assert not newest.error or newest.error.split(":")[0] in ("failed", "cancelled"), newest.error
         self.one_effect_per_commit()
-        self.what_is_newest_or_has_its_own_parameters_is_never_superseded()
+        self.what_has_its_own_parameters_is_never_superseded()
         self.retries_are_bounded()
         for row in self.pachyderm.rows.values():
             times = [decision.attempt for decision in decisions_of(row.metadata) if decision.decision == "start"]
@@ -252,6 +250,8 @@ def histories(examples: int) -> None:
         max_examples=examples,
         stateful_step_count=50,
         deadline=None,
+        # Shrinking a failure takes longer than reading it.
+        phases=(HypothesisPhase.explicit, HypothesisPhase.generate),
         suppress_health_check=list(HealthCheck),
         derandomize="HISTORIES_SEEDS" not in os.environ,
         print_blob=True,

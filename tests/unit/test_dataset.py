@@ -1,4 +1,4 @@
-"""What a step sees is a function of the seed and its number; which pairs are measured is a function of their content."""
+"""What a step sees is a function of the seed and its number; which pairs are held out, of their content."""
 
 from __future__ import annotations
 

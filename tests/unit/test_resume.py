@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import random
 import signal
 import subprocess
@@ -33,7 +32,7 @@ PARAMETERS = tiny(
 )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _eager():
     tf.config.run_functions_eagerly(True)
     yield
@@ -47,7 +46,6 @@ def pairs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def uninterrupted(pairs, tmp_path_factory):
-    tf.config.run_functions_eagerly(True)
     work = tmp_path_factory.mktemp("uninterrupted")
     train(pairs, work, PARAMETERS)
     return result(work)
@@ -112,7 +110,7 @@ def test_a_checkpoint_cut_short_is_passed_over_and_the_result_is_the_same(pairs,
     file = states / "6" / "optimizer.npz"
     file.write_bytes(file.read_bytes()[:-100])
     made = train(pairs, tmp_path, PARAMETERS)
-    assert made.resumed_from == max(step for step in (3, 4) if step in (3, 4))
+    assert made.resumed_from == 4
     assert "checkpoints/6 is damaged or cut short" in caplog.text
     assert_same(result(tmp_path), uninterrupted)
 
@@ -120,7 +118,7 @@ def test_a_checkpoint_cut_short_is_passed_over_and_the_result_is_the_same(pairs,
 def test_no_readable_checkpoint_at_all_is_refused_with_what_to_do(pairs, tmp_path):
     train(pairs, tmp_path, PARAMETERS, stop=AtStep(1))
     (tmp_path / "state" / "checkpoints" / "1" / "generator.npz").write_bytes(b"PK")
-    with pytest.raises(InputError, match="no checkpoint in .* can be read; remove the folder to start over"):
+    with pytest.raises(InputError, match=r"no checkpoint in .* can be read; remove the folder to start over"):
         train(pairs, tmp_path, PARAMETERS)
 
 
@@ -156,9 +154,7 @@ def test_killed_at_twenty_random_moments_equals_uninterrupted(pairs, tmp_path):
     draw = random.Random(4)
     arguments = [str(pairs), str(tmp_path / "killed"), json.dumps(dataclasses.asdict(parameters))]
     for _ in range(20):
-        with subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, env=dict(os.environ)
-        ) as run:
+        with subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE) as run:
             assert run.stdout is not None
             for _ in range(draw.randint(1, 4)):
                 run.stdout.readline()

@@ -24,7 +24,7 @@ PICTURES = np.random.default_rng(5).integers(0, 255, (2, 32, 32, 6)).astype(np.u
 SEEDS = np.array([[1, 0], [1, 1]], np.int32)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _eager():
     tf.config.run_functions_eagerly(True)
     yield
@@ -45,7 +45,6 @@ def weights(step: TrainingStep) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def plain():
-    tf.config.run_functions_eagerly(True)
     return weights(learn(2)[0])
 
 
@@ -157,11 +156,12 @@ def test_multi_worker_without_workers_is_refused(monkeypatch):
 @pytest.mark.long
 def test_xla_gives_the_same_losses():
     tf.config.run_functions_eagerly(False)
-    parameters = tiny(size=32, ngf=2, ndf=2)
+    parameters = tiny(ngf=2, ndf=2, dropout=0.0)
     found = []
     for compiled in (False, True):
         step = TrainingStep(parameters, dataclasses.replace(choose(parameters), compiled=compiled), 0)
         found.append(step(PICTURES, SEEDS, 1).numpy())
+    tf.config.run_functions_eagerly(True)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4)
 
 

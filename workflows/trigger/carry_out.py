@@ -5,6 +5,7 @@ It exists so that deciding stays pure, and doing has no opinions: what somebody 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -16,10 +17,12 @@ from pachyderm.connection import Connection
 from pachyderm.decisions import Decision, record, stamp
 from pachyderm.ends import finish_with
 from pachyderm.errors import RequestError
+from pachyderm.repos import PIPELINES, Pipeline
+from pachyderm.retrying import open_again
 from workflows.errors import RunInputError, UnclearAnswerError
 from workflows.runners.runner import RunKey, Runner, RunState
 from workflows.trigger.units import ANNOUNCED, CONFIRMED
-from workflows.trigger.world import Action, End, GiveBack, Note, Plan, Start, Terminate, UnitId
+from workflows.trigger.world import Action, End, GiveBack, Note, Plan, Reopen, Start, Terminate, UnitId
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +84,8 @@ class Hands:
                     return self._end(action)
                 case Start():
                     return action.unit.pipeline not in self._stuck and self._start(action)
+                case Reopen():
+                    return self._reopen(action)
                 case Terminate():
                     return self._terminate(action)
         except grpc.RpcError as error:
@@ -90,6 +95,23 @@ class Hands:
         except RequestError as error:
             logger.info("a commit of %s is gone: %s", action, error)
         return False
+
+    def _reopen(self, action: Reopen) -> bool:
+        pipeline = next(one for one in PIPELINES if one.name == action.pipeline)
+        commits = self._of_set(pipeline, action.commit.id)
+        made = open_again(self._client, [(pipeline, commits)])
+        logger.info("%s was superseded by what is gone; the fresh set is %s", action.commit, made)
+        return True
+
+    def _of_set(self, pipeline: Pipeline, commit_set: str) -> list[Commit]:
+        """The output commits of a pipeline that are a set's own."""
+        found = []
+        for branch in pipeline.outputs:
+            with contextlib.suppress(RequestError):
+                commit = inspect(self._client, branch.repo, commit_set)
+                if commit.id == commit_set:
+                    found.append(commit)
+        return found
 
     def _terminate(self, action: Terminate) -> bool:
         self._runner.terminate(action.run, action.why)

@@ -137,10 +137,10 @@ class Controller:
         """
         while True:
             world, plan, effects = self.look()
-            if not world.commits:
-                return self.done
             if effects:
                 continue
+            if not world.commits:
+                return self.done
             if self._waits_for_people(world, plan):
                 for one in plan.waiting:
                     self._tell(f"{one.unit} is left: {one.why}")

@@ -11,10 +11,10 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from pachyderm.claims import live_claim
-from pachyderm.commits import CommitId, read
+from pachyderm.commits import Commit, CommitId, read
 from pachyderm.connection import Connection
 from pachyderm.open_commits import OpenCommit, OpenCommits
-from pachyderm.repos import PARAMETERS_FILE
+from pachyderm.repos import PARAMETERS_FILE, PIPELINES
 from workflows.errors import RunInputError
 from workflows.runners.runner import RunKey, Runner, RunState
 from workflows.trigger.policy import Policy, of_parameters_file
@@ -115,10 +115,16 @@ class Observer:
             policies=self._policies_of(units),
             since_start={pipeline: now - then for pipeline, then in self._last_start.items()},
             slots=self._at_once - sum(1 for run in runs if not run.state.over and run.state.key is not None),
+            uncovered=self._uncovered(),
             sole_creator=self._runner.one_creator,
         )
         self._since.forget_unasked()
         return world
+
+    def _uncovered(self) -> dict[str, Commit]:
+        """What is newest was superseded once: what superseded it is not there any more."""
+        heads = ((pipeline.name, self._open.heads.get(pipeline.outputs[-1])) for pipeline in PIPELINES)
+        return {name: head for name, head in heads if head is not None and head.state == "superseded"}
 
     def _states(self, commits: tuple[OpenCommit, ...]) -> tuple[RunState, ...]:
         """The live runs, the last run of each open set, and the holders of live claims."""

@@ -17,6 +17,7 @@ from workflows.trigger.world import (
     GiveBack,
     Note,
     Plan,
+    Reopen,
     SeenRun,
     Start,
     Terminate,
@@ -72,6 +73,8 @@ class _Look:
         for unit in self._units:
             self._start_or_wait(unit)
         self._terminate_idle()
+        for pipeline, commit in self._world.uncovered.items():
+            self._actions.append(Reopen(pipeline, commit))
         return Plan(tuple(self._actions), tuple(self._waiting))
 
     def _policy(self, unit: Unit) -> Policy:

@@ -53,6 +53,7 @@ class World:
         policies: unit -> its policy.
         since_start: pipeline -> seconds since the first run of its newest started set; absent if never.
         slots: how many more runs may be live at once.
+        uncovered: pipeline -> its newest output commit, where that ended as superseded and what superseded it is gone.
         sole_creator: whether nobody else can be about to create the same run.
     """
 
@@ -63,6 +64,7 @@ class World:
     policies: Mapping[UnitId, Policy] = field(default_factory=dict)
     since_start: Mapping[str, float] = field(default_factory=dict)
     slots: int = 1
+    uncovered: Mapping[str, Commit] = field(default_factory=dict)
     sole_creator: bool = True
 
 
@@ -118,7 +120,15 @@ class Terminate:
     why: str
 
 
-Action = GiveBack | Note | End | Start | Terminate
+@dataclass(frozen=True)
+class Reopen:
+    """Open fresh output commits for a pipeline's newest inputs: the set that superseded `commit` was dropped."""
+
+    pipeline: str
+    commit: Commit
+
+
+Action = GiveBack | Note | End | Start | Terminate | Reopen
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,112 @@
+"""What a change costs: 1,000 input pictures, then one changed, one added, one deleted and one renamed.
+
+It exists for the figures in docs/guarantees.md. Run it with `.venv/bin/python -m benchmarks.stages [PICTURES]`; it prints
+a table. Stages run in this process, so that the start of a process and the import of TensorFlow are not measured.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from components.export.stage import STAGE as EXPORT
+from components.generate.stage import STAGE as GENERATE
+from components.resize.stage import STAGE as RESIZE
+from components.train.stage import STAGE as TRAIN
+from pachyderm.commits import inspect
+from pachyderm.connection import Connection, Target, connect
+from pachyderm.output_commit import Attempt, fill_set
+from pachyderm.repos import INPUT_IMAGES, TRAINING, set_up
+from pachyderm.revert import revert
+from pachyderm.stage import Stage
+from pachyderm.stage_record import read_record
+from pachyderm.upload import put
+from pix2pix import facades
+from pix2pix.images import encode_png
+
+SIZE = 64
+
+TRAINING_PARAMETERS = f"""
+[train]
+size = {SIZE}
+scale_size = {SIZE}
+ngf = 16
+ndf = 16
+batch_size = 4
+max_steps = 20
+"""
+
+
+class Bench:
+    """A store, and the stages run over it."""
+
+    def __init__(self, client: Connection, folder: Path) -> None:
+        self.client, self.folder = client, folder
+
+    def fill(self, stage: Stage) -> tuple[float, str]:
+        """Seconds, and what the stage did."""
+        scratch = self.folder / "scratch"
+        scratch.mkdir(exist_ok=True)
+        began = time.perf_counter()
+        commit, _ = fill_set(
+            self.client, stage, "", {}, Attempt("benchmark", str(began), scratch, lambda done, total, note: None)
+        )
+        seconds = time.perf_counter() - began
+        record = read_record(self.client, commit.repo, commit.id)
+        if record is None:
+            raise SystemExit(f"{commit} has no record")
+        counts = record.counts
+        return seconds, f"{record.outcome}: {counts.computed} computed, {counts.carried} carried over"
+
+    def put(self, files: dict[str, Path], delete: tuple[str, ...] = ()) -> None:
+        put(self.client, INPUT_IMAGES, files, mirror_under="/" if delete else None)
+
+
+def main(count: int) -> None:
+    """Measure and print."""
+    random = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        with connect(Target(store=folder / "store")) as client:
+            set_up(client)
+            bench = Bench(client, folder)
+            facades.make_pairs(folder / "pairs", 8, SIZE, seed=1)
+            (folder / "pairs" / "pix2pix.toml").write_text(TRAINING_PARAMETERS)
+            pairs = {f"/{path.name}": path for path in (folder / "pairs").iterdir()}
+            first = put(client, TRAINING, pairs).commit
+            rows = [("train", *bench.fill(TRAIN)), ("export", *bench.fill(EXPORT))]
+            pictures = folder / "pictures"
+            for number in range(count + 2):
+                encode_png(random.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8), pictures / f"{number:05}.png")
+            (pictures / "pix2pix.toml").write_text(f"[resize]\nsize = {SIZE}\n")
+            files = {f"/{path.name}": path for path in sorted(pictures.iterdir())}
+            added = files.pop(f"/{count + 1:05}.png")
+            changed = files.pop(f"/{count:05}.png")
+            bench.put(files)
+            whole = [(f"resize, all {count}", *bench.fill(RESIZE)), (f"generate, all {count}", *bench.fill(GENERATE))]
+            files["/00000.png"] = changed
+            files["/added.png"] = added
+            files.pop("/00001.png")
+            files["/renamed.png"] = files.pop("/00002.png")
+            bench.put(files, delete=("/00001.png",))
+            part = [("resize, the change", *bench.fill(RESIZE)), ("generate, the change", *bench.fill(GENERATE))]
+            rows += whole + part
+            more = folder / "more"
+            facades.make_pairs(more, 1, SIZE, seed=9)
+            put(client, TRAINING, {f"/more-{path.name}": path for path in more.iterdir()})
+            bench.fill(TRAIN)
+            bench.fill(EXPORT)
+            revert(client, inspect(client, TRAINING.repo, first or ""))
+            rows += [("train, gone back", *bench.fill(TRAIN)), ("export, gone back", *bench.fill(EXPORT))]
+    for name, seconds, did in rows:
+        print(f"{name:28} {seconds:8.2f} s  {did}")
+    ratio = sum(row[1] for row in part) / sum(row[1] for row in whole)
+    print(f"the change costs 1/{1 / ratio:.0f} of all")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)

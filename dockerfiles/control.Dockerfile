@@ -1,0 +1,44 @@
+# The image of the trigger and of the command line on a cluster: all but TensorFlow.
+# PYTHON_IMAGE has no default: name a Python 3.11 image by its digest (docs/kubeflow.md, "Images").
+ARG PYTHON_IMAGE
+
+FROM ${PYTHON_IMAGE} AS packages
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
+WORKDIR /src
+RUN ["python", "-m", "venv", "/opt/pix2pix"]
+COPY requirements/control.txt requirements/
+RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", "requirements/control.txt"]
+COPY LICENSE README.md pyproject.toml ./
+COPY cli cli
+COPY components components
+COPY pachyderm pachyderm
+COPY pix2pix pix2pix
+COPY workflows workflows
+RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "."]
+# The root file system is read-only later, so nothing could be compiled then.
+RUN ["/opt/pix2pix/bin/python", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "/opt/pix2pix/lib"]
+
+FROM ${PYTHON_IMAGE}
+ARG IMAGE
+ARG VERSION
+ARG REVISION
+ARG CREATED
+LABEL org.opencontainers.image.title="pix2pix control" \
+      org.opencontainers.image.description="The trigger and the command line, without TensorFlow" \
+      org.opencontainers.image.source="https://github.com/pix2pix-pipelines/pix2pix-pipelines" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+COPY --from=packages /opt/pix2pix /opt/pix2pix
+# Any user id works: HOME and the working directory are /tmp, and USER answers libraries that ask for a name.
+ENV PATH=/opt/pix2pix/bin:/usr/local/bin:/usr/bin:/bin \
+    HOME=/tmp \
+    USER=pix2pix \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PIX2PIX_IMAGE=${IMAGE}
+WORKDIR /tmp
+USER 65532:65532
+ENTRYPOINT ["pix2pix"]
+CMD ["doctor"]

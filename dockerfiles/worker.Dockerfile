@@ -1,0 +1,53 @@
+# The image that tasks run in: TensorFlow, our package, the kfp that the pipelines were compiled with.
+# PYTHON_IMAGE has no default: name a Python 3.11 image by its digest (docs/kubeflow.md, "Images").
+ARG PYTHON_IMAGE
+# cpu or gpu
+ARG VARIANT=cpu
+
+FROM ${PYTHON_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
+WORKDIR /src
+RUN ["python", "-m", "venv", "/opt/pix2pix"]
+
+FROM build AS packages-cpu
+COPY requirements/runtime.txt requirements/
+RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", "requirements/runtime.txt"]
+
+FROM build AS packages-gpu
+COPY requirements/gpu.txt requirements/
+RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", "requirements/gpu.txt"]
+
+FROM packages-${VARIANT} AS packages
+COPY LICENSE README.md pyproject.toml ./
+COPY cli cli
+COPY components components
+COPY pachyderm pachyderm
+COPY pix2pix pix2pix
+COPY workflows workflows
+RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "."]
+# The root file system is read-only later, so nothing could be compiled then.
+RUN ["/opt/pix2pix/bin/python", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "/opt/pix2pix/lib"]
+
+FROM ${PYTHON_IMAGE}
+ARG IMAGE
+ARG VERSION
+ARG REVISION
+ARG CREATED
+LABEL org.opencontainers.image.title="pix2pix worker" \
+      org.opencontainers.image.description="Runs the stages train, export, resize and generate" \
+      org.opencontainers.image.source="https://github.com/pix2pix-pipelines/pix2pix-pipelines" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+COPY --from=packages /opt/pix2pix /opt/pix2pix
+# Any user id works: HOME and the working directory are /tmp, and USER answers libraries that ask for a name.
+ENV PATH=/opt/pix2pix/bin:/usr/local/bin:/usr/bin:/bin \
+    HOME=/tmp \
+    USER=pix2pix \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PIX2PIX_IMAGE=${IMAGE}
+WORKDIR /tmp
+USER 65532:65532
+CMD ["pix2pix", "doctor"]

@@ -1,0 +1,271 @@
+"""Lineage: from any file back to data, code, parameters and run, and forward from every input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from house import House
+from pachyderm_sdk.api import pfs
+
+from cli.lineage_text import tree
+from pachyderm.commits import Commit, all_commits, content, files, head, inspect
+from pachyderm.ends import finish_with
+from pachyderm.errors import CommitFailedError, HopelessError, RequestError
+from pachyderm.lineage import backward
+from pachyderm.lineage_forward import forward
+from pachyderm.lineage_graph import Graph
+from pachyderm.picture_search import Claimed, made_with, search
+from pachyderm.promotion import rollback
+from pachyderm.repos import (
+    GENERATE_IMAGES,
+    INPUT_IMAGES,
+    INPUTS,
+    MODEL,
+    PREPROCESS_IMAGES,
+    PROVENANCE,
+    TRAINING,
+)
+
+
+def lived(house: House) -> dict[str, str]:
+    """A store that has seen reuse, a roll-back, a revert, a failed and a superseded commit; the sets by name."""
+    sets = {"first": house.put(TRAINING, {"/a.png": "A", "/pix2pix.toml": "size=32"})}
+    house.run("train", "export")
+    sets["pictures"] = house.put(INPUT_IMAGES, {"/1.jpg": "1", "/2.jpg": "2", "/bad.jpg": "bad"})
+    house.run("resize", "generate")
+    sets["changed"] = house.put(INPUT_IMAGES, {"/2.jpg": "two", "/3.jpg": "3"})
+    house.run("resize", "generate")
+    sets["renamed"] = house.put(INPUT_IMAGES, {"/cats/1.jpg": "1", "/2.jpg": "two", "/3.jpg": "3"}, mirror=True)
+    house.run("resize", "generate")
+    sets["second"] = house.put(TRAINING, {"/a.png": "B"})
+    house.run("train", "export", "resize", "generate")
+    sets["again"] = house.put(TRAINING, {"/a.png": "A"})
+    house.run("train", "export", "resize", "generate")
+    rollback(house.client, sets["second"], 2e9)
+    house.run("resize", "generate")
+
+    def fail(name: str) -> None:
+        raise HopelessError("no pair can be used; commit pairs")
+
+    sets["failed"] = house.put(TRAINING, {"/a.png": "worse"})
+    house.fail = fail
+    with pytest.raises(CommitFailedError):
+        house.fill("train")
+    house.fail = lambda name: None
+    sets["superseded"] = house.put(TRAINING, {"/a.png": "C"})
+    finish_with(house.client, inspect(house.client, "checkpoint", sets["superseded"]), "superseded: by the next")
+    sets["last"] = house.put(TRAINING, {"/a.png": "D"})
+    house.run("train", "export", "resize", "generate")
+    old = house.client.commit("input_images", sets["changed"])
+    house.client.pfs.create_branch(branch=house.client.branch(INPUT_IMAGES), head=old)
+    house.run("resize", "generate")
+    return sets
+
+
+def raw_record(house: House, repo: str, commit: str) -> dict[str, Any]:
+    """A record read with the SDK alone."""
+    file = pfs.File(commit=house.client.commit(repo, commit), path="/_report/stage.json")
+    return dict(json.loads(house.client.pfs.pfs_file(file=file).read()))
+
+
+def good(house: House, repo: str) -> list[Commit]:
+    return [c for c in all_commits(house.client, repo) if c.state == "good" and c.metadata.get("fingerprint")]
+
+
+def reaches(graph: Graph, name: str) -> set[str]:
+    """What can be reached back from a node along the edges."""
+    found, waiting = set(), [name]
+    while waiting:
+        at = waiting.pop()
+        if at not in found:
+            found.add(at)
+            waiting += [edge.source for edge in graph.sources(at)]
+    return found
+
+
+def test_every_file_of_every_output_commit_leads_back_to_data_code_parameters_and_run(house: House) -> None:
+    lived(house)
+    traced = 0
+    for repo in dict.fromkeys(branch.repo for branch in PROVENANCE):
+        for commit in good(house, repo):
+            record = raw_record(house, repo, commit.id)
+            for path in content(files(house.client, repo, commit.id)):
+                graph = backward(house.client, commit, path)
+                start = graph.nodes[graph.start].facts
+                assert start["sha256"] == record["files"][path]["sha256"]
+                assert graph.problems() == []
+                reached = reaches(graph, graph.start)
+                held = graph.nodes[str(commit)].facts
+                assert held["fingerprint"] == commit.metadata["fingerprint"]
+                assert held["code"] == record["parts"]["code"]
+                assert held["parameters"]["size"] == record["parameters"]["size"]
+                assert f"run:{record['run']['id']}" in reached
+                computed = f"{repo}@{record['files'][path]['computed_in']}"
+                assert computed in reached and graph.nodes[computed].facts["outcome"] == "computed"
+                ends = {node for node in reached if graph.nodes[node].facts.get("repo") in {b.repo for b in INPUTS}}
+                assert ends, "it leads to an input commit"
+                if repo in ("preprocess_images", "generate_images"):
+                    picture = [end for end in ends if graph.nodes[end].kind == "file"]
+                    assert picture and all(end.startswith("input_images@") for end in picture)
+                if repo == "generate_images":
+                    assert any(end.startswith("training@") for end in ends)
+                traced += 1
+    assert traced > 25
+
+
+def test_every_input_leads_forward_to_every_result_that_leads_back_to_it(house: House) -> None:
+    lived(house)
+    back: dict[str, set[str]] = {}
+    for repo in dict.fromkeys(branch.repo for branch in PROVENANCE):
+        for commit in good(house, repo):
+            for path in content(files(house.client, repo, commit.id)):
+                graph = backward(house.client, commit, path)
+                for source in reaches(graph, graph.start):
+                    back.setdefault(source, set()).add(graph.start)
+                    back[source].add(str(commit))
+    seen = 0
+    for commit in all_commits(house.client, "input_images"):
+        for path in content(files(house.client, commit.repo, commit.id)):
+            ahead = forward(house.client, commit, path)
+            missing = back.get(ahead.start, set()) - set(ahead.nodes)
+            assert not missing, f"{ahead.start} does not lead to {missing}"
+            seen += 1
+    for commit in all_commits(house.client, "training"):
+        ahead = forward(house.client, commit)
+        wanted = {name for name in back.get(str(commit), set()) if ":" not in name}
+        assert not wanted - set(ahead.nodes), f"{commit} does not lead to {wanted - set(ahead.nodes)}"
+        seen += 1
+    assert seen > 12
+
+
+def test_a_carried_picture_leads_to_the_commit_that_computed_it_under_its_older_name(house: House) -> None:
+    sets = lived(house)
+    made = inspect(house.client, "generate_images", sets["renamed"])
+    graph = backward(house.client, made, "/cats/1.png")
+    origin = f"generate_images@{sets['pictures']}:/1.png"
+    assert [edge.source for edge in graph.sources(graph.start) if edge.relation == "copied from"] == [origin]
+    assert f"input_images@{sets['pictures']}:/1.jpg" in reaches(graph, graph.start)
+
+
+def test_a_failed_and_a_superseded_commit_are_told_with_their_reason(house: House) -> None:
+    sets = lived(house)
+    for name, state in (("failed", "failed"), ("superseded", "superseded")):
+        graph = backward(house.client, inspect(house.client, "checkpoint", sets[name]))
+        facts = graph.nodes[graph.start].facts
+        assert facts["state"] == state and state in facts["error"]
+        assert f"training@{sets[name]}" in graph.nodes
+        ahead = forward(house.client, inspect(house.client, "training", sets[name]))
+        assert f"checkpoint@{sets[name]}" in ahead.nodes
+
+
+def test_forward_from_a_picture_names_results_of_later_models_and_no_others(house: House) -> None:
+    sets = lived(house)
+    graph = forward(house.client, inspect(house.client, "input_images", sets["pictures"]), "/1.jpg")
+    files_there = [name for name, node in graph.nodes.items() if node.kind == "file"]
+    assert f"generate_images@{sets['pictures']}:/1.png" in files_there
+    assert f"generate_images@{sets['renamed']}:/cats/1.png" in files_there
+    assert not [name for name in files_there if name.endswith("2.png")]
+
+
+def test_a_dropped_commit_is_said_where_the_chain_breaks(house: House) -> None:
+    house.put(TRAINING, {"/a.png": "A"})
+    house.run("train", "export")
+    first = house.put(INPUT_IMAGES, {"/1.jpg": "1"})
+    house.run("resize", "generate")
+    house.put(INPUT_IMAGES, {"/2.jpg": "2"})
+    house.run("resize", "generate")
+    made = house.head(GENERATE_IMAGES)
+    house.client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=first))
+    graph = backward(house.client, made, "/1.png")
+    assert graph.problems() == [
+        f"generate_images@{first}:/1.png: the commit was dropped; the chain ends here",
+    ]
+    assert "! the commit was dropped" in tree(graph)
+
+
+def test_a_record_of_a_newer_version_is_said_and_the_provenance_is_walked_all_the_same(house: House) -> None:
+    set_id = house.put(TRAINING, {"/a.png": "A"})
+    with house.client.pfs.commit(branch=house.client.branch(TRAINING)):
+        pass
+    house.run("train")
+    commit = inspect(house.client, "checkpoint", set_id)
+    record = raw_record(house, "checkpoint", set_id) | {"schema": 99}
+    from pachyderm import lineage, stage_record
+
+    def newer(client: object, repo: str, commit_id: str) -> stage_record.StageRecord:
+        return stage_record.parse(json.dumps(record).encode(), f"{repo}@{commit_id}:/_report/stage.json")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pachyderm.archive.read_record", newer)
+        graph = lineage.backward(house.client, commit)
+    assert "version 99" in graph.problems()[0] and "newer pix2pix" in graph.problems()[0]
+    assert f"training@{set_id}" in graph.nodes
+
+
+def test_a_file_that_is_not_there_is_refused_by_name(house: House) -> None:
+    with pytest.raises(RequestError, match="has no file /nothing.png; pix2pix ls"):
+        backward(house.client, house.head(GENERATE_IMAGES), "/nothing.png")
+
+
+def test_the_tree_names_every_node_and_draws_each_once(house: House) -> None:
+    sets = lived(house)
+    graph = backward(house.client, inspect(house.client, "generate_images", sets["renamed"]), "/cats/1.png")
+    text = tree(graph)
+    for name, node in graph.nodes.items():
+        assert (name if node.kind != "run" else f"run {node.facts['run']}") in text
+    assert text.count("fingerprint ") == sum("fingerprint" in node.facts for node in graph.nodes.values())
+    assert "size = 32 (file)" in text
+
+
+def test_a_picture_on_disk_is_found_by_its_bytes_and_else_by_what_it_says(house: House, tmp_path: Path) -> None:
+    sets = lived(house)
+    record = house.record(inspect(house.client, "generate_images", sets["renamed"]))
+    prepared = house.record(inspect(house.client, "preprocess_images", sets["renamed"]))
+    found = search(house.client, record.files["/cats/1.png"].sha256, Claimed(), "x.png")
+    assert found.exact and found.path in ("/cats/1.png", "/1.png")
+    claimed = Claimed(made_with(dict(record.parts)), prepared.files["/cats/1.png"].sha256)
+    changed = search(house.client, "0" * 64, claimed, "x.png")
+    assert not changed.exact and changed.path in ("/cats/1.png", "/1.png")
+    with pytest.raises(RequestError, match="another program made it"):
+        search(house.client, "0" * 64, Claimed(), "x.png")
+    with pytest.raises(RequestError, match="comes from another store"):
+        search(house.client, "0" * 64, Claimed("f" * 64, "e" * 64), "x.png")
+
+
+def test_lineage_asks_for_the_commits_on_the_way_alone(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.put(TRAINING, {"/a.png": "A"})
+    house.run("train", "export")
+    house.put(INPUT_IMAGES, {"/1.jpg": "1"})
+    house.run("resize", "generate")
+    asked: list[str] = []
+
+    def counted(number: int) -> int:
+        asked.clear()
+        kept = {name: getattr(type(house.client.pfs), name) for name in ("inspect_commit", "get_file", "walk_file")}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, call in kept.items():
+                patch.setattr(
+                    type(house.client.pfs),
+                    name,
+                    lambda self, *a, _call=call, _name=name, **k: (asked.append(_name), _call(self, *a, **k))[1],
+                )
+            backward(house.client, head(house.client, GENERATE_IMAGES), "/1.png")
+        return len(asked)
+
+    two = None
+    for number in range(2, 6):
+        house.put(INPUT_IMAGES, {f"/{number}.jpg": str(number)})
+        house.run("resize", "generate")
+        two = two or counted(number)
+    assert counted(0) == two
+    assert 0 < two < 40
+
+
+def test_promotions_show_through_the_models_commit(house: House) -> None:
+    lived(house)
+    made = house.head(GENERATE_IMAGES)
+    graph = backward(house.client, made)
+    assert str(house.head(MODEL)) in graph.nodes and str(house.head(PREPROCESS_IMAGES)) in graph.nodes

@@ -1,0 +1,209 @@
+"""What survives when triggers are killed, paused or too many: every commit gets its run, each with one effect."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import World
+from fake_kubernetes import FakeKubernetes
+from test_on_kubeflow import Cluster
+
+from pachyderm.claims import claims_of
+from pachyderm.connection import connect
+from workflows.trigger.controller import Controller, Settings
+from workflows.trigger.lease import Alone
+from workflows.trigger.metrics import Metrics
+from workflows.trigger.observe import Clock
+from workflows.trigger.policy import defaults
+
+pytestmark = pytest.mark.skipif(
+    "PACHD_ADDRESS" in os.environ, reason="the triggers are processes over a store's folder"
+)
+
+
+def trigger(world: World, filling: dict[str, Path], **more: str) -> subprocess.Popen[bytes]:
+    pipelines = {"preprocessing_and_generation": str(filling["quick"]), "training_and_export": str(filling["quick"])}
+    order = json.dumps({"store": str(world.target.store), "pipelines": pipelines, **more})
+    return subprocess.Popen([sys.executable, str(Path(__file__).parent / "trigger_process.py"), order])
+
+
+def until(condition: Callable[[], object], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def one_effect_each(world: World, sets: list[str]) -> None:
+    for commit_set in sets:
+        for repo in ("preprocess_images", "generate_images"):
+            commit = world.output(repo, commit_set)
+            assert commit.state == "good", (str(commit), commit.error)
+            # Of two fillers that were mixed there would be two lines; and one claim ended well.
+            assert len(world.by(repo, commit_set).split()) == 1
+            assert [claim.over for claim in claims_of(commit.metadata)].count("good") == 1
+
+
+def closed(world: World, commit_set: str) -> bool:
+    return world.output("generate_images", commit_set).state not in ("open", "finishing")
+
+
+def killed_at_random(world: World, filling: dict[str, Path], commits: int, kills: int, seed: int, limit: float) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    sets: list[str] = []
+
+    def write() -> None:
+        with connect(world.target) as client:
+            writer = World(world.target, client, world.place, world.orders, [])
+            while len(sets) < commits:
+                sets.append(writer.draw(f"unique {len(sets)}"))
+                # As fast as they are worked on: a long queue tests nothing more.
+                while sum(not closed(writer, one) for one in sets[-8:]) >= 6:
+                    time.sleep(0.05)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    process = trigger(world, filling)
+    for _ in range(kills):
+        try:
+            process.wait(chance.uniform(0.5, 5.0))
+        except subprocess.TimeoutExpired:
+            if chance.random() < 0.3:
+                # A run's process as well, at the same moment.
+                for victim in chance.sample(world.processes(), min(1, len(world.processes()))):
+                    os.kill(victim, signal.SIGKILL)
+        process.kill()
+        process.wait()
+        process = trigger(world, filling)
+    try:
+        until(lambda: len(sets) == commits and all(closed(world, one) for one in sets), limit)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        writer.join(20)
+    one_effect_each(world, sets)
+    until(lambda: not world.processes(), 10)
+
+
+def test_a_trigger_that_is_killed_at_random_loses_and_doubles_nothing(world: World, filling: dict[str, Path]) -> None:
+    killed_at_random(world, filling, commits=6, kills=4, seed=3, limit=120)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_a_thousand_kills_while_two_thousand_commits_arrive(world: World, filling: dict[str, Path]) -> None:
+    killed_at_random(world, filling, commits=2000, kills=1000, seed=5, limit=6000)
+
+
+def test_an_interrupted_trigger_ends_its_runs_and_the_next_takes_the_work_up_at_once(
+    world: World, filling: dict[str, Path]
+) -> None:
+    world.order("wait")
+    commit_set = world.draw()
+    process = trigger(world, filling)
+    until(world.began, 60)
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+    assert not world.processes()
+    assert claims_of(world.output("preprocess_images", commit_set).metadata)[-1].over is not None
+    (world.orders / "wait").unlink()
+    process = trigger(world, filling)
+    until(lambda: closed(world, commit_set), 60)
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+    one_effect_each(world, [commit_set])
+
+
+def paused_leader(world: World, filling: dict[str, Path], rounds: int) -> int:
+    """Pause whoever leads, longer than its lease, again and again; the workflows that were started twice."""
+    cluster = Cluster(world.client, world.orders)
+    sets: list[str] = []
+    with cluster.api, FakeKubernetes() as kubernetes:
+        addresses = {"kubeflow": cluster.api.url, "kubernetes": kubernetes.url}
+        triggers = {}
+        for name in "ab":
+            process = trigger(world, filling, name=name, **addresses)
+            triggers[f"{name}:{process.pid}"] = process
+
+        def leader() -> str:
+            return str(kubernetes.leases.get("kubeflow/pix2pix-trigger", {}).get("spec", {}).get("holderIdentity", ""))
+
+        try:
+            until(leader, 60)
+            for _ in range(rounds):
+                sets.append(world.draw(str(len(sets))))
+                paused = leader()
+                triggers[paused].send_signal(signal.SIGSTOP)
+                sets.append(world.draw(str(len(sets))))
+                until(lambda paused=paused: leader() not in ("", paused), 30)
+                until(lambda: cluster.work() or all(closed(world, one) for one in sets), 60)
+                triggers[paused].send_signal(signal.SIGCONT)
+                sets.append(world.draw(str(len(sets))))
+                until(lambda: cluster.work() or all(closed(world, one) for one in sets), 60)
+        finally:
+            for process in triggers.values():
+                process.send_signal(signal.SIGCONT)
+                process.send_signal(signal.SIGTERM)
+                process.wait(20)
+    one_effect_each(world, sets)
+    return len(cluster.api.workflows) - len({run["display_name"] for run in cluster.api.workflows})
+
+
+def test_a_leader_that_was_paused_has_no_double_effect(world: World, filling: dict[str, Path]) -> None:
+    assert paused_leader(world, filling, rounds=2) <= 2
+
+
+@pytest.mark.long
+def test_two_hundred_paused_leaders_have_no_double_effect(world: World, filling: dict[str, Path]) -> None:
+    wasted = paused_leader(world, filling, rounds=200)
+    assert wasted <= 200
+
+
+def two_triggers(world: World, filling: dict[str, Path], commits: int) -> tuple[int, int]:
+    """Two triggers without any lease; how many sets there were, and how many workflows."""
+    cluster = Cluster(world.client, world.orders)
+    sets = [world.draw(str(number)) for number in range(commits)]
+    together = threading.Barrier(2)
+
+    def run(name: str) -> None:
+        from workflows.runners.kubeflow import KubeflowRunner
+        from workflows.runners.kubeflow_api import Access, Api
+
+        with connect(world.target) as client:
+            runner = KubeflowRunner(Api(Access(endpoint=cluster.api.url, timeout=5.0), time.sleep), pipelines=filling)
+            clock = Clock(time.monotonic, time.time)
+            settings = Settings(defaults(), 10, 0.1, name)
+            made = Controller(
+                client, runner, Alone(), settings, clock, lambda s: False, Metrics(*(time.monotonic,) * 2)
+            )
+            together.wait(30)
+            while not all(closed(World(world.target, client, world.place, world.orders, []), one) for one in sets):
+                made.look()
+                cluster.work()
+
+    with cluster.api:
+        threads = [threading.Thread(target=run, args=(name,)) for name in ("a:1", "b:1")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    one_effect_each(world, sets)
+    names = Counter(run["display_name"].rsplit(" ", 1)[0] for run in cluster.api.workflows)
+    assert set(names) == {f"preprocessing_and_generation {one}" for one in sets}
+    return len(sets), len(cluster.api.workflows)
+
+
+def test_two_triggers_without_a_lease_have_no_double_effect(world: World, filling: dict[str, Path]) -> None:
+    sets, workflows = two_triggers(world, filling, commits=4)
+    assert sets <= workflows <= 2 * sets

@@ -1,0 +1,57 @@
+"""A trigger as a process of its own: local runs, or Kubeflow with a Lease, as the arguments say.
+
+Started as ``python trigger_process.py '{"store": ..., "pipelines": {...}, ...}'``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pachyderm.connection import Target
+from workflows.runners.kubeflow import KubeflowRunner
+from workflows.runners.kubeflow_api import Access, Api
+from workflows.runners.local import LocalRunner, child_environment
+from workflows.runners.runner import Runner
+from workflows.trigger import assemble
+from workflows.trigger.configuration import Configuration, LeaseSettings
+from workflows.trigger.kubernetes_lease import KubernetesLease
+from workflows.trigger.lease import Leadership
+
+
+def leadership(order: dict[str, Any], by: str) -> Leadership:
+    from kubernetes.client import ApiClient, CoordinationV1Api
+    from kubernetes.client import Configuration as Cluster
+
+    cluster = Cluster()
+    cluster.host = order["kubernetes"]
+    lease = LeaseSettings(name="pix2pix-trigger", namespace="kubeflow", seconds=1.0, renew_within=0.6, retry=0.15)
+    made = KubernetesLease(CoordinationV1Api(ApiClient(cluster)), lease, by, time.monotonic, time.time)
+    made.begin()
+    return made
+
+
+def main(order: dict[str, Any]) -> None:
+    by = f"{order.get('name', 'tests')}:{os.getpid()}"
+    target, pipelines = Target(store=Path(order["store"])), {k: Path(v) for k, v in order["pipelines"].items()}
+    runner: Runner
+    if "kubeflow" in order:
+        runner = KubeflowRunner(Api(Access(endpoint=order["kubeflow"], timeout=5.0), time.sleep), pipelines=pipelines)
+        # Whatever the configuration says, the lead is by the Lease.
+        assemble.leadership_for = lambda place, configuration: leadership(order, by)  # type: ignore[assignment]
+    else:
+        environment = child_environment(target, target.store / "scratch", os.environ)
+        runner = LocalRunner(target.store / "runs", environment, pipelines)
+    place = assemble.Place(target, target.store, by, lambda line: None, runner)
+    base = Configuration(look_every=0.2, at_once=3)
+    policies = {name: replace(one, attempts=50, backoff=0.0) for name, one in base.policy.items()}
+    assemble.serve(place, replace(base, policy=policies))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

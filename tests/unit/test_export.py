@@ -1,0 +1,204 @@
+"""An exported model stands by itself, gives what the network gives, and is refused where it is not ours."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_model import tiny, write_checkpoint
+
+from pix2pix import checkpoints
+from pix2pix.environment import tf
+from pix2pix.errors import InputError
+from pix2pix.export import OPTIONS, TFLITE, export, find_version
+from pix2pix.hyperparameters import ExportParameters
+from pix2pix.images import png_bytes
+from pix2pix.networks import Generator, assign
+from pix2pix.translation import translate
+
+PICTURES = np.random.default_rng(1).integers(0, 255, (3, 32, 32, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("work") / "checkpoint", tiny())
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint, tmp_path_factory):
+    made = export(checkpoint, tmp_path_factory.mktemp("model"))
+    return made, tf.saved_model.load(str(made.folder)).signatures
+
+
+def call(signature, value):
+    (output,) = signature(tf.constant(value)).values()
+    return output.numpy()
+
+
+def test_the_signature_for_pixels_gives_what_the_network_gives(exported, checkpoint):
+    network = Generator(tiny(), 3)
+    assign(network, checkpoints.read(checkpoint, "generator").arrays["generator"])
+    expected = translate(network, tiny(), tf.constant(PICTURES)).numpy()
+    np.testing.assert_array_equal(call(exported[1]["image"], PICTURES), expected)
+    assert expected.std() > 5
+
+
+def test_eight_at_once_are_eight_one_by_one(exported):
+    batch = np.random.default_rng(2).integers(0, 255, (8, 32, 32, 3)).astype(np.uint8)
+    alone = np.concatenate([call(exported[1]["image"], batch[n : n + 1]) for n in range(8)])
+    np.testing.assert_array_equal(call(exported[1]["image"], batch), alone)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 64), (33, 31), (2, 70)])
+def test_any_size_is_padded_and_cropped_back(exported, height, width):
+    picture = np.random.default_rng(3).integers(0, 255, (1, height, width, 3)).astype(np.uint8)
+    found = call(exported[1]["image"], picture)
+    assert found.shape == picture.shape
+    padded = np.pad(picture, [(0, 0), (0, -height % 32), (0, -width % 32), (0, 0)], mode="edge")
+    np.testing.assert_array_equal(found, call(exported[1]["image"], padded)[:, :height, :width])
+
+
+def test_encoded_pictures_of_any_size_and_kind_give_pictures_of_the_training_size(exported):
+    expected = call(exported[1]["image"], PICTURES)
+    jpeg = io.BytesIO()
+    Image.new("RGB", (50, 20)).save(jpeg, "JPEG")
+    found = call(exported[1]["serving_default"], [*(png_bytes(p) for p in PICTURES), jpeg.getvalue()])
+    for picture, data in zip(expected, found, strict=False):
+        np.testing.assert_array_equal(picture, np.asarray(Image.open(io.BytesIO(data))))
+    with Image.open(io.BytesIO(found[3])) as last:
+        assert (last.format, last.size) == ("PNG", (32, 32))
+    text = call(exported[1]["base64"], [base64.urlsafe_b64encode(png_bytes(PICTURES[0])).rstrip(b"=")])
+    decoded = base64.urlsafe_b64decode(text[0] + b"=" * (-len(text[0]) % 4))
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(decoded))), expected[0])
+
+
+def test_the_signatures_have_the_names_that_clients_rely_on(exported):
+    names = {
+        name: ([*signature.structured_input_signature[1]], [*signature.structured_outputs])
+        for name, signature in exported[1].items()
+    }
+    assert names == {
+        "serving_default": (["image_bytes"], ["image_bytes"]),
+        "image": (["image"], ["image"]),
+        "base64": (["image"], ["image"]),
+    }
+
+
+def test_the_model_says_what_it_is_and_where_it_comes_from_but_not_on_which_machine(exported, checkpoint):
+    import hashlib
+
+    made, _ = exported
+    options = json.loads((made.folder / OPTIONS).read_text(encoding="utf-8"))
+    digest = hashlib.sha256((checkpoint / "generator.npz").read_bytes()).hexdigest()
+    assert options["checkpoint_sha256"] == made.digest == digest
+    assert (options["step"], options["metrics"], options["train"]["ngf"]) == (0, {"l1": 0.5}, 4)
+    assert made.folder.name == "1"
+    assert made.size == sum(path.stat().st_size for path in made.folder.rglob("*") if path.is_file())
+    for path in made.folder.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        for place in (made.folder.parent, checkpoint.parent, sys.prefix):
+            assert str(place).encode() not in content
+
+
+def test_the_weights_are_the_same_bytes_each_time(exported, checkpoint, tmp_path):
+    again = export(checkpoint, tmp_path)
+    for name in ("variables/variables.data-00000-of-00001", "variables/variables.index", str(OPTIONS)):
+        assert (again.folder / name).read_bytes() == (exported[0].folder / name).read_bytes()
+
+
+@pytest.mark.long
+def test_a_fresh_process_writes_the_same_graph(checkpoint, tmp_path):
+    code = "import sys; from pathlib import Path; from pix2pix.export import export; export(*map(Path, sys.argv[1:]))"
+    for name in ("a", "b"):
+        subprocess.run([sys.executable, "-c", code, str(checkpoint), str(tmp_path / name)], check=True)
+    one, other = ((tmp_path / name / "1" / "saved_model.pb").read_bytes() for name in ("a", "b"))
+    assert one == other
+
+
+def test_options_of_the_export_change_what_they_say(exported, checkpoint, tmp_path):
+    usual = call(exported[1]["image"], PICTURES)
+    half = export(checkpoint, tmp_path / "half", ExportParameters(weights="float16", filetype="jpeg", version=7))
+    assert half.folder.name == "7"
+    variables = [sum(p.stat().st_size for p in (m.folder / "variables").iterdir()) for m in (half, exported[0])]
+    assert variables[0] < 0.6 * variables[1]
+    signatures = tf.saved_model.load(str(half.folder)).signatures
+    near = call(signatures["image"], PICTURES).astype(int)
+    assert np.abs(near - usual).max() <= 2
+    with Image.open(io.BytesIO(call(signatures["serving_default"], [png_bytes(PICTURES[0])])[0])) as picture:
+        assert picture.format == "JPEG"
+
+
+def test_dropout_at_test_is_one_mask_for_every_picture(exported, checkpoint, tmp_path):
+    made = export(checkpoint, tmp_path, ExportParameters(dropout=True))
+    image = tf.saved_model.load(str(made.folder)).signatures["image"]
+    found = call(image, PICTURES)
+    assert not np.array_equal(found, call(exported[1]["image"], PICTURES))
+    np.testing.assert_array_equal(found, call(image, PICTURES))
+    np.testing.assert_array_equal(found[2:], call(image, PICTURES[2:]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "channels"), [({"lab_colorization": True}, 3), ({"in_channels": 1, "out_channels": 1}, 1)]
+)
+def test_other_channels_are_exported_too(tmp_path, changes, channels):
+    made = export(write_checkpoint(tmp_path / "c", tiny(**changes)), tmp_path / "m")
+    found = call(tf.saved_model.load(str(made.folder)).signatures["image"], PICTURES)
+    assert found.shape == (3, 32, 32, channels)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["float32", "float16", "int8"])
+def test_a_lite_model_gives_nearly_the_same(exported, checkpoint, tmp_path, kind):
+    made = export(checkpoint, tmp_path, ExportParameters(tflite=kind))
+    interpreter = tf.lite.Interpreter(model_path=str(made.folder / TFLITE))
+    runner = interpreter.get_signature_runner()
+    found = next(iter(runner(image=PICTURES[:1]).values()))
+    usual = call(exported[1]["image"], PICTURES[:1]).astype(int)
+    assert np.abs(found - usual).mean() < (4 if kind == "int8" else 1)
+
+
+def test_a_checkpoint_that_is_none_or_cut_short_or_of_another_network_is_refused(checkpoint, tmp_path):
+    with pytest.raises(InputError, match=r"is no checkpoint: it has no checkpoint\.json"):
+        export(tmp_path, tmp_path / "m")
+    cut = write_checkpoint(tmp_path / "cut", tiny())
+    data = (cut / "generator.npz").read_bytes()
+    for size in (0, 10, len(data) // 2, len(data) - 1):
+        (cut / "generator.npz").write_bytes(data[:size])
+        with pytest.raises(InputError, match="damaged or cut short"):
+            export(cut, tmp_path / "m")
+    (cut / "checkpoint.json").write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match="is no JSON"):
+        export(cut, tmp_path / "m")
+    other = write_checkpoint(tmp_path / "other", tiny())
+    (other / "generator.npz").write_bytes(write_checkpoint_bytes(tmp_path / "wide", ngf=8))
+    with pytest.raises(InputError, match="does not fit its own hyperparameters: d1/kernel is"):
+        export(other, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def write_checkpoint_bytes(folder, **changes):
+    return (write_checkpoint(folder, tiny(**changes)) / "generator.npz").read_bytes()
+
+
+def test_a_folder_that_is_no_model_of_ours_is_refused(exported, tmp_path):
+    with pytest.raises(InputError, match="holds no model"):
+        find_version(tmp_path)
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(InputError, match="was not made by `pix2pix export`"):
+        find_version(tmp_path)
+
+
+def test_the_newest_version_is_taken(tmp_path):
+    for version in ("9", "10", "x"):
+        folder = tmp_path / version
+        (folder / OPTIONS.parent).mkdir(parents=True)
+        (folder / "saved_model.pb").write_bytes(b"")
+        (folder / OPTIONS).write_bytes(b"{}")
+    assert find_version(tmp_path) == tmp_path / "10"
+    assert find_version(tmp_path / "9") == tmp_path / "9"

@@ -1,0 +1,180 @@
+"""A picture's result depends on the picture and the model alone, and is not made twice."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_model import tiny, write_checkpoint, write_pairs
+
+from pix2pix.errors import HyperparameterError, InputError
+from pix2pix.evaluate import evaluate
+from pix2pix.export import export
+from pix2pix.generate import generate
+from pix2pix.hyperparameters import GenerateParameters
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    export(write_checkpoint(folder / "checkpoint", tiny()), folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Nested pictures of three sizes, a broken one, two that would meet in one output."""
+    folder = tmp_path_factory.mktemp("source")
+    write_pairs(folder, 5, halves=1)
+    write_pairs(folder / "cats", 3, size=40, halves=1)
+    draw = np.random.default_rng(0)
+    Image.fromarray(draw.integers(0, 255, (64, 33, 3)).astype(np.uint8)).save(folder / "cats" / "tall.jpg")
+    Image.fromarray(draw.integers(0, 255, (64, 33, 3)).astype(np.uint8)).save(folder / "cats" / "tall.webp")
+    (folder / "text.png").write_text("no picture", encoding="utf-8")
+    (folder / "notes.txt").write_text("no picture", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def generated(model, source, tmp_path_factory):
+    target = tmp_path_factory.mktemp("target")
+    return generate(model, source, target), target
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def test_every_picture_gets_one_of_its_own_size_under_its_own_path(generated, source):
+    made, target = generated
+    assert (
+        set(made.written.values())
+        == set(contents(target))
+        == {
+            *(f"{n:03d}.png" for n in range(5)),
+            *(f"cats/{n:03d}.png" for n in range(3)),
+            "cats/tall.png",
+        }
+    )
+    for name, output in made.written.items():
+        with Image.open(source / name) as before, Image.open(target / output) as after:
+            assert before.size == after.size
+    assert [(r.path, r.code) for r in made.rejected] == [
+        ("cats/tall.webp", "NAME_COLLISION"),
+        ("text.png", "FORMAT_NOT_ALLOWED"),
+    ]
+
+
+@pytest.mark.parametrize(("batch", "workers"), [(1, 1), (2, 5), (3, 2), (64, 1)])
+def test_batch_size_and_threads_change_no_byte(model, source, generated, tmp_path, batch, workers):
+    generate(model, source, tmp_path, GenerateParameters(batch_size=batch, workers=workers))
+    assert contents(tmp_path) == contents(generated[1])
+
+
+def test_order_and_neighbours_change_no_byte(model, source, generated, tmp_path):
+    names = sorted(generated[0].written)
+    for n, name in enumerate(names):
+        place = tmp_path / "in" / f"{99 - n}{(source / name).suffix}"
+        place.parent.mkdir(exist_ok=True)
+        shutil.copy(source / name, place)
+    generate(model, tmp_path / "in", tmp_path / "out")
+    for n, name in enumerate(names):
+        expected = (generated[1] / generated[0].written[name]).read_bytes()
+        assert (tmp_path / "out" / f"{99 - n}.png").read_bytes() == expected
+
+
+def test_what_is_there_is_made_again_only_if_model_input_or_options_differ(model, source, tmp_path):
+    folder, target = shutil.copytree(source, tmp_path / "in"), tmp_path / "out"
+    first = generate(model, folder, target)
+    again = generate(model, folder, target)
+    assert (again.written, again.kept) == ({}, first.written)
+    shutil.copy(folder / "001.png", folder / "000.png")
+    shutil.copy(target / "003.png", target / "002.png")
+    (target / "004.png").write_bytes(b"no picture")
+    assert set(generate(model, folder, target).written) == {"000.png", "002.png", "004.png"}
+    assert (target / "000.png").read_bytes() == (target / "001.png").read_bytes()
+    assert len(generate(model, folder, target, GenerateParameters(aspect_ratio=2.0)).written) == 9
+    other = export(write_checkpoint(tmp_path / "checkpoint", tiny(), seed=2), tmp_path / "other")
+    assert len(generate(other.folder, folder, target).written) == 9
+
+
+def test_only_some_pictures_are_made_where_that_is_asked_for(model, source, tmp_path):
+    made = generate(model, source, tmp_path, only={"002.png", "cats/tall.webp"})
+    assert made.written == {"002.png": "002.png"}
+    assert [r.path for r in made.rejected] == ["cats/tall.webp"]
+
+
+def test_the_page_shows_input_beside_output_and_works_from_where_it_lies(generated):
+    import html
+    import re
+    from urllib.parse import unquote
+
+    made, target = generated
+    page = (target / "index.html").read_text(encoding="utf-8")
+    places = [unquote(html.unescape(place)) for place in re.findall(r'src="([^"]+)"', page)]
+    assert len(places) == 2 * len(made.written)
+    assert all((target / place).resolve().is_file() for place in places)
+    assert "http" not in page
+
+
+def test_pictures_are_scaled_first_or_stretched_afterwards_where_that_is_asked_for(model, source, tmp_path):
+    options = GenerateParameters(size=64, aspect_ratio=1.5)
+    generate(model, source, tmp_path, options, only={"cats/tall.jpg"})
+    with Image.open(tmp_path / "cats" / "tall.png") as picture:
+        assert picture.size == (96, 64)
+
+
+def test_what_cannot_work_is_refused_and_nothing_is_written(model, source, tmp_path):
+    with pytest.raises(HyperparameterError, match=r"size = 48 does not fit the model; allowed: multiples of 32"):
+        generate(model, source, tmp_path / "out", GenerateParameters(size=48))
+    with pytest.raises(InputError, match="holds no model"):
+        generate(source, source, tmp_path / "out")
+    with pytest.raises(InputError, match="is empty"):
+        (tmp_path / "empty").mkdir()
+        generate(model, tmp_path / "empty", tmp_path / "out")
+    with pytest.raises(InputError, match="lies in the input folder"):
+        generate(model, source, source / "out")
+    damaged = shutil.copytree(model, tmp_path / "damaged")
+    (damaged / "1" / "variables" / "variables.index").unlink()
+    with pytest.raises(InputError, match="is damaged .* export it again"):
+        generate(damaged, source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_evaluation_measures_each_pair_worst_first_and_in_all(model, tmp_path):
+    pairs = write_pairs(tmp_path / "pairs", 5, size=40)
+    (pairs / "text.png").write_text("no picture", encoding="utf-8")
+    made = evaluate(model, pairs, tmp_path / "out", GenerateParameters(batch_size=2))
+    assert sorted(one.path for one in made.pictures) == [f"{n:03d}.png" for n in range(5)]
+    worst_first = [one.metrics["l1"] for one in made.pictures]
+    assert worst_first == sorted(worst_first, reverse=True)
+    assert made.mean["l1"] == pytest.approx(np.mean(worst_first))
+    assert [r.path for r in made.rejected] == ["text.png"]
+    one = made.pictures[0]
+    output, target = (
+        np.asarray(Image.open(tmp_path / "out" / kind / f"{one.path}.png")).astype(float)
+        for kind in ("output", "target")
+    )
+    assert one.metrics["l1"] == pytest.approx(np.abs(output - target).mean() / 127.5, rel=1e-5)
+    assert one.metrics["psnr"] == pytest.approx(10 * np.log10(255**2 / ((output - target) ** 2).mean()), rel=1e-5)
+    assert 0 < one.metrics["ssim"] < 1
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert page.index(made.pictures[0].path) < page.index(made.pictures[-1].path)
+    again = evaluate(model, pairs, tmp_path / "again", GenerateParameters(batch_size=5))
+    assert again == made
+
+
+def test_evaluation_without_a_usable_pair_is_refused(model, tmp_path):
+    Image.new("RGB", (33, 16)).save(tmp_path / "odd.png")
+    with pytest.raises(InputError, match=r"none of the 1 pictures in .* the first: odd\.png: .* even width"):
+        evaluate(model, tmp_path, tmp_path / "out")
+
+
+def test_an_identical_picture_measures_perfectly():
+    from pix2pix.metrics import measure
+
+    picture = np.random.default_rng(0).integers(0, 255, (1, 16, 16, 3)).astype(np.uint8)
+    found = {name: float(value[0]) for name, value in measure(picture, picture).items()}
+    assert found == {"l1": 0.0, "psnr": 100.0, "ssim": pytest.approx(1.0)}

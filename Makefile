@@ -4,7 +4,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-long lint lock clean help images render upload
+.PHONY: demo test test-long lint lock clean help images image-control image-worker image-worker-gpu builder render upload
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -28,7 +28,8 @@ lint: .venv/dev ## ruff, mypy and the layers of the house
 lock: .venv/dev ## resolve the dependencies anew into requirements/*.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
-	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt --override requirements/without-tensorflow.txt pyproject.toml requirements/control.in -o requirements/control.txt
+	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt requirements/build.in -o requirements/build.txt
+	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt --override requirements/without-tensorflow.txt pyproject.toml -o requirements/control.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt --python-platform x86_64-manylinux_2_28 pyproject.toml requirements/gpu.in -o requirements/gpu.txt
 
 clean: ## remove what was made: .venv, demo/, caches
@@ -55,12 +56,20 @@ BUILDER ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command
 BUILD = $(BUILDER) build $(BUILD_FLAGS) --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg VERSION=$(VERSION) \
 	--build-arg REVISION=$(shell git rev-parse HEAD) --build-arg CREATED=$(shell git log -1 --format=%cI)
 
-images: ## build the worker (CPU, GPU) and control images; needs PYTHON_IMAGE=name@sha256:...
-	@test -n "$(BUILDER)" || { echo "make images needs docker, podman or buildah"; exit 2; }
-	@test -n "$(PYTHON_IMAGE)" || { echo "make images needs PYTHON_IMAGE=NAME@sha256:DIGEST of a Python 3.11 image; see docs/kubeflow.md"; exit 2; }
+images: image-control image-worker image-worker-gpu ## build all three images; needs PYTHON_IMAGE=name@sha256:...
+
+image-control: builder
 	$(BUILD) --build-arg IMAGE=$(REGISTRY)/pix2pix-control:$(VERSION) -f dockerfiles/control.Dockerfile -t $(REGISTRY)/pix2pix-control:$(VERSION) .
+
+image-worker: builder
 	$(BUILD) --build-arg IMAGE=$(REGISTRY)/pix2pix-python:$(VERSION) -f dockerfiles/worker.Dockerfile -t $(REGISTRY)/pix2pix-python:$(VERSION) .
+
+image-worker-gpu: builder
 	$(BUILD) --build-arg IMAGE=$(REGISTRY)/pix2pix-python:$(VERSION)-gpu --build-arg VARIANT=gpu -f dockerfiles/worker.Dockerfile -t $(REGISTRY)/pix2pix-python:$(VERSION)-gpu .
+
+builder:
+	@test -n "$(BUILDER)" || { echo "the images need docker, podman or buildah"; exit 2; }
+	@test -n "$(PYTHON_IMAGE)" || { echo "the images need PYTHON_IMAGE=NAME@sha256:DIGEST of a Python 3.11 image; see docs/kubeflow.md"; exit 2; }
 
 OVERLAYS = $(notdir $(wildcard deploy/kustomize/overlays/*))
 

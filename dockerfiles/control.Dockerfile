@@ -6,8 +6,11 @@ FROM ${PYTHON_IMAGE} AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 WORKDIR /src
 RUN ["python", "-m", "venv", "/opt/pix2pix"]
+# First what builds, so that no build fetches a thing that is not locked.
+COPY requirements/build.txt requirements/
+RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", "requirements/build.txt"]
 COPY requirements/control.txt requirements/
-RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", "requirements/control.txt"]
+RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--no-build-isolation", "--require-hashes", "--requirement", "requirements/control.txt"]
 COPY LICENSE README.md pyproject.toml ./
 COPY cli cli
 COPY components components

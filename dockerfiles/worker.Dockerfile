@@ -8,14 +8,17 @@ FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 WORKDIR /src
 RUN ["python", "-m", "venv", "/opt/pix2pix"]
+# First what builds, so that no build fetches a thing that is not locked.
+COPY requirements/build.txt requirements/
+RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", "requirements/build.txt"]
 
 FROM build AS packages-cpu
 COPY requirements/runtime.txt requirements/
-RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", "requirements/runtime.txt"]
+RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--no-build-isolation", "--require-hashes", "--requirement", "requirements/runtime.txt"]
 
 FROM build AS packages-gpu
 COPY requirements/gpu.txt requirements/
-RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", "requirements/gpu.txt"]
+RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--no-build-isolation", "--require-hashes", "--requirement", "requirements/gpu.txt"]
 
 FROM packages-${VARIANT} AS packages
 COPY LICENSE README.md pyproject.toml ./

@@ -82,8 +82,8 @@ def search(client: Connection, sha256: str, claimed: Claimed, name: str) -> Foun
             " store, or its commits were dropped"
         )
     raise RequestError(
-        f"{name} is in no commit of {GENERATE_IMAGES.repo} here, and says nothing of itself; another program made it, or"
-        " changed it"
+        f"{name} is in no commit of {GENERATE_IMAGES.repo} here, and says nothing of itself; another program made it,"
+        " or changed it"
     )
 
 

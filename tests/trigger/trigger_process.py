@@ -5,13 +5,15 @@ Started as ``python trigger_process.py '{"store": ..., "pipelines": {...}, ...}'
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pachyderm.connection import Target
 from workflows.runners.kubeflow import KubeflowRunner
@@ -53,5 +55,11 @@ def main(order: dict[str, Any]) -> None:
     assemble.serve(place, replace(base, policy=policies))
 
 
+def interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    signal.signal(signal.SIGTERM, interrupt)
+    with contextlib.suppress(KeyboardInterrupt):
+        main(json.loads(sys.argv[1]))

@@ -1,0 +1,49 @@
+"""The digest of the code that shapes a stage's output."""
+
+from __future__ import annotations
+
+import pytest
+
+from components import code
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    code.code_digest.cache_clear()
+
+
+def changed(monkeypatch: pytest.MonkeyPatch, name: str, *modules: str) -> bool:
+    before = code.code_digest(*modules)
+    code.code_digest.cache_clear()
+    original = code._source
+    monkeypatch.setattr(code, "_source", lambda one: original(one) + (b"\n# changed" if one == name else b""))
+    after = code.code_digest(*modules)
+    code.code_digest.cache_clear()
+    return before != after
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    [
+        ("pix2pix.resize", {"resize"}),
+        ("pix2pix.images", {"resize", "train", "export", "generate"}),
+        ("pix2pix.losses", {"train"}),
+        ("pix2pix.networks", {"train", "export"}),
+        ("pix2pix.report", set()),
+        ("components.train.stage", {"train"}),
+        ("pix2pix.facades", set()),
+    ],
+)
+def test_a_change_of_a_module_runs_the_stages_whose_output_it_shapes(
+    monkeypatch: pytest.MonkeyPatch, module: str, stages: set[str]
+) -> None:
+    for stage in ("resize", "train"):
+        with monkeypatch.context() as patch:
+            modules = (f"components.{stage}.stage", f"pix2pix.{stage}")
+            assert changed(patch, module, *modules) == (stage in stages), stage
+
+
+def test_the_digest_is_the_same_each_time() -> None:
+    first = code.code_digest("pix2pix.resize")
+    code.code_digest.cache_clear()
+    assert code.code_digest("pix2pix.resize") == first

@@ -1,0 +1,85 @@
+"""The plan of an output commit: a pure function of listings and a record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.pictures import assign
+from pachyderm.commits import FileEntry
+from pachyderm.datums import Base, plan
+from pachyderm.stage_record import Counts, OutputFile, Rejected, StageRecord
+
+RECORD = StageRecord(
+    stage="resize",
+    commit="preprocess_images@x",
+    outcome="computed",
+    inputs=(),
+    fingerprint="",
+    parts={},
+    parameters={},
+    parameters_from="",
+    versions={},
+    run={},
+    started=0.0,
+    seconds=0.0,
+    counts=Counts(),
+    files={},
+)
+
+
+def listing(contents: dict[str, str]) -> dict[str, FileEntry]:
+    return {path: FileEntry(len(text), f"hash of {text}") for path, text in contents.items()}
+
+
+def filled(inputs: dict[str, str]) -> Base:
+    """The base that a plan over `inputs` leads to; a content "bad" is rejected."""
+    first = plan(listing(inputs), assign, None)
+    files = {}
+    for path, output in first.compute.items():
+        if inputs[path] != "bad":
+            entry = listing(inputs)[path]
+            files[output] = OutputFile(9, "sha", f"made of {entry.hash}", path, entry.hash, entry.bytes, "base")
+    bad = tuple(Rejected(p, "TRUNCATED", "", f"hash of {t}") for p, t in inputs.items() if t == "bad")
+    record = replace(RECORD, files=files, rejected=(*first.rejected, *bad))
+    return Base("base", {path: FileEntry(9, one.hash) for path, one in files.items()}, record)
+
+
+names = st.sampled_from(["/a.jpg", "/a.png", "/b.png", "/c/d.jpg", "/c/e.bmp", "/f.tif"])
+texts = st.dictionaries(names, st.sampled_from(["1", "2", "3", "bad"]))
+
+
+@given(texts, texts)
+def test_every_input_is_work_carried_or_rejected_exactly_once(before: dict[str, str], now: dict[str, str]) -> None:
+    made = plan(listing(now), assign, filled(before))
+    told = [*made.compute, *made.carried, *(one.path for one in made.rejected)]
+    assert sorted(told) == sorted(now)
+
+
+@given(texts, texts)
+def test_what_is_carried_was_made_from_the_same_content(before: dict[str, str], now: dict[str, str]) -> None:
+    for path, (output, carried) in plan(listing(now), assign, filled(before)).carried.items():
+        assert carried.entry.hash == f"made of hash of {now[path]}"
+        assert output == assign(list(now))[0][path]
+
+
+@given(texts, texts)
+def test_only_content_that_the_base_has_not_seen_is_work(before: dict[str, str], now: dict[str, str]) -> None:
+    made = plan(listing(now), assign, filled(before))
+    base = filled(before)
+    seen = {one.source_hash for one in base.record.files.values()}
+    seen |= {one.hash for one in base.record.rejected if one.code == "TRUNCATED"}
+    assert all(f"hash of {now[path]}" not in seen for path in made.compute)
+    assert all(f"hash of {now[path]}" in seen for path in made.carried)
+
+
+def test_without_a_base_everything_is_work() -> None:
+    assert set(plan(listing({"/a.jpg": "1", "/b.png": "2"}), assign, None).compute) == {"/a.jpg", "/b.png"}
+
+
+def test_a_collision_is_decided_by_the_listing_alone_and_never_carried_over() -> None:
+    base = filled({"/a.jpg": "1", "/a.png": "2"})
+    assert [(one.path, one.code) for one in base.record.rejected] == [("/a.png", "NAME_COLLISION")]
+    assert plan(listing({"/a.png": "2"}), assign, base).compute == {"/a.png": "/a.png"}

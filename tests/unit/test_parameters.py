@@ -1,0 +1,89 @@
+"""Parameters as data: where each value comes from, and how a wrong one is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from components.parameters import of_pipeline, parse_own, resolver
+from pachyderm.errors import HopelessError, RequestError
+
+train = resolver("training", "train")
+export = resolver("training", "export")
+
+
+def test_the_run_wins_over_the_file_and_the_file_over_the_default() -> None:
+    text = "[train]\nmax_steps = 5\nbatch_size = 2\n"
+    done = train(text, {"train": {"batch_size": 3}}, "training@x:/pix2pix.toml")
+    told = {name: (one.value, one.origin) for name, one in done.parameters.items()}
+    assert told["max_steps"] == (5, "file")
+    assert told["batch_size"] == (3, "run")
+    assert told["ngf"] == (64, "default")
+    assert (done.values.max_steps, done.values.batch_size) == (5, 3)
+
+
+def test_without_a_file_the_defaults_count_and_models_are_promoted() -> None:
+    done = export(None, {}, "here")
+    assert done.promote
+    assert {one.origin for one in done.parameters.values()} == {"default"}
+
+
+def test_promote_is_no_parameter_of_the_model() -> None:
+    done = export('[export]\npromote = "never"\n', {}, "here")
+    assert not done.promote
+    assert "promote" not in done.parameters
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("max_steps = 5", ["max_steps", "[train]"]),
+        ("[train", ["no TOML"]),
+        ("[train]\nmax_stepz = 5", ["max_stepz", "max_steps"]),
+        ("[train]\nbatch_size = 0", ["batch_size"]),
+        ("[train]\nbatch_size = 'two'", ["batch_size"]),
+        ("[resize]\nsize = 64", ["resize", "[train]", "[export]"]),
+        ('[export]\npromote = "sometimes"', ["promote", "always, never"]),
+        ("[export]\nnosuch = 1", ["nosuch"]),
+    ],
+)
+def test_a_wrong_file_is_hopeless_and_the_error_names_file_value_and_what_is_allowed(
+    text: str, words: list[str]
+) -> None:
+    with pytest.raises(HopelessError) as caught:
+        train(text, {}, "training@abc:/pix2pix.toml")
+    for word in ["training@abc:/pix2pix.toml", "commit a corrected file", *words]:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["max_steps = 5", "train.max_steps = 5", "[train]\nmax_steps = 5", '{"train": {"max_steps": 5}}']
+)
+def test_a_run_gives_its_own_in_several_forms(text: str) -> None:
+    assert parse_own(text, "training") == {"train": {"max_steps": 5}}
+
+
+def test_nothing_given_is_nothing() -> None:
+    assert parse_own("") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("size = 64", ["several sections", "resize.size", "generate.size"]),
+        ("nosuch = 1", ["nosuch", "batch_size"]),
+        ("resize.size = -1", ["size"]),
+        ("train.max_steps = 1", ["train", "resize, generate"]),
+        ("size", ["cannot be read"]),
+    ],
+)
+def test_a_run_s_own_are_refused_by_name(text: str, words: list[str]) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_own(text, "input_images")
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_each_pipeline_takes_its_own_part() -> None:
+    both = parse_own("train.max_steps = 1\nresize.size = 64")
+    assert of_pipeline(both, "training") == {"train": {"max_steps": 1}}
+    assert of_pipeline(both, "input_images") == {"resize": {"size": 64}}

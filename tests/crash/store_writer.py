@@ -1,0 +1,219 @@
+"""A process that writes to an embedded store until it is done or killed, and the nursery that forks such processes.
+
+The nursery has imported everything once, so that hundreds of writers cost their work and not their imports. A writer
+notes what the store acknowledged, each time, in a file that survives it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pachyderm_sdk import Client
+from pachyderm_sdk.api import metadata, pfs
+
+from pachyderm.store import failpoints
+from pachyderm.store.fsck import check
+from pachyderm.store.gc import collect
+from pachyderm.store.server import StoreServer
+
+SIZES = (10, 3_000, 90_000, 1_100_000)
+"""Bytes of the files; the first two stay inside SQLite, the last has two blocks."""
+
+
+def body(path: str) -> bytes:
+    """What a file of this path holds, whoever writes it and whenever."""
+    size = SIZES[int(path.rpartition(".")[2])]
+    seed = hashlib.sha256(path.encode()).digest()
+    return (seed * (size // 32 + 1))[:size]
+
+
+def files(number: str, *kinds: int) -> list[str]:
+    return [f"/{number}/{place}.{kind}" for place, kind in enumerate(kinds)]
+
+
+def requests(paths: list[str]) -> Iterator[pfs.ModifyFileRequest]:
+    for path in paths:
+        yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
+        yield pfs.ModifyFileRequest(add_file=pfs.AddFile(path=path, raw=body(path)))
+
+
+class Writer:
+    """Writes, and notes what was acknowledged.
+
+    Args:
+        folder: the store is in its subfolder `data`, the notes in its file `notes`.
+    """
+
+    def __init__(self, folder: Path, name: str = "s") -> None:
+        self.folder = folder
+        self.server = StoreServer(folder / "data", f"unix:{folder / name}")
+        self.server.start()
+        self.client = Client(host="unix", port=str(folder / name))
+
+    def note(self, **what: Any) -> None:
+        with (self.folder / "notes").open("a") as notes:
+            notes.write(json.dumps(what) + "\n")
+            notes.flush()
+            os.fsync(notes.fileno())
+
+    def repo(self, name: str, *upstream: str) -> pfs.Branch:
+        branch = pfs.Branch(repo=pfs.Repo(name=name), name="master")
+        self.client.pfs.create_repo(repo=branch.repo, update=True)
+        above = [pfs.Branch(repo=pfs.Repo(name=up), name="master") for up in upstream]
+        self.client.pfs.create_branch(branch=branch, provenance=above)
+        return branch
+
+    def commit(self, branch: pfs.Branch, paths: list[str]) -> pfs.Commit:
+        """One stream, one commit; who else writes to the branch does not matter."""
+        first = pfs.ModifyFileRequest(set_commit=pfs.Commit(repo=branch.repo, branch=branch))
+        self.client.pfs.modify_file(iter([first, *requests(paths)]))
+        head = self.client.pfs.inspect_branch(branch=branch).head
+        self.note(repo=branch.repo.name, paths=paths)
+        return head
+
+
+def scenario(folder: Path) -> None:
+    """Everything durable that a store does, once."""
+    writer = Writer(folder)
+    client = writer.client
+    source = writer.repo("source")
+    output = writer.repo("output", "source")
+    client.pfs.finish_commit(commit=client.pfs.inspect_branch(branch=output).head)
+    writer.commit(source, files("small", 0, 1))
+    head = writer.commit(source, files("large", 2, 3, 0))
+    result = pfs.Commit(repo=output.repo, id=head.id)
+    client.metadata.edit_metadata(
+        edits=[metadata.Edit(commit=result.as_picker(), add_key=metadata.EditAddKey(key="run.1", value="me"))]
+    )
+    first = pfs.Commit(repo=output.repo, id=client.pfs.inspect_commit(commit=result).parent_commit.id)
+    client.pfs.finish_commit(commit=first)
+    name = client.pfs.create_file_set(requests(files("published", 1, 2))).file_set_id
+    client.pfs.add_file_set(commit=result, file_set_id=name)
+    with client.transaction.transaction():
+        client.pfs.finish_commit(commit=result)
+        client.pfs.create_branch(branch=pfs.Branch(repo=output.repo, name="promoted"), head=result)
+    writer.note(repo="output", paths=files("published", 1, 2), promoted=result.id)
+    doomed = writer.repo("doomed")
+    client.pfs.modify_file(
+        iter(
+            [
+                pfs.ModifyFileRequest(set_commit=pfs.Commit(repo=doomed.repo, branch=doomed)),
+                *requests(files("doomed", 2)),
+            ]
+        )
+    )
+    writer.note(damaging=True)
+    newest = max((folder / "data" / "objects" / "packs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    client.pfs.delete_repo(repo=doomed.repo, force=True)
+    with newest.open("r+b") as pack:
+        pack.write(b"damage")
+    check(folder / "data", repair=True)
+    collect(folder / "data", grace=0)
+    writer.commit(source, files("last", 1))
+    writer.server.stop()
+
+
+def endless(folder: Path, start: int, count: int = 10**9, name: str = "s") -> None:
+    """Commit after commit."""
+    writer = Writer(folder, name)
+    branch = pfs.Branch(repo=pfs.Repo(name="source"), name="master")
+    writer.client.pfs.create_repo(repo=branch.repo, update=True)
+    for number in range(start, start + count):
+        kinds = [(number + place) % 3 for place in range(1 + number % 4)] + [3] * (number % 17 == 0)
+        writer.commit(branch, files(f"n{number}", *kinds))
+    writer.server.stop()
+
+
+def crowd(folder: Path, members: int, count: int) -> None:
+    """Several processes, each with a server of its own, on one branch."""
+    children = []
+    for member in range(members):
+        child = os.fork()
+        if child == 0:
+            _leave(lambda: endless(folder, member * 1_000_000, count, f"s{member}"))
+        children.append(child)
+    for child in children:
+        if os.waitpid(child, 0)[1]:
+            raise RuntimeError("a member failed")
+
+
+def _leave(work: Any) -> None:
+    code = 1
+    try:
+        work()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+JOBS = {"scenario": scenario, "endless": endless, "crowd": crowd}
+
+
+def nurse() -> None:
+    """Fork a writer for each line of standard input; print its process id, then its status."""
+    for line in sys.stdin:
+        job = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            failpoints.arm(job["failpoints"])
+            _leave(lambda: JOBS[job["job"]](Path(job["folder"]), *job["arguments"]))  # noqa: B023
+        print(child, flush=True)  # noqa: T201
+        print(os.waitpid(child, 0)[1], flush=True)  # noqa: T201
+
+
+class Nursery:
+    """Starts writers."""
+
+    def __init__(self) -> None:
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        self._process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def begin(self, folder: Path, job: str, *arguments: int, failpoints: str = "") -> int:
+        """Start a writer; returns its process id."""
+        folder.mkdir(exist_ok=True)
+        line = {"folder": str(folder), "job": job, "arguments": arguments, "failpoints": failpoints}
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(line) + "\n")
+        self._process.stdin.flush()
+        return int(self._line())
+
+    def end(self) -> int:
+        """Wait for the writer; returns the signal that ended it, 0 for a good end, -1 for a bad one."""
+        status = int(self._line())
+        return os.WTERMSIG(status) if os.WIFSIGNALED(status) else -bool(status)
+
+    def _line(self) -> str:
+        assert self._process.stdout
+        return self._process.stdout.readline()
+
+    def close(self) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+def acknowledged(folder: Path) -> list[dict[str, Any]]:
+    """What writers noted."""
+    notes = folder / "notes"
+    lines = notes.read_text().splitlines() if notes.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def kill(child: int) -> None:
+    os.kill(child, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    nurse()

@@ -1,0 +1,167 @@
+"""A store's process is killed, at each step and at any moment: nothing acknowledged is lost, nothing half done shows."""
+
+import json
+import random
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pachyderm_sdk import Client
+from pachyderm_sdk.api import pfs
+from store_writer import Nursery, acknowledged, body, kill
+
+from pachyderm.store.failpoints import POINTS
+from pachyderm.store.fsck import check
+from pachyderm.store.server import StoreServer
+
+KILLED = 9
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    one = Nursery()
+    yield one
+    one.close()
+
+
+def verify(folder: Path) -> int:
+    """Open the store again and hold it against the notes; returns how many commits of `source` there are."""
+    notes = acknowledged(folder)
+    if any("damaging" in note for note in notes):
+        check(folder / "data", repair=True)
+    with StoreServer(folder / "data", f"unix:{folder / 'check'}"):
+        assert check(folder / "data") == []
+        client = Client(host="unix", port=str(folder / "check"))
+        seen: dict[str, set[str]] = {}
+        for info in client.pfs.list_repo():
+            head = (
+                client.pfs.inspect_branch(branch=pfs.Branch(repo=info.repo, name="master")).head
+                if info.branches
+                else None
+            )
+            seen[info.repo.name] = visible(client, head) if head else set()
+        for note in notes:
+            if "promoted" in note:
+                branch = pfs.Branch(repo=pfs.Repo(name="output"), name="promoted")
+                assert client.pfs.inspect_branch(branch=branch).head.id == note["promoted"]
+            elif "repo" in note:
+                assert seen[note["repo"]].issuperset(note["paths"]), note
+        source = pfs.Repo(name="source")
+        return len(list(client.pfs.list_commit(repo=source))) if "source" in seen else 0
+
+
+def visible(client: Client, head: pfs.Commit) -> set[str]:
+    """The files of a commit; each must be whole, and so must be each stream, which is a directory."""
+    info = client.pfs.inspect_commit(commit=head)
+    if info.finished.timestamp() <= 0 and info.parent_commit.id:
+        parent = client.pfs.inspect_commit(commit=info.parent_commit)
+        if parent.finished.timestamp() <= 0:
+            return set()
+    found, streams = set(), defaultdict(list)
+    nodes = [node for node in client.pfs.walk_file(file=pfs.File(commit=head, path="/")) if node.file_type == 1]
+    for node in nodes:
+        path = node.file.path
+        assert node.size_bytes == len(body(path))
+        streams[path.split("/")[1]].append(path)
+        found.add(path)
+    for name, paths in streams.items():
+        assert len(paths) == whole(name), paths
+    for path in sorted(found)[-20:]:
+        assert b"".join(piece.value for piece in client.pfs.get_file(file=pfs.File(commit=head, path=path))) == body(
+            path
+        )
+    return found
+
+
+def whole(name: str) -> int:
+    """How many files the stream of this name has."""
+    if not name.startswith("n"):
+        return {"small": 2, "large": 3, "published": 2, "doomed": 1, "last": 1}[name]
+    number = int(name[1:])
+    return 1 + number % 4 + (number % 17 == 0)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_kill_at_a_failpoint_loses_nothing(nursery: Nursery, tmp_path: Path, point: str) -> None:
+    """The writer must die: a failpoint that is never reached would let it come to its end."""
+    nursery.begin(tmp_path, "scenario", failpoints=f"{point}=kill")
+    assert nursery.end() == KILLED
+    verify(tmp_path)
+    nursery.begin(tmp_path, "endless", 0, 2)
+    assert nursery.end() == 0
+    verify(tmp_path)
+
+
+def test_the_scenario_comes_to_its_end_without_kills(nursery: Nursery, tmp_path: Path) -> None:
+    nursery.begin(tmp_path, "scenario")
+    assert nursery.end() == 0
+    verify(tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_a_kill_at_every_pass_through_any_failpoint_loses_nothing(nursery: Nursery, tmp_path: Path) -> None:
+    number = 0
+    while True:
+        number += 1
+        folder = tmp_path / str(number)
+        nursery.begin(folder, "scenario", failpoints=f"*=kill@{number}")
+        ended = nursery.end()
+        verify(folder)
+        if ended == 0:
+            break
+        assert ended == KILLED
+    print(f"kills: {number - 1}, lost: 0")  # noqa: T201
+    assert number > len(POINTS)
+
+
+def random_kills(nursery: Nursery, folder: Path, kills: int, commits: int, rng: random.Random) -> None:
+    done = made = 0
+    while done < kills or made < commits:
+        noted = [note for note in acknowledged(folder) if "repo" in note]
+        start = 1 + max((int(note["paths"][0].split("/")[1][1:]) for note in noted), default=0)
+        child = nursery.begin(folder, "endless", start + 100)
+        threading.Event().wait(rng.uniform(0.05, 0.9))
+        kill(child)
+        assert nursery.end() == KILLED
+        done += 1
+        made = verify(folder)
+        noted = [note for note in acknowledged(folder) if "repo" in note]
+        assert len(noted) <= made <= len(noted) + done, "an unacknowledged commit for each kill at most"
+    names = [json.dumps(note["paths"]) for note in noted]
+    print(f"kills: {done}, commits: {made}, acknowledged: {len(noted)}, lost: 0, twice: {len(names) - len(set(names))}")  # noqa: T201
+    assert len(names) == len(set(names))
+
+
+def test_kills_at_random_moments_lose_nothing(nursery: Nursery, tmp_path: Path) -> None:
+    random_kills(nursery, tmp_path, kills=6, commits=0, rng=random.Random(5))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_500_kills_over_2000_commits_lose_nothing(nursery: Nursery, tmp_path: Path) -> None:
+    random_kills(nursery, tmp_path, kills=500, commits=2000, rng=random.Random(6))
+
+
+def write_together(nursery: Nursery, folder: Path, members: int, count: int) -> None:
+    nursery.begin(folder, "endless", 0, 1)
+    assert nursery.end() == 0
+    nursery.begin(folder, "crowd", members, count)
+    assert nursery.end() == 0
+    assert verify(folder) == members * count + 1
+    with StoreServer(folder / "data", f"unix:{folder / 's'}"):
+        client = Client(host="unix", port=str(folder / "s"))
+        infos = list(client.pfs.list_commit(repo=pfs.Repo(name="source")))
+    assert [info.parent_commit.id for info in infos[:-1]] == [info.commit.id for info in infos[1:]]
+
+
+def test_processes_that_write_to_one_branch_make_one_history(nursery: Nursery, tmp_path: Path) -> None:
+    write_together(nursery, tmp_path, members=4, count=8)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_16_processes_of_50_commits_make_one_history_of_800(nursery: Nursery, tmp_path: Path) -> None:
+    write_together(nursery, tmp_path, members=16, count=50)

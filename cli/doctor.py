@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -46,4 +47,4 @@ def doctor(session: Session, file: Path | None, gpu: bool) -> None:
     document = {"ok": code == 0, "findings": [dataclasses.asdict(one) for one in findings]}
     emit(session, document, "\n".join(lines))
     if code:
-        raise click.exceptions.Exit(code)
+        sys.exit(code)

@@ -149,7 +149,8 @@ def _require_folder(folder: Path) -> None:
     from pix2pix.errors import InputError
 
     if not folder.is_dir():
-        raise InputError(f"the folder {folder} does not exist; name one that does")
+        problem = "is a file; name a folder" if folder.exists() else "does not exist; name one that does"
+        raise InputError(f"the folder {folder} {problem}" if not folder.exists() else f"{folder} {problem}")
 
 
 def _figures(metrics: Mapping[str, float]) -> str:

@@ -100,18 +100,16 @@ def evaluate(
         if ready:
             outputs = translator(np.stack([a for _, a, _ in ready]))
             targets = np.stack([b[..., : outputs.shape[-1]] for _, _, b in ready])
-            figures = {
-                name: values.numpy() for name, values in _measure(tf.constant(targets), tf.constant(outputs)).items()
-            }
+            found = _measure(tf.constant(targets), tf.constant(outputs))
+            figures = {name: values.numpy() for name, values in found.items()}
             for n, (name, a, _) in enumerate(ready):
                 measured.append(Measured(name, {key: float(figures[key][n]) for key in NAMES}))
                 for kind, picture in (("input", a), ("output", outputs[n]), ("target", targets[n])):
                     encode_png(picture, output / kind / f"{name}.png")
         progress(min(first + options.batch_size, len(names)), len(names), "")
     if not measured:
-        raise InputError(
-            f"none of the {len(names)} pictures in {pairs} is a usable pair; the first: {rejected[0].reason}"
-        )
+        why = f"the first: {rejected[0].path}: {rejected[0].reason} ({rejected[0].code})"
+        raise InputError(f"none of the {len(names)} pictures in {pairs} is a usable pair; {why}")
     worst_first = tuple(sorted(measured, key=lambda one: (-one.metrics["l1"], one.path)))
     mean = {name: float(np.mean([one.metrics[name] for one in measured])) for name in NAMES}
     evaluation = Evaluation(mean, worst_first, tuple(rejected))

@@ -138,17 +138,17 @@ def crowd(folder: Path, members: int, count: int) -> None:
     for member in range(members):
         child = os.fork()
         if child == 0:
-            _leave(lambda: endless(folder, member * 1_000_000, count, f"s{member}"))
+            _leave(endless, folder, member * 1_000_000, count, f"s{member}")
         children.append(child)
     for child in children:
         if os.waitpid(child, 0)[1]:
             raise RuntimeError("a member failed")
 
 
-def _leave(work: Any) -> None:
+def _leave(work: Any, *arguments: Any) -> None:
     code = 1
     try:
-        work()
+        work(*arguments)
         code = 0
     finally:
         os._exit(code)
@@ -164,7 +164,7 @@ def nurse() -> None:
         child = os.fork()
         if child == 0:
             failpoints.arm(job["failpoints"])
-            _leave(lambda: JOBS[job["job"]](Path(job["folder"]), *job["arguments"]))  # noqa: B023
+            _leave(JOBS[job["job"]], Path(job["folder"]), *job["arguments"])
         print(child, flush=True)  # noqa: T201
         print(os.waitpid(child, 0)[1], flush=True)  # noqa: T201
 

@@ -1,4 +1,4 @@
-"""A store's process is killed, at each step and at any moment: nothing acknowledged is lost, nothing half done shows."""
+"""A store's process is killed, at each step and at any moment: nothing acknowledged is lost, nothing half shown."""
 
 import json
 import random

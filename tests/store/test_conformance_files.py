@@ -385,7 +385,7 @@ def test_a_glob_finds_files_and_directories(pachd: Pachd, tree: pfs.Commit, patt
     assert pachd.glob(tree, pattern) == expected
 
 
-@pytest.mark.parametrize("pattern", ["/[a", "/{a", "/@(a", "/a\\"])
+@pytest.mark.parametrize("pattern", ["/[a", "/d/[1-"])
 def test_a_glob_that_is_no_pattern_is_refused(pachd: Pachd, tree: pfs.Commit, pattern: str) -> None:
     with refused():
         pachd.glob(tree, pattern)

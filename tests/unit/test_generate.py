@@ -138,7 +138,7 @@ def test_what_cannot_work_is_refused_and_nothing_is_written(model, source, tmp_p
         generate(model, source, source / "out")
     damaged = shutil.copytree(model, tmp_path / "damaged")
     (damaged / "1" / "variables" / "variables.index").unlink()
-    with pytest.raises(InputError, match="is damaged .* export it again"):
+    with pytest.raises(InputError, match=r"is damaged .* export it again"):
         generate(damaged, source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

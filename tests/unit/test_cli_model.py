@@ -1,0 +1,138 @@
+"""`train`, `export`, `generate` and `evaluate` on the command line: documents, codes, one clear line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_model import TINY, write_pairs
+
+from cli.main import main
+
+SMALL = [
+    argument for name, value in {**TINY, "max_steps": 3}.items() for argument in ("-p", f"{name}={json.dumps(value)}")
+]
+
+
+class Ran:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.delenv("PACHD_ADDRESS", raising=False)
+
+    def call(*arguments: object) -> Ran:
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capfd.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return call
+
+
+def test_pairs_become_a_model_and_pictures(tmp_path: Path, run: Any) -> None:
+    pairs, pictures = write_pairs(tmp_path / "pairs", 8), write_pairs(tmp_path / "pictures", 2, halves=1)
+    (pairs / "text.png").write_text("no picture", encoding="utf-8")
+    trained = run("train", pairs, tmp_path / "work", *SMALL, "--json")
+    assert trained.code == 0
+    assert (trained.document["step"], trained.document["finished"]) == (3, True)
+    assert [r["path"] for r in trained.document["rejected"]] == ["text.png"]
+    assert "left out: text.png: " in trained.err
+    assert "train: 3/3" in trained.err
+
+    again = run("train", pairs, tmp_path / "work", *SMALL)
+    assert again.code == 0
+    assert again.out.startswith("3 steps on ")
+    assert str(tmp_path / "work" / "report.html") in again.out
+
+    exported = run("export", tmp_path / "work", tmp_path / "model", "--json")
+    assert exported.document["folder"] == str(tmp_path / "model" / "1")
+    assert exported.document["step"] == 3
+
+    made = run("generate", tmp_path / "model", pictures, tmp_path / "out", "--batch-size", 1, "--json")
+    assert made.document == {"written": {f"{n:03d}.png": f"{n:03d}.png" for n in (0, 1)}, "kept": {}, "rejected": []}
+    assert "2 kept (same model, same input)" in run("generate", tmp_path / "model", pictures, tmp_path / "out").out
+
+    measured = run("evaluate", tmp_path / "model", pairs, tmp_path / "measured", "--json")
+    assert set(measured.document["mean"]) == {"l1", "psnr", "ssim"}
+    assert len(measured.document["pictures"]) == 8
+    assert "mean of 8: L1 0." in run("evaluate", tmp_path / "model", pairs, tmp_path / "measured").out
+
+
+def test_a_file_of_parameters_is_read_and_p_wins_over_it(tmp_path: Path, run: Any) -> None:
+    pairs = write_pairs(tmp_path / "pairs", 2)
+    lines = [f"{name} = {json.dumps(value)}" for name, value in {**TINY, "max_steps": 3, "seed": 9}.items()]
+    (tmp_path / "p.toml").write_text("\n".join(["[export]", "version = 4", "[train]", *lines]), encoding="utf-8")
+    ran = run("train", pairs, tmp_path / "work", "--parameters", tmp_path / "p.toml", "-p", "max_steps=1", "--json")
+    assert ran.document["step"] == 1
+    written = json.loads((tmp_path / "work" / "hyperparameters.json").read_text(encoding="utf-8"))
+    assert (written["seed"], written["max_steps"], written["ngf"]) == (9, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["train", "{empty}", "{out}", *SMALL], "is empty"),
+        (["train", "{missing}", "{out}"], "does not exist"),
+        (["train", "{file}", "{out}"], "is a file"),
+        (
+            ["train", "{pairs}", "{out}", "-p", "sise=64"],
+            "unknown hyperparameter of [train]: sise (did you mean size?)",
+        ),
+        (["train", "{pairs}", "{out}", "-p", "ngf=0"], "ngf = 0 cannot be used; allowed: a whole number from 1 to 512"),
+        (["train", "{pairs}", "{out}", "-p", "ngf"], "'ngf' is no NAME=VALUE"),
+        (["train", "{pairs}", "{out}", "--parameters", "{missing}"], "cannot be read"),
+        (["export", "{empty}", "{out}"], "is no checkpoint"),
+        (["export", "{empty}", "{out}", "-p", "weights=int3"], "weights = 'int3' cannot be used"),
+        (["generate", "{empty}", "{pairs}", "{out}"], "holds no model"),
+        (["generate", "{empty}", "{pairs}", "{out}", "--batch-size", "0"], "batch_size = 0 cannot be used"),
+        (["evaluate", "{empty}", "{pairs}", "{out}"], "holds no model"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_code_2(tmp_path: Path, run: Any, arguments: list[str], problem: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    write_pairs(tmp_path / "pairs", 1)
+    places = {name: tmp_path / name for name in ("empty", "missing", "file", "pairs", "out")}
+    ran = run(*(argument.format(**places) if "{" in argument else argument for argument in arguments))
+    assert ran.code == 2
+    assert ran.out == ""
+    assert problem in ran.err
+    assert ran.err.startswith("pix2pix: ")
+    assert ran.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.long
+def test_sigterm_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "pairs", 4)
+    command = [sys.executable, "-m", "cli.main", "train", str(pairs), str(tmp_path / "work"), *SMALL, "--json"]
+    command += ["-p", "max_steps=100000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
+        assert first.stderr is not None
+        for line in first.stderr:
+            if "L1" in line:
+                break
+        first.send_signal(signal.SIGTERM)
+        out, err = first.communicate(timeout=100)
+    assert first.returncode == 130, err
+    stopped = json.loads(out)
+    assert not stopped["finished"]
+    last = stopped["step"] + 2
+    second = subprocess.run([*command, "-p", f"max_steps={last}"], capture_output=True, text=True, check=True)
+    assert json.loads(second.stdout)["resumed_from"] == stopped["step"]
+    assert json.loads(second.stdout)["step"] == last

@@ -1,0 +1,274 @@
+"""What `pix2pix doctor` promises: each trouble is named with its remedy and its exit code, and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from command_line import pix2pix
+
+sys.path.append(str(Path(__file__).parent.parent / "trigger"))
+from fake_kubeflow import FakeKubeflow
+
+from cli import health
+from pachyderm.connection import Target, connect
+from pachyderm.repos import set_up
+from pachyderm.store.server import StoreServer
+from workflows.trigger.configuration import Configuration, KubeflowSettings
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("PACHD_ADDRESS", "PACH_TOKEN", "KF_PIPELINES_ENDPOINT", "PIX2PIX_IMAGE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+
+
+@pytest.fixture
+def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "gpu", lambda **_: iter([health.Finding("TensorFlow", True, "left out of this test")]))
+
+
+def one(findings: Iterator[health.Finding], check: str) -> health.Finding:
+    found = [finding for finding in findings if finding.check.startswith(check)]
+    return found[-1]
+
+
+def test_all_is_well_where_the_store_is_set_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], without_tensorflow: None
+) -> None:
+    pix2pix(capsys, "--store", tmp_path / "store", "setup")
+    said = pix2pix(capsys, "--store", tmp_path / "store", "doctor", "--json")
+    assert said.code == 0, said.out
+    assert said.document["ok"] is True
+    assert all(finding["ok"] and not finding["remedy"] for finding in said.document["findings"])
+
+
+def test_a_problem_ends_with_its_code_and_shows_its_remedy_and_makes_no_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], without_tensorflow: None
+) -> None:
+    said = pix2pix(capsys, "--store", tmp_path / "none", "doctor")
+    assert said.code == 2
+    assert "problem  Pachyderm: no embedded store" in said.out
+    assert "remedy: pix2pix setup" in said.out
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_service_that_is_away_ends_with_3_even_beside_other_problems(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, without_tensorflow: None
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "not there"))
+    said = pix2pix(capsys, "--pachd", f"grpc://127.0.0.1:{closed_port()}", "doctor", "--json")
+    assert said.code == 3
+    wrong = {finding["check"]: finding["code"] for finding in said.document["findings"] if not finding["ok"]}
+    assert wrong == {"HOME": 2, "Pachyderm": 3}
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    seen = one(health.folders({"HOME": str(tmp_path / "gone")}), "HOME")
+    assert (seen.ok, seen.code) == (False, 2)
+    assert str(tmp_path / "gone") in seen.detail
+    assert "set HOME" in seen.remedy
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "NEEDED", ("click", "no-such-distribution"))
+    seen = one(health.packages(), "packages")
+    assert (seen.ok, seen.code) == (False, 2)
+    assert "no-such-distribution" in seen.detail
+
+
+def test_an_address_that_is_none_is_wrong_use() -> None:
+    seen = one(health.pachyderm(Target(pachd="ftp://127.0.0.1:1")), "Pachyderm")
+    assert (seen.ok, seen.code) == (False, 2)
+    assert "grpc://host:port" in seen.detail
+
+
+def test_tls_against_plain_text_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pachyderm.connection.REACH_WITHIN", 1.0)
+    with StoreServer(tmp_path / "store", "127.0.0.1:0") as server:
+        address = server.address if hasattr(server, "address") else str(server)
+        port = str(address).rpartition(":")[2]
+        seen = one(health.pachyderm(Target(pachd=f"grpcs://127.0.0.1:{port}")), "Pachyderm")
+    assert (seen.ok, seen.code) == (False, 3)
+    assert "TLS" in seen.detail
+
+
+class Refusal(grpc.RpcError):  # type: ignore[misc]
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAUTHENTICATED
+
+    def details(self) -> str:
+        return "token expiration is in the past"
+
+
+@contextmanager
+def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **methods: Any) -> Iterator[Target]:
+    """A store some of whose answers are replaced: ``get_version=...``."""
+    from pachyderm import connection
+
+    target = Target(store=tmp_path / "store")
+    with connect(target) as client:
+        set_up(client)
+    for name, method in methods.items():
+        monkeypatch.setattr(connection.Connection, name, method, raising=False)
+    yield target
+
+
+def test_an_expired_token_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def expired(client: object) -> None:
+        raise Refusal
+
+    with answered(tmp_path, monkeypatch, get_version=expired) as target:
+        seen = one(health.pachyderm(target), "Pachyderm")
+    assert (seen.ok, seen.code) == (False, 3)
+    assert "PACH_TOKEN" in seen.remedy
+
+
+def test_a_pachyderm_without_commit_metadata_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pachyderm_sdk.api.version import Version
+
+    with answered(tmp_path, monkeypatch, get_version=lambda client: Version(major=2, minor=9, micro=4)) as target:
+        seen = list(health.pachyderm(target))
+    assert [(finding.check, finding.code) for finding in seen] == [("Pachyderm", 2)]
+    assert "2.10" in seen[0].remedy
+
+
+def test_repos_that_are_not_set_up_or_are_anothers_are_told_apart(tmp_path: Path) -> None:
+    target = Target(store=tmp_path / "store")
+    with connect(target) as client:
+        client.pfs.create_repo(repo=client.repo("training"))
+    seen = one(health.pachyderm(target), "repos")
+    assert (seen.ok, seen.remedy, seen.code) == (False, "pix2pix setup", 2)
+    with connect(target) as client:
+        client.pfs.create_repo(repo=client.repo("checkpoint"))
+        from pachyderm.repos import CHECKPOINT, INPUT_IMAGES
+
+        client.pfs.create_repo(repo=client.repo("input_images"))
+        client.pfs.create_branch(branch=client.branch(INPUT_IMAGES))
+        client.pfs.create_branch(branch=client.branch(CHECKPOINT), provenance=[client.branch(INPUT_IMAGES)])
+    seen = one(health.pachyderm(target), "repos")
+    assert "another project owns these repos" in seen.detail
+    assert "PACH_PROJECT" in seen.remedy
+
+
+def test_a_pachyderm_pipeline_that_owns_a_repo_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_owned_by_pipelines", lambda client: ["checkpoint"])
+    with answered(tmp_path, monkeypatch) as target:
+        seen = one(health.pachyderm(target), "repos")
+    assert "own checkpoint" in seen.detail
+    assert seen.code == 2
+
+
+@pytest.mark.conformance
+def test_the_owner_is_told_from_the_spec_repo(tmp_path: Path) -> None:
+    from pachyderm_sdk.api import pfs
+
+    class Listed:
+        def list_repo(self, **_: object) -> list[Any]:
+            return [pfs.RepoInfo(repo=pfs.Repo(name=name)) for name in ("checkpoint", "model", "theirs")]
+
+        def list_branch(self, repo: pfs.Repo) -> list[Any]:
+            kind = "spec" if repo.name == "checkpoint" else "user"
+            return [pfs.BranchInfo(direct_provenance=[pfs.Branch(repo=pfs.Repo(name=repo.name, type=kind))])]
+
+    with connect(Target(store=tmp_path / "store")) as client:
+        client.pfs = Listed()  # type: ignore[assignment]
+        assert health._owned_by_pipelines(client) == ["checkpoint"]
+
+
+def settings(url: str, namespace: str = "", token_file: str = "") -> Configuration:
+    return replace(
+        Configuration(), kubeflow=KubeflowSettings(endpoint=url, namespace=namespace, token_file=token_file, timeout=5)
+    )
+
+
+def test_no_kubeflow_is_no_problem_unless_it_is_asked_for() -> None:
+    (seen,) = health.kubeflow(Configuration(), {}, lambda seconds: None)
+    assert seen.ok
+
+
+def test_a_kubeflow_that_answers_is_shown_with_its_version() -> None:
+    with FakeKubeflow() as fake:
+        seen = list(health.kubeflow(settings(fake.url), {}, lambda seconds: None))
+        assert [finding.ok for finding in seen] == [True, True]
+        assert "for one user" in seen[0].detail
+        assert not any("POST" in request for request in fake.requests)
+
+
+def test_an_old_kubeflow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_kubeflow_tag", lambda client: "2.14.3")
+    with FakeKubeflow() as fake:
+        seen = list(health.kubeflow(settings(fake.url), {}, lambda seconds: None))
+    assert [(finding.ok, finding.code) for finding in seen] == [(False, 2)]
+    assert "2.15" in seen[0].remedy
+
+
+def test_a_kubeflow_that_is_away_or_refuses_the_token_ends_with_3(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    with FakeKubeflow(token="new") as fake:
+        refused = one(health.kubeflow(settings(fake.url, token_file=str(token)), {}, lambda s: None), "Kubeflow")
+    assert (refused.ok, refused.code) == (False, 3)
+    assert "token" in refused.detail
+    away = settings(f"http://127.0.0.1:{closed_port()}")
+    seen = one(health.kubeflow(away, {}, lambda seconds: None), "Kubeflow")
+    assert (seen.ok, seen.code) == (False, 3)
+
+
+def test_many_users_need_a_namespace_and_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = {"multi_user": True}
+    with FakeKubeflow() as fake:
+        routes = fake._routes
+
+        def with_users() -> Iterator[Any]:
+            yield "GET", "healthz", lambda query, body: many
+            yield from routes()
+
+        monkeypatch.setattr(fake, "_routes", with_users)
+        seen = one(health.kubeflow(settings(fake.url), {}, lambda seconds: None), "Kubeflow runs")
+        assert (seen.ok, seen.code) == (False, 2)
+        monkeypatch.setattr(
+            health, "may_create_runs", lambda namespace: health.Finding("Kubeflow runs", False, namespace, "a role", 2)
+        )
+        seen = one(health.kubeflow(settings(fake.url, "ann"), {}, lambda seconds: None), "Kubeflow runs")
+        assert seen.detail == "ann"
+
+
+def test_a_missing_gpu_is_a_problem_where_one_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "LOOK_FOR_GPU", "print('[\"2.21.0\", []]')")
+    assert one(health.gpu(needed=False, environment=os.environ), "GPU").ok is not Path("/dev/nvidiactl").exists()
+    seen = one(health.gpu(needed=True, environment=os.environ), "GPU")
+    assert (seen.ok, seen.code) == (False, 2)
+    assert "GPU variant" in seen.remedy
+
+
+def test_a_tensorflow_that_cannot_be_imported_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "LOOK_FOR_GPU", "raise ImportError('libcudart.so.12 is missing')")
+    seen = one(health.gpu(needed=False, environment=os.environ), "TensorFlow")
+    assert (seen.ok, seen.code) == (False, 2)
+    assert "libcudart" in seen.detail
+
+
+def test_pipelines_that_name_the_image_of_another_version_are_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert one(health.images({}), "image of the tasks").ok
+    monkeypatch.setattr("components.image.IMAGE", "ghcr.io/pix2pix-pipelines/pix2pix-python:9.9.9")
+    seen = one(health.images({"PIX2PIX_IMAGE": "x:1"}), "image of the tasks")
+    assert (seen.ok, seen.remedy) == (False, "pix2pix compile")
+    assert one(health.images({"PIX2PIX_IMAGE": "x:1"}), "this image").detail == "x:1"

@@ -65,7 +65,7 @@ image-worker: builder
 	$(BUILD) --build-arg IMAGE=$(REGISTRY)/pix2pix-python:$(VERSION) -f dockerfiles/worker.Dockerfile -t $(REGISTRY)/pix2pix-python:$(VERSION) .
 
 image-worker-gpu: builder
-	$(BUILD) --build-arg IMAGE=$(REGISTRY)/pix2pix-python:$(VERSION)-gpu --build-arg VARIANT=gpu -f dockerfiles/worker.Dockerfile -t $(REGISTRY)/pix2pix-python:$(VERSION)-gpu .
+	$(BUILD) --build-arg IMAGE=$(REGISTRY)/pix2pix-python:$(VERSION)-gpu --build-arg REQUIREMENTS=gpu.txt -f dockerfiles/worker.Dockerfile -t $(REGISTRY)/pix2pix-python:$(VERSION)-gpu .
 
 builder:
 	@test -n "$(BUILDER)" || { echo "the images need docker, podman or buildah"; exit 2; }

@@ -12,6 +12,8 @@ import re
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from cli.failures import AWAY, WRONG
 if TYPE_CHECKING:
     from pachyderm.connection import Connection, Target
     from workflows.runners.kubeflow_api import Api
-    from workflows.trigger.configuration import Configuration
+    from workflows.trigger.configuration import Configuration, KubeflowSettings
 
 NEEDED = ("click", "grpcio", "kfp", "kfp-kubernetes", "kubernetes", "numpy", "pachyderm-sdk", "pillow", "protobuf")
 """Distributions without which nothing works; TensorFlow is a check of its own."""
@@ -202,6 +204,11 @@ def kubeflow(
     from workflows.errors import RunnerUnreachableError
     from workflows.runners.kubeflow_api import Access, Api, RefusedError
 
+    endpoint = chosen.endpoint or environment.get("KF_PIPELINES_ENDPOINT", "")
+    trouble = endpoint and _trouble_at(endpoint, chosen)
+    if trouble:
+        yield _wrong("Kubeflow", trouble, "see docs/kubeflow.md, section Troubles", AWAY)
+        return
     api = Api(Access(chosen.endpoint, chosen.namespace, chosen.token_file, chosen.cookies, chosen.timeout), pause)
     try:
         yield from _kubeflow(api, chosen.namespace)
@@ -209,6 +216,27 @@ def kubeflow(
         yield _wrong("Kubeflow", str(error), "see docs/kubeflow.md, section Troubles", AWAY)
     except RefusedError as error:
         yield _wrong("Kubeflow", str(error), "see docs/kubeflow.md, section Troubles")
+
+
+def _trouble_at(endpoint: str, chosen: KubeflowSettings) -> str:
+    """What is wrong with an endpoint, asked once: the kfp client asks for 25 s, and does not tell why."""
+    headers = {"Cookie": chosen.cookies} if chosen.cookies else {}
+    url = endpoint if "://" in endpoint else f"http://{endpoint}"
+    try:
+        if chosen.token_file:
+            headers["Authorization"] = f"Bearer {Path(chosen.token_file).read_text().strip()}"
+        request = urllib.request.Request(f"{url.rstrip('/')}/apis/v2beta1/healthz", headers=headers)
+        with urllib.request.urlopen(request, timeout=min(chosen.timeout, 10.0)) as answer:
+            json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        error.close()
+        why = "it refuses the token or cookie" if error.code in (401, 403) else "no API of Kubeflow Pipelines 2 there"
+        return f"{endpoint} answers {error.code}: {why}"
+    except OSError as error:
+        return f"{endpoint} does not answer: {getattr(error, 'reason', error)}"
+    except ValueError:
+        return f"{endpoint} answers with no JSON: a login page, or no API of Kubeflow Pipelines"
+    return ""
 
 
 def _kubeflow(api: Api, namespace: str) -> Iterator[Finding]:

@@ -1,10 +1,8 @@
 # The image that tasks run in: TensorFlow, our package, the kfp that the pipelines were compiled with.
 # PYTHON_IMAGE has no default: name a Python 3.11 image by its digest (docs/kubeflow.md, "Images").
 ARG PYTHON_IMAGE
-# cpu or gpu
-ARG VARIANT=cpu
 
-FROM ${PYTHON_IMAGE} AS build
+FROM ${PYTHON_IMAGE} AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 WORKDIR /src
 RUN ["python", "-m", "venv", "/opt/pix2pix"]
@@ -12,15 +10,10 @@ RUN ["python", "-m", "venv", "/opt/pix2pix"]
 COPY requirements/build.txt requirements/
 RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", "requirements/build.txt"]
 
-FROM build AS packages-cpu
-COPY requirements/runtime.txt requirements/
-RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--no-build-isolation", "--require-hashes", "--requirement", "requirements/runtime.txt"]
-
-FROM build AS packages-gpu
-COPY requirements/gpu.txt requirements/
-RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--no-build-isolation", "--require-hashes", "--requirement", "requirements/gpu.txt"]
-
-FROM packages-${VARIANT} AS packages
+# The CPU variant by default; gpu.txt for the GPU variant.
+ARG REQUIREMENTS=runtime.txt
+COPY requirements/${REQUIREMENTS} requirements/locked.txt
+RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--no-build-isolation", "--require-hashes", "--requirement", "requirements/locked.txt"]
 COPY LICENSE README.md pyproject.toml ./
 COPY cli cli
 COPY components components

@@ -127,13 +127,14 @@ class _stream:  # noqa: N801 - a context manager that reads like a function
             raise
         return self
 
-    def __exit__(self, kind: Any, *_: object) -> None:
-        self._writer.blocks.close(recorded=kind is None and self._recorded)
+    def __exit__(self, *_: object) -> None:
+        # Once the tables may name the bytes they stay, even if the transaction failed: nobody knows how far it came.
+        self._writer.blocks.close(recorded=self._recorded)
 
     def record(self, connection: Any) -> None:
         """Name the bytes in the tables."""
-        self._writer.record(connection)
         self._recorded = True
+        self._writer.record(connection)
 
     def parts(self) -> list[filesets.Part]:
         """The stream as the parts of a file set."""

@@ -14,6 +14,20 @@ from pachyderm.store import paths
 from pachyderm.store.refusals import Refusal
 
 SPECIAL = re.compile(r"[*?\[\]{}!()@+^]")
+_NAMED = {
+    "alnum": "a-zA-Z0-9",
+    "alpha": "a-zA-Z",
+    "blank": " \\t",
+    "digit": "0-9",
+    "lower": "a-z",
+    "punct": "!-/:-@\\[-`{-~",
+    "space": "\\s",
+    "upper": "A-Z",
+    "word": "\\w",
+    "xdigit": "0-9a-fA-F",
+}
+_POSIX = re.compile(rf"\[:({'|'.join(_NAMED)}):\]")
+
 LONGEST = 1024
 """Characters in a pattern; pachd has no such limit."""
 
@@ -71,7 +85,7 @@ def _translate(pattern: str, start: int, closers: str) -> tuple[str, int]:
         if char in "@!+*?" and pattern[position + 1 : position + 2] == "(":
             text, position = _group(pattern, position)
         elif char == "*":
-            many = pattern[position + 1 : position + 2] == "*"
+            many = pattern[position + 1 : position + 2] == "*" and pattern[position + 2 : position + 3] != "("
             text, position = (".*", position + 2) if many else ("[^/]*", position + 1)
         elif char == "?":
             text, position = "[^/]", position + 1
@@ -116,11 +130,19 @@ def _alternatives(pattern: str, position: int, separator: str, closer: str) -> t
 
 
 def _class(pattern: str, position: int) -> tuple[str, int]:
-    end = pattern.find("]", position + 2)
-    if end < 0:
-        raise Refusal(f"pattern {pattern} is malformed: ] is missing")
-    inner = pattern[position + 1 : end]
-    negated = inner[:1] in ("!", "^")
-    inner = inner[1:] if negated else inner
-    escaped = re.sub(r"([\\\]\[^&~|])", r"\\\1", inner)
-    return f"[{'^/' if negated else ''}{escaped}]", end + 1
+    inner_start = position + 1
+    negated = pattern[inner_start : inner_start + 1] in ("!", "^")
+    cursor = inner_start + negated
+    out: list[str] = []
+    while True:
+        named = _POSIX.match(pattern, cursor)
+        if named:
+            out.append(_NAMED[named.group(1)])
+            cursor = named.end()
+        elif cursor >= len(pattern):
+            raise Refusal(f"pattern {pattern} is malformed: ] is missing")
+        elif pattern[cursor] == "]" and cursor > inner_start + negated:
+            return f"[{'^' if negated else ''}{''.join(out)}]", cursor + 1
+        else:
+            out.append(re.sub(r"[\\\]\[^&~|]", r"\\\g<0>", pattern[cursor]))
+            cursor += 1

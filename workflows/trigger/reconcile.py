@@ -270,7 +270,7 @@ class _Look:
         last = unit.last_runs[-1]
         if last.state.phase is Phase.INTERRUPTED:
             # What was interrupted goes on at once; where that happens again and again, something else is wrong.
-            tries = unit.interruptions() - FREE_INTERRUPTIONS
+            tries = unit.interruptions() + (unit.noted is None) - FREE_INTERRUPTIONS
         else:
             tries = self._failures(unit)
         return self._policy(unit).wait(tries) - last.over_for if tries > 0 else 0.0

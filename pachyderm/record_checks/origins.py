@@ -1,0 +1,95 @@
+"""Whether what was copied is what was computed: reuse points at equal bytes, and equal work was done once.
+
+It exists because a wrong copy would be copied on for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pachyderm.commits import content
+from pachyderm.errors import RequestError
+from pachyderm.record_checks.contents import AGAIN
+from pachyderm.record_checks.evidence import Evidence, Reading
+from pachyderm.record_checks.problem import Problem
+from pachyderm.reuse import LOOK_BACK
+from pachyderm.stage_record import StageRecord
+
+GONE = "nothing brings it back; what was computed there is recorded here still"
+
+
+def check_origins(evidence: Evidence, reading: Reading, record: StageRecord) -> Iterator[Problem]:
+    """Each carried file is, byte for byte, one that its computing commit recorded."""
+    commit = reading.commit
+    seen: dict[str, frozenset[str] | None] = {}
+    for path, one in record.files.items():
+        if one.computed_in == commit.id:
+            continue
+        if one.computed_in not in seen:
+            seen[one.computed_in] = _recorded(evidence, commit.repo, one.computed_in)
+            if seen[one.computed_in] is None:
+                what = f"{path} and others were computed in {commit.repo}@{one.computed_in}, which is gone"
+                yield Problem("ORIGIN_GONE", str(commit), what, GONE)
+        recorded = seen[one.computed_in]
+        if recorded is not None and one.sha256 not in recorded:
+            what = f"it was computed in {commit.repo}@{one.computed_in}, whose record names no such bytes"
+            yield Problem("ORIGIN_UNTRUE", f"{commit}:{path}", what, AGAIN)
+    if record.outcome == "computed" and record.counts.computed != sum(
+        one.computed_in == commit.id for one in record.files.values()
+    ):
+        yield Problem("COUNTS", str(commit), "not as many files were computed in it as its counts say", AGAIN)
+
+
+def check_reuse(evidence: Evidence, reading: Reading, record: StageRecord) -> Iterator[Problem]:
+    """A commit that was copied from another has that one's fingerprint and bytes."""
+    commit = reading.commit
+    if record.reused_from is None:
+        if record.outcome == "reused":
+            yield Problem("REUSE_UNTRUE", str(commit), "it says reused, and does not say from which commit", AGAIN)
+        return
+    name = f"{commit.repo}@{record.reused_from}"
+    earlier = evidence.known.get((commit.repo, record.reused_from))
+    if earlier is None:
+        yield Problem("REUSE_GONE", str(commit), f"it was copied from {name}, which is gone", GONE)
+        return
+    try:
+        before = evidence.reading(earlier)
+    except RequestError:
+        return
+    if before.record is None or before.record.fingerprint != record.fingerprint:
+        what = f"it was copied from {name}, which has another fingerprint"
+        yield Problem("REUSE_UNTRUE", str(commit), what, AGAIN)
+    ours = {path: entry.hash for path, entry in content(reading.files).items()}
+    if ours != {path: entry.hash for path, entry in content(before.files).items()}:
+        yield Problem("REUSE_BYTES", str(commit), f"it was copied from {name}, and holds other bytes", AGAIN)
+
+
+def check_once(evidence: Evidence, readings: list[Reading]) -> Iterator[Problem]:
+    """Of the good commits with one fingerprint, one was computed; the others were copied."""
+    order = {
+        (one.repo, one.id): number for found in evidence.commits.values() for number, one in enumerate(found[::-1])
+    }
+    computed: dict[tuple[str, str], Reading] = {}
+    for reading in sorted(readings, key=lambda one: order[one.commit.repo, one.commit.id]):
+        record, commit = reading.record, reading.commit
+        if record is None or record.outcome != "computed" or record.commit != str(commit):
+            continue
+        first = computed.setdefault((commit.repo, record.fingerprint), reading)
+        if first is reading or order[commit.repo, commit.id] - order[commit.repo, first.commit.id] > LOOK_BACK:
+            continue
+        same = {p: e.hash for p, e in content(first.files).items()} == {
+            p: e.hash for p, e in content(reading.files).items()
+        }
+        what = f"{first.commit} has the same fingerprint, was computed too, and holds {'the same' if same else 'OTHER'} bytes"
+        yield Problem("COMPUTED_TWICE", str(commit), what, "report it: equal fingerprint must mean equal output, once")
+
+
+def _recorded(evidence: Evidence, repo: str, commit_id: str) -> frozenset[str] | None:
+    commit = evidence.known.get((repo, commit_id))
+    if commit is None or commit.state != "good":
+        return None
+    try:
+        record = evidence.reading(commit).record
+    except RequestError:
+        return None
+    return frozenset(one.sha256 for one in record.files.values()) if record is not None else frozenset()

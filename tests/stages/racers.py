@@ -1,0 +1,168 @@
+"""Rounds of many processes at one output commit: some are killed, some are paused through their publication.
+
+A program of its own, because a process that has used gRPC cannot be forked: it imports everything, opens nothing, and
+forks each contender. Run as ``python racers.py FOLDER ROUNDS SECONDS SEED``; prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from pachyderm.commits import content, files, head, inspect, read
+from pachyderm.connection import Connection, Target, connect
+from pachyderm.errors import PachydermError
+from pachyderm.output_commit import Attempt, fill_set
+from pachyderm.repos import CHECKPOINT, TRAINING, set_up
+from pachyderm.stage import Job, Made, Resolved, Stage
+from pachyderm.stage_record import read_record
+from pachyderm.upload import put
+
+CONTENDERS = 16
+
+FASTER = 150.0
+"""How much faster an observer's clock runs here: a claim is stale after 2 seconds without a sign of life."""
+
+
+def stage(name: str) -> Stage:
+    def work(job: Job) -> Made:
+        made = {}
+        for number in range(5):
+            made[f"/{number}"] = job.scratch / str(number)
+            made[f"/{number}"].write_text(name)
+        return Made(made)
+
+    return Stage(
+        name="train",
+        output=CHECKPOINT,
+        code=lambda: "code",
+        versions=dict,
+        resolve=lambda text, own, where: Resolved(None, {}),
+        work=work,
+        awaited=lambda inputs: None,
+        page=lambda record, local: "",
+    )
+
+
+def contend(folder: Path, set_id: str, name: str) -> None:
+    with connect(Target(store=folder / "store")) as client:
+        scratch = folder / "scratch"
+        scratch.mkdir(exist_ok=True)
+        clock = time.monotonic
+        attempt = Attempt(
+            name,
+            name,
+            scratch,
+            lambda done, total, note: None,
+            clock=lambda: clock() * FASTER,
+            pause=lambda seconds: time.sleep(0.02),
+        )
+        fill_set(client, stage(name), set_id, {}, attempt)
+
+
+def forked(function, *arguments) -> int:  # type: ignore[no-untyped-def]
+    process = os.fork()
+    if process == 0:
+        code = 1
+        try:
+            function(*arguments)
+            code = 0
+        except PachydermError as error:
+            sys.stderr.write(f"{error}\n")
+        finally:
+            os._exit(code)
+    return process
+
+
+def begin(folder: Path, number: int) -> None:
+    with connect(Target(store=folder / "store")) as client:
+        if number == 0:
+            set_up(client)
+        file = folder / "input"
+        file.write_text(str(number))
+        put(client, TRAINING, {"/input": file})
+
+
+def newest(client: Connection) -> str:
+    return head(client, TRAINING).id
+
+
+def tell(folder: Path) -> None:
+    with connect(Target(store=folder / "store")) as client:
+        (folder / "set").write_text(newest(client))
+
+
+def judge(folder: Path, set_id: str) -> None:
+    """Write what the round came to: empty where all is well."""
+    with connect(Target(store=folder / "store")) as client:
+        commit = inspect(client, CHECKPOINT.repo, set_id)
+        record = read_record(client, commit.repo, commit.id)
+        found = {
+            path: (read(client, commit.repo, commit.id, path) or b"").decode()
+            for path in content(files(client, commit.repo, commit.id))
+        }
+    problem = ""
+    if commit.state != "good" or record is None:
+        problem = f"lost: {commit.state} {commit.error}"
+    elif set(found) != {f"/{number}" for number in range(5)}:
+        problem = f"doubled or missing: {sorted(found)}"
+    elif set(found.values()) != {record.run["attempt"]}:
+        problem = f"mixed: {sorted(set(found.values()))}, and the record says {record.run['attempt']}"
+    (folder / "verdict").write_text(problem)
+
+
+def a_round(folder: Path, number: int, chance: random.Random) -> tuple[str, int, int]:
+    """One round: the verdict, and how many were killed and paused."""
+    os.waitpid(forked(begin, folder, number), 0)
+    os.waitpid(forked(tell, folder), 0)
+    set_id = (folder / "set").read_text()
+    contenders = {forked(contend, folder, set_id, f"{number}.{one}"): one for one in range(CONTENDERS)}
+    fates = [(chance.uniform(0.0, 2.5), chance.choice(("kill", "pause")), process) for process in contenders]
+    fates = sorted(chance.sample(fates, CONTENDERS // 2))
+    began, killed, paused = time.monotonic(), 0, []
+    for at, fate, process in fates:
+        time.sleep(max(0.0, began + at - time.monotonic()))
+        if os.waitpid(process, os.WNOHANG)[0]:
+            contenders.pop(process)
+        elif fate == "kill":
+            os.kill(process, signal.SIGKILL)
+            killed += 1
+        else:
+            os.kill(process, signal.SIGSTOP)
+            paused.append(process)
+    for process in [one for one in contenders if one not in paused]:
+        os.waitpid(process, 0)
+    # The others are done or dead: now the paused go on, where they stood.
+    for process in paused:
+        os.kill(process, signal.SIGCONT)
+    for process in paused:
+        os.waitpid(process, 0)
+    # Whoever was killed last may have left the commit open, as a crash does; the next attempt finishes it.
+    os.waitpid(forked(contend, folder, set_id, f"{number}.last"), 0)
+    os.waitpid(forked(judge, folder, set_id), 0)
+    return (folder / "verdict").read_text(), killed, len(paused)
+
+
+def main(folder: Path, rounds: int, seconds: float, seed: int) -> None:
+    chance = random.Random(seed)
+    end = time.monotonic() + seconds
+    told = {"rounds": 0, "killed": 0, "paused": 0, "problems": []}
+    for number in range(rounds):
+        verdict, killed, paused = a_round(folder, number, chance)
+        told["rounds"] += 1
+        told["killed"] += killed
+        told["paused"] += paused
+        if verdict:
+            told["problems"].append(f"round {number}: {verdict}")
+        if time.monotonic() > end:
+            break
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,37 @@
+"""Sixteen processes at one output commit: one finished commit, one attempt's files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SEED = 20_261_121
+
+
+def race(folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
+    environment = {key: value for key, value in os.environ.items() if key != "PACHD_ADDRESS"}
+    program = Path(__file__).with_name("racers.py")
+    command = [sys.executable, str(program), str(folder), str(rounds), str(seconds), str(SEED)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_of_sixteen_attempts_killed_and_paused_one_has_an_effect(tmp_path: Path) -> None:
+    told = race(tmp_path, rounds=1000, seconds=25.0)
+    assert told["problems"] == [], f"seed {SEED}"
+    assert told["rounds"] >= 1 and told["killed"] + told["paused"] >= 1
+
+
+@pytest.mark.long
+def test_of_sixteen_attempts_killed_and_paused_one_has_an_effect_a_thousand_times(tmp_path: Path) -> None:
+    told = race(tmp_path, rounds=1000, seconds=7000.0)
+    print(told)  # noqa: T201
+    assert told["problems"] == [], f"seed {SEED}"

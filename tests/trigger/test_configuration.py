@@ -1,0 +1,172 @@
+"""What the trigger's settings promise: one name, one check, one clear line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import logging
+import urllib.error
+import urllib.request
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from workflows.errors import RunInputError
+from workflows.trigger.configuration import Configuration, load
+from workflows.trigger.json_logs import log_json
+from workflows.trigger.metrics import ALIVE_WITHIN, READY_WITHIN, Metrics, MetricsServer
+from workflows.trigger.policy import Policy, changed, of_parameters_file
+from workflows.trigger.world import Plan, World
+
+EXAMPLE = """
+runner = "kubeflow"
+at_once = 4
+look_every = 5
+[kubeflow]
+endpoint = "http://ml-pipeline.kubeflow:8888"
+[lease]
+seconds = 30
+[policy.training_and_export]
+attempts = 5
+minimum_interval = 600
+"""
+
+
+def test_without_anything_the_defaults_are_used() -> None:
+    assert load(None, {"HOME": "/"}) == Configuration()
+
+
+def test_file_and_environment_meet_and_the_environment_wins(tmp_path: Path) -> None:
+    file = tmp_path / "trigger.toml"
+    file.write_text(EXAMPLE)
+    made = load(
+        file,
+        {
+            "PIX2PIX_TRIGGER_AT_ONCE": "7",
+            "PIX2PIX_TRIGGER_KUBEFLOW_EXPERIMENT": "mine",
+            "PIX2PIX_TRIGGER_POLICY_TRAINING_AND_EXPORT_BACKOFF": "1.5",
+        },
+    )
+    assert (made.runner, made.at_once, made.look_every, made.lease.seconds) == ("kubeflow", 7, 5.0, 30.0)
+    assert (made.kubeflow.endpoint, made.kubeflow.experiment) == ("http://ml-pipeline.kubeflow:8888", "mine")
+    assert made.policy["training_and_export"] == Policy("latest", attempts=5, backoff=1.5, minimum_interval=600)
+    assert made.policy["preprocessing_and_generation"] == Policy("every")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("at_one = 4", "unknown setting at_one; there are runner, at_once"),
+        ("at_once = 0", "at_once = 0 is too little; it is at least 1"),
+        ("at_once = 1.5", "at_once = 1.5 is no whole number"),
+        ("at_once = true", "at_once = True is no whole number"),
+        ('runner = "airflow"', "runner = 'airflow' is not allowed; it is local or kubeflow"),
+        ('kubeflow = "x"', r"kubeflow is a section, \[kubeflow\]"),
+        ("[kubeflow]\nendpont = 'x'", "unknown setting kubeflow.endpont"),
+        ("[lease]\nseconds = 5", "it must be retry < renew_within < seconds"),
+        ("[policy.training]\nattempts = 1", "no pipeline training; there are training_and_export"),
+        ("[policy.training_and_export]\nattempt = 1", "unknown setting attempt; there are policy, attempts"),
+        ("[policy.training_and_export]\nattempts = 0", "attempts = 0 is not allowed; it is a whole number from 1"),
+        ("[policy.training_and_export]\npolicy = 'some'", "policy = 'some' is not allowed; it is every or latest"),
+        ("at_once =", "is no TOML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_one_clear_line(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "trigger.toml"
+    file.write_text(text)
+    with pytest.raises(RunInputError, match=said):
+        load(file, {})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("PIX2PIX_TRIGGER_AT_ONE", "1", "unknown variable PIX2PIX_TRIGGER_AT_ONE; there are "),
+        ("PIX2PIX_TRIGGER_AT_ONCE", "many", "PIX2PIX_TRIGGER_AT_ONCE='many' is no whole number"),
+        ("PIX2PIX_TRIGGER_LOG", "xml", "log = 'xml' is not allowed"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_one_clear_line(variable: str, value: str, said: str) -> None:
+    with pytest.raises(RunInputError, match=said):
+        load(None, {variable: value})
+
+
+def test_a_configuration_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunInputError, match=r"none\.toml cannot be read: No such file"):
+        load(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("trigger = 1", "trigger is a section"),
+        ("[trigger]\npolcy = 'every'", "unknown setting polcy"),
+        ("[", "no TOML"),
+    ],
+)
+def test_a_mistake_in_an_inputs_own_file_is_one_clear_line(text: str, said: str) -> None:
+    with pytest.raises(RunInputError, match=said):
+        of_parameters_file(Policy(), text, "training:/pix2pix.toml")
+    assert of_parameters_file(Policy(), "[train]\nx = 1", "file") == Policy()
+    assert changed(Policy(), {"attempts": 1}, "x").attempts == 1
+
+
+def get(address: str, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_health_readiness_and_metrics_follow_the_loop() -> None:
+    now = [0.0]
+    metrics = Metrics(lambda: now[0], lambda: 1_700_000_000.0)
+    with MetricsServer(metrics, "127.0.0.1:0") as server:
+        assert get(server.address, "/healthz") == (200, "ok\n")
+        assert get(server.address, "/readyz")[0] == 503
+        metrics.looked(World(), Plan((), ()), (), 0.01, True)
+        assert get(server.address, "/readyz") == (200, "ok\n")
+        now[0] += READY_WITHIN
+        metrics.troubled()
+        assert get(server.address, "/readyz")[0] == 503
+        assert get(server.address, "/healthz")[0] == 200
+        now[0] += ALIVE_WITHIN
+        assert get(server.address, "/healthz")[0] == 503
+        status, text = get(server.address, "/metrics")
+        assert status == 200
+        for line in (
+            "pix2pix_trigger_looks_total 1.0",
+            "pix2pix_trigger_troubles_total 1.0",
+            "pix2pix_trigger_leads 1.0",
+        ):
+            assert line in text
+        assert get(server.address, "/x")[0] == 404
+
+
+@pytest.mark.parametrize("listen", ["nowhere", "127.0.0.1:x", "256.0.0.1:80"])
+def test_an_address_that_cannot_be_listened_on_is_said(listen: str) -> None:
+    with pytest.raises(RunInputError):
+        MetricsServer(Metrics(lambda: 0.0, lambda: 0.0), listen)
+
+
+def test_json_logs_are_one_object_a_line_and_name_commit_set_and_run() -> None:
+    stream, root = StringIO(), logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        log_json(stream, lambda: 1_700_000_000.0)
+        logging.getLogger("workflows.trigger").info("run %s\nstarted", "r", extra={"commit_set": "c", "run": "r"})
+        logging.getLogger("a").error("bad", exc_info=ValueError("x"))
+    finally:
+        root.handlers[:], root.level = before, level
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first == {
+        "time": "2023-11-14T22:13:20.000Z",
+        "level": "info",
+        "logger": "workflows.trigger",
+        "message": "run r\nstarted",
+        "commit_set": "c",
+        "run": "r",
+    }
+    assert second["traceback"].endswith("ValueError: x")

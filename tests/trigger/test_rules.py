@@ -1,0 +1,371 @@
+"""The trigger's rules, one by one, on a Pachyderm and a runner in memory and with a clock that is told the time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fake_pachyderm import FakePachyderm
+from fake_runner import FakeRunner
+
+from pachyderm.claims import STALE_AFTER, live_claim, take
+from pachyderm.commits import inspect
+from pachyderm.decisions import decisions_of
+from pachyderm.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PREPROCESS_IMAGES, TRAINING
+from workflows.runners.runner import Phase, RunKey
+from workflows.trigger.controller import Controller, Settings
+from workflows.trigger.lease import Alone
+from workflows.trigger.metrics import Metrics
+from workflows.trigger.observe import Clock
+from workflows.trigger.policy import Policy, defaults
+from workflows.trigger.reconcile import ANOTHER_STARTS, LINGER
+from workflows.trigger.world import Plan
+
+TRAIN, DRAW = "training_and_export", "preprocessing_and_generation"
+
+
+class Stage:
+    """A trigger over the fakes, and a clock."""
+
+    def __init__(self, at_once: int = 9, one_creator: bool = True, **policy: object) -> None:
+        self.steady, self.wall = 0.0, 1_700_000_000.0
+        self.pachyderm = FakePachyderm(lambda: self.wall)
+        self.runner = FakeRunner(self.pachyderm, lambda: self.wall, one_creator)
+        self.policies: dict[str, Policy] = {
+            name: replace(one, **policy)  # type: ignore[arg-type]
+            for name, one in defaults().items()
+        }
+        self.at_once = at_once
+        self.metrics = Metrics(lambda: self.steady, lambda: self.wall)
+        self.controller = self.anew("t:1")
+        self.plan = Plan((), ())
+
+    def anew(self, by: str) -> Controller:
+        clock = Clock(lambda: self.steady, lambda: self.wall)
+        settings = Settings(self.policies, self.at_once, 2.0, by)
+        return Controller(self.pachyderm, self.runner, Alone(), settings, clock, lambda seconds: False, self.metrics)
+
+    def look(self) -> None:
+        """Look until nothing more is done at once."""
+        for _ in range(50):
+            _, self.plan, done = self.controller.look()
+            if not done:
+                return
+        raise AssertionError("a hot loop")
+
+    def tick(self, seconds: float) -> None:
+        self.steady += seconds
+        self.wall += seconds
+        self.look()
+
+    def live(self) -> list[str]:
+        return [f"{state.key.pipeline} {state.key.attempt}" for state in self.runner.live() if state.key]
+
+    def run(self) -> str:
+        (state,) = self.runner.live()
+        return state.run
+
+    def works(self, run: str = "") -> None:
+        """A run does all of its work."""
+        for _ in range(8):
+            if not self.runner.runs[run or self.run()].state.over:
+                self.runner.advance(run or self.run())
+                self.pachyderm.check()
+            if run == "" and not self.runner.live():
+                break
+        self.look()
+
+    def why(self) -> list[str]:
+        return [one.why for one in self.plan.waiting]
+
+    def error(self, repo: str, commit_set: str) -> str:
+        return self.pachyderm.rows[repo, commit_set].error
+
+    def words(self, repo: str, commit_set: str) -> list[str]:
+        return [d.decision for d in decisions_of(self.pachyderm.rows[repo, commit_set].metadata)]
+
+
+def test_back_off_doubles_by_the_observers_clock_whatever_the_wall_clock_does() -> None:
+    stage = Stage(backoff=10.0)
+    stage.pachyderm.put(TRAINING)
+    stage.look()
+    stage.runner.fail(stage.run(), gives_back=True)
+    stage.look()
+    assert stage.why() == ["attempt 1 failed; the next one in 10 s"]
+    assert stage.plan.next_look == pytest.approx(10.0)
+    stage.wall -= 3600
+    stage.tick(9.9)
+    assert stage.live() == []
+    stage.tick(0.2)
+    assert stage.live() == [f"{TRAIN} 2"]
+    stage.runner.fail(stage.run(), gives_back=False)
+    stage.look()
+    stage.tick(19.9)
+    assert stage.live() == []
+    stage.tick(0.2)
+    assert stage.live() == [f"{TRAIN} 3"]
+
+
+def test_a_clock_that_jumps_forward_after_a_restart_shortens_a_wait_and_never_lengthens_it() -> None:
+    stage = Stage(backoff=10.0)
+    stage.pachyderm.put(TRAINING)
+    stage.look()
+    stage.runner.fail(stage.run(), gives_back=True)
+    stage.look()
+    stage.wall -= 3600  # the run ended "in an hour"
+    stage.controller = stage.anew("t:2")
+    stage.look()
+    assert stage.why() == ["attempt 1 failed; the next one in 10 s"]
+    stage.tick(10.1)
+    assert stage.live() == [f"{TRAIN} 2"]
+
+
+def test_the_budget_counts_failures_and_vanished_runs_and_not_interrupted_ones() -> None:
+    stage = Stage(backoff=0.0, attempts=2)
+    commit_set = stage.pachyderm.put(TRAINING)
+    for phase in (Phase.INTERRUPTED, Phase.FAILED, Phase.INTERRUPTED, Phase.VANISHED):
+        stage.look()
+        stage.runner.end(stage.run(), phase, "because")
+    stage.look()
+    assert stage.live() == []
+    assert stage.error("checkpoint", commit_set).startswith(
+        f"failed: {TRAIN} failed 2 times, last in run run-0004: because"
+    )
+    assert stage.error("model", commit_set).startswith(f"failed: checkpoint@{commit_set}:")
+    assert stage.words("model", commit_set).count("start") == 4
+
+
+def test_what_is_interrupted_again_and_again_waits_like_a_failure() -> None:
+    stage = Stage(backoff=10.0)
+    stage.pachyderm.put(TRAINING)
+    for _ in range(4):
+        stage.look()
+        stage.runner.end(stage.run(), Phase.INTERRUPTED, "its trigger ended")
+    stage.look()
+    assert stage.live() == []
+    stage.tick(10.1)
+    assert stage.live() == [f"{TRAIN} 5"]
+
+
+def test_a_terminated_run_ends_its_set_as_cancelled_without_a_retry() -> None:
+    stage = Stage()
+    commit_set = stage.pachyderm.put(TRAINING)
+    stage.look()
+    stage.runner.end(stage.run(), Phase.TERMINATED)
+    stage.look()
+    assert stage.error("checkpoint", commit_set).startswith("cancelled: run run-0001 was terminated")
+    assert stage.error("model", commit_set).startswith("cancelled: ")
+    assert stage.live() == []
+
+
+def test_under_every_sets_are_run_one_after_the_other_oldest_first() -> None:
+    stage = Stage()
+    sets = [stage.pachyderm.put(INPUT_IMAGES) for _ in range(3)]
+    stage.look()
+    for _ in sets:
+        assert len(stage.live()) == 1
+        stage.works()
+    assert [key.commit_set for key in stage.runner.created] == sets
+
+
+def test_under_latest_a_run_that_works_is_never_stopped_for_a_newer_set() -> None:
+    stage = Stage()
+    first = stage.pachyderm.put(TRAINING)
+    stage.look()
+    between = [stage.pachyderm.put(TRAINING) for _ in range(5)]
+    stage.look()
+    assert stage.live() == [f"{TRAIN} 1"]
+    assert [stage.error("model", one).split()[-1] for one in between[:-1]] == [between[-1]] * 4
+    stage.works()
+    assert stage.error("model", first) == ""
+    assert [key.commit_set for key in stage.runner.created] == [first, between[-1]]
+
+
+def test_constant_arrivals_under_latest_are_still_trained() -> None:
+    stage = Stage()
+    for number in range(40):
+        stage.pachyderm.put(TRAINING)
+        stage.look()
+        if number % 4 == 3:
+            stage.works(stage.runner.live()[0].run)
+    good = [row for row in stage.pachyderm.chain(CANDIDATE) if not row.error and row.finished]
+    assert len(good) >= 10
+
+
+def test_a_burst_of_a_thousand_commits_under_latest_makes_one_run_and_names_what_superseded_each() -> None:
+    stage = Stage()
+    sets = [stage.pachyderm.put(TRAINING) for _ in range(300)]
+    stage.look()
+    assert [key.commit_set for key in stage.runner.created] == [sets[-1]]
+    assert {stage.error("checkpoint", one) for one in sets[:-1]} == {f"superseded: by {sets[-1]}"}
+
+
+def test_a_set_with_hyperparameters_of_its_own_is_never_superseded() -> None:
+    stage = Stage()
+    own = stage.pachyderm.put(TRAINING, move_only=True, own=True)
+    newer = [stage.pachyderm.put(TRAINING) for _ in range(2)]
+    stage.look()
+    assert [key.commit_set for key in stage.runner.created] == [own]
+    assert stage.error("model", newer[0]).startswith("superseded")
+    stage.works()
+    assert [key.commit_set for key in stage.runner.created] == [own, newer[1]]
+
+
+def test_what_another_set_is_made_from_is_not_superseded() -> None:
+    stage = Stage(policy="latest")
+    pictures = stage.pachyderm.put(INPUT_IMAGES)
+    promoted = stage.pachyderm.promote(stage.pachyderm.heads[CANDIDATE])
+    assert stage.pachyderm.rows["generate_images", promoted].provenance[0] == ("preprocess_images", pictures)
+    stage.look()
+    assert stage.error("preprocess_images", pictures) == ""
+    stage.works()
+    stage.works()
+    assert stage.pachyderm.rows["generate_images", promoted].effects == 1
+
+
+def test_what_was_superseded_by_a_set_that_was_dropped_is_opened_again() -> None:
+    stage = Stage()
+    sets = [stage.pachyderm.put(TRAINING) for _ in range(2)]
+    stage.controller.look()
+    stage.runner.forget(stage.run())
+    assert stage.pachyderm.drop(sets[1])
+    stage.look()
+    head = stage.pachyderm.newest_set(CANDIDATE)
+    assert head.id not in sets
+    assert stage.runner.created[-1].commit_set == head.id
+
+
+def test_a_minimum_interval_keeps_the_starts_of_sets_apart_and_the_newest_is_run() -> None:
+    stage = Stage(minimum_interval=100.0)
+    stage.pachyderm.put(TRAINING)
+    stage.look()
+    stage.works()
+    newest = [stage.pachyderm.put(TRAINING) for _ in range(2)][-1]
+    stage.look()
+    assert stage.live() == []
+    assert stage.why() == ["minimum interval: 100 s left"]
+    stage.tick(99.0)
+    assert stage.live() == []
+    stage.tick(1.1)
+    assert stage.runner.created[-1].commit_set == newest
+
+
+def test_no_more_runs_are_live_at_once_than_allowed() -> None:
+    stage = Stage(at_once=1)
+    stage.pachyderm.put(TRAINING, INPUT_IMAGES)
+    stage.look()
+    assert len(stage.live()) == 1
+    assert "as many runs as allowed are running" in stage.why()
+    stage.works()
+    assert len(stage.live()) == 1
+
+
+def test_a_claim_without_a_sign_of_life_is_taken_for_over_after_five_minutes_of_watching() -> None:
+    stage = Stage()
+    commit_set = stage.pachyderm.put(TRAINING)
+    take(stage.pachyderm, inspect(stage.pachyderm, "checkpoint", commit_set), "stranger", "x")
+    stage.look()
+    assert stage.why() == [f"run stranger works on checkpoint@{commit_set}"]
+    stage.tick(STALE_AFTER - 1)
+    stage.pachyderm.edit_keys("checkpoint", commit_set, put={"alive.1": "7"})
+    stage.look()
+    stage.tick(STALE_AFTER - 1)
+    assert stage.live() == []
+    stage.tick(1.5)
+    assert stage.live() == [f"{TRAIN} 1"]
+    assert live_claim(stage.pachyderm.rows["checkpoint", commit_set].metadata) is None
+
+
+def test_an_input_that_failed_ends_what_is_made_from_it_alike_naming_the_first_cause() -> None:
+    stage = Stage()
+    commit_set = stage.pachyderm.put(INPUT_IMAGES)
+    promoted = stage.pachyderm.promote(stage.pachyderm.heads[CANDIDATE])
+    for branch in (PREPROCESS_IMAGES, GENERATE_IMAGES):
+        row = stage.pachyderm.rows[branch.repo, commit_set]
+        row.finishing = row.finished = True
+        row.error = "failed: no picture in it"
+    stage.look()
+    assert stage.error("generate_images", promoted) == f"failed: preprocess_images@{commit_set}: no picture in it"
+    assert stage.runner.created == []
+
+
+def test_a_run_whose_commits_are_gone_is_ended_after_a_while() -> None:
+    stage = Stage()
+    commit_set = stage.pachyderm.put(TRAINING)
+    stage.look()
+    run = stage.run()
+    assert stage.pachyderm.drop(commit_set)
+    stage.tick(LINGER - 1)
+    stage.tick(LINGER - 2)
+    assert stage.runner.ended_by_trigger == []
+    stage.tick(3)
+    assert stage.runner.ended_by_trigger == [run]
+
+
+def test_of_two_runs_of_one_attempt_the_one_with_the_claim_stays() -> None:
+    stage = Stage()
+    stage.pachyderm.put(TRAINING)
+    stage.runner.answers.append("twice")
+    stage.controller.look()
+    first, second = (state.run for state in stage.runner.live())
+    stage.runner.advance(second)
+    stage.look()
+    assert stage.runner.ended_by_trigger == [first]
+    stage.runner.advance(first)
+    stage.works(second)
+    assert stage.pachyderm.newest_set(CHECKPOINT).error == ""
+
+
+def test_a_start_that_another_trigger_announced_is_given_a_minute() -> None:
+    stage = Stage(one_creator=False)
+    commit_set = stage.pachyderm.put(TRAINING)
+    stage.runner.answers.append("late")
+    stage.controller.look()
+    assert stage.runner.late == [RunKey(TRAIN, commit_set, 1)]
+    stage.controller = stage.anew("other:1")
+    stage.look()
+    assert stage.why() == ["another trigger is starting attempt 1"]
+    stage.tick(ANOTHER_STARTS - 1)
+    assert stage.live() == []
+    stage.tick(1.5)
+    assert stage.live() == [f"{TRAIN} 1"]
+
+
+def test_ten_thousand_finished_commits_cost_nothing_at_a_look() -> None:
+    stage = Stage()
+    stage.pachyderm.put(INPUT_IMAGES)
+    stage.look()
+    stage.works()
+    asked: list[int] = []
+    original = stage.pachyderm._pfs.list_commit
+    stage.pachyderm._pfs.list_commit = lambda **kind: asked.append(kind["number"]) or original(**kind)
+    stage.look()
+    assert asked == [8, 8, 8, 8]
+
+
+def test_failed_commits_without_a_good_one_are_walked_once() -> None:
+    stage = Stage(attempts=1)
+    for _ in range(40):
+        stage.pachyderm.put(TRAINING)
+        stage.look()
+        stage.runner.fail(stage.run(), gives_back=True)
+        stage.look()
+    asked: list[int] = []
+    original = stage.pachyderm._pfs.list_commit
+    stage.pachyderm._pfs.list_commit = lambda **kind: asked.append(kind["number"]) or original(**kind)
+    stage.look()
+    assert asked == [8, 8, 8, 8]
+
+
+def test_superseded_and_cancelled_sets_are_counted_apart_from_failures() -> None:
+    from prometheus_client import generate_latest
+
+    stage = Stage(attempts=1)
+    for _ in range(3):
+        stage.pachyderm.put(TRAINING)
+    stage.look()
+    stage.runner.fail(stage.run(), gives_back=True)
+    stage.look()
+    text = generate_latest(stage.metrics.registry).decode()
+    for decision, count in (("start", 1), ("failed", 1), ("end-superseded", 2), ("end-failed", 1)):
+        assert f'pix2pix_trigger_decisions_total{{decision="{decision}",pipeline="{TRAIN}"}} {count}.0' in text

@@ -64,6 +64,7 @@ def perform(
                 name=f"{environment.get('KFP_POD_NAME') or os.getpid()}-{uuid.uuid4().hex[:8]}",
                 scratch=_scratch(environment, target),
                 progress=logged(stage.name),
+                keeps=target.pachd is None or "PIX2PIX_SCRATCH" in environment,
             )
             commit, next_set = fill_set(client, stage, commit_set, own, attempt)
             html = read(client, commit.repo, commit.id, REPORT_HTML)

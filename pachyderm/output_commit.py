@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from pachyderm.repos import CANDIDATE, PARAMETERS_FILE, BranchName, pipeline_of
 from pachyderm.result import Result, computed, empty, reused
 from pachyderm.reuse import reusable
 from pachyderm.stage import Input, Job, Resolved, Stage
+from pachyderm.unfinished import kept
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ class Attempt:
         name: what tells this attempt of the run from any other.
         scratch: folder for this attempt's files and for what the next attempt shall find.
         progress: called as ``progress(done, total, note)``.
+        keeps: whether the next attempt finds this scratch folder again; where it does not, as in a pod, unfinished work
+            is kept in Pachyderm.
         now: seconds since 1970.
         clock: seconds, of any beginning; what an observer measures with.
         pause: waits the given seconds; how often it is called is no promise.
@@ -51,6 +55,7 @@ class Attempt:
     name: str
     scratch: Path
     progress: Callable[[int, int, str], None]
+    keeps: bool = True
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
@@ -214,7 +219,8 @@ def _fill_claimed(client: Connection, stage: Stage, commit: Commit, claim: Claim
         if live is None or live.number != claim.number:
             raise LostClaimError(f"the claim {claim.number} on {commit} is over")
 
-    with tempfile.TemporaryDirectory(prefix=f"{stage.name}-", dir=attempt.scratch) as scratch:
+    unfinished = nullcontext() if attempt.keeps else kept(client, fingerprint.value, keep)
+    with unfinished, tempfile.TemporaryDirectory(prefix=f"{stage.name}-", dir=attempt.scratch) as scratch:
         job = Job(client, commit, inputs, resolved.values, None, Path(scratch), keep, attempt.progress)
         result = _result(stage, job, fingerprint, ancestor)
         record = result.record(

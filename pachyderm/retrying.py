@@ -50,7 +50,9 @@ def retry(client: Connection, commit_set: str, by: str, now: float) -> Retried:
     Raises:
         RequestError: there is no such set, it holds no output of ours, or a newer set covers it.
     """
-    own = {commit.repo: commit for commit in commits_of(client, commit_set) if commit.id == commit_set}
+    members = (one for one in commits_of(client, commit_set) if one.id == commit_set)
+    # What is made from nothing is no output: the first commit of `model@master` is none.
+    own = {commit.repo: commit for commit in members if commit.provenance}
     parts = [(pipeline, _outputs(pipeline, own)) for pipeline in PIPELINES]
     parts = [(pipeline, commits) for pipeline, commits in parts if commits]
     if not parts:

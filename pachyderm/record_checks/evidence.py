@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import grpc
 
@@ -100,12 +100,10 @@ class Evidence:
         """The good ones of them that are made from something; the first heads of `model@master` are not."""
         return tuple(one for one in self.outputs if one.state == "good" and one.provenance)
 
-    def readings(self) -> Iterator[Reading]:
-        """Read every good output commit."""
-        for number, commit in enumerate(self.good, 1):
-            yield self.reading(commit)
-            if self._progress:
-                self._progress(number, len(self.good), commit.repo)
+    def told(self, done: int, total: int, note: str) -> None:
+        """Say how far the reading is."""
+        if self._progress:
+            self._progress(done, total, note)
 
     def reading(self, commit: Commit) -> Reading:
         """Read a good output commit.
@@ -161,7 +159,7 @@ class Evidence:
                     path = "/" + member.name.lstrip("/")
                     stream = archive.extractfile(member) if member.isfile() and path in listing else None
                     if stream is not None:
-                        yield path, *_digest(iter(lambda stream=stream: stream.read(PIECE), b""), path)
+                        yield path, *_digest(iter(partial(stream.read, PIECE), b""), path)
             return
         for path in wanted:
             file = self.client.file(commit.repo, commit.id, path)

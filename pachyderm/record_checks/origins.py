@@ -80,7 +80,7 @@ def check_once(evidence: Evidence, readings: list[Reading]) -> Iterator[Problem]
         same = {p: e.hash for p, e in content(first.files).items()} == {
             p: e.hash for p, e in content(reading.files).items()
         }
-        what = f"{first.commit} has the same fingerprint, was computed too, and holds {'the same' if same else 'OTHER'} bytes"
+        what = f"{first.commit} has this fingerprint and was computed too, with {'equal' if same else 'OTHER'} bytes"
         yield Problem("COMPUTED_TWICE", str(commit), what, "report it: equal fingerprint must mean equal output, once")
 
 

@@ -28,6 +28,8 @@ _NAMED = {
 }
 _POSIX = re.compile(rf"\[:({'|'.join(_NAMED)}):\]")
 
+STEPS = 10**8
+"""Bound for the steps of matching one path."""
 LONGEST = 1024
 """Characters in a pattern; pachd has no such limit."""
 
@@ -66,7 +68,20 @@ def matcher(pattern: str) -> Callable[[str], bool]:
         compiled = re.compile(text + r"\Z", re.DOTALL)
     except re.error as error:
         raise Refusal(f"pattern {pattern} is malformed: {error}") from error
-    return lambda path: compiled.match(path.rstrip("/")) is not None
+    degree = _degree(pattern)
+
+    def match(path: str) -> bool:
+        if degree > 2 and len(path) ** degree > STEPS:
+            raise Refusal(f"pattern {pattern} has too many wildcards for a path of {len(path)} characters")
+        return compiled.match(path.rstrip("/")) is not None
+
+    return match
+
+
+def _degree(pattern: str) -> int:
+    """The power of a path's length that bounds the steps of matching it."""
+    deep = pattern.count("**") + pattern.count("+(") + pattern.count("*(") + pattern.count("!(")
+    return deep + max(segment.replace("**", "").count("*") for segment in pattern.split("/"))
 
 
 def clean(pattern: str) -> str:
@@ -109,10 +124,10 @@ def _group(pattern: str, position: int) -> tuple[str, int]:
             return inner, end
         case "?":
             return f"{inner}?", end
-        case "*":
-            return f"{inner}*", end
-        case "+":
-            return f"{inner}+", end
+        case "*" | "+":
+            # Atomic where the alternatives could be cut in many ways: a hostile pattern must not take for ever.
+            many = f"{inner}{kind}"
+            return (f"(?>{many})" if SPECIAL.search(pattern[position + 2 : end - 1]) or "|" in inner else many), end
     rest, _ = _translate(pattern, end, "")
     return f"(?!{inner}{rest}\\Z)[^/]*", end
 

@@ -198,7 +198,8 @@ class FakePachyderm(Connection):
         def when(it_is: bool) -> datetime:
             return datetime.fromtimestamp(row.number if it_is else 0, UTC)
 
-        below = [one.key for one in self.rows.values() if row.key in one.provenance]
+        # Of the set alone; pachd lists those of other sets too.
+        below = [one.key for one in self.rows.values() if one.id == row.id and row.key in one.provenance]
         return SimpleNamespace(
             commit=name(row.key),
             parent_commit=name(row.parent) if row.parent else None,

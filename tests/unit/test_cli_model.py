@@ -1,4 +1,4 @@
-"""`train`, `export`, `generate` and `evaluate` on the command line: documents, codes, one clear line for every mistake."""
+"""`train`, `export`, `generate` and `evaluate` on the command line: documents, codes, one line for every mistake."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_file_of_parameters_is_read_and_p_wins_over_it(tmp_path: Path, run: An
         (["train", "{file}", "{out}"], "is a file"),
         (
             ["train", "{pairs}", "{out}", "-p", "sise=64"],
-            "unknown hyperparameter of [train]: sise (did you mean size?)",
+            "[train]: sise (did you mean size?); allowed: size, ",
         ),
         (["train", "{pairs}", "{out}", "-p", "ngf=0"], "ngf = 0 cannot be used; allowed: a whole number from 1 to 512"),
         (["train", "{pairs}", "{out}", "-p", "ngf"], "'ngf' is no NAME=VALUE"),

@@ -1,0 +1,57 @@
+"""Ours: the compiled step of `pix2pix.step`, and generation through an exported model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from pix2pix import checkpoints
+from pix2pix.devices import choose
+from pix2pix.environment import tf
+from pix2pix.export import export
+from pix2pix.generate import Translator
+from pix2pix.hyperparameters import resolve
+from pix2pix.networks import Generator
+from pix2pix.step import TrainingStep
+from pix2pix.translation import translate
+
+Run = Callable[[], object]
+
+
+def step(batch: int = 1, size: int = 256, filters: int = 64, **changes: object) -> Run:
+    """One training step."""
+    parameters = resolve("train", {"size": size, "ngf": filters, "ndf": filters, "batch_size": batch}, changes)
+    network = TrainingStep(parameters, choose(parameters), 0)
+    pictures = np.random.default_rng(0).integers(0, 255, (batch, size, size, 6)).astype(np.uint8)
+    seeds = np.zeros((batch, 2), np.int32)
+    count = iter(range(1, 10**9))
+    return lambda: network(pictures, seeds, next(count)).numpy()
+
+
+def generate(batch: int = 8, size: int = 256, filters: int = 64) -> Run:
+    """Generation through the SavedModel, loaded from disk."""
+    parameters = resolve("train", {"size": size, "ngf": filters})
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        weights = {name: value.numpy() for name, value in Generator(parameters, 1).weights.items()}
+        checkpoints.write(place / "checkpoint", checkpoints.Checkpoint(0, parameters, {"generator": weights}))
+        export(place / "checkpoint", place / "model")
+        model = Translator(place / "model")
+    pictures = _pictures(batch, size)
+    return lambda: model(pictures)
+
+
+def in_process(batch: int = 8, size: int = 256, filters: int = 64) -> Run:
+    """The same network in the process that made it, without a SavedModel."""
+    parameters = resolve("train", {"size": size, "ngf": filters})
+    network = Generator(parameters, 1, matrix=True)
+    compiled = tf.function(lambda pictures: translate(network, parameters, pictures))
+    pictures = tf.constant(_pictures(batch, size))
+    return lambda: compiled(pictures).numpy()
+
+
+def _pictures(batch: int, size: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (batch, size, size, 3)).astype(np.uint8)

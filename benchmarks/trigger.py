@@ -1,0 +1,147 @@
+"""Measures the trigger on this machine: how soon a commit gets its run, and what a burst of commits costs.
+
+Run: ``python benchmarks/trigger.py [--commits 50] [--burst 1000]``. Prints one JSON document.
+
+The latency is from the return of the commit's call to the birth of the run's child process, with the trigger idle in a
+process of its own, over the embedded store, and a pipeline of one trivial task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pachyderm.commits import inspect
+from pachyderm.connection import Connection, Target, connect
+from pachyderm.open_commits import OpenCommits
+from pachyderm.repos import INPUT_IMAGES, TRAINING, BranchName, set_up
+
+TESTS = Path(__file__).resolve().parent.parent / "tests" / "trigger"
+
+
+def commit(client: Connection, branch: BranchName, content: str) -> str:
+    """Put one small file as a commit; the set's id."""
+    with client.pfs.commit(branch=client.branch(branch)) as made:
+        client.pfs.put_file_from_bytes(commit=made, path="/a", data=content.encode())
+    return str(made.id)
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """A trigger in a process of its own."""
+    sys.path.append(str(TESTS))
+    from filling_pipelines import compile_all
+
+    packages = folder / "packages"
+    packages.mkdir()
+    quick = str(compile_all(packages)["quick"])
+    training = str(packages / "training_and_export.yaml")
+    order = {
+        "store": str(folder / "store"),
+        "pipelines": {"preprocessing_and_generation": quick, "training_and_export": training},
+    }
+    orders = folder / "orders"
+    orders.mkdir()
+    environment = {**os.environ, "TEST_ORDERS": str(orders), "PYTHONPATH": str(TESTS)}
+    return subprocess.Popen([sys.executable, str(TESTS / "trigger_process.py"), json.dumps(order)], env=environment)
+
+
+def ended(client: Connection, repo: str, commit_set: str, limit: float = 600.0) -> str:
+    """Wait for the end of an output commit; its state."""
+    until = time.monotonic() + limit
+    while time.monotonic() < until:
+        state = inspect(client, repo, commit_set).state
+        if state not in ("open", "finishing"):
+            return state
+        time.sleep(0.05)
+    raise TimeoutError(f"{repo}@{commit_set} did not end within {limit:.0f} s")
+
+
+def latency(client: Connection, runs: Path, commits: int) -> dict[str, float]:
+    """Seconds from a commit to its run's process, the trigger being idle."""
+    took = []
+    for number in range(commits):
+        commit_set = commit(client, INPUT_IMAGES, str(number))
+        done = time.time()
+        state = runs / f"preprocessing_and_generation-{commit_set}-1" / "state.json"
+        while not state.exists():
+            time.sleep(0.005)
+        took.append(state.stat().st_mtime - done)
+        ended(client, "generate_images", commit_set)
+    took.sort()
+    return {
+        "commits": commits,
+        "median_s": round(statistics.median(took), 3),
+        "p95_s": round(took[max(0, round(len(took) * 0.95) - 1)], 3),
+        "worst_s": round(took[-1], 3),
+    }
+
+
+def burst(client: Connection, runs: Path, commits: int) -> dict[str, float]:
+    """What a burst of commits under `latest` costs in runs, and how soon the newest is done."""
+    before = len(list(runs.glob("training_and_export-*")))
+    began = time.monotonic()
+    sets = [commit(client, TRAINING, str(number)) for number in range(commits)]
+    written = time.monotonic() - began
+    ended(client, "model", sets[-1], 1800.0)
+    states = [inspect(client, "model", one) for one in sets]
+    return {
+        "commits": commits,
+        "writing_s": round(written, 1),
+        "newest_done_after_s": round(time.monotonic() - began - written, 1),
+        "runs": len(list(runs.glob("training_and_export-*"))) - before,
+        "superseded": sum(one.state == "superseded" for one in states),
+        "superseded_by_whom": sum("superseded: by " in one.error for one in states),
+        "good": sum(one.state == "good" for one in states),
+    }
+
+
+def looks(client: Connection, finished: int) -> dict[str, float]:
+    """The time of one look when nothing is open, with that many commits in the history of each chain."""
+    queue = OpenCommits(client)
+    queue.look()
+    took = []
+    for _ in range(20):
+        began = time.monotonic()
+        queue.look()
+        took.append(time.monotonic() - began)
+    return {"finished_commits": finished, "median_ms": round(statistics.median(took) * 1000, 1)}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--commits", type=int, default=50)
+    parser.add_argument("--burst", type=int, default=1000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with connect(Target(store=folder / "store")) as client:
+            set_up(client)
+            empty = looks(client, 0)
+            process = start(folder)
+            try:
+                runs = folder / "store" / "runs"
+                ended(client, "generate_images", commit(client, INPUT_IMAGES, "warm"))
+                found = {
+                    "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+                    "latency": latency(client, runs, arguments.commits),
+                    "burst": burst(client, runs, arguments.burst),
+                    "looks": [empty, looks(client, arguments.commits + arguments.burst)],
+                }
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(30)
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()

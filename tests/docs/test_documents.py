@@ -1,0 +1,66 @@
+"""The documents say what is there: commands, options, links, files, tests."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.main import COMMANDS, pix2pix
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+
+
+def command_lines(text: str) -> list[list[str]]:
+    """The words after ``pix2pix`` of each command in a code block or in backticks."""
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", text)
+    return [found[1].split() for line in lines if (found := re.search(r"(?:^|[ /])pix2pix ([a-z][^#|`]*)", line))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_command_in_a_page_is_one(page: Path) -> None:
+    context = click.Context(pix2pix)
+    for words in command_lines(page.read_text()):
+        name = words[0].rstrip(",.;:")
+        assert name in COMMANDS, words
+        command = pix2pix.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            continue
+        known = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
+        for word in words[1:]:
+            if re.match(r"--?[a-z]", word):
+                assert word.partition("=")[0].rstrip(",.;:") in known, words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_link_and_picture_of_a_page_is_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_file_and_test_that_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text()
+    for path in re.findall(r"`((?:tests|benchmarks|pachyderm|pix2pix|components|workflows|cli)/[\w/.-]+)`", text):
+        assert (ROOT / path).exists() or list(ROOT.glob(path)), path
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert f"def {name}(" in tests, name
+
+
+def test_every_command_tells_what_it_is_for() -> None:
+    context = click.Context(pix2pix)
+    for name in COMMANDS:
+        command = pix2pix.get_command(context, name)
+        assert command is not None and command.help, name
+
+
+def test_the_first_screen_of_the_readme_has_a_picture_and_both_commands() -> None:
+    first = "\n".join((ROOT / "README.md").read_text().splitlines()[:40])
+    assert "make demo" in first and "make test" in first and "](docs/picture.png)" in first

@@ -1,0 +1,193 @@
+"""fsck: healthy stores have no findings, and every planted fault is found, named, and repaired or left with advice."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from house import House
+from lived_in import live_in, opened
+from pachyderm_sdk.api import pfs
+from planted import FAULTS, Fault, Garden
+
+from pachyderm.commits import Commit, CommitId
+from pachyderm.ends import finish_with
+from pachyderm.fsck import Findings, fsck
+from pachyderm.record_checks.ends_told import check_ends
+from pachyderm.record_checks.heads_right import check_heads
+from pachyderm.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PROVENANCE, TRAINING, BranchName
+
+
+def check(house: House, repair: bool = False, contents: bool = True) -> Findings:
+    return fsck(
+        house.client,
+        now=time.time(),
+        repair=repair,
+        contents=contents,
+        over=lambda run: "vanished: its process is gone" if run == "dead-run" else None,
+    )
+
+
+@dataclass(frozen=True)
+class Planted:
+    where: dict[str, str]
+    found: Findings
+    repaired: Findings
+    after: Findings
+
+
+def by_place(found: Findings) -> dict[str, set[str]]:
+    """Commit or branch -> the codes found there."""
+    codes: dict[str, set[str]] = defaultdict(set)
+    for problem in found.problems:
+        codes[problem.where.partition(":")[0]].add(problem.code)
+    return codes
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
+    with opened(tmp_path_factory.mktemp("planted")) as house:
+        garden = Garden(house)
+        garden.lay_out()
+        assert check(house).problems == ()
+        where = {fault.name: fault.plant(garden) for fault in FAULTS}
+        yield Planted(where, check(house), check(house, repair=True), check(house))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_planted_fault_is_found_named_and_repaired_or_left_with_advice(planted: Planted, fault: Fault) -> None:
+    where = planted.where[fault.name]
+    assert by_place(planted.found)[where] == fault.codes
+    for problem in planted.found.problems:
+        if problem.where.startswith(where):
+            assert problem.what and problem.repair
+    assert by_place(planted.after)[where] == (set() if fault.repaired else fault.codes)
+    told = [one.done for one in planted.repaired.repaired if one.problem.where.startswith(where)]
+    assert bool(told) == fault.repaired
+
+
+def test_nothing_but_what_was_planted_is_found(planted: Planted) -> None:
+    assert len(FAULTS) >= 30
+    assert set(by_place(planted.found)) == set(planted.where.values())
+
+
+def test_a_store_that_has_lived_has_no_findings(house: House) -> None:
+    assert check(house).problems == ()
+    live_in(house)
+    assert check(house).problems == ()
+
+
+def test_without_contents_a_changed_byte_is_missed_and_a_missing_file_is_not(house: House) -> None:
+    garden = Garden(house)
+    garden.lay_out()
+    faults = {fault.name: fault for fault in FAULTS}
+    changed = faults["a changed byte"].plant(garden)
+    missing = faults["a missing file"].plant(garden)
+    assert set(by_place(check(house, contents=False))) == {missing}
+    assert set(by_place(check(house))) == {changed, missing}
+
+
+def test_work_that_is_open_or_waits_or_failed_with_a_reason_is_no_fault(house: House) -> None:
+    first = house.put(TRAINING, {"/a.png": "A"})
+    house.put(INPUT_IMAGES, {"/1.jpg": "1"})
+    assert check(house).problems == ()
+    finish_with(house.client, house.output(CHECKPOINT, first), "failed: the disk was full; free some and retry")
+    assert check(house).problems == ()
+
+
+def test_a_commit_that_was_dropped_leaves_what_is_left_consistent(house: House) -> None:
+    house.put(TRAINING, {"/a.png": "A"})
+    house.run("train", "export")
+    house.put(INPUT_IMAGES, {"/1.jpg": "1"})
+    house.run("resize", "generate")
+    middle = house.put(INPUT_IMAGES, {"/2.jpg": "2"})
+    house.run("resize", "generate")
+    last = house.put(INPUT_IMAGES, {"/3.jpg": "3"})
+    house.run("resize", "generate")
+    house.client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=middle))
+    found = check(house)
+    assert {(one.code, one.where) for one in found.problems} == {
+        ("ORIGIN_GONE", f"preprocess_images@{last}"),
+        ("ORIGIN_GONE", f"generate_images@{last}"),
+    }
+
+
+def test_a_store_without_set_up_is_told_so(house: House) -> None:
+    house.client.pfs.delete_branch(branch=house.client.branch(GENERATE_IMAGES))
+    found = check(house)
+    assert [one.code for one in found.problems] == ["SET_UP"]
+    assert "generate_images@master" in found.problems[0].what
+
+
+def commit(name: str, parent: str | None = None, **facts: Any) -> Commit:
+    values: dict[str, Any] = {"started": 0.0, "finishing": None, "finished": None, "error": "", "auto": True, **facts}
+    values.setdefault("provenance", (CommitId("training", "t"),))
+    return Commit(repo="checkpoint", id=name, parent=parent, **values)
+
+
+def evidence(*commits: Commit, head: str, now: float = 0.0) -> Any:
+    """What a server tells that the embedded store refuses to become."""
+    known = {(one.repo, one.id): one for one in commits}
+    idle = commit("idle", finished=1.0, finishing=1.0)
+    heads = dict.fromkeys(PROVENANCE, idle) | {CHECKPOINT: known["checkpoint", head]}
+    return SimpleNamespace(outputs=commits, known=known, heads=heads, now=now)
+
+
+def test_a_commit_finished_before_an_older_open_one_is_told_with_the_way_out() -> None:
+    open_one, later = commit("a"), commit("b", parent="a", finishing=1.0)
+    (problem,) = check_ends(evidence(open_one, later, head="b"))
+    assert (problem.code, problem.where) == ("LOCKED_UP", "checkpoint@b")
+    assert "checkpoint@a, which is open" in problem.what
+    assert "pachctl delete commit checkpoint@b" in problem.repair and "training_and_export" in problem.repair
+
+
+def test_a_grandparent_locks_up_as_well_and_what_is_behind_a_good_commit_does_not() -> None:
+    failed = commit("b", parent="a", finishing=1.0, finished=1.0, error="failed: x")
+    (problem,) = check_ends(evidence(commit("a"), failed, commit("c", parent="b", finishing=2.0), head="c"))
+    assert problem.code == "LOCKED_UP"
+    good = commit("b", parent="a", finishing=1.0, finished=1.0)
+    found = list(check_ends(evidence(commit("a"), good, commit("c", parent="b", finishing=2.0), head="c", now=5.0)))
+    assert found == []
+
+
+def test_a_commit_that_a_late_writer_destroyed_is_told_after_ten_minutes() -> None:
+    finishing = commit("a", finishing=100.0)
+    assert list(check_ends(evidence(finishing, head="a", now=600.0))) == []
+    (problem,) = check_ends(evidence(finishing, head="a", now=760.0))
+    assert (problem.code, "11 minutes" in problem.what) == ("NEVER_FINISHES", True)
+
+
+def test_an_open_commit_that_no_branch_leads_to_is_told_and_cancelled() -> None:
+    lost, at = commit("a"), commit("b", finishing=1.0, finished=1.0)
+    (problem,) = check_ends(evidence(lost, at, head="b"))
+    assert (problem.code, problem.where) == ("OUT_OF_REACH", "checkpoint@a")
+    assert problem.mend is not None
+
+
+def test_a_head_that_is_not_made_from_the_newest_input_is_told() -> None:
+    heads: dict[BranchName, Commit] = {}
+    for branch in (TRAINING, INPUT_IMAGES, BranchName("model", "master"), *PROVENANCE):
+        above = tuple(CommitId(one.repo, heads[one].id) for one in PROVENANCE.get(branch, ()))
+        heads[branch] = Commit(branch.repo, f"{branch}1", None, 0.0, 1.0, 1.0, "", True, {}, above)
+    healthy: Any = SimpleNamespace(heads=heads)
+    assert list(check_heads(healthy)) == []
+    heads[TRAINING] = Commit("training", "newer", None, 0.0, 1.0, 1.0, "", False)
+    (problem,) = check_heads(healthy)
+    assert (problem.code, problem.where) == ("HEAD_BEHIND", "checkpoint@master")
+    assert "training@newer" in problem.what and problem.mend is not None
+
+
+def test_repairing_twice_is_harmless(house: House) -> None:
+    garden = Garden(house)
+    garden.lay_out()
+    faults = {fault.name: fault for fault in FAULTS}
+    for name in ("a claim of a dead run", "two claims at once", "another fingerprint in the metadata"):
+        faults[name].plant(garden)
+    first, second = check(house, repair=True), check(house, repair=True)
+    assert len(first.repaired) == 3 and first.problems == ()
+    assert second.repaired == () and second.problems == ()

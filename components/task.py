@@ -67,13 +67,13 @@ def perform(
                 keeps=target.pachd is None or "PIX2PIX_SCRATCH" in environment,
             )
             commit, next_set = fill_set(client, stage, commit_set, own, attempt)
-            html = read(client, commit.repo, commit.id, REPORT_HTML)
-            record = read_record(client, commit.repo, commit.id)
+            html = read(client, commit.repo, commit.id, REPORT_HTML) if commit.ended else None
+            record = read_record(client, commit.repo, commit.id) if commit.ended else None
     except (PachydermError, Pix2PixError) as error:
         # The message is the remedy; a traceback would bury it in the task's log.
         logger.debug("the task failed", exc_info=error)
         raise SystemExit(f"{stage.name}: {error}") from error
-    Path(report).write_bytes(html or f"<p>{commit} is empty: nothing was there to work on.</p>".encode())
+    Path(report).write_bytes(html or f"<p>{commit} is {commit.state}, and says nothing about itself.</p>".encode())
     for name, value in (record.metrics if record else {}).items():
         metrics.log_metric(name, value)
     return commit.id, next_set

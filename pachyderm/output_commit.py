@@ -89,7 +89,11 @@ def fill_set(
         commit_set = open_fresh(client, pipeline.source, hyperparameters)
         logger.info("opened the set %s for the newest %s", commit_set, pipeline.source)
     if commit_set:
-        return fill(client, stage, find(client, stage.output, commit_set), attempt), commit_set
+        found = find(client, stage.output, commit_set)
+        if found.id != commit_set:
+            logger.info("the set %s has no new commit in %s; %s stands", commit_set, found.repo, found)
+            return found, commit_set
+        return fill(client, stage, found, attempt), commit_set
     filled = None
     for commit in to_fill(client, stage.output, pipeline.policy, pipeline.source):
         filled = fill(client, stage, commit, attempt)

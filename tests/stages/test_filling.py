@@ -8,6 +8,7 @@ import pytest
 from house import House
 from pachyderm_sdk.api import pfs
 
+from pachyderm.commit_sets import open_fresh
 from pachyderm.commits import files
 from pachyderm.errors import CommitFailedError, HopelessError, RequestError
 from pachyderm.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
@@ -151,6 +152,17 @@ def test_an_alias_is_returned_and_never_written(house: House) -> None:
     before = files(house.client, "model", set_id)
     assert house.fill("export", pictures).id == set_id
     assert files(house.client, "model", set_id) == before
+
+
+def test_an_open_alias_is_left_to_its_own_set(house: House) -> None:
+    trained(house)
+    house.run("generate")
+    pictures = house.put(INPUT_IMAGES, {"/a.jpg": "1"})
+    promoted = open_fresh(house.client, MODEL)
+    house.worked.clear()
+    assert house.fill("resize", promoted).id == pictures
+    assert house.worked == []
+    assert house.output(PREPROCESS_IMAGES, pictures).state == "open"
 
 
 def test_without_a_model_or_pictures_the_commit_is_empty_and_says_what_is_awaited(house: House) -> None:

@@ -151,7 +151,8 @@ def batch(pairs: PairSet, parameters: TrainParameters, step: int) -> Batch:
         uint8 ``[N, size, width, 6]`` (3 for colorization), and int32 ``[N, 2]``: seeds for each picture's dropout.
     """
     positions = range(step * parameters.batch_size, (step + 1) * parameters.batch_size)
-    pictures = [_crop(pairs, parameters, position) for position in positions]
+    crop = functools.partial(_crop, pairs, parameters)
+    pictures = [crop(position) for position in positions] if pairs.kept else in_threads(crop, positions)
     seeds = [(parameters.seed, position % 2**31) for position in positions]
     return np.stack(pictures), np.array(seeds, np.int32)
 

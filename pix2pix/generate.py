@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pix2pix.checkpoints import full_disk_told
 from pix2pix.environment import tf
 from pix2pix.errors import HyperparameterError, InputError, PictureError
 from pix2pix.export import OPTIONS, find_version
@@ -109,7 +110,7 @@ def generate(
 
     Raises:
         InputError: no pictures, no model, or a size that does not fit the model.
-        OSError: no space left, or a folder that cannot be written.
+        WorkError: no space left; what was written stays and is not made again.
     """
     options = parameters or GenerateParameters()
     check_apart(source, target)
@@ -144,7 +145,7 @@ def generate(
     def write(path: str, text: dict[str, str], pixels: Pixels) -> None:
         encode_png(_stretch(pixels, options.aspect_ratio), target / names[path], text)
 
-    with ThreadPoolExecutor(workers, "pictures") as pool:
+    with full_disk_told(str(target)), ThreadPoolExecutor(workers, "pictures") as pool:
         writing: deque[Future[None]] = deque()
         for batch in _batches(_ahead(pool, read, list(names), workers + options.batch_size), options.batch_size):
             ready = []

@@ -68,18 +68,13 @@ class Trained:
     notes: tuple[str, ...]
 
 
-def never() -> bool:
-    """Do not stop."""
-    return False
-
-
 def train(
     pairs: Path,
     work: Path,
     parameters: TrainParameters,
     *,
     progress: Progress = silent,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = bool,
     clock: Callable[[], float] = time.monotonic,
 ) -> Trained:
     """Train, or go on training.
@@ -90,7 +85,7 @@ def train(
             parameters is gone on with. Workers of one training share it.
         parameters: see `pix2pix.hyperparameters`.
         progress: told after every step; the note has the last losses.
-        stop: asked after every step; True saves the state and returns.
+        stop: asked after every step; True saves the state and returns. The default never says so.
         clock: seconds.
 
     Raises:
@@ -238,9 +233,9 @@ class _Run:
         """Save all that a resumption needs, unless it would not be worth resuming from."""
         self._saved_at = self._clock()
         self.course.seconds = self.seconds()
-        arrays = arrays_of(self._network)
         if self.course.pending:
             self._losses()
+        arrays = arrays_of(self._network)
         if not is_finite(arrays):
             self._diverged(self.course.step)
         if self._devices.chief:

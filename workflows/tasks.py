@@ -3,6 +3,8 @@
 It exists because these are traps, not choices: kfp.md's facts are beside the calls, and the three pipelines share them.
 """
 
+from typing import Any
+
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
@@ -21,6 +23,9 @@ CONFIG = dsl.PipelineConfig(
 
 CONNECTION = "pix2pix-pachyderm"
 """Name of the config map (key ``address``, ``project``) and of the secret (key ``token``), both optional."""
+
+LABELS = {"app.kubernetes.io/name": "pix2pix-task", "app.kubernetes.io/part-of": "pix2pix"}
+"""Labels of the pods in which tasks run."""
 
 LONGEST = f"{7 * DAY}s"
 """Argo counts the whole time since the first attempt's start, so a shorter one would kill a long training's retry."""
@@ -48,13 +53,33 @@ def on_cluster(task: PipelineTask, image: str = IMAGE) -> PipelineTask:
     )
     kubernetes.use_secret_as_env(task, secret_name=CONNECTION, secret_key_to_env={"token": "PACH_TOKEN"}, optional=True)
     kubernetes.use_field_path_as_env(task, env_name="KFP_RUN_ID", field_path="metadata.labels['pipeline/runid']")
+    # Network policies of deploy/ select tasks by these; without them they would allow every pod of the namespace.
+    for key, value in LABELS.items():
+        kubernetes.add_pod_label(task, label_key=key, label_value=value)
+    # The rest of the restricted policy is set by Kubeflow itself; this alone is not.
+    kubernetes.set_security_context(task, run_as_non_root=True)
     return task
 
 
-def on_gpu(task: PipelineTask, gpus: str, gpu_type: str, cpu: str, memory: str) -> PipelineTask:
-    """Ask for an accelerator, processors and memory; all are strings, for the backend ignores numbers silently."""
+def on_gpu(
+    task: PipelineTask, gpus: str, gpu_type: str, cpu: str, memory: str, node_selector: Any, tolerations: Any
+) -> PipelineTask:
+    """Ask for an accelerator, processors, memory and a place; resources are strings, for the backend drops numbers.
+
+    Args:
+        task: of the component that trains.
+        gpus: number of GPUs as text; "0" for none.
+        gpu_type: resource name of the GPU.
+        cpu: processors, as Kubernetes writes them.
+        memory: requested and limited to this, as Kubernetes writes it.
+        node_selector: labels that the node must have; a parameter of the pipeline.
+        tolerations: of the pod; a parameter of the pipeline.
+    """
     task.set_accelerator_type(gpu_type).set_accelerator_limit(gpus)
     task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
-    # TensorFlow's input threads share pictures through /dev/shm, which is 64 MiB in a pod by default.
+    kubernetes.add_node_selector_json(task, node_selector)
+    kubernetes.add_toleration_json(task, tolerations)
+    # TensorFlow's input threads share pictures through /dev/shm, which is 64 MiB in a pod by default; kfp-kubernetes
+    # 2.17 takes a constant alone for it.
     kubernetes.empty_dir_mount(task, volume_name="dshm", mount_path="/dev/shm", medium="Memory", size_limit="2Gi")
     return task

@@ -25,6 +25,8 @@ def training_and_export(
     gpu_type: str = "nvidia.com/gpu",
     cpu: str = "4",
     memory: str = "16Gi",
+    node_selector: dict[str, str] = {},  # noqa: B006 - the compiler reads the default, nothing changes it
+    tolerations: list[dict[str, str]] = [],  # noqa: B006
 ) -> None:
     """Train and export.
 
@@ -33,15 +35,17 @@ def training_and_export(
         hyperparameters: for this run alone, as TOML, e.g. train.max_steps = 100. They open a fresh commit set, whose
             model is promoted only by hand.
         image: whole reference of the image that both tasks run in.
-        gpus: number of GPUs for training, as text; "0" for none.
+        gpus: number of GPUs for training, as text; "0" for none (the kfp command wants it quoted twice: gpus='"1"').
         gpu_type: resource name of the GPU, such as nvidia.com/gpu.
         cpu: processors that training asks for, such as 4.
-        memory: memory that training asks for, such as 16Gi.
+        memory: memory that training asks for and is limited to, such as 16Gi.
+        node_selector: labels of the nodes that may train, as JSON, e.g. {"gpu": "a100"}.
+        tolerations: of training's pod, as JSON, e.g. [{"key": "nvidia.com/gpu", "operator": "Exists"}].
     """
     trained = on_cluster(
         train(commit_set=commit_set, hyperparameters=hyperparameters, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
     ).set_display_name("Train")
-    on_gpu(trained, gpus, gpu_type, cpu, memory)
+    on_gpu(trained, gpus, gpu_type, cpu, memory, node_selector, tolerations)
     on_cluster(
         export(commit_set=trained.outputs["commit_set"], run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
     ).set_display_name("Export")

@@ -26,6 +26,9 @@ def check_contents(reading: Reading, record: StageRecord) -> Iterator[Problem]:
         elif entry.bytes != told.bytes:
             what = f"the record says {told.bytes} bytes, and it has {entry.bytes}"
             yield Problem("FILE_SIZE", f"{commit}:{path}", what, AGAIN)
+        elif told.hash not in ("", entry.hash):
+            what = f"the record says the hash {told.hash}, and it has {entry.hash}"
+            yield Problem("FILE_CHANGED", f"{commit}:{path}", what, AGAIN)
         elif reading.sha256.get(path, told.sha256) != told.sha256:
             what = f"the record says SHA-256 {told.sha256}, and it has {reading.sha256[path]}"
             yield Problem("FILE_CHANGED", f"{commit}:{path}", what, AGAIN)

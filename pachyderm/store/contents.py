@@ -91,6 +91,14 @@ class ContentWriter:
                 builder.add_block(block, self)
         return builder.finish()
 
+    def rely(self, content: Content) -> None:
+        """Note that the write names a content of the store, so that `record` looks whether it is still there."""
+        blocks = self.blocks_of(content)
+        for block in blocks:
+            self.blocks.reuse(block)
+        if len(blocks) > 1:
+            self._lists[content.hash] = b"".join(blocks)
+
     def blocks_of(self, content: Content) -> list[bytes]:
         """The ids of the blocks of a content of this write or of the store."""
         if content.hash in self._lists:

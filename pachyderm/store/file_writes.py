@@ -212,4 +212,5 @@ class _stream:  # noqa: N801 - a context manager that reads like a function
                 raise invalid("path (/) invalid: it is the root directory")
             if not copy.append:
                 self.changes.delete(elements, copy.datum)
+            self._writer.rely(node.content)
             self.changes.add(elements, copy.datum, node.content)

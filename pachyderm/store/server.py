@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 MESSAGE = 20 << 20
 """Bytes in the longest message, either way; as pachd."""
-THREADS = 64
+THREADS = 256
 """Requests served at once; a subscription or a wait holds one thread."""
 GRACE = 0.3
 """Seconds that running requests get when the server stops."""

@@ -28,6 +28,7 @@ from pachyderm.repos import (
     MODEL,
     PREPROCESS_IMAGES,
     TRAINING,
+    BranchName,
 )
 from pachyderm.stage_record import REPORT_HTML, STAGE_JSON
 
@@ -55,23 +56,29 @@ class Garden:
     def fill(self, change: Callable[[Told, Files], None], new_code: bool = True) -> Commit:
         """Let the stage resize publish something else than it made."""
 
-        def tamper(client: Any, commit: Commit, result: Files, check: Callable[[], None]) -> Any:
+        def tamper(client: Any, commit: Commit, result: Files, *rest: Any) -> Any:
             changed, told = dict(result), json.loads(bytes(result[STAGE_JSON]))  # type: ignore[arg-type]
             changed.pop(STAGE_JSON)
             change(told, changed)
             changed.setdefault(STAGE_JSON, json.dumps(told).encode())
-            return really_publish(client, commit, {p: c for p, c in changed.items() if c != b"GONE"}, check)
+            return really_publish(client, commit, {p: c for p, c in changed.items() if c != b"GONE"}, *rest)
 
         if new_code:
             self.house.code = f"code {next(self.numbers)}"  # nothing is carried over or reused
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(output_commit, "publish", tamper)
+            # No plan from the record of an earlier fault.
+            patch.setattr(output_commit, "nearest_good", lambda *words: None)
             return self.house.fill("resize", "new")
 
-    def open(self, branch: Any = PREPROCESS_IMAGES) -> Commit:
+    def open(self, branch: BranchName = PREPROCESS_IMAGES) -> Commit:
         """A fresh open output commit."""
-        source = TRAINING if branch in (CHECKPOINT, CANDIDATE) else INPUT_IMAGES
-        return inspect(self.house.client, branch.repo, open_fresh(self.house.client, source))
+        if branch == GENERATE_IMAGES:
+            # A stage would wait for ever for an older open commit of its own branch.
+            set_id = self.fill(lambda told, files: None).id
+        else:
+            set_id = open_fresh(self.house.client, TRAINING if branch == CHECKPOINT else INPUT_IMAGES)
+        return inspect(self.house.client, branch.repo, set_id)
 
     def finish(self, commit: Commit, error: str = "") -> str:
         self.house.client.pfs.finish_commit(commit=self.house.client.commit(commit.repo, commit.id), error=error)
@@ -246,6 +253,8 @@ def one(*codes: str) -> frozenset[str]:
 
 FAULTS = (
     Fault("a changed byte", recorded(other_bytes), one("FILE_CHANGED")),
+    Fault("another SHA-256", recorded(of_file(sha256="0" * 64)), one("FILE_CHANGED")),
+    Fault("another hash", recorded(of_file(hash="0" * 64)), one("FILE_CHANGED")),
     Fault("another size", recorded(larger), one("FILE_SIZE")),
     Fault("a missing file", recorded(gone("/1.png")), one("FILE_MISSING")),
     Fault("a foreign file", recorded(foreign), one("FILE_FOREIGN")),

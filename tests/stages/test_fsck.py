@@ -82,14 +82,15 @@ def test_a_store_that_has_lived_has_no_findings(house: House) -> None:
     assert check(house).problems == ()
 
 
-def test_without_contents_a_changed_byte_is_missed_and_a_missing_file_is_not(house: House) -> None:
+def test_without_contents_the_servers_hash_tells_a_changed_byte_and_no_sha256_is_checked(house: House) -> None:
     garden = Garden(house)
     garden.lay_out()
     faults = {fault.name: fault for fault in FAULTS}
     changed = faults["a changed byte"].plant(garden)
     missing = faults["a missing file"].plant(garden)
-    assert set(by_place(check(house, contents=False))) == {missing}
-    assert set(by_place(check(house))) == {changed, missing}
+    digest = faults["another SHA-256"].plant(garden)
+    assert set(by_place(check(house, contents=False))) == {changed, missing}
+    assert set(by_place(check(house))) == {changed, missing, digest}
 
 
 def test_work_that_is_open_or_waits_or_failed_with_a_reason_is_no_fault(house: House) -> None:

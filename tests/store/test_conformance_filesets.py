@@ -112,6 +112,13 @@ def test_a_file_set_can_be_renewed(pachd: Pachd, commit: pfs.Commit) -> None:
     assert pachd.read(commit, "/new") == b"3"
 
 
+@pytest.mark.parametrize("seconds", [1801, 0, -5])
+def test_a_file_set_is_kept_for_a_second_to_half_an_hour(pachd: Pachd, seconds: int) -> None:
+    file_set = pachd.file_set(pfs.AddFile(path="/new", raw=b"3"))
+    with refused("ttl"):
+        pachd.client.pfs.renew_file_set(file_set_id=file_set, ttl_seconds=seconds)
+
+
 def test_an_empty_file_set_changes_nothing(pachd: Pachd, commit: pfs.Commit) -> None:
     pachd.publish(commit)
     assert pachd.files(commit) == {"/a": b"1", "/d/b": b"2"}

@@ -236,3 +236,29 @@ def test_a_collection_during_a_write_refuses_it_or_leaves_it_whole(tmp_path: Pat
             pachd.client.pfs.modify_file(stream(branch, "/again", [LARGE]))
         assert pachd.read(pachd.commit(branch), "/again") == LARGE
     assert check(tmp_path / "data") == []
+
+
+@pytest.mark.parametrize("data", [SMALL, MIDDLE, LARGE], ids=len)
+def test_a_collection_during_a_copy_refuses_it_or_leaves_it_whole(tmp_path: Path, data: bytes) -> None:
+    with store(tmp_path) as pachd:
+        branch = pachd.branch(pachd.repo())
+        doomed = pachd.write(branch, {"/a": data})
+        middle, end = threading.Event(), threading.Event()
+
+        def slowly():
+            source = pfs.File(commit=doomed, path="/a")
+            yield pfs.ModifyFileRequest(copy_file=pfs.CopyFile(dst="/copy", src=source))
+            for number in range(50):
+                yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=f"/{number}"))
+            middle.set()
+            end.wait(30)
+
+        copying = soon(lambda: pachd.client.pfs.create_file_set(slowly()))
+        middle.wait(30)
+        pachd.client.pfs.drop_commit(commit=doomed)
+        collect(tmp_path / "data", grace=0)
+        end.set()
+        error = copying.exception(30)
+        assert error is None or isinstance(error, grpc.RpcError)
+        assert error is None or error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND)
+    assert check(tmp_path / "data") == []

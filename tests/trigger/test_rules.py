@@ -192,7 +192,7 @@ def test_constant_arrivals_under_latest_are_still_trained() -> None:
     assert len(good) >= 10
 
 
-def test_a_burst_of_a_thousand_commits_under_latest_makes_one_run_and_names_what_superseded_each() -> None:
+def test_a_burst_of_commits_under_latest_makes_one_run_and_names_what_superseded_each() -> None:
     stage = Stage()
     sets = [stage.pachyderm.put(TRAINING) for _ in range(300)]
     stage.look()

@@ -1,0 +1,1 @@
+"""The four stages as pipelines of Pachyderm itself."""

@@ -1,7 +1,7 @@
 """What a change costs: 1,000 input pictures, then one changed, one added, one deleted and one renamed.
 
-It exists for the figures in docs/guarantees.md. Run it with `.venv/bin/python -m benchmarks.stages [PICTURES]`; it prints
-a table. Stages run in this process, so that the start of a process and the import of TensorFlow are not measured.
+It exists for the figures in docs/guarantees.md. Run it with `.venv/bin/python -m benchmarks.stages [PICTURES]`; it
+prints a table. Stages run in this process, so that the start of a process and the import of TensorFlow are not measured.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pachyderm.stage_record import read_record
 from pachyderm.upload import put
 from pix2pix import facades
 from pix2pix.images import encode_png
+from pix2pix.progress import silent
 
 SIZE = 64
 
@@ -52,9 +53,7 @@ class Bench:
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
         began = time.perf_counter()
-        commit, _ = fill_set(
-            self.client, stage, "", {}, Attempt("benchmark", str(began), scratch, lambda done, total, note: None)
-        )
+        commit, _ = fill_set(self.client, stage, "", {}, Attempt("benchmark", str(began), scratch, silent))
         seconds = time.perf_counter() - began
         record = read_record(self.client, commit.repo, commit.id)
         if record is None:
@@ -63,6 +62,7 @@ class Bench:
         return seconds, f"{record.outcome}: {counts.computed} computed, {counts.carried} carried over"
 
     def put(self, files: dict[str, Path], delete: tuple[str, ...] = ()) -> None:
+        """Commit pictures; with something to delete, exactly these."""
         put(self.client, INPUT_IMAGES, files, mirror_under="/" if delete else None)
 
 

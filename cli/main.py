@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "revert": ("cli.revert:revert", "Go back to an earlier commit of an input."),
     "rollback": ("cli.models:rollback", "Go back to the model promoted before."),
     "lineage": ("cli.lineage:lineage", "Walk from a result to what made it, or forward."),
+    "diff": ("cli.diff:diff", "List or show what differs between two commits."),
     "fsck": ("cli.fsck:fsck", "Check that the record is true; repair what can be."),
     "demo": ("cli.demo:demo", "Run the main job, end to end, on procedural facades."),
     "compile": ("cli.compile:compile_pipelines", "Compile the pipelines to YAML."),

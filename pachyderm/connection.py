@@ -179,7 +179,14 @@ def translated(target: str) -> Iterator[None]:
 def translate(error: grpc.RpcError, target: str = "Pachyderm") -> PachydermError:
     """The error of this floor that a gRPC error means."""
     code, text = error.code(), error.details() or ""
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAUTHENTICATED):
+    # pachd answers INTERNAL where a token has run out.
+    if code is grpc.StatusCode.UNAUTHENTICATED or "token expiration" in text:
+        return UnreachableError(f"Pachyderm at {target} refuses the token: {text}; renew PACH_TOKEN")
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return RequestError(
+            f"Pachyderm at {target} does not know this request ({text}); pix2pix needs Pachyderm 2.10 or newer"
+        )
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         return UnreachableError(f"Pachyderm at {target} cannot be reached: {text}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED or "No space left" in text or "disk is full" in text:
         return StorageError(text)

@@ -14,7 +14,7 @@ from pachyderm.commits import Commit, head, inspect
 from pachyderm.connection import Connection
 from pachyderm.decisions import Decision, decisions_of, record, stamp
 from pachyderm.errors import RequestError
-from pachyderm.repos import MODEL, PIPELINES, BranchName, Pipeline
+from pachyderm.repos import MODEL, PIPELINES, PROVENANCE, BranchName, Pipeline
 
 RETRY = "retry"
 """The decision that sets failed attempts of an open set aside."""
@@ -102,8 +102,9 @@ def open_again(client: Connection, parts: Sequence[tuple[Pipeline, Sequence[Comm
     """
     moved: list[tuple[BranchName, dict[str, object], str]] = []
     for pipeline, commits in parts:
-        whole = any(commit.repo == pipeline.outputs[0].repo for commit in commits)
         # What a promotion opened has no commit upstream, and is opened again by the model.
+        by_model = MODEL in PROVENANCE[pipeline.outputs[-1]]
+        whole = not by_model or any(commit.repo == pipeline.outputs[0].repo for commit in commits)
         branch = pipeline.source if whole else MODEL
         given = own_parameters(client, commits[-1]) if whole else {}
         moved.append((branch, given, head(client, branch).id if given else ""))

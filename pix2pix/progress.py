@@ -12,5 +12,5 @@ Progress = Callable[[int, int, str], None]
 ``"L1 0.081"``. Called often; the receiver thins out."""
 
 
-def silent(done: int, total: int, note: str) -> None:  # noqa: ARG001
+def silent(done: int, total: int, note: str) -> None:
     """Tell nobody."""

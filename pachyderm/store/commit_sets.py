@@ -16,6 +16,7 @@ from pachyderm.store.infos import Infos
 from pachyderm.store.refusals import Refusal, missing
 from pachyderm.store.rows import CommitRow, Connection
 from pachyderm.store.units import AUTO, Unit
+from pachyderm.store.views import base_of, current, materialize
 
 
 def members(connection: Connection, set_id: str) -> list[CommitRow]:
@@ -167,6 +168,7 @@ def _delete(work: Unit, row: CommitRow) -> None:
             suffix = "" if child.finishing is None else ", consider using WaitCommit"
             name = rows.commit_name(connection, child)
             raise Refusal(f"cannot squash until child commit {name} is finished{suffix}")
+        _keep_files(work, row, child)
     heads = rows.branches(connection, "WHERE head=? ORDER BY id", (row.id,))
     if heads and row.parent is not None:
         for branch in heads:
@@ -187,6 +189,23 @@ def _delete(work: Unit, row: CommitRow) -> None:
         for branch in heads:
             work.set_head(branch.id, empty.id)
     remove(connection, row)
+
+
+def _keep_files(work: Unit, row: CommitRow, child: CommitRow) -> None:
+    """Give a child what it has from the commit; only one that ended with an error may still rest on it."""
+    connection = work.connection
+    if current(connection, child):
+        return
+    if base_of(connection, child).ready:
+        materialize(work.engine, connection, child)
+    elif not row.error:
+        query = 'SELECT fileset FROM layers WHERE "commit"=? ORDER BY number'
+        own = [connection.execute(query, (number,)).fetchall() for number in (row.id, child.id)]
+        connection.execute('DELETE FROM layers WHERE "commit"=?', (child.id,))
+        connection.executemany(
+            "INSERT INTO layers VALUES (?, ?, ?)",
+            ((child.id, number, fileset) for number, (fileset,) in enumerate(own[0] + own[1])),
+        )
 
 
 def remove(connection: Connection, row: CommitRow) -> None:

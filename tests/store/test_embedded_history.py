@@ -34,7 +34,7 @@ BODIES = (b"", b"1", b"22", b"3" * 70_000)
 BODY = st.integers(0, len(BODIES) - 1)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Commit:
     """What the model knows of a commit."""
 
@@ -48,6 +48,9 @@ class Commit:
     finished: bool = False
     error: str = ""
     frozen: dict[str, bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"{self.repo}@{self.number}"
 
     def base(self) -> Commit | None:
         above = self.parent
@@ -251,7 +254,10 @@ class History(RuleBasedStateMachine):
             self.pachd.client.pfs.squash_commit(commit=self.message(commit), recursive=True)
             for one in doomed:
                 for child in self.children(one):
-                    child.frozen = child.files()
+                    if child.ready() or not child.error:
+                        child.frozen = child.files()
+                    elif not one.error:
+                        child.layers = one.layers + child.layers
             self.remove(doomed)
 
     def with_subvenance(self, commit: Commit) -> list[Commit]:

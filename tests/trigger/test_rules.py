@@ -369,3 +369,18 @@ def test_superseded_and_cancelled_sets_are_counted_apart_from_failures() -> None
     text = generate_latest(stage.metrics.registry).decode()
     for decision, count in (("start", 1), ("failed", 1), ("end-superseded", 2), ("end-failed", 1)):
         assert f'pix2pix_trigger_decisions_total{{decision="{decision}",pipeline="{TRAIN}"}} {count}.0' in text
+
+
+def test_a_promotions_set_is_opened_again_with_its_pictures_where_those_were_superseded_too() -> None:
+    stage = Stage(policy="latest")
+    stage.pachyderm.put(INPUT_IMAGES)
+    newer = stage.pachyderm.put(INPUT_IMAGES)
+    stage.controller.look()
+    stage.runner.forget(stage.run())
+    assert stage.pachyderm.drop(newer)
+    stage.pachyderm.promote(stage.pachyderm.heads[CANDIDATE])
+    stage.look()
+    stage.works()
+    for branch in (PREPROCESS_IMAGES, GENERATE_IMAGES):
+        assert stage.pachyderm.newest_set(branch).error == ""
+        assert stage.pachyderm.newest_set(branch).effects == 1

@@ -52,7 +52,9 @@ def test_put_mirror_deletes_what_the_folder_lacks_below_the_prefix_alone(
     pix2pix(capsys, "--store", store, "put", "training", pictures)
     pix2pix(capsys, "--store", store, "put", "training", pictures, "--prefix", "/x")
     (pictures / "a.png").unlink()
-    done = pix2pix(capsys, "--store", store, "put", "training", pictures, "--prefix", "x", "--mirror", "--json").document
+    done = pix2pix(
+        capsys, "--store", store, "put", "training", pictures, "--prefix", "x", "--mirror", "--json"
+    ).document
     assert (done["files_put"], done["files_deleted"]) == (0, 1)
     listing = pix2pix(capsys, "--store", store, "ls", "training", "--json").document
     assert [one["path"] for one in listing] == ["/a.png", "/cats/b.png", "/x/cats/b.png"]

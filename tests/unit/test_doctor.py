@@ -109,11 +109,15 @@ def test_tls_against_plain_text_is_said(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 class Refusal(grpc.RpcError):  # type: ignore[misc]
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__()
+        self._code, self._details = code, details
+
     def code(self) -> grpc.StatusCode:
-        return grpc.StatusCode.UNAUTHENTICATED
+        return self._code
 
     def details(self) -> str:
-        return "token expiration is in the past"
+        return self._details
 
 
 @contextmanager
@@ -129,14 +133,32 @@ def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **methods: Any) ->
     yield target
 
 
-def test_an_expired_token_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def expired(client: object) -> None:
-        raise Refusal
+@pytest.mark.parametrize(
+    ("code", "details"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, "no authentication token (try logging in)"),
+        (grpc.StatusCode.INTERNAL, "token expiration is in the past"),
+    ],
+)
+def test_a_token_that_is_missing_or_expired_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode, details: str
+) -> None:
+    def refuse(client: object) -> None:
+        raise Refusal(code, details)
 
-    with answered(tmp_path, monkeypatch, get_version=expired) as target:
+    with answered(tmp_path, monkeypatch, get_version=refuse) as target:
         seen = one(health.pachyderm(target), "Pachyderm")
     assert (seen.ok, seen.code) == (False, 3)
     assert "PACH_TOKEN" in seen.remedy
+
+
+def test_a_request_that_an_old_pachyderm_does_not_know_names_the_version_that_does() -> None:
+    from pachyderm.connection import translate
+    from pachyderm.errors import RequestError
+
+    made = translate(Refusal(grpc.StatusCode.UNIMPLEMENTED, "unknown service metadata.API"), "grpc://there:1")
+    assert isinstance(made, RequestError)
+    assert "2.10" in str(made)
 
 
 def test_a_pachyderm_without_commit_metadata_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,16 +239,24 @@ def test_the_follower_waits_for_whole_lines(tmp_path: Path) -> None:
     assert follower.lines() == ["train: loss 0.5", "train: a", "train: b"]
 
 
-def test_the_cause_is_the_end_of_the_last_traceback(tmp_path: Path) -> None:
+def test_the_cause_is_the_end_of_the_last_traceback_of_the_task_that_failed(tmp_path: Path) -> None:
     log = tmp_path / "log"
+    begins = "10:00:00.000 - INFO - Executing task 'train'\n"
+    fails = "10:00:00.000 - ERROR - Task 'train' finished with status FAILURE\n"
     log.write_text(
-        "    Traceback (most recent call last):\n      File x\n    KeyError: 'a'\n    \n"
+        f"{begins}    Traceback (most recent call last):\n      File x\n    KeyError: 'a'\n    \n"
         "    During handling of the above exception, another exception occurred:\n    \n"
-        "    Traceback (most recent call last):\n      File y\n    pachyderm.errors.RequestError: no such: b\n    \n"
+        "    Traceback (most recent call last):\n      File y\n    pachyderm.errors.RequestError: no such: b\n"
+        f"    a last word\n    \n{fails}"
     )
     assert cause(log) == "pachyderm.errors.RequestError: no such: b"
+    log.write_text(f"{begins}    step 3\n    train: the pair a.png is of odd width; crop it\n    \n{fails}")
+    assert cause(log) == "train: the pair a.png is of odd width; crop it"
+    log.write_text("Traceback (most recent call last):\n  File z\nMemoryError: all is used\n")
+    assert cause(log) == "MemoryError: all is used"
     log.write_text("all is well\n")
     assert cause(log) == ""
+    assert cause(tmp_path / "none") == ""
 
 
 def test_the_tasks_find_their_pachyderm_in_the_environment(tmp_path: Path) -> None:

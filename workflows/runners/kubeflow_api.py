@@ -94,7 +94,11 @@ class Api:
         options: dict[str, Any] = {"host": access.endpoint or None, "cookies": access.cookies or None}
         if access.token_file:
             options["credentials"] = ServiceAccountTokenVolumeCredentials(path=access.token_file)
+        retries = logging.getLogger("urllib3.connectionpool")
+        level = retries.level
         try:
+            # The client's first question is repeated by urllib3, which warns each time; our error says it once.
+            retries.setLevel(logging.ERROR)
             # The client prints on standard output, which belongs to our document.
             with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
                 # "only works with Kubeflow Pipeline v2.0.0-beta.2 and later", at every start.
@@ -103,8 +107,11 @@ class Api:
         except Exception as error:  # the client lets through whatever urllib3, kubernetes and it itself raise
             raise RunnerUnreachableError(
                 f"no Kubeflow Pipelines API answers at {access.endpoint or 'the address that the kfp client found'}: "
-                f"{_short(error)}; check [kubeflow] endpoint, or KF_PIPELINES_ENDPOINT"
+                f"{_short(getattr(error, 'reason', None) or error)}; "
+                f"check [kubeflow] endpoint, or KF_PIPELINES_ENDPOINT"
             ) from error
+        finally:
+            retries.setLevel(level)
         pool = client._run_api.api_client.rest_client.pool_manager
         # urllib3 would repeat requests by itself.
         pool.connection_pool_kw["retries"] = False

@@ -7,6 +7,7 @@ the task itself said.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -65,26 +66,31 @@ class LogFollower:
         return f"{self._task}: {said.rstrip()}" if said.strip() and self._task else None
 
 
-def cause(path: Path, limit: int = 200_000) -> str:
-    """The last line of the last traceback in a log, ``ValueError: ...``; empty where there is none.
+def cause(path: Path) -> str:
+    """What the task that failed said last: the end of its last traceback, else its last line; empty if neither.
 
-    Args:
-        path: the log.
-        limit: bytes from its end that are looked at.
+    Where no task is known to have failed, the end of the last traceback in the log.
     """
+    lines = LogFollower(path).lines()
+    failures = [number for number, line in enumerate(lines) if line.endswith(": failure")]
+    if failures:
+        task = lines[failures[-1]].removesuffix("failure")
+        begins = max((n for n, line in enumerate(lines[: failures[-1]]) if line == f"{task}begins"), default=0)
+        said = [line.removeprefix(task) for line in lines[begins + 1 : failures[-1]] if line.startswith(task)]
+        return _end_of_traceback(said) or (said[-1].strip() if said else "")
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - limit))
-            text = plain(file.read().decode(errors="replace"))
+        return _end_of_traceback(plain(path.read_text(errors="replace")).splitlines())
     except OSError:
         return ""
-    last, found = "", False
-    for raw in text.splitlines():
-        line = raw.removeprefix(_INDENT)
+
+
+def _end_of_traceback(lines: Sequence[str]) -> str:
+    last, inside = "", False
+    for raw in lines:
+        line = raw.removeprefix(_INDENT) if raw.startswith(f"{_INDENT}Traceback") else raw
         if line.startswith("Traceback (most recent call last)"):
-            found = True
-        elif found and line and not line[0].isspace():
-            if _ERROR.match(line):
-                last = line.strip()
-            found = False
+            inside = True
+        elif inside and line and not line[0].isspace():
+            last = line.strip() if _ERROR.match(line) else last
+            inside = False
     return last

@@ -5,19 +5,18 @@ It exists so that deciding stays pure, and doing has no opinions: what somebody 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 
 import grpc
 
 from pachyderm.claims import give_back
-from pachyderm.commits import Commit, inspect
+from pachyderm.commits import Commit, head, inspect
 from pachyderm.connection import Connection
 from pachyderm.decisions import Decision, record, stamp
 from pachyderm.ends import finish_with
 from pachyderm.errors import RequestError
-from pachyderm.repos import PIPELINES, Pipeline
+from pachyderm.repos import PIPELINES
 from pachyderm.retrying import open_again
 from workflows.errors import RunInputError, UnclearAnswerError
 from workflows.runners.runner import RunKey, Runner, RunState
@@ -98,20 +97,11 @@ class Hands:
 
     def _reopen(self, action: Reopen) -> bool:
         pipeline = next(one for one in PIPELINES if one.name == action.pipeline)
-        commits = self._of_set(pipeline, action.commit.id)
-        made = open_again(self._client, [(pipeline, commits)])
+        first = head(self._client, pipeline.outputs[0])
+        # Where the first output did not end well either, nothing downstream of it can.
+        made = open_again(self._client, [(pipeline, [action.commit if first.state == "good" else first])])
         logger.info("%s was superseded by what is gone; the fresh set is %s", action.commit, made)
         return True
-
-    def _of_set(self, pipeline: Pipeline, commit_set: str) -> list[Commit]:
-        """The output commits of a pipeline that are a set's own."""
-        found = []
-        for branch in pipeline.outputs:
-            with contextlib.suppress(RequestError):
-                commit = inspect(self._client, branch.repo, commit_set)
-                if commit.id == commit_set:
-                    found.append(commit)
-        return found
 
     def _terminate(self, action: Terminate) -> bool:
         self._runner.terminate(action.run, action.why)

@@ -1,0 +1,110 @@
+"""What differs between two commits of a repo: files, and for what a stage made, parameters, data, code and figures.
+
+It exists because "what changed between these two models?" is the first question after one is worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pachyderm.commits import Commit, Listing, content, files
+from pachyderm.connection import Connection
+from pachyderm.errors import RequestError
+from pachyderm.fingerprints import Fingerprint
+from pachyderm.repos import PROVENANCE
+from pachyderm.stage_record import StageRecord, read_record
+
+Change = Literal["added", "deleted", "changed"]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A path at which two commits differ; `change` says what the second did to the first."""
+
+    path: str
+    change: Change
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two output commits compared by their records.
+
+    Attributes:
+        parts: parts of the fingerprint that differ, e.g. ``code``, ``inputs.training``.
+        parameters: name -> (value before, value after); None where there is none.
+        versions: package -> the same.
+        metrics: figure -> the same.
+        inputs: input repo -> (commit before, commit after), of all inputs.
+    """
+
+    parts: tuple[str, ...] = ()
+    parameters: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    versions: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    metrics: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+
+
+def changed_files(before: Listing, after: Listing) -> list[Changed]:
+    """Compare two listings by content, in byte order."""
+    found = []
+    for path in sorted({*before, *after}, key=str.encode):
+        if path not in before:
+            found.append(Changed(path, "added"))
+        elif path not in after:
+            found.append(Changed(path, "deleted"))
+        elif before[path].hash != after[path].hash:
+            found.append(Changed(path, "changed"))
+    return found
+
+
+def diff(client: Connection, before: Commit, after: Commit) -> list[Changed]:
+    """The files that differ; a stage's own report is left out, for it differs always.
+
+    Raises:
+        RequestError: the commits are of two repos, or one is not finished.
+    """
+    if before.repo != after.repo:
+        raise RequestError(
+            f"{before} and {after} are of two repos and have nothing in common; name two commits of one repo"
+        )
+    for commit in (before, after):
+        if not commit.ended:
+            raise RequestError(f"{commit} is {commit.state}; compare finished commits (pix2pix status says what runs)")
+    listings = [files(client, one.repo, one.id) for one in (before, after)]
+    if before.repo in {branch.repo for branch in PROVENANCE}:
+        listings = [content(one) for one in listings]
+    return changed_files(*listings)
+
+
+def difference(client: Connection, before: Commit, after: Commit) -> Difference | None:
+    """What their records tell apart, or None where one of them has none."""
+    told = [read_record(client, one.repo, one.id) for one in (before, after)]
+    if told[0] is None or told[1] is None:
+        return None
+    return compared(told[0], told[1])
+
+
+def compared(a: StageRecord, b: StageRecord) -> Difference:
+    """Compare two records."""
+    return Difference(
+        parts=Fingerprint(a.parts).differs_from(b.parts),
+        parameters=_pairs(
+            {name: one.value for name, one in a.parameters.items()},
+            {name: one.value for name, one in b.parameters.items()},
+        ),
+        versions=_pairs(a.versions, b.versions),
+        metrics=_pairs(a.metrics, b.metrics),
+        inputs={
+            repo: (_commit(a, repo), _commit(b, repo)) for repo in sorted({one.repo for one in (*a.inputs, *b.inputs)})
+        },
+    )
+
+
+def _commit(record: StageRecord, repo: str) -> str | None:
+    return next((one.commit for one in record.inputs if one.repo == repo), None)
+
+
+def _pairs(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    return {name: (a.get(name), b.get(name)) for name in sorted({*a, *b}) if a.get(name) != b.get(name)}

@@ -1,7 +1,7 @@
 """What a change costs: 1,000 input pictures, then one changed, one added, one deleted and one renamed.
 
 It exists for the figures in docs/guarantees.md. Run it with `.venv/bin/python -m benchmarks.stages [PICTURES]`; it
-prints a table. Stages run in this process, so that the start of a process and the import of TensorFlow are not measured.
+prints a table. Stages run in this process: neither the start of one nor the import of TensorFlow is measured.
 """
 
 from __future__ import annotations

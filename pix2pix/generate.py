@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from pix2pix.hyperparameters import GenerateParameters, resolve
 from pix2pix.images import Rejection, decode_bytes, encode_png
 from pix2pix.names import assign_outputs
 from pix2pix.opening import read_file
+from pix2pix.png_text import INPUT, MODEL, OPTIONS_USED, read_text
 from pix2pix.progress import Progress, silent
 from pix2pix.rejections import TOO_LARGE
 from pix2pix.workers import cores
@@ -38,8 +39,6 @@ logger = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
 
-MODEL, INPUT, OPTIONS_USED = "pix2pix:model", "pix2pix:input", "pix2pix:options"
-"""Keywords of the text that each result carries: what it was made with, from, and how."""
 LARGEST = 2**24
 """Pixels of a picture that the network is given at most; more would need tens of gigabytes."""
 
@@ -96,6 +95,7 @@ def generate(
     parameters: GenerateParameters | None = None,
     *,
     only: Collection[str] | None = None,
+    text: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> Generated:
     """Translate pictures.
@@ -106,6 +106,7 @@ def generate(
         target: folder for the results, made if it is missing; it also gets ``index.html``.
         parameters: see `pix2pix.hyperparameters`.
         only: inputs to translate, relative to `source`; None means all.
+        text: what each result says of itself besides (see `pix2pix.png_text`).
         progress: told after each picture.
 
     Raises:
@@ -135,10 +136,11 @@ def generate(
         """Read one input; no pixels where its result is there already."""
         try:
             data = read_file(source / path)
-            text = {MODEL: translator.digest, INPUT: hashlib.sha256(data).hexdigest(), OPTIONS_USED: used}
-            if _text_of(target / names[path]) == text:
-                return path, text, None
-            return path, text, _prepare(decode_bytes(data), options.size, labels)
+            made_from = hashlib.sha256(data).hexdigest()
+            said = {MODEL: translator.digest, INPUT: made_from, OPTIONS_USED: used, **(text or {})}
+            if read_text(target / names[path]) == said:
+                return path, said, None
+            return path, said, _prepare(decode_bytes(data), options.size, labels)
         except PictureError as error:
             return Rejection(path, error.code, error.reason)
 
@@ -158,8 +160,8 @@ def generate(
                     ready.append(one)
             if ready:
                 outputs = translator(_padded([pixels for _, _, pixels in ready], options.batch_size))
-                for (path, text, _), pixels in zip(ready, outputs, strict=False):
-                    writing.append(pool.submit(write, path, text, pixels))
+                for (path, said, _), pixels in zip(ready, outputs, strict=False):
+                    writing.append(pool.submit(write, path, said, pixels))
                     written[path] = names[path]
             while len(writing) > 2 * options.batch_size:
                 writing.popleft().result()
@@ -218,13 +220,3 @@ def _stretch(pixels: Pixels, ratio: float) -> Pixels:
     height, width, channels = pixels.shape
     picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
     return np.asarray(picture.resize((max(1, round(width * ratio)), height), Image.Resampling.BICUBIC))
-
-
-def _text_of(path: Path) -> dict[str, str]:
-    """The text that a result carries; empty where there is none, or nothing of ours."""
-    try:
-        with Image.open(path, formats=("PNG",)) as picture:
-            found = getattr(picture, "text", {})
-            return {key: str(found.get(key)) for key in (MODEL, INPUT, OPTIONS_USED)}
-    except (OSError, ValueError, SyntaxError):
-        return {}

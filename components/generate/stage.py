@@ -6,6 +6,7 @@ It exists as a stage of its own so that a new model makes all pictures anew and 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from components.code import code_digest
 from components.page import page
@@ -13,9 +14,12 @@ from components.parameters import resolver
 from components.pictures import as_rejected, assign, fetch
 from components.versions import PICTURES, TENSORFLOW, versions_of
 from pachyderm.errors import HopelessError
+from pachyderm.fingerprints import digest
+from pachyderm.picture_search import made_with
 from pachyderm.repos import GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
 from pachyderm.stage import Input, Job, Made, Stage
 from pix2pix.errors import InputError
+from pix2pix.png_text import FINGERPRINT
 
 
 def work(job: Job) -> Made:
@@ -28,13 +32,25 @@ def work(job: Job) -> Made:
     target = job.scratch / "generated"
     only = [path.lstrip("/") for path in job.plan.compute]
     try:
-        done = generate(model, source, target, job.parameters, only=only, progress=job.progress)
+        done = generate(model, source, target, job.parameters, only=only, text=said(job), progress=job.progress)
     except InputError as error:
         raise HopelessError(str(error)) from error
     return Made(
         {job.plan.compute[f"/{path}"]: target / output for path, output in done.written.items()},
         rejected=as_rejected(done.rejected),
     )
+
+
+def said(job: Job) -> dict[str, str]:
+    """What each picture says of itself: what shaped it, and nothing of the pictures beside it."""
+    parts = {
+        "stage": STAGE.name,
+        "code": STAGE.code(),
+        "parameters": digest(asdict(job.parameters)),
+        **{f"versions.{name}": version for name, version in STAGE.versions().items()},
+        f"inputs.{MODEL.repo}": job.inputs[MODEL.repo].digest,
+    }
+    return {FINGERPRINT: made_with(parts)}
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:

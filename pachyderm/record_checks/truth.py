@@ -30,7 +30,7 @@ def check_identity(reading: Reading, record: StageRecord) -> Iterator[Problem]:
     commit = reading.commit
     if record.commit != str(commit):
         what = f"its stage.json speaks of {record.commit}"
-        yield Problem("RECORD_ELSEWHERE", str(commit), f"{what}: somebody copied it there", AGAIN)
+        yield Problem("RECORD_ELSEWHERE", str(commit), f"{what}: somebody copied it there, or finished the commit by hand", AGAIN)
         return
     if record.stage != STAGES[commit.repo]:
         what = f"its record is of the stage {record.stage}, and {STAGES[commit.repo]} fills {commit.repo}"

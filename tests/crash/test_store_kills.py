@@ -130,6 +130,8 @@ def random_kills(nursery: Nursery, folder: Path, kills: int, commits: int, rng: 
         made = verify(folder)
         noted = [note for note in acknowledged(folder) if "repo" in note]
         assert len(noted) <= made <= len(noted) + done, "an unacknowledged commit for each kill at most"
+        if done % 25 == 0:
+            print(f"kills: {done}, commits: {made}, acknowledged: {len(noted)}", flush=True)  # noqa: T201
     names = [json.dumps(note["paths"]) for note in noted]
     print(f"kills: {done}, commits: {made}, acknowledged: {len(noted)}, lost: 0, twice: {len(names) - len(set(names))}")  # noqa: T201
     assert len(names) == len(set(names))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pachyderm_sdk.api import pfs
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from pachyderm.commits import all_commits, content, files, inspect
 from pachyderm.connection import Connection, Target, connect
@@ -146,3 +147,23 @@ def test_the_record_is_readable_with_the_sdk_alone(laptop: Laptop) -> None:
         told = json.loads(b"".join(part.value for part in client.pfs.get_file(file=file)))
     assert told["schema"] == 1
     assert {one["repo"] for one in told["inputs"]} == {"model", "preprocess_images"}
+
+
+def test_a_picture_on_disk_leads_back_to_what_made_it_also_after_it_was_changed(laptop: Laptop) -> None:
+    laptop.type("get", "generate_images", laptop.folder / "found")
+    picture = sorted((laptop.folder / "found").glob("*.png"))[0]
+    told = laptop.type("lineage", picture)
+    repos = {node["repo"] for node in told["nodes"] if node["kind"] == "commit"}
+    assert repos == {"training", "checkpoint", "model", "input_images", "preprocess_images", "generate_images"}
+    assert told["start"].endswith(f":/{picture.name}")
+    with Image.open(picture) as opened:
+        text = PngInfo()
+        for key, value in opened.text.items():  # type: ignore[attr-defined]
+            text.add_itxt(key, value)
+        assert "pix2pix:fingerprint" in opened.text  # type: ignore[attr-defined]
+        opened.convert("L").save(laptop.folder / "grey.png", pnginfo=text)
+    assert laptop.type("lineage", laptop.folder / "grey.png")["start"] == told["start"]
+
+
+def test_the_record_is_true(laptop: Laptop) -> None:
+    assert laptop.type("fsck")["problems"] == []

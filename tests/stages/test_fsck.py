@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ from lived_in import live_in, opened
 from pachyderm_sdk.api import pfs
 from planted import FAULTS, Fault, Garden
 
-from pachyderm.commits import Commit, CommitId
+from pachyderm.commits import Commit, CommitId, all_commits, files
 from pachyderm.ends import finish_with
 from pachyderm.fsck import Findings, fsck
+from pachyderm.lineage import backward
+from pachyderm.lineage_forward import forward
 from pachyderm.record_checks.ends_told import check_ends
 from pachyderm.record_checks.heads_right import check_heads
-from pachyderm.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PROVENANCE, TRAINING, BranchName
+from pachyderm.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PROVENANCE, REPOS, TRAINING, BranchName
 
 
 def check(house: House, repair: bool = False, contents: bool = True) -> Findings:
@@ -192,3 +195,28 @@ def test_repairing_twice_is_harmless(house: House) -> None:
     first, second = check(house, repair=True), check(house, repair=True)
     assert len(first.repaired) == 3 and first.problems == ()
     assert second.repaired == () and second.problems == ()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_thousand_commits_are_checked_in_ten_seconds_and_a_picture_is_traced_in_one(house: House) -> None:
+    """Seconds of this process, which holds the store as well: what else the machine does counts for nothing."""
+    house.put(TRAINING, {"/a.png": "A"})
+    house.run("train", "export")
+    for number in range(int(os.environ.get("PIX2PIX_TEST_SETS", "332"))):
+        house.put(INPUT_IMAGES, {f"/{number % 40}.jpg": f"picture {number}"})
+        house.run("resize", "generate")
+    commits = sum(len(list(all_commits(house.client, repo))) for repo in REPOS)
+    start = time.process_time()
+    found = check(house)
+    checked = time.process_time() - start
+    start = time.process_time()
+    graph = backward(house.client, house.head(GENERATE_IMAGES), "/1.png")
+    traced = time.process_time() - start
+    start = time.process_time()
+    first = list(all_commits(house.client, "input_images"))[-2]
+    ahead = forward(house.client, first, next(iter(files(house.client, first.repo, first.id))))
+    followed = time.process_time() - start
+    said = f"{commits} commits: fsck {checked:.2f} s, lineage {traced:.3f} s, forward {followed:.2f} s"
+    assert found.problems == () and graph.problems() == [] and len(ahead.nodes) > 2, said
+    assert checked < 10 * commits / 1000 and traced < 1, said

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from house import House
 from lived_in import live_in, opened
 from pachyderm_sdk.api import pfs
 
+from cli.lineage_page import write_page
 from cli.lineage_text import tree
+from cli.main import main
 from pachyderm.commits import Commit, all_commits, content, files, head, inspect
 from pachyderm.errors import RequestError
 from pachyderm.lineage import backward
 from pachyderm.lineage_forward import forward
 from pachyderm.lineage_graph import Graph
+from pachyderm.openlineage import events
 from pachyderm.picture_search import Claimed, made_with, search
 from pachyderm.repos import (
     GENERATE_IMAGES,
@@ -28,6 +35,7 @@ from pachyderm.repos import (
     PROVENANCE,
     TRAINING,
 )
+from pix2pix.images import png_bytes
 
 
 @dataclass(frozen=True)
@@ -257,3 +265,75 @@ def test_promotions_show_through_the_models_commit(lived: Lived) -> None:
     made = house.head(GENERATE_IMAGES)
     graph = backward(house.client, made)
     assert str(house.head(MODEL)) in graph.nodes and str(house.head(PREPROCESS_IMAGES)) in graph.nodes
+
+
+def test_the_page_shows_every_node_and_loads_nothing_from_elsewhere(lived: Lived, tmp_path: Path) -> None:
+    house, sets = lived.house, lived.sets
+    graph = backward(house.client, inspect(house.client, "generate_images", sets["renamed"]), "/cats/1.png")
+    page = tmp_path / "pages" / "lineage.html"
+    write_page(page, graph, {graph.start: png_bytes(np.zeros((4, 4, 3), np.uint8))})
+    text = page.read_text()
+    assert text.count("<article") == len(graph.nodes)
+    assert text.count('class="start"') == 1 and text.count("<img") == 1
+    targets = re.findall(r"""(?:src|href)="([^"]+)""", text)
+    assert all(one.startswith("data:image/png;base64,") or one.startswith("#n") for one in targets)
+    assert {one[1:] for one in targets if one.startswith("#")} <= set(re.findall(r'article id="(n\d+)"', text))
+    assert "http" not in text and "url(" not in text and "width=device-width" in text
+
+
+def test_openlineage_events_name_runs_jobs_and_versions_of_datasets(lived: Lived) -> None:
+    house, sets = lived.house, lived.sets
+    graph = backward(house.client, inspect(house.client, "generate_images", sets["renamed"]), "/cats/1.png")
+    told = events(graph, "grpc://pachd:30650/default")
+    assert [one["job"]["name"] for one in told if one["outputs"][0]["name"] == "model"] == ["export"]
+    times = [one["eventTime"] for one in told]
+    assert times == sorted(times)
+    for one in told:
+        assert one["eventType"] == "COMPLETE" and one["schemaURL"].startswith("https://openlineage.io/spec/2-0-2/")
+        assert uuid.UUID(one["run"]["runId"]).version == 5
+        assert one["inputs"], "each is made from something"
+        for dataset in (*one["inputs"], *one["outputs"]):
+            assert len(dataset["facets"]["version"]["datasetVersion"]) == 32
+        assert all({"_producer", "_schemaURL"} <= facet.keys() for facet in one["run"]["facets"].values())
+    assert events(graph, "x")[0]["run"]["runId"] == told[0]["run"]["runId"], "equal commits have equal ids"
+
+
+def test_the_command_walks_both_ways_and_refuses_what_is_no_target(
+    lived: Lived, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    store, sets = lived.house.target.store, lived.sets
+    if lived.house.target.pachd:
+        pytest.skip("the command line is tested on the embedded store")
+    set_id = sets["renamed"]
+    said = typed(capsys, store, "lineage", f"generate_images@{set_id}:/cats/1.png", "--json")
+    assert said[0] == 0
+    document = json.loads(said[1])
+    assert {"from", "to", "kind"} == document["edges"][0].keys()
+    assert document["nodes"][0]["id"] == f"generate_images@{set_id}:/cats/1.png"
+    said = typed(capsys, store, "lineage", f"training@{sets['first']}", "--forward")
+    assert said[1].startswith(f"training@{sets['first']}") and "generate_images@" in said[1]
+    page = tmp_path / "l.html"
+    assert typed(capsys, store, "lineage", f"model@{sets['first']}", "--html", page)[0] == 0
+    assert page.exists()
+    said = typed(capsys, store, "lineage", f"model@{sets['first']}", "--openlineage")
+    assert [json.loads(line)["job"]["name"] for line in said[1].splitlines()] == ["train", "export"]
+    (tmp_path / "foreign.png").write_bytes(png_bytes(np.zeros((4, 4, 3), np.uint8)))
+    for target, words in (
+        (tmp_path / "foreign.png", "another program made it"),
+        (tmp_path / "missing.png", "is no file here"),
+        ("nothing@master", "there is no repo nothing here"),
+        (f"generate_images@{set_id}:/nothing.png", "has no file /nothing.png"),
+    ):
+        said = typed(capsys, store, "lineage", target)
+        assert (said[0], words in said[2]) == (2, True), said[2]
+
+
+def typed(capsys: pytest.CaptureFixture[str], store: Path, *words: object) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command line."""
+    capsys.readouterr()
+    code = 0
+    try:
+        main(["--store", str(store), *map(str, words)])
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    return (code, *capsys.readouterr())

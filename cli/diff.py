@@ -70,6 +70,6 @@ def describe(records: Difference) -> str:
         for name, pair in pairs.items()
         if pair[0] != pair[1]
     ]
-    if "code" in records.parts:
+    if any(part.rpartition(".")[2] == "code" for part in records.parts):
         rows.append({"what": "code", "before": "differs", "after": "differs"})
     return table(("what", "before", "after"), rows) if rows else ""

@@ -34,6 +34,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:1.5rem auto;paddi
 h1{font-size:1.3rem}h2{font-size:1.05rem;margin-top:1.8rem}code{font-size:12px;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%;margin:.5rem 0}
 td,th{text-align:left;padding:.15rem .9rem .15rem 0;vertical-align:top;overflow-wrap:anywhere}
+th{overflow-wrap:normal}
 section{border-top:1px solid #8886;padding:.8rem 0}section>div{display:grid;grid-template-columns:1fr 1fr;gap:.8rem}
 figure{margin:0}figcaption{font-size:12px;opacity:.75}
 img{width:100%;max-width:20rem;image-rendering:pixelated;border-radius:3px;display:block}

@@ -26,7 +26,7 @@ def doctor(session: Session, file: Path | None, gpu: bool) -> None:
 
     Changes nothing. Ends with 0 if all is well, 3 if a service cannot be reached, 2 for any other problem.
     """
-    from cli import health
+    from cli import health, health_kubeflow
     from workflows.trigger.configuration import load
 
     configuration = load(file, os.environ)
@@ -34,7 +34,7 @@ def doctor(session: Session, file: Path | None, gpu: bool) -> None:
         *health.packages(),
         *health.folders(os.environ),
         *health.pachyderm(session.target()),
-        *health.kubeflow(configuration, os.environ, time.sleep),
+        *health_kubeflow.kubeflow(configuration, os.environ, time.sleep),
         *health.gpu(needed=gpu, environment=os.environ),
         *health.images(os.environ),
     ]

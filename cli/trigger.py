@@ -6,15 +6,11 @@ It exists apart from the controller because who it is, how it is ended and what 
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -39,16 +35,20 @@ def trigger(session: Session, once: bool, runner: str | None, file: Path | None,
 
     from workflows.trigger import assemble
     from workflows.trigger.configuration import load
+    from workflows.trigger.interruption import Interruption
 
     configuration = load(file, os.environ)
     if runner is not None:
         configuration = dataclasses.replace(configuration, runner=runner)
-    place = assemble.Place(session.target(), session.store, identity(), lambda line: say(session, line))
+    interruption = Interruption()
+    place = assemble.Place(
+        session.target(), session.store, identity(), lambda line: say(session, line), check=interruption.check
+    )
     if check:
         _check(session, place, configuration)
         return
     _log_as(session, configuration)
-    with _ended_by_sigterm():
+    with interruption.watched():
         done = assemble.once(place, configuration) if once else assemble.serve(place, configuration)
     _emit(session, done)
     if any(unit.state == "failed" for unit in done):
@@ -90,17 +90,3 @@ def _log_as(session: Session, configuration: Configuration) -> None:
         import logging
 
         logging.getLogger("workflows.trigger").setLevel(logging.INFO)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """End as Ctrl-C does: runs end, claims are given back."""
-
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

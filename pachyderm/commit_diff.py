@@ -13,7 +13,7 @@ from pachyderm.commits import Commit, Listing, content, files
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.fingerprints import Fingerprint
-from pachyderm.repos import PROVENANCE
+from pachyderm.repos import CHECKPOINT, MODEL, PROVENANCE
 from pachyderm.stage_record import StageRecord, read_record
 
 Change = Literal["added", "deleted", "changed"]
@@ -33,10 +33,10 @@ class Difference:
 
     Attributes:
         parts: parts of the fingerprint that differ, e.g. ``code``, ``inputs.training``.
-        parameters: name -> (value before, value after); None where there is none.
+        parameters: name (of models ``stage.name``) -> (value before, value after); None where there is none.
         versions: package -> the same.
         metrics: figure -> the same.
-        inputs: input repo -> (commit before, commit after), of all inputs.
+        inputs: input repo -> (commit before, commit after), of all inputs; of models back to ``training``.
     """
 
     parts: tuple[str, ...] = ()
@@ -79,11 +79,33 @@ def diff(client: Connection, before: Commit, after: Commit) -> list[Changed]:
 
 
 def difference(client: Connection, before: Commit, after: Commit) -> Difference | None:
-    """What their records tell apart, or None where one of them has none."""
-    told = [read_record(client, one.repo, one.id) for one in (before, after)]
-    if told[0] is None or told[1] is None:
+    """What their records tell apart, or None where one of them has none.
+
+    Of models, also what the records of their checkpoints do: the pairs and the parameters that they were trained with.
+    """
+    a, b = (read_record(client, one.repo, one.id) for one in (before, after))
+    if a is None or b is None:
         return None
-    return compared(told[0], told[1])
+    found = compared(a, b)
+    if before.repo != MODEL.repo:
+        return found
+    above = [
+        next((read_record(client, one.repo, one.commit) for one in record.inputs if one.repo == CHECKPOINT.repo), None)
+        for record in (a, b)
+    ]
+    if above[0] is None or above[1] is None:
+        return found
+    trained = compared(above[0], above[1])
+    return Difference(
+        parts=(*found.parts, *(f"{above[0].stage}.{name}" for name in trained.parts)),
+        parameters={
+            **{f"{above[0].stage}.{name}": pair for name, pair in trained.parameters.items()},
+            **{f"{a.stage}.{name}": pair for name, pair in found.parameters.items()},
+        },
+        versions={**trained.versions, **found.versions},
+        metrics={**trained.metrics, **found.metrics},
+        inputs={**trained.inputs, **found.inputs},
+    )
 
 
 def compared(a: StageRecord, b: StageRecord) -> Difference:

@@ -15,7 +15,7 @@ from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.repos import INPUTS, PROVENANCE, BranchName
 
-_FIRST_PAGE = 8
+_FIRST_PAGE = 1
 _PAGE_GROWTH = 8
 
 _CLOSED = ("good", "failed", "superseded", "cancelled")

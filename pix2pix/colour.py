@@ -43,7 +43,12 @@ def to_network(picture: Tensor, channels: int) -> Tensor:
 
 def to_picture(values: Tensor) -> Tensor:
     """Bring float in [-1, 1] to the nearest of 0 to 255, uint8."""
-    return tf.saturate_cast(tf.round((tf.cast(values, tf.float32) + 1) * 127.5), tf.uint8)
+    return to_levels((tf.cast(values, tf.float32) + 1) * 127.5)
+
+
+def to_levels(values: Tensor) -> Tensor:
+    """Round float to the nearest of 0 to 255, uint8; spelt out, for TensorFlow Lite has no `tf.saturate_cast`."""
+    return tf.cast(tf.round(tf.minimum(tf.maximum(values, 0.0), 255.0)), tf.uint8)
 
 
 def split_lab(picture: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,6 +69,6 @@ def join_lab(lightness: Tensor, ab: Tensor) -> Tensor:
     z = y - ab[..., 1] * AB_RANGE / 200
     root = tf.stack([x, y, z], axis=-1)
     xyz = tf.where(root > DELTA, root**3, 3 * DELTA**2 * (root - 4 / 29)) * tf.constant(WHITE)
-    linear = tf.clip_by_value(tf.tensordot(xyz, tf.constant(XYZ_TO_RGB), 1), 0.0, 1.0)
+    linear = tf.minimum(tf.maximum(tf.tensordot(xyz, tf.constant(XYZ_TO_RGB), 1), 0.0), 1.0)
     srgb = tf.where(linear <= 0.0031308, linear * 12.92, 1.055 * tf.maximum(linear, 1e-6) ** (1 / 2.4) - 0.055)
-    return tf.saturate_cast(tf.round(srgb * 255), tf.uint8)
+    return to_levels(srgb * 255)

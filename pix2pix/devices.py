@@ -45,7 +45,8 @@ def choose(parameters: TrainParameters) -> Devices:
     Raises:
         HyperparameterError: `batch_size` cannot be shared evenly, or multi_worker was asked for without TF_CONFIG.
     """
-    gpus = tf.config.list_logical_devices("GPU")
+    # Physical devices: to list the logical ones starts TensorFlow up, and then it is too late for several workers.
+    gpus = tf.config.list_physical_devices("GPU")
     cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
     workers = sum(len(hosts) for job, hosts in cluster.items() if job in ("chief", "worker"))
     kind = parameters.devices
@@ -61,7 +62,7 @@ def choose(parameters: TrainParameters) -> Devices:
         resolver = strategy.cluster_resolver
         chief = resolver.task_type == "chief" or ("chief" not in cluster and resolver.task_id == 0)
     elif kind == "mirrored":
-        strategy = tf.distribute.MirroredStrategy([d.name for d in gpus or tf.config.list_logical_devices("CPU")])
+        strategy = tf.distribute.MirroredStrategy(_logical_names())
     else:
         strategy = tf.distribute.get_strategy()
     replicas = strategy.num_replicas_in_sync
@@ -81,9 +82,14 @@ def choose(parameters: TrainParameters) -> Devices:
     )
 
 
+def _logical_names() -> list[str]:
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name for device in devices]
+
+
 def _dtype(precision: str, gpus: list[Any]) -> str:
     if precision != "auto":
         return precision
-    details = [tf.config.experimental.get_device_details(d) for d in tf.config.list_physical_devices("GPU")]
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     able = bool(gpus) and all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
     return "bfloat16" if able else "float32"

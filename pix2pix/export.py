@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from pix2pix import checkpoints
+from pix2pix.colour import to_levels
 from pix2pix.environment import tf
 from pix2pix.errors import InputError
 from pix2pix.hyperparameters import ExportParameters, TrainParameters
@@ -79,8 +80,7 @@ class Model(tf.Module):
             def decode(one: Tensor) -> Tensor:
                 picture = tf.io.decode_image(one, channels=3, expand_animations=False)
                 picture.set_shape([None, None, 3])
-                scaled = tf.image.resize(picture, [height, width], "bicubic", antialias=True)
-                return tf.saturate_cast(tf.round(scaled), tf.uint8)
+                return to_levels(tf.image.resize(picture, [height, width], "bicubic", antialias=True))
 
             def encode(picture: Tensor) -> Tensor:
                 if options.filetype == "png":

@@ -29,8 +29,8 @@ def check_identity(reading: Reading, record: StageRecord) -> Iterator[Problem]:
     """The record is this commit's, by this stage, from these inputs."""
     commit = reading.commit
     if record.commit != str(commit):
-        what = f"its stage.json speaks of {record.commit}"
-        yield Problem("RECORD_ELSEWHERE", str(commit), f"{what}: somebody copied it there, or finished the commit by hand", AGAIN)
+        what = f"its stage.json speaks of {record.commit}: it was copied there, or the commit was finished by hand"
+        yield Problem("RECORD_ELSEWHERE", str(commit), what, AGAIN)
         return
     if record.stage != STAGES[commit.repo]:
         what = f"its record is of the stage {record.stage}, and {STAGES[commit.repo]} fills {commit.repo}"

@@ -117,13 +117,26 @@ def test_a_kill_at_every_pass_through_any_failpoint_loses_nothing(nursery: Nurse
     assert number > len(POINTS)
 
 
+def wait_for_more(folder: Path, before: int) -> None:
+    """Return when the writer was acknowledged something."""
+    for _ in range(6000):
+        if sum("repo" in note for note in acknowledged(folder)) > before:
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("the writer was acknowledged nothing for a minute")
+
+
 def random_kills(nursery: Nursery, folder: Path, kills: int, commits: int, rng: random.Random) -> None:
     done = made = 0
     while done < kills or made < commits:
         noted = [note for note in acknowledged(folder) if "repo" in note]
         start = 1 + max((int(note["paths"][0].split("/")[1][1:]) for note in noted), default=0)
         child = nursery.begin(folder, "endless", start + 100)
-        threading.Event().wait(rng.uniform(0.05, 0.9))
+        if rng.random() < 0.2:
+            threading.Event().wait(rng.uniform(0, 0.5))
+        else:
+            wait_for_more(folder, len(noted))
+            threading.Event().wait(rng.uniform(0, 0.2))
         kill(child)
         assert nursery.end() == KILLED
         done += 1

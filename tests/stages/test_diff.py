@@ -60,6 +60,11 @@ def test_two_models_differ_by_parameters_data_and_fingerprint_parts(house: House
     assert told.parts == ("inputs.training", "parameters")
     assert told.metrics == {} and told.versions == {}
     assert [one.path for one in diff(house.client, a, b)] == ["/weights"], "the report is left out"
+    models = commit(house, "model", first), commit(house, "model", second)
+    told = difference(house.client, *models)
+    assert told is not None
+    assert told.parameters == {"train.size": ("32", "64"), "export.size": ("32", "64")}
+    assert told.inputs == {"training": (first, second), "checkpoint": (first, second)}
 
 
 def test_two_models_are_compared_on_what_both_generated_from_the_same_pictures(house: House) -> None:

@@ -321,9 +321,11 @@ class History(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "pachd"):
-            self.look_closely()
-            self.serving.__exit__(None, None, None)
-            shutil.rmtree(self.folder)
+            try:
+                self.look_closely()
+            finally:
+                self.serving.__exit__(None, None, None)
+                shutil.rmtree(self.folder)
 
 
 def run(examples: int, steps: int) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pachyderm.connection import Target
 from workflows.runners.kubeflow import KubeflowRunner
@@ -22,8 +21,11 @@ from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.runner import Runner
 from workflows.trigger import assemble
 from workflows.trigger.configuration import Configuration, LeaseSettings
+from workflows.trigger.interruption import Interruption
 from workflows.trigger.kubernetes_lease import KubernetesLease
 from workflows.trigger.lease import Leadership
+
+INTERRUPTION = Interruption()
 
 
 def leadership(order: dict[str, Any], by: str) -> Leadership:
@@ -49,17 +51,12 @@ def main(order: dict[str, Any]) -> None:
     else:
         environment = child_environment(target, target.store / "scratch", os.environ)
         runner = LocalRunner(target.store / "runs", environment, pipelines)
-    place = assemble.Place(target, target.store, by, lambda line: None, runner)
+    place = assemble.Place(target, target.store, by, lambda line: None, runner, INTERRUPTION.check)
     base = Configuration(look_every=0.2, at_once=3)
     policies = {name: replace(one, attempts=50, backoff=0.0) for name, one in base.policy.items()}
     assemble.serve(place, replace(base, policy=policies))
 
 
-def interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, interrupt)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), INTERRUPTION.watched():
         main(json.loads(sys.argv[1]))

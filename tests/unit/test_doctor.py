@@ -17,8 +17,9 @@ from command_line import pix2pix
 
 sys.path.append(str(Path(__file__).parent.parent / "trigger"))
 from fake_kubeflow import FakeKubeflow
+from fake_kubernetes import FakeKubernetes
 
-from cli import health
+from cli import health, health_kubeflow
 from pachyderm.connection import Target, connect
 from pachyderm.repos import set_up
 from pachyderm.store.server import StoreServer
@@ -196,7 +197,6 @@ def test_a_pachyderm_pipeline_that_owns_a_repo_is_named(tmp_path: Path, monkeypa
     assert seen.code == 2
 
 
-@pytest.mark.conformance
 def test_the_owner_is_told_from_the_spec_repo(tmp_path: Path) -> None:
     from pachyderm_sdk.api import pfs
 
@@ -220,22 +220,22 @@ def settings(url: str, namespace: str = "", token_file: str = "") -> Configurati
 
 
 def test_no_kubeflow_is_no_problem_unless_it_is_asked_for() -> None:
-    (seen,) = health.kubeflow(Configuration(), {}, lambda seconds: None)
+    (seen,) = health_kubeflow.kubeflow(Configuration(), {}, lambda seconds: None)
     assert seen.ok
 
 
 def test_a_kubeflow_that_answers_is_shown_with_its_version() -> None:
     with FakeKubeflow() as fake:
-        seen = list(health.kubeflow(settings(fake.url), {}, lambda seconds: None))
+        seen = list(health_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None))
         assert [finding.ok for finding in seen] == [True, True]
         assert "for one user" in seen[0].detail
         assert not any("POST" in request for request in fake.requests)
 
 
 def test_an_old_kubeflow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "_kubeflow_tag", lambda client: "2.14.3")
+    monkeypatch.setattr(health_kubeflow, "_kubeflow_tag", lambda client: "2.14.3")
     with FakeKubeflow() as fake:
-        seen = list(health.kubeflow(settings(fake.url), {}, lambda seconds: None))
+        seen = list(health_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None))
     assert [(finding.ok, finding.code) for finding in seen] == [(False, 2)]
     assert "2.15" in seen[0].remedy
 
@@ -244,11 +244,13 @@ def test_a_kubeflow_that_is_away_or_refuses_the_token_ends_with_3(tmp_path: Path
     token = tmp_path / "token"
     token.write_text("old")
     with FakeKubeflow(token="new") as fake:
-        refused = one(health.kubeflow(settings(fake.url, token_file=str(token)), {}, lambda s: None), "Kubeflow")
+        refused = one(
+            health_kubeflow.kubeflow(settings(fake.url, token_file=str(token)), {}, lambda s: None), "Kubeflow"
+        )
     assert (refused.ok, refused.code) == (False, 3)
     assert "token" in refused.detail
     away = settings(f"http://127.0.0.1:{closed_port()}")
-    seen = one(health.kubeflow(away, {}, lambda seconds: None), "Kubeflow")
+    seen = one(health_kubeflow.kubeflow(away, {}, lambda seconds: None), "Kubeflow")
     assert (seen.ok, seen.code) == (False, 3)
 
 
@@ -262,13 +264,55 @@ def test_many_users_need_a_namespace_and_a_role(monkeypatch: pytest.MonkeyPatch)
             yield from routes()
 
         monkeypatch.setattr(fake, "_routes", with_users)
-        seen = one(health.kubeflow(settings(fake.url), {}, lambda seconds: None), "Kubeflow runs")
+        seen = one(health_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None), "Kubeflow runs")
         assert (seen.ok, seen.code) == (False, 2)
         monkeypatch.setattr(
-            health, "may_create_runs", lambda namespace: health.Finding("Kubeflow runs", False, namespace, "a role", 2)
+            health_kubeflow,
+            "may_create_runs",
+            lambda namespace: health.Finding("Kubeflow runs", False, namespace, "a role", 2),
         )
-        seen = one(health.kubeflow(settings(fake.url, "ann"), {}, lambda seconds: None), "Kubeflow runs")
+        seen = one(health_kubeflow.kubeflow(settings(fake.url, "ann"), {}, lambda seconds: None), "Kubeflow runs")
         assert seen.detail == "ann"
+
+
+class Reviewer(FakeKubernetes):
+    """A Kubernetes API that allows one verb in one namespace."""
+
+    def _do(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        assert (method, path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+        asked = body["spec"]["resourceAttributes"]
+        wanted = {"group": "pipelines.kubeflow.org", "resource": "runs", "verb": "create", "namespace": "ann"}
+        return 201, {**body, "status": {"allowed": asked == wanted}}
+
+
+def test_kubernetes_is_asked_whether_runs_may_be_created(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from kubernetes import client
+
+    before = client.Configuration.get_default_copy()
+    with Reviewer() as cluster:
+        configuration = client.Configuration()
+        configuration.host = cluster.url
+        client.Configuration.set_default(configuration)
+        monkeypatch.setattr(health_kubeflow, "_load_cluster", lambda config: None)
+        try:
+            allowed, denied = (health_kubeflow.may_create_runs(name) for name in ("ann", "bob"))
+        finally:
+            client.Configuration.set_default(before)
+    assert allowed.ok
+    assert (denied.ok, denied.code) == (False, 2)
+    assert "multi-user" in denied.remedy
+
+
+def test_without_a_cluster_nothing_is_claimed_and_nothing_printed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    seen = health_kubeflow.may_create_runs("ann")
+    assert "no Kubernetes here" in seen.detail
+    assert capsys.readouterr().out == ""
 
 
 def test_a_missing_gpu_is_a_problem_where_one_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.parser
 import email.policy
+import json
 import os
 import subprocess
 import sys
@@ -37,6 +38,15 @@ class FakeKubeflowForPeople(FakeKubeflow):
         (part,) = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body).iter_parts()
         next(iter(yaml.safe_load_all(part.get_payload(decode=True))))
         return self._create_pipeline({}, {"name": query["name"], "display_name": query["name"]})
+
+    def _listed(self, name: str, rows: dict[str, Document], query: Document) -> Document:
+        # The kfp client writes operations as numbers; protojson takes both.
+        asked = json.loads(query.get("filter") or "{}")
+        for predicate in asked.get("predicates", ()):
+            predicate["operation"] = {1: "EQUALS", 9: "IS_SUBSTRING"}.get(
+                predicate["operation"], predicate["operation"]
+            )
+        return super()._listed(name, rows, {**query, "filter": json.dumps(asked)})
 
     def _create_run(self, query: Document, body: Document) -> Document:
         if "pipeline_spec" in body:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shlex
 import signal
 import sys
 import tempfile
@@ -18,6 +19,8 @@ import threading
 import time
 import types
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -99,8 +102,29 @@ def carry_out(request: Request, root: Path) -> dict[str, dict[str, str]]:
     warnings.filterwarnings("ignore", message=r"Task '.*': settings .* have no effect")
     # raise_on_error=False would make a failure invisible.
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
-    components.load_component_from_file(request.package)(**request.arguments)
+    with _plain_executable():
+        components.load_component_from_file(request.package)(**request.arguments)
     return _outputs(root)
+
+
+@contextmanager
+def _plain_executable() -> Iterator[None]:
+    """Reach this Python by a path without spaces: `kfp.local` 2.17 puts it into a shell script as it is.
+
+    The link is to the environment's folder, not to the program, whose own place tells Python which packages it has.
+    """
+    executable = Path(sys.executable)
+    if shlex.quote(sys.executable) == sys.executable:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="pix2pix-python-") as folder:
+        link = Path(folder) / "environment"
+        link.symlink_to(executable.parent.parent, target_is_directory=True)
+        sys.executable = str(link / executable.parent.name / executable.name)
+        try:
+            yield
+        finally:
+            sys.executable = str(executable)
 
 
 def _outputs(root: Path) -> dict[str, dict[str, str]]:

@@ -50,6 +50,7 @@ class Place:
         folder: where local runs, scratch work and the lock lie: the embedded store's folder.
         by: who decides, ``host:process``.
         show: is given lines for a person.
+        check: called while it waits; raises KeyboardInterrupt where the process was told to stop.
         runner: what runs the pipelines; the one that the configuration names if None.
     """
 
@@ -58,6 +59,7 @@ class Place:
     by: str
     show: Callable[[str], None]
     runner: Runner | None = None
+    check: Callable[[], None] = lambda: None
 
 
 def once(place: Place, configuration: Configuration) -> tuple[Done, ...]:
@@ -98,6 +100,7 @@ def serve(place: Place, configuration: Configuration) -> NoReturn:
                 # Runs go on meanwhile: what they do does not need the trigger.
                 until = CLOCK.steady() + patience.another(str(error))
                 while CLOCK.steady() < until:
+                    place.check()
                     runner.tend()
                     time.sleep(TEND_EVERY)
 
@@ -236,7 +239,12 @@ def _controller(
     with connect(place.target) as client:
         check_set_up(client)
         hints = Hints(client)
+
+        def pause(seconds: float) -> bool:
+            place.check()
+            return hints.pause(seconds)
+
         try:
-            yield Controller(client, runner, leadership, settings, CLOCK, hints.pause, metrics, place.show)
+            yield Controller(client, runner, leadership, settings, CLOCK, pause, metrics, place.show)
         finally:
             hints.close()

@@ -78,13 +78,14 @@ def pix2pix(session: Session) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code (see `cli.failures`)."""
     try:
-        pix2pix.main(args=arguments, prog_name="pix2pix", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        # Without standalone mode click returns the code of a `click.exceptions.Exit` instead of ending with it.
+        code = pix2pix.main(args=arguments, prog_name="pix2pix", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where every failure becomes an exit code
         from cli.failures import report
 
         sys.exit(report(error))
+    if isinstance(code, int):
+        sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.fingerprints import listing_digest
 from pachyderm.publish import PIECE
-from pachyderm.repos import INPUTS, MODEL, PROVENANCE, REPOS, BranchName
+from pachyderm.repos import INPUTS, MODEL, PROVENANCE, REPORT, REPOS, BranchName
 from pachyderm.stage_record import STAGE_JSON, StageRecord, parse
 
 logger = logging.getLogger(__name__)
@@ -130,7 +130,9 @@ class Evidence:
 
     def _fetch(self, commit: Commit) -> Reading:
         listing = files(self.client, commit.repo, commit.id)
-        unread = [path for path, entry in listing.items() if entry.hash not in self._verified]
+        unread = [
+            path for path, entry in listing.items() if entry.hash not in self._verified and not path.startswith(REPORT)
+        ]
         told: bytes | None = None
         if STAGE_JSON not in listing:
             paths: list[str] = unread if self._contents else []
@@ -153,7 +155,8 @@ class Evidence:
         self, commit: Commit, listing: Mapping[str, FileEntry], wanted: Mapping[str, None]
     ) -> Iterator[tuple[str, str, bytes]]:
         """Path, SHA-256 and, of the record, the bytes, of the wanted files of a commit."""
-        if len(wanted) > 1 and self._sizes.get((commit.repo, commit.id), SMALL + 1) <= SMALL:
+        most = 2 * len(wanted) > len(listing)
+        if most and len(wanted) > 1 and self._sizes.get((commit.repo, commit.id), SMALL + 1) <= SMALL:
             with self.client.pfs.pfs_tar_file(file=self.client.file(commit.repo, commit.id, "/")) as archive:
                 for member in archive:
                     path = "/" + member.name.lstrip("/")

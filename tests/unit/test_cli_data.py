@@ -176,3 +176,17 @@ def test_an_address_that_is_none_is_wrong_use(address: str, capsys: Capture) -> 
 
 def test_an_unknown_subcommand_is_wrong_use(capsys: Capture) -> None:
     assert pix2pix(capsys, "nosuch").code == 2
+
+
+def test_a_run_that_fails_exits_with_1_and_still_prints_its_document(
+    store: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "a.png").write_text("no picture")
+    (bad / "pix2pix.toml").write_text("[resize]\nnosuch = 1\n")
+    pix2pix(capsys, "--store", store, "put", "input_images", bad)
+    said = pix2pix(capsys, "--store", store, "run", "preprocessing_and_generation", "--json")
+    assert said.code == 1
+    assert said.document["state"] == "failed"
+    assert "nosuch" in said.err and "commit a corrected file" in said.err

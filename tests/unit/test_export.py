@@ -153,6 +153,7 @@ def test_other_channels_are_exported_too(tmp_path, changes, channels):
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore::UserWarning")  # TensorFlow points to LiteRT
 @pytest.mark.parametrize("kind", ["float32", "float16", "int8"])
 def test_a_lite_model_gives_nearly_the_same(exported, checkpoint, tmp_path, kind):
     made = export(checkpoint, tmp_path, ExportParameters(tflite=kind))

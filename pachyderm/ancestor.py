@@ -14,7 +14,7 @@ import grpc
 from pachyderm.commits import Commit, FileEntry, content, differing, files, inspect
 from pachyderm.connection import Connection
 from pachyderm.repos import REPORT
-from pachyderm.stage_record import StageRecord, read_record
+from pachyderm.stage_record import StageRecord, readable_record
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def nearest_good(client: Connection, commit: Commit, datums: str) -> Ancestor | 
     while at.parent is not None:
         at = inspect(client, at.repo, at.parent)
         if at.state == "good":
-            record = read_record(client, at.repo, at.id)
+            record = readable_record(client, at.repo, at.id)
             return None if record is None else _reckoned(at, record, datums)
     return None
 

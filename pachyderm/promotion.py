@@ -121,8 +121,12 @@ def promotions_of(commit: Commit) -> list[Promotion]:
     found = []
     for key, value in commit.metadata.items():
         word, _, transaction = key.partition(".")
-        if word == PROMOTED:
+        if word != PROMOTED:
+            continue
+        try:
             found.append(Promotion(float(json.loads(value)["time"]), transaction, commit.id))
+        except (ValueError, TypeError, KeyError):
+            logger.warning("%s has a %s that is not ours: %r", commit, key, value)
     return sorted(found)
 
 

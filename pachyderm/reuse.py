@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pachyderm.commits import Commit, FileEntry, all_commits, content, files
 from pachyderm.connection import Connection
-from pachyderm.stage_record import StageRecord, read_record
+from pachyderm.stage_record import StageRecord, readable_record
 
 LOOK_BACK = 1000
 """How many commits of the repo are looked at, newest first."""
@@ -39,7 +39,7 @@ def reusable(client: Connection, commit: Commit, fingerprint: str) -> Earlier | 
     for earlier in all_commits(client, commit.repo, number=LOOK_BACK):
         if earlier.id == commit.id or earlier.state != "good" or earlier.metadata.get(FINGERPRINT) != fingerprint:
             continue
-        record = read_record(client, earlier.repo, earlier.id)
+        record = readable_record(client, earlier.repo, earlier.id)
         listing = content(files(client, earlier.repo, earlier.id))
         if record is not None and {path: one.bytes for path, one in record.files.items()} == {
             path: entry.bytes for path, entry in listing.items()

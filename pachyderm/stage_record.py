@@ -6,6 +6,7 @@ It exists as one schema, versioned, because the next commit plans from it and pe
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from pachyderm.commits import read
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.repos import REPORT
+
+logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 """Version of the schema; a reader refuses a newer one."""
@@ -195,3 +198,12 @@ def read_record(client: Connection, repo: str, commit_id: str) -> StageRecord | 
     if text is None:
         return None
     return parse(text, f"{repo}@{commit_id}:{STAGE_JSON}")
+
+
+def readable_record(client: Connection, repo: str, commit_id: str) -> StageRecord | None:
+    """Read the record of a commit to build on; None also where it cannot be read, for then all is work."""
+    try:
+        return read_record(client, repo, commit_id)
+    except RequestError as error:
+        logger.warning("%s; nothing is carried over from it", error)
+        return None

@@ -125,11 +125,20 @@ def _group(pattern: str, position: int) -> tuple[str, int]:
         case "?":
             return f"{inner}?", end
         case "*" | "+":
-            # Atomic where the alternatives could be cut in many ways: a hostile pattern must not take for ever.
             many = f"{inner}{kind}"
-            return (f"(?>{many})" if SPECIAL.search(pattern[position + 2 : end - 1]) or "|" in inner else many), end
+            return (many if _cut_one_way(pattern[position + 2 : end - 1]) else f"(?>{many})"), end
     rest, _ = _translate(pattern, end, "")
     return f"(?!{inner}{rest}\\Z)[^/]*", end
+
+
+def _cut_one_way(group: str) -> bool:
+    """Whether a text can be cut into repetitions of a group in one way alone.
+
+    Where it can be cut in many, the group is made atomic: a hostile pattern must not take for ever. pachd gives back
+    characters there too.
+    """
+    parts = group.split("|")
+    return not SPECIAL.search(group) and len({part[:1] for part in parts}) == len(parts) and all(parts)
 
 
 def _alternatives(pattern: str, position: int, separator: str, closer: str) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from pachyderm_sdk.api import pfs
 from pachyderm.commit_sets import open_fresh
 from pachyderm.commits import files
 from pachyderm.errors import CommitFailedError, HopelessError, RequestError
+from pachyderm.publish import publish
 from pachyderm.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
 
 
@@ -266,3 +267,13 @@ def _stranger(house: House, set_id: str) -> Iterator[pfs.ModifyFileRequest]:
     yield pfs.ModifyFileRequest(set_commit=house.client.commit("checkpoint", set_id))
     yield pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/weights", raw=b"not ours"))
     yield pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/stray", raw=b"not ours"))
+
+
+def test_a_record_that_cannot_be_read_stops_nothing_and_carries_nothing(house: House) -> None:
+    first = house.put(INPUT_IMAGES, {"/a.jpg": "1"})
+    commit = house.output(PREPROCESS_IMAGES, first)
+    publish(house.client, commit, {"/a.png": b"small(1)", "/_report/stage.json": b'{"schema": 99}'}, lambda: None)
+    house.client.pfs.finish_commit(commit=house.client.commit(commit.repo, commit.id))
+    second = house.put(INPUT_IMAGES, {"/b.jpg": "2"})
+    assert house.content(house.fill("resize", second)) == {"/a.png": "small(1)", "/b.png": "small(2)"}
+    assert house.worked == [("resize", ("/a.jpg", "/b.jpg"))]

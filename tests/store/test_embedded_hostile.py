@@ -102,6 +102,7 @@ def test_changes_without_end_are_refused(pachd: Pachd, monkeypatch: pytest.Monke
 
 
 @pytest.mark.long
+@pytest.mark.long
 def test_a_million_deletes_are_answered_in_bounded_memory(pachd: Pachd) -> None:
     branch = pachd.branch(pachd.repo())
     raw = pachd.channel.stream_unary("/pfs_v2.API/ModifyFile")

@@ -12,8 +12,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pachyderm.commits import all_commits, read
+from pachyderm.commits import all_commits
 from pachyderm.connection import Connection, Target, connect
+from pachyderm.listings import read
 from pachyderm.repos import REPOS
 
 STYLE = """

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pachyderm.commit_diff import Changed, Difference
-from pachyderm.commits import Commit, all_commits, read
+from pachyderm.commits import Commit, all_commits
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
+from pachyderm.listings import read
 from pachyderm.repos import GENERATE_IMAGES, MODEL
 from pachyderm.stage_record import StageRecord, read_record
 

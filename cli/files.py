@@ -107,10 +107,11 @@ def _walk(source: Path) -> Iterator[tuple[str, Path]]:
 @with_session
 def get(session: Session, source: str, target: Path, pattern: str | None) -> None:
     """Get a commit's files into the new folder TARGET, all or nothing."""
-    from pachyderm.commits import files, inspect, matching
+    from pachyderm.commits import inspect
     from pachyderm.connection import connect
     from pachyderm.download import download
     from pachyderm.file_names import decode
+    from pachyderm.listings import files, matching
     from pachyderm.references import resolve, split
 
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -156,8 +157,8 @@ def _umask() -> int:
 @with_session
 def ls(session: Session, source: str) -> None:
     """List the files of a commit."""
-    from pachyderm.commits import files
     from pachyderm.connection import connect
+    from pachyderm.listings import files
     from pachyderm.references import resolve, split
 
     repo, name, path = split(source)

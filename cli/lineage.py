@@ -67,7 +67,7 @@ def lineage(
 
 def _pictures(client: Connection, graph: Graph, most: int) -> dict[str, bytes]:
     """The pictures of a graph's files, small ones only."""
-    from pachyderm.commits import read
+    from pachyderm.listings import read
 
     found: dict[str, bytes] = {}
     for node in graph.nodes.values():

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from pachyderm.commits import FileEntry
 from pachyderm.download import download
+from pachyderm.listings import FileEntry
 from pachyderm.stage import Job
 from pachyderm.stage_record import Rejected
 from pix2pix.names import assign_outputs

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components.parameters import of_pipeline, parse_own
-from pachyderm.commits import read
 from pachyderm.connection import Target, connect
 from pachyderm.errors import PachydermError
+from pachyderm.listings import read
 from pachyderm.output_commit import Attempt, fill_set
 from pachyderm.repos import check_set_up, pipeline_of
 from pachyderm.stage import Stage

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import grpc
 
-from pachyderm.commits import Commit, FileEntry, content, differing, files, inspect
+from pachyderm.commits import Commit, inspect
 from pachyderm.connection import Connection
+from pachyderm.listings import FileEntry, content, differing, files
 from pachyderm.repos import REPORT
 from pachyderm.stage_record import StageRecord, readable_record
 

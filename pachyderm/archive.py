@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pachyderm.commits import Commit, FileEntry, files, inspect
+from pachyderm.commits import Commit, inspect
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
+from pachyderm.listings import FileEntry, files
 from pachyderm.stage_record import StageRecord, read_record
 
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pachyderm.commits import Commit, Listing, content, files
+from pachyderm.commits import Commit
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.fingerprints import Fingerprint
+from pachyderm.listings import Listing, content, files
 from pachyderm.repos import CHECKPOINT, MODEL, PROVENANCE
 from pachyderm.stage_record import StageRecord, read_record
 

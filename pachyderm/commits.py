@@ -1,4 +1,4 @@
-"""Commits and their files as plain frozen data.
+"""Commits as plain frozen data.
 
 It exists because the SDK's messages mislead: an absent time reads as 1970, and an absent parent as an empty commit.
 """
@@ -14,7 +14,7 @@ from pachyderm_sdk.api import pfs
 
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
-from pachyderm.repos import PARAMETERS_FILE, REPORT, BranchName
+from pachyderm.repos import BranchName
 
 State = Literal["open", "finishing", "good", "failed", "superseded", "cancelled"]
 """Of a commit: being written, being checked by the server, or one of its four ends."""
@@ -71,23 +71,6 @@ class Commit:
     def ended(self) -> bool:
         """Whether the server is done with it."""
         return self.finished is not None
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """A file of a commit.
-
-    Attributes:
-        bytes: its size.
-        hash: hex of the server's content hash; opaque, equal for equal content on one server.
-    """
-
-    bytes: int
-    hash: str
-
-
-Listing = Mapping[str, FileEntry]
-"""Path (absolute, as Pachyderm writes it) -> file."""
 
 
 def from_info(info: Any) -> Commit:
@@ -157,57 +140,3 @@ def all_commits(client: Connection, repo: str, number: int = 0) -> Iterator[Comm
     """Walk all commits of a repo, whatever the branch, newest first."""
     for info in client.pfs.list_commit(repo=client.repo(repo), number=number):
         yield from_info(info)
-
-
-def files(client: Connection, repo: str, commit_id: str, under: str = "/") -> dict[str, FileEntry]:
-    """List every file of a commit below a path, in byte order; empty where the path is not there."""
-    try:
-        return {
-            info.file.path: FileEntry(info.size_bytes, info.hash.hex())
-            for info in client.pfs.walk_file(file=client.file(repo, commit_id, under))
-            if info.file_type == pfs.FileType.FILE
-        }
-    except grpc.RpcError as error:
-        if error.code() is grpc.StatusCode.NOT_FOUND:
-            return {}
-        raise
-
-
-def matching(client: Connection, repo: str, commit_id: str, pattern: str) -> dict[str, FileEntry]:
-    """List the files of a commit that match a glob pattern of Pachyderm's, those below a matching folder included."""
-    found: dict[str, FileEntry] = {}
-    for info in client.pfs.glob_file(commit=client.commit(repo, commit_id), pattern=pattern):
-        if info.file_type == pfs.FileType.FILE:
-            found[info.file.path] = FileEntry(info.size_bytes, info.hash.hex())
-        else:
-            found.update(files(client, repo, commit_id, info.file.path))
-    return found
-
-
-def differing(client: Connection, repo: str, commit_id: str, before: str) -> dict[str, FileEntry | None]:
-    """The files in which a commit differs from another one of its repo; None for one that it lacks."""
-    found: dict[str, FileEntry | None] = {}
-    for one in client.pfs.diff_file(
-        new_file=client.file(repo, commit_id, "/"), old_file=client.file(repo, before, "/")
-    ):
-        new, old = one.new_file, one.old_file
-        if new.file.path and new.file_type == pfs.FileType.FILE:
-            found[new.file.path] = FileEntry(new.size_bytes, new.hash.hex())
-        elif old.file.path and old.file_type == pfs.FileType.FILE:
-            found.setdefault(old.file.path, None)
-    return found
-
-
-def content(listing: Listing) -> dict[str, FileEntry]:
-    """A listing without what a stage says about itself and without the parameters file."""
-    return {path: entry for path, entry in listing.items() if not path.startswith(REPORT) and path != PARAMETERS_FILE}
-
-
-def read(client: Connection, repo: str, commit_id: str, path: str) -> bytes | None:
-    """Read one small file whole, or None where the commit has none."""
-    try:
-        return b"".join(part.value for part in client.pfs.get_file(file=client.file(repo, commit_id, path)))
-    except grpc.RpcError as error:
-        if error.code() is grpc.StatusCode.NOT_FOUND or "not found" in (error.details() or ""):
-            return None
-        raise

@@ -127,6 +127,11 @@ class Connection(Client):
         second.project = self.project
         return second
 
+    @property
+    def channel(self) -> grpc.Channel:
+        """The channel with the SDK's metadata on it, for requests whose answers are not read by the SDK."""
+        return self._channel
+
     def close(self) -> None:
         """Close the channel."""
         self._channel.close()

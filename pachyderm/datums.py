@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from pachyderm.commits import FileEntry, Listing
+from pachyderm.listings import FileEntry, Listing
 from pachyderm.stage_record import OutputFile, Rejected, StageRecord
 
 Assign = Callable[[Collection[str]], tuple[Mapping[str, str], tuple[Rejected, ...]]]

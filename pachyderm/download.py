@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pachyderm_sdk.api.pfs.file import PFSFile
 
-from pachyderm.commits import FileEntry
 from pachyderm.connection import Connection
 from pachyderm.errors import StorageError
+from pachyderm.listings import FileEntry
 
 FEW = 16
 """Up to this many files are fetched one by one, where the commit has more."""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pachyderm.commits import Listing
+from pachyderm.listings import Listing
 
 
 @dataclass(frozen=True)

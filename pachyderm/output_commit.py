@@ -18,13 +18,14 @@ from pathlib import Path
 from pachyderm.ancestor import Ancestor, datums_of, nearest_good, present_in
 from pachyderm.claims import Claim, Watch, give_back, kept_alive, live_claim, take, working
 from pachyderm.commit_sets import NEW, commits_of, open_fresh, own_parameters, source_of, to_fill
-from pachyderm.commits import Commit, CommitId, Listing, content, head, inspect, read
+from pachyderm.commits import Commit, CommitId, head, inspect
 from pachyderm.connection import Connection
 from pachyderm.datums import Base, plan
 from pachyderm.ends import finish_with
 from pachyderm.errors import CommitFailedError, HopelessError, LostClaimError, RequestError
 from pachyderm.fingerprints import Fingerprint, digest, listing_digest
 from pachyderm.finish import finish
+from pachyderm.listings import Listing, content, read
 from pachyderm.publish import differences, publish
 from pachyderm.repos import CANDIDATE, PARAMETERS_FILE, BranchName, pipeline_of
 from pachyderm.result import Result, computed, empty, reused

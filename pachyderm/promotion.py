@@ -9,9 +9,10 @@ import json
 import logging
 from dataclasses import dataclass
 
-from pachyderm.commits import Commit, all_commits, content, files, head, inspect
+from pachyderm.commits import Commit, all_commits, head, inspect
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
+from pachyderm.listings import content, files
 from pachyderm.repos import CANDIDATE, GENERATE_IMAGES, MODEL
 
 logger = logging.getLogger(__name__)

@@ -16,9 +16,10 @@ from pathlib import Path
 import grpc
 from pachyderm_sdk.api import pfs
 
-from pachyderm.commits import Commit, FileEntry, Listing, files
+from pachyderm.commits import Commit
 from pachyderm.connection import Connection
 from pachyderm.errors import CommitFailedError, LostClaimError
+from pachyderm.listings import FileEntry, Listing, files
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from pachyderm.commits import Commit, FileEntry
+from pachyderm.commits import Commit
 from pachyderm.datums import Base
 from pachyderm.fingerprints import Fingerprint
+from pachyderm.listings import FileEntry
 from pachyderm.publish import Content, StoredFile, expected
 from pachyderm.reuse import Earlier
 from pachyderm.stage import Input, Job, Made, Resolved, Stage

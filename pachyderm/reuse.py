@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pachyderm.commits import Commit, FileEntry, all_commits, content, files
+from pachyderm.commits import Commit, all_commits
 from pachyderm.connection import Connection
+from pachyderm.listings import FileEntry, content, files
 from pachyderm.stage_record import StageRecord, readable_record
 
 LOOK_BACK = 1000

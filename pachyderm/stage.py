@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pachyderm.commits import Commit, FileEntry
+from pachyderm.commits import Commit
 from pachyderm.connection import Connection
 from pachyderm.datums import Assign, Plan
+from pachyderm.listings import FileEntry
 from pachyderm.repos import BranchName
 from pachyderm.stage_record import Parameter, Rejected, StageRecord
 

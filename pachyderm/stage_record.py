@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pachyderm.commits import read
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
+from pachyderm.listings import read
 from pachyderm.repos import REPORT
 
 logger = logging.getLogger(__name__)

@@ -16,10 +16,11 @@ from pathlib import Path
 import grpc
 from pachyderm_sdk.api import pfs
 
-from pachyderm.commits import files, head, history
+from pachyderm.commits import head, history
 from pachyderm.connection import Connection
 from pachyderm.download import download
 from pachyderm.errors import PachydermError
+from pachyderm.listings import files
 from pachyderm.repos import BranchName
 from pachyderm.upload import put
 

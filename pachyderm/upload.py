@@ -13,9 +13,10 @@ from pathlib import Path
 import grpc
 from pachyderm_sdk.api import pfs
 
-from pachyderm.commits import Commit, Listing, files, head, history, inspect
+from pachyderm.commits import Commit, head, history, inspect
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
+from pachyderm.listings import Listing, files
 from pachyderm.publish import expected, pieces
 from pachyderm.repos import BranchName
 

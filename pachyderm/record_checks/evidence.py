@@ -13,10 +13,11 @@ from functools import cached_property, partial
 
 import grpc
 
-from pachyderm.commits import Commit, FileEntry, content, files, from_info, head
+from pachyderm.commits import Commit, from_info, head
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.fingerprints import listing_digest
+from pachyderm.listings import FileEntry, content, files
 from pachyderm.publish import PIECE
 from pachyderm.repos import INPUTS, MODEL, PROVENANCE, REPORT, REPOS, BranchName
 from pachyderm.stage_record import STAGE_JSON, StageRecord, parse

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pachyderm.commit_sets import open_fresh
-from pachyderm.commits import content
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
+from pachyderm.listings import content
 from pachyderm.promotion import Promotion, promotions_of
 from pachyderm.record_checks.evidence import Evidence
 from pachyderm.record_checks.problem import Mend, Problem

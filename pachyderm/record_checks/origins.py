@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pachyderm.commits import content
 from pachyderm.errors import RequestError
+from pachyderm.listings import content
 from pachyderm.record_checks.contents import AGAIN
 from pachyderm.record_checks.evidence import Evidence, Reading
 from pachyderm.record_checks.problem import Problem

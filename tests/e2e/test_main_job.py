@@ -15,8 +15,9 @@ from pachyderm_sdk.api import pfs
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from pachyderm.commits import all_commits, content, files, inspect
+from pachyderm.commits import all_commits, inspect
 from pachyderm.connection import Connection, Target, connect
+from pachyderm.listings import content, files
 from pachyderm.repos import PROVENANCE
 from pachyderm.stage_record import StageRecord, read_record
 from pix2pix import facades

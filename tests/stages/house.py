@@ -14,8 +14,9 @@ import pytest
 from pachyderm_sdk.api import pfs
 
 from components.pictures import assign
-from pachyderm.commits import Commit, content, files, head, inspect, read
+from pachyderm.commits import Commit, head, inspect
 from pachyderm.connection import Connection, Target, connect
+from pachyderm.listings import content, files, read
 from pachyderm.output_commit import Attempt, fill_set
 from pachyderm.repos import (
     CANDIDATE,

@@ -14,9 +14,10 @@ import sys
 import time
 from pathlib import Path
 
-from pachyderm.commits import content, files, head, inspect, read
+from pachyderm.commits import head, inspect
 from pachyderm.connection import Connection, Target, connect
 from pachyderm.errors import PachydermError
+from pachyderm.listings import content, files, read
 from pachyderm.output_commit import Attempt, fill_set
 from pachyderm.repos import CHECKPOINT, TRAINING, set_up
 from pachyderm.stage import Job, Made, Resolved, Stage

@@ -12,9 +12,10 @@ import pytest
 from house import House
 
 from pachyderm.claims import STALE_AFTER, Watch, claims_of, give_back, live_claim, take
-from pachyderm.commits import files, inspect
+from pachyderm.commits import inspect
 from pachyderm.errors import LostClaimError
 from pachyderm.finish import finish
+from pachyderm.listings import files
 from pachyderm.output_commit import fill_set
 from pachyderm.publish import differences, publish
 from pachyderm.repos import CANDIDATE, CHECKPOINT, MODEL, TRAINING

@@ -9,8 +9,8 @@ from house import House
 from pachyderm_sdk.api import pfs
 
 from pachyderm.commit_sets import open_fresh
-from pachyderm.commits import files
 from pachyderm.errors import CommitFailedError, HopelessError, RequestError
+from pachyderm.listings import files
 from pachyderm.publish import publish
 from pachyderm.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
 

@@ -16,11 +16,12 @@ from lived_in import live_in, opened
 from pachyderm_sdk.api import pfs
 from planted import FAULTS, Fault, Garden
 
-from pachyderm.commits import Commit, CommitId, all_commits, files
+from pachyderm.commits import Commit, CommitId, all_commits
 from pachyderm.ends import finish_with
 from pachyderm.fsck import Findings, fsck
 from pachyderm.lineage import backward
 from pachyderm.lineage_forward import forward
+from pachyderm.listings import files
 from pachyderm.record_checks.ends_told import check_ends
 from pachyderm.record_checks.heads_right import check_heads
 from pachyderm.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PROVENANCE, REPOS, TRAINING, BranchName

@@ -10,7 +10,7 @@ from dying import Killed, living
 from house import House
 
 from pachyderm.claims import claims_of, give_back, live_claim
-from pachyderm.commits import content, files
+from pachyderm.listings import content, files
 from pachyderm.output_commit import fill_set
 from pachyderm.repos import (
     CANDIDATE,

@@ -19,11 +19,12 @@ from pachyderm_sdk.api import pfs
 from cli.lineage_page import write_page
 from cli.lineage_text import tree
 from cli.main import main
-from pachyderm.commits import Commit, all_commits, content, files, head, inspect
+from pachyderm.commits import Commit, all_commits, head, inspect
 from pachyderm.errors import RequestError
 from pachyderm.lineage import backward
 from pachyderm.lineage_forward import forward
 from pachyderm.lineage_graph import Graph
+from pachyderm.listings import content, files
 from pachyderm.openlineage import events
 from pachyderm.picture_search import Claimed, made_with, search
 from pachyderm.repos import (

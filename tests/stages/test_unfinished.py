@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from house import House
 
-from pachyderm.commits import files, head, history
+from pachyderm.commits import head, history
+from pachyderm.listings import files
 from pachyderm.output_commit import fill_set
 from pachyderm.repos import CHECKPOINT, TRAINING
 from pachyderm.stage import Job, Made

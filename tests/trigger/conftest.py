@@ -17,8 +17,9 @@ from filling_pipelines import compile_all
 from instant_runner import InstantRunner
 from pachyderm_sdk.api import pfs
 
-from pachyderm.commits import Commit, head, inspect, read
+from pachyderm.commits import Commit, head, inspect
 from pachyderm.connection import Connection, Target, connect
+from pachyderm.listings import read
 from pachyderm.repos import INPUT_IMAGES, TRAINING, BranchName, set_up
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.trigger import assemble

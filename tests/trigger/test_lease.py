@@ -169,7 +169,7 @@ def test_a_thread_renews_the_lead(cluster: FakeKubernetes) -> None:
 
     time = Time()
     made = lease(cluster, "a", time)
-    made._settings = replace(SETTINGS, retry=0.02)
+    made._settings = replace(SETTINGS, retry=0.2)
     renewed = threading.Event()
 
     def count(method: str) -> None:

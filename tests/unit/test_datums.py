@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.pictures import assign
-from pachyderm.commits import FileEntry
 from pachyderm.datums import Base, plan
+from pachyderm.listings import FileEntry
 from pachyderm.stage_record import Counts, OutputFile, Rejected, StageRecord
 
 RECORD = StageRecord(

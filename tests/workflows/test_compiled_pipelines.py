@@ -14,8 +14,9 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pachyderm.commits import content, files, head
+from pachyderm.commits import head
 from pachyderm.connection import Target, connect
+from pachyderm.listings import content, files
 from pachyderm.repos import INPUT_IMAGES, PREPROCESS_IMAGES, set_up
 from pachyderm.upload import put
 from pix2pix import facades
@@ -119,8 +120,12 @@ def test_plain_kfp_runs_a_committed_pipeline_without_our_runner(tmp_path: Path) 
     script = PLAIN.format(root=str(tmp_path / "root"), file=str(BESIDE / "preprocessing_and_generation.yaml"))
     environment = {**os.environ, "PIX2PIX_STORE": str(target.store)}
     environment.pop("PACHD_ADDRESS", None)
+    # kfp.local breaks on a Python whose path has a space in it, as it has where the checkout's has one.
+    link = tmp_path / "environment"
+    link.symlink_to(Path(sys.executable).parent.parent, target_is_directory=True)
+    python = link / Path(sys.executable).relative_to(Path(sys.executable).parent.parent)
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        [python, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     with connect(target) as client:

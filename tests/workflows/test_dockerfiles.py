@@ -121,4 +121,4 @@ def test_make_tags_the_images_that_the_pipelines_and_the_specs_name() -> None:
     assert native.IMAGE == IMAGE
     for place in (HOUSE / "dockerfiles", HOUSE / "deploy", HOUSE / "pachyderm" / "specs"):
         for path in place.rglob("*"):
-            assert not path.is_file() or ":latest" not in path.read_text(), path
+            assert not path.is_file() or path.suffix == ".pyc" or ":latest" not in path.read_text(), path

@@ -82,7 +82,8 @@ class KubernetesLease:
         """See `Leadership.release`."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(self._settings.retry * 2)
+            # A step may be under way: two requests, each with its timeout.
+            self._thread.join(self._settings.retry * 5)
         if self.leads() and self._seen is not None:
             try:
                 self._write(self._seen, holder="", seconds=1)

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import grpc
-from pachyderm_sdk.api import pfs
 
 from pachyderm.claims import live_claim
-from pachyderm.commits import Commit, from_info, head, inspect
+from pachyderm.commits import Commit, head, inspect, of_set
 from pachyderm.connection import Connection
 from pachyderm.ends import finish_with
 from pachyderm.errors import RequestError
@@ -104,7 +103,7 @@ def commits_of(client: Connection, commit_set: str) -> list[Commit]:
         RequestError: there is no such set.
     """
     try:
-        return [from_info(info) for info in client.pfs.inspect_commit_set(commit_set=pfs.CommitSet(id=commit_set))]
+        return list(of_set(client, commit_set))
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.NOT_FOUND:
             raise RequestError(f"there is no commit set {commit_set} here; `pix2pix log REPO` lists commits") from error

@@ -1,6 +1,6 @@
 """Commits as plain frozen data.
 
-It exists because the SDK's messages mislead: an absent time reads as 1970, and an absent parent as an empty commit.
+It exists because the server's messages mislead: what is being finished, failed, or an alias, is told between the lines.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any, Literal
 import grpc
 from pachyderm_sdk.api import pfs
 
+from pachyderm.answers import asked, streamed
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
+from pachyderm.messages import CommitInfo
 from pachyderm.repos import BranchName
 
 State = Literal["open", "finishing", "good", "failed", "superseded", "cancelled"]
@@ -40,6 +42,8 @@ class Commit:
         finished: seconds since 1970, or None while it is open or finishing.
         auto: whether the server opened it because an input moved.
         provenance: the commits that it is made from, directly.
+        subvenance: the commits that are made from it, directly.
+        bytes: at most so many; 0 while it is open.
     """
 
     repo: str
@@ -53,6 +57,8 @@ class Commit:
     metadata: Mapping[str, str] = field(default_factory=dict)
     provenance: tuple[CommitId, ...] = ()
     description: str = ""
+    subvenance: tuple[CommitId, ...] = ()
+    bytes: int = 0
 
     def __str__(self) -> str:
         return f"{self.repo}@{self.id}"
@@ -71,29 +77,6 @@ class Commit:
     def ended(self) -> bool:
         """Whether the server is done with it."""
         return self.finished is not None
-
-
-def from_info(info: Any) -> Commit:
-    """Read a ``pfs.CommitInfo``."""
-    return Commit(
-        repo=info.commit.repo.name,
-        id=info.commit.id,
-        parent=info.parent_commit.id or None if info.parent_commit else None,
-        started=info.started.timestamp(),
-        finishing=_time(info.finishing),
-        finished=_time(info.finished),
-        error=info.error,
-        auto=info.origin.kind == pfs.OriginKind.AUTO,
-        metadata=dict(info.metadata),
-        provenance=tuple(CommitId(c.repo.name, c.id) for c in info.direct_provenance),
-        description=info.description,
-    )
-
-
-def _time(value: Any) -> float | None:
-    # betterproto gives 1970-01-01 for a time that is absent.
-    seconds = value.timestamp() if value else 0.0
-    return seconds if seconds > 0 else None
 
 
 def inspect(client: Connection, repo: str, commit_id: str, wait: bool = False) -> Commit:
@@ -122,8 +105,9 @@ def head(client: Connection, branch: BranchName) -> Commit:
 
 def _inspect(client: Connection, commit: pfs.Commit, name: str, wait: bool) -> Commit:
     state = pfs.CommitState.FINISHED if wait else pfs.CommitState.STARTED
+    request = pfs.InspectCommitRequest(commit=commit, wait=state)
     try:
-        return from_info(client.pfs.inspect_commit(commit=commit, wait=state))
+        return _read(asked(client, "InspectCommit", request, CommitInfo))
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.NOT_FOUND or "not found" in (error.details() or ""):
             raise RequestError(f"there is no commit {name} here; `pix2pix log REPO` lists those that are") from error
@@ -132,11 +116,44 @@ def _inspect(client: Connection, commit: pfs.Commit, name: str, wait: bool) -> C
 
 def history(client: Connection, branch: BranchName, number: int = 0) -> Iterator[Commit]:
     """Walk a branch from its head back along the parents, newest first; `number` 0 means all."""
-    for info in client.pfs.list_commit(repo=client.repo(branch.repo), to=client.head(branch), number=number):
-        yield from_info(info)
+    request = pfs.ListCommitRequest(repo=client.repo(branch.repo), to=client.head(branch), number=number)
+    return map(_read, streamed(client, "ListCommit", request, CommitInfo))
 
 
 def all_commits(client: Connection, repo: str, number: int = 0) -> Iterator[Commit]:
-    """Walk all commits of a repo, whatever the branch, newest first."""
-    for info in client.pfs.list_commit(repo=client.repo(repo), number=number):
-        yield from_info(info)
+    """Walk all commits of a repo, whatever the branch, newest first; `number` 0 means all."""
+    request = pfs.ListCommitRequest(repo=client.repo(repo), number=number)
+    return map(_read, streamed(client, "ListCommit", request, CommitInfo))
+
+
+def of_set(client: Connection, commit_set: str) -> Iterator[Commit]:
+    """The commits of a set and its aliases, upstream first; NOT_FOUND where there is no such set."""
+    request = pfs.InspectCommitSetRequest(commit_set=pfs.CommitSet(id=commit_set))
+    return map(_read, streamed(client, "InspectCommitSet", request, CommitInfo))
+
+
+def _read(info: Any) -> Commit:
+    """Read a ``CommitInfo``."""
+    return Commit(
+        repo=info.commit.repo.name,
+        id=info.commit.id,
+        parent=info.parent_commit.id or None,
+        started=_seconds(info.started),
+        finishing=_seconds(info.finishing) or None,
+        finished=_seconds(info.finished) or None,
+        error=info.error,
+        auto=info.origin.kind == _AUTO,
+        metadata={one.key: one.value for one in info.metadata},
+        provenance=tuple(CommitId(one.repo.name, one.id) for one in info.direct_provenance),
+        subvenance=tuple(CommitId(one.repo.name, one.id) for one in info.direct_subvenance),
+        description=info.description,
+        bytes=info.size_bytes_upper_bound,
+    )
+
+
+def _seconds(time: Any) -> float:
+    """Seconds since 1970; 0 where it is absent."""
+    return float(time.seconds + time.nanos / 1e9)
+
+
+_AUTO = pfs.OriginKind.AUTO.value

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import grpc
 
-from pachyderm.commits import Commit, from_info, inspect
+from pachyderm.commits import Commit, inspect
 from pachyderm.connection import Connection
 
 
@@ -48,10 +48,6 @@ def _finish(client: Connection, commit: Commit, error: str) -> bool:
 
 def _open_downstream(client: Connection, commit: Commit) -> list[Commit]:
     """The open commits of the same set that are made from `commit` directly."""
-    info = client.pfs.inspect_commit(commit=client.commit(commit.repo, commit.id))
-    later = [
-        from_info(client.pfs.inspect_commit(commit=client.commit(below.repo.name, below.id)))
-        for below in info.direct_subvenance
-        if below.id == commit.id
-    ]
+    subvenance = inspect(client, commit.repo, commit.id).subvenance
+    later = [inspect(client, below.repo, below.id) for below in subvenance if below.id == commit.id]
     return [one for one in later if one.state == "open"]

@@ -1,20 +1,20 @@
 """The files of a commit: what there is, what matches, what differs from another commit, and the bytes of a small one.
 
-It exists because stages compare listings of 100,000 files: the SDK's messages cost half a millisecond each to parse,
-so path, size and content hash, and nothing else, are read from the answers by Google's parser, in a microsecond.
+It exists because stages compare listings of 100,000 files, of which path, size and content hash are all that counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from pachyderm_sdk.api import pfs
 
+from pachyderm.answers import streamed
 from pachyderm.connection import Connection
+from pachyderm.messages import DiffFileResponse, FileInfo
 from pachyderm.repos import PARAMETERS_FILE, REPORT
 
 
@@ -39,7 +39,7 @@ def files(client: Connection, repo: str, commit_id: str, under: str = "/") -> di
     """List every file of a commit below a path, in byte order; empty where the path is not there."""
     request = pfs.WalkFileRequest(file=client.file(repo, commit_id, under))
     try:
-        return dict(map(_entry, filter(_is_file, _asked(client, "WalkFile", request, _FILE_INFO))))
+        return dict(map(_entry, filter(_is_file, streamed(client, "WalkFile", request, FileInfo))))
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.NOT_FOUND:
             return {}
@@ -50,7 +50,7 @@ def matching(client: Connection, repo: str, commit_id: str, pattern: str) -> dic
     """List the files of a commit that match a glob pattern of Pachyderm's, those below a matching folder included."""
     request = pfs.GlobFileRequest(commit=client.commit(repo, commit_id), pattern=pattern)
     found: dict[str, FileEntry] = {}
-    for info in _asked(client, "GlobFile", request, _FILE_INFO):
+    for info in streamed(client, "GlobFile", request, FileInfo):
         found |= [_entry(info)] if _is_file(info) else files(client, repo, commit_id, info.file.path)
     return found
 
@@ -59,7 +59,7 @@ def differing(client: Connection, repo: str, commit_id: str, before: str) -> dic
     """The files in which a commit differs from another one of its repo; None for one that it lacks."""
     request = pfs.DiffFileRequest(new_file=client.file(repo, commit_id, "/"), old_file=client.file(repo, before, "/"))
     found: dict[str, FileEntry | None] = {}
-    for answer in _asked(client, "DiffFile", request, _DIFFERENCE):
+    for answer in streamed(client, "DiffFile", request, DiffFileResponse):
         new, old = answer.new_file, answer.old_file
         if new.file.path and _is_file(new):
             found |= [_entry(new)]
@@ -83,13 +83,6 @@ def read(client: Connection, repo: str, commit_id: str, path: str) -> bytes | No
         raise
 
 
-def _asked(client: Connection, method: str, request: Any, answer: Any) -> Iterator[Any]:
-    call = client.channel.unary_stream(
-        f"/pfs_v2.API/{method}", request_serializer=bytes, response_deserializer=answer.FromString
-    )
-    yield from call(request)
-
-
 def _is_file(info: Any) -> bool:
     return bool(info.file_type == _FILE)
 
@@ -98,37 +91,4 @@ def _entry(info: Any) -> tuple[str, FileEntry]:
     return info.file.path, FileEntry(info.size_bytes, info.hash.hex())
 
 
-def _messages() -> tuple[Any, Any]:
-    """`FileInfo` and `DiffFileResponse` of pfs.proto (Pachyderm 2.12), with the fields that are read here alone.
-
-    In a pool of their own, so that no other protobuf file of the process can clash with them.
-    """
-    kinds = descriptor_pb2.FieldDescriptorProto
-    fields: dict[str, dict[str, tuple[int, int, str]]] = {
-        "File": {"path": (2, kinds.TYPE_STRING, "")},
-        "FileInfo": {
-            "file": (1, kinds.TYPE_MESSAGE, ".File"),
-            "file_type": (2, kinds.TYPE_INT32, ""),
-            "size_bytes": (4, kinds.TYPE_INT64, ""),
-            "hash": (5, kinds.TYPE_BYTES, ""),
-        },
-        "DiffFileResponse": {
-            "new_file": (1, kinds.TYPE_MESSAGE, ".FileInfo"),
-            "old_file": (2, kinds.TYPE_MESSAGE, ".FileInfo"),
-        },
-    }
-    described = descriptor_pb2.FileDescriptorProto(name="file_infos.proto", syntax="proto3")
-    for message, parts in fields.items():
-        told = described.message_type.add(name=message)
-        for name, (number, kind, of) in parts.items():
-            told.field.add(name=name, number=number, type=kind, label=kinds.LABEL_OPTIONAL, type_name=of or None)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(described)
-    return (
-        message_factory.GetMessageClass(pool.FindMessageTypeByName("FileInfo")),
-        message_factory.GetMessageClass(pool.FindMessageTypeByName("DiffFileResponse")),
-    )
-
-
-_FILE_INFO, _DIFFERENCE = _messages()
 _FILE = pfs.FileType.FILE.value

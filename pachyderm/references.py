@@ -10,10 +10,10 @@ import re
 import grpc
 from pachyderm_sdk.api import pfs
 
-from pachyderm.commits import Commit, all_commits, from_info, inspect
+from pachyderm.commits import Commit, all_commits, head, inspect
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
-from pachyderm.repos import REPOS
+from pachyderm.repos import REPOS, BranchName
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _PREFIX = re.compile(r"[0-9a-f]{6,31}")
@@ -89,18 +89,14 @@ def _by_prefix(client: Connection, repo: str, prefix: str) -> Commit | None:
 
 
 def _branch_head(client: Connection, repo: str, branch: str) -> Commit:
+    name = BranchName(existing_repo(client, repo), branch)
     try:
-        reference = pfs.Commit(
-            repo=client.repo(repo), branch=pfs.Branch(repo=client.repo(existing_repo(client, repo)), name=branch)
-        )
-        return from_info(client.pfs.inspect_commit(commit=reference))
-    except grpc.RpcError as error:
-        if error.code() is grpc.StatusCode.NOT_FOUND or "not found" in (error.details() or ""):
-            branches = ", ".join(info.branch.name for info in client.pfs.list_branch(repo=client.repo(repo)))
-            raise RequestError(
-                f"the repo {repo} has no branch or commit {branch}; its branches are: {branches or 'none'}"
-            ) from error
-        raise
+        return head(client, name)
+    except RequestError as error:
+        branches = ", ".join(info.branch.name for info in client.pfs.list_branch(repo=client.repo(repo)))
+        raise RequestError(
+            f"the repo {repo} has no branch or commit {branch}; its branches are: {branches or 'none'}"
+        ) from error
 
 
 def existing_repo(client: Connection, repo: str) -> str:

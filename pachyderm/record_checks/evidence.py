@@ -13,7 +13,7 @@ from functools import cached_property, partial
 
 import grpc
 
-from pachyderm.commits import Commit, from_info, head
+from pachyderm.commits import Commit, all_commits, head
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.fingerprints import listing_digest
@@ -75,21 +75,11 @@ class Evidence:
         self._read: dict[tuple[str, str], Reading] = {}
         self._listings: dict[tuple[str, str], tuple[dict[str, FileEntry], str]] = {}
         self._verified: dict[str, str] = {}
-        self._sizes: dict[tuple[str, str], int] = {}
-        self.commits: dict[str, list[Commit]] = {repo: self._list(repo) for repo in REPOS}
+        self.commits: dict[str, list[Commit]] = {repo: list(all_commits(client, repo)) for repo in REPOS}
         self.known: dict[tuple[str, str], Commit] = {
             (one.repo, one.id): one for found in self.commits.values() for one in found
         }
         self.heads: dict[BranchName, Commit] = {name: head(client, name) for name in (*INPUTS, *PROVENANCE, MODEL)}
-
-    def _list(self, repo: str) -> list[Commit]:
-        """All commits of a repo, newest first."""
-        found = []
-        for info in self.client.pfs.list_commit(repo=self.client.repo(repo)):
-            commit = from_info(info)
-            self._sizes[repo, commit.id] = info.size_bytes_upper_bound
-            found.append(commit)
-        return found
 
     @cached_property
     def outputs(self) -> tuple[Commit, ...]:
@@ -157,7 +147,7 @@ class Evidence:
     ) -> Iterator[tuple[str, str, bytes]]:
         """Path, SHA-256 and, of the record, the bytes, of the wanted files of a commit."""
         most = 2 * len(wanted) > len(listing)
-        if most and len(wanted) > 1 and self._sizes.get((commit.repo, commit.id), SMALL + 1) <= SMALL:
+        if most and len(wanted) > 1 and commit.bytes <= SMALL:
             with self.client.pfs.pfs_tar_file(file=self.client.file(commit.repo, commit.id, "/")) as archive:
                 for member in archive:
                     path = "/" + member.name.lstrip("/")

@@ -12,6 +12,7 @@ from pachyderm_sdk.api import pfs
 
 from pachyderm.store import rows
 from pachyderm.store.engine import Engine
+from pachyderm.store.hot_messages import commit_set_info
 from pachyderm.store.infos import Infos
 from pachyderm.store.refusals import Refusal, missing
 from pachyderm.store.rows import CommitRow, Connection
@@ -44,11 +45,11 @@ def members(connection: Connection, set_id: str) -> list[CommitRow]:
     return list(order.values())
 
 
-def inspect(engine: Engine, set_id: str) -> list[tuple[int, Any]]:
+def inspect(engine: Engine, set_id: str) -> list[tuple[CommitRow, bytes]]:
     """Row and `CommitInfo` of every member of a set."""
     with engine.database.reading() as connection:
         infos = Infos(connection)
-        return [(row.id, infos.commit_info(row)) for row in members(connection, set_id)]
+        return [(row, infos.commit_info(row)) for row in members(connection, set_id)]
 
 
 def listed(engine: Engine, request: Any) -> Iterator[Any]:
@@ -66,7 +67,7 @@ def listed(engine: Engine, request: Any) -> Iterator[Any]:
                 continue
             infos = Infos(connection)
             messages = [infos.commit_info(row) for row in members(connection, set_id)]
-        yield pfs.CommitSetInfo(commit_set=pfs.CommitSet(id=set_id), commits=messages)
+        yield commit_set_info(bytes(pfs.CommitSet(id=set_id)), messages)
 
 
 def drop_set(work: Unit, set_id: str) -> None:

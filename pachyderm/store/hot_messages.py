@@ -159,6 +159,11 @@ def join_diff(new: bytes, old: bytes) -> bytes:
     return (_field(1, new) if new else b"") + (_field(2, old) if old else b"")
 
 
+def commit_set_info(commit_set: bytes, commits: list[bytes]) -> bytes:
+    """The `CommitSetInfo` of a `CommitSet` and its `CommitInfo` messages."""
+    return _field(1, commit_set) + b"".join(_field(2, info) for info in commits)
+
+
 def bytes_value(data: bytes) -> bytes:
     """A `BytesValue` message."""
     return _field(1, data) if data else b""

@@ -11,6 +11,7 @@ from typing import Any
 
 from pachyderm_sdk.api import pfs
 
+from pachyderm.messages import CommitInfo
 from pachyderm.store import rows
 from pachyderm.store.names import RepoName
 from pachyderm.store.rows import BranchRow, CommitRow, Connection, RepoRow
@@ -21,6 +22,10 @@ _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 def moment(micros: int) -> datetime:
     """Microseconds since 1970 as a time in UTC."""
     return _epoch + timedelta(microseconds=micros)
+
+
+def _stamp(message: Any, micros: int) -> None:
+    message.seconds, message.nanos = micros // 1_000_000, micros % 1_000_000 * 1000
 
 
 def repo_message(name: RepoName) -> Any:
@@ -48,30 +53,43 @@ class Infos:
             message.branch = pfs.Branch(repo=self.repo(row.repo), name=row.branch)
         return message
 
-    def commit_info(self, row: CommitRow) -> Any:
-        """The `CommitInfo` of a row."""
-        info = pfs.CommitInfo(
-            commit=self.commit(row),
-            origin=pfs.CommitOrigin(kind=pfs.OriginKind(row.origin)),
+    def commit_info(self, row: CommitRow) -> bytes:
+        """The `CommitInfo` of a row, as it is sent."""
+        info = CommitInfo(
             description=row.description,
-            started=moment(row.started),
             error=row.error,
             size_bytes_upper_bound=row.size,
-            details=pfs.CommitInfoDetails(size_bytes=row.size if row.finished is not None else 0),
-            metadata=json.loads(row.metadata),
-            created_at=moment(row.started),
-            updated_at=moment(row.updated),
+            metadata=[{"key": key, "value": value} for key, value in json.loads(row.metadata).items()],
         )
+        self._name(info.commit, row)
+        info.origin.kind = row.origin
+        _stamp(info.started, row.started)
+        _stamp(info.created_at, row.started)
+        _stamp(info.updated_at, row.updated)
         if row.parent is not None:
-            info.parent_commit = self.commit(rows.commit_by_id(self._connection, row.parent))
+            self._name(info.parent_commit, rows.commit_by_id(self._connection, row.parent))
         if row.finishing is not None:
-            info.finishing = moment(row.finishing)
+            _stamp(info.finishing, row.finishing)
         if row.finished is not None:
-            info.finished = moment(row.finished)
-        info.child_commits = [self.commit(child) for child in rows.children(self._connection, row.id)]
-        info.direct_provenance = [self.commit(up, True) for up in rows.direct_provenance(self._connection, row.id)]
-        info.direct_subvenance = [self.commit(down, True) for down in rows.direct_subvenance(self._connection, row.id)]
-        return info
+            _stamp(info.finished, row.finished)
+            info.details.size_bytes = row.size
+        for child in rows.children(self._connection, row.id):
+            self._name(info.child_commits.add(), child)
+        for up in rows.direct_provenance(self._connection, row.id):
+            self._name(info.direct_provenance.add(), up, True)
+        for down in rows.direct_subvenance(self._connection, row.id):
+            self._name(info.direct_subvenance.add(), down, True)
+        sent: bytes = info.SerializeToString()
+        return sent
+
+    def _name(self, message: Any, row: CommitRow, with_branch: bool = False) -> None:
+        """Fill in a `Commit` of `pachyderm.messages`."""
+        message.id = row.set
+        for repo in (message.repo, message.branch.repo) if with_branch and row.branch else (message.repo,):
+            told = self.repo(row.repo)
+            repo.name, repo.type, repo.project.name = told.name, told.type, told.project.name
+        if with_branch and row.branch:
+            message.branch.name = row.branch
 
     def branch(self, row: BranchRow) -> Any:
         """The `Branch` of a row."""

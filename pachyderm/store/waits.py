@@ -72,11 +72,11 @@ def inspect(engine: Engine, request: Any, context: Any) -> Any:
 def inspect_set(engine: Engine, request: Any, context: Any) -> Iterator[Any]:
     """The `CommitInfo` of a set's commits and aliases; with `wait`, each one once it is finished."""
     waiting = []
-    for number, info in commit_sets.inspect(engine, request.commit_set.id):
-        if not request.wait or info.finished.timestamp() > 0:
+    for row, info in commit_sets.inspect(engine, request.commit_set.id):
+        if not request.wait or row.finished is not None:
             yield info
         else:
-            waiting.append(number)
+            waiting.append(row.id)
     for number in waiting:
         wait_finished(engine, number, context)
         with engine.database.reading() as connection:

@@ -67,9 +67,8 @@ class FakePachyderm(Connection):
         self.heads: dict[BranchName, Key] = {}
         self.ids = (f"{number:032x}" for number in itertools.count(1))
         self.numbers = itertools.count(1)
+        self.asked: list[int] = []
         self._pfs = SimpleNamespace(
-            inspect_commit=self._inspect,
-            list_commit=self._list,
             finish_commit=self._finish,
             get_file=self._no_file,
             create_branch=self._move,
@@ -82,6 +81,19 @@ class FakePachyderm(Connection):
     @property
     def pfs(self) -> Any:
         return self._pfs
+
+    @property
+    def channel(self) -> Any:
+        """Answers what `pachyderm.answers` asks, by the bytes of the SDK's messages."""
+        answers = {"InspectCommit": self._inspect, "ListCommit": self._list}
+
+        def unary(path: str, response_deserializer: Any, **_: object) -> Any:
+            return lambda request: response_deserializer(bytes(answers[path.rpartition("/")[2]](request)))
+
+        def stream(path: str, response_deserializer: Any, **_: object) -> Any:
+            return lambda request: map(response_deserializer, map(bytes, answers[path.rpartition("/")[2]](request)))
+
+        return SimpleNamespace(unary_unary=unary, unary_stream=stream)
 
     @property
     def transaction(self) -> Any:
@@ -191,36 +203,38 @@ class FakePachyderm(Connection):
             return self._row(commit.repo.name, commit.id)
         return self.rows[self.heads[BranchName(commit.repo.name, commit.branch.name)]]
 
-    def _info(self, row: Row) -> Any:
-        def name(key: Key) -> Any:
-            return SimpleNamespace(repo=SimpleNamespace(name=key[0]), id=key[1])
-
-        def when(it_is: bool) -> datetime:
-            return datetime.fromtimestamp(row.number if it_is else 0, UTC)
+    def _info(self, row: Row) -> pfs.CommitInfo:
+        def name(key: Key) -> pfs.Commit:
+            return pfs.Commit(repo=pfs.Repo(name=key[0]), id=key[1])
 
         # Of the set alone; pachd lists those of other sets too.
         below = [one.key for one in self.rows.values() if one.id == row.id and row.key in one.provenance]
-        return SimpleNamespace(
+        when = datetime.fromtimestamp(row.number, UTC)
+        info = pfs.CommitInfo(
             commit=name(row.key),
-            parent_commit=name(row.parent) if row.parent else None,
-            started=when(True),
-            finishing=when(row.finishing),
-            finished=when(row.finished),
+            started=when,
             error=row.error,
-            origin=SimpleNamespace(kind=pfs.OriginKind.AUTO),
+            origin=pfs.CommitOrigin(kind=pfs.OriginKind.AUTO),
             metadata=dict(row.metadata),
             direct_provenance=[name(key) for key in row.provenance],
             direct_subvenance=[name(key) for key in below],
-            description="",
         )
+        if row.parent:
+            info.parent_commit = name(row.parent)
+        if row.finishing:
+            info.finishing = when
+        if row.finished:
+            info.finished = when
+        return info
 
-    def _inspect(self, *, commit: pfs.Commit, wait: object = None) -> Any:
-        return self._info(self._resolve(commit))
+    def _inspect(self, request: pfs.InspectCommitRequest) -> pfs.CommitInfo:
+        return self._info(self._resolve(request.commit))
 
-    def _list(self, *, repo: object, to: pfs.Commit, number: int = 0) -> Iterator[Any]:
-        row = self._resolve(to)
+    def _list(self, request: pfs.ListCommitRequest) -> Iterator[pfs.CommitInfo]:
+        self.asked.append(request.number)
+        row = self._resolve(request.to)
         rows = itertools.chain([row], self.older_than(row))
-        return iter([self._info(one) for one in itertools.islice(rows, number or None)])
+        return iter([self._info(one) for one in itertools.islice(rows, request.number or None)])
 
     def _finish(self, *, commit: pfs.Commit, error: str = "", force: bool = False) -> None:
         row = self._resolve(commit)

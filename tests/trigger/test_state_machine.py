@@ -264,5 +264,6 @@ def test_random_histories_of_500_steps() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_random_histories_of_10000_steps() -> None:
     histories(200)

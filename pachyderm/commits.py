@@ -12,10 +12,9 @@ from typing import Any, Literal
 import grpc
 from pachyderm_sdk.api import pfs
 
-from pachyderm.answers import asked, streamed
+from pachyderm.answers import asked, commit_of, head_of, repo_of, streamed
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
-from pachyderm.messages import CommitInfo
 from pachyderm.repos import BranchName
 
 State = Literal["open", "finishing", "good", "failed", "superseded", "cancelled"]
@@ -91,7 +90,7 @@ def inspect(client: Connection, repo: str, commit_id: str, wait: bool = False) -
     Raises:
         RequestError: there is no such commit.
     """
-    return _inspect(client, client.commit(repo, commit_id), f"{repo}@{commit_id}", wait)
+    return _inspect(client, commit_of(client, repo, commit_id), f"{repo}@{commit_id}", wait)
 
 
 def head(client: Connection, branch: BranchName) -> Commit:
@@ -100,14 +99,12 @@ def head(client: Connection, branch: BranchName) -> Commit:
     Raises:
         RequestError: there is no such branch.
     """
-    return _inspect(client, client.head(branch), str(branch), wait=False)
+    return _inspect(client, head_of(client, branch), str(branch), wait=False)
 
 
-def _inspect(client: Connection, commit: pfs.Commit, name: str, wait: bool) -> Commit:
-    state = pfs.CommitState.FINISHED if wait else pfs.CommitState.STARTED
-    request = pfs.InspectCommitRequest(commit=commit, wait=state)
+def _inspect(client: Connection, commit: Mapping[str, Any], name: str, wait: bool) -> Commit:
     try:
-        return _read(asked(client, "InspectCommit", request, CommitInfo))
+        return _read(asked(client, "InspectCommit", "CommitInfo", commit=commit, wait=_FINISHED if wait else _STARTED))
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.NOT_FOUND or "not found" in (error.details() or ""):
             raise RequestError(f"there is no commit {name} here; `pix2pix log REPO` lists those that are") from error
@@ -116,20 +113,18 @@ def _inspect(client: Connection, commit: pfs.Commit, name: str, wait: bool) -> C
 
 def history(client: Connection, branch: BranchName, number: int = 0) -> Iterator[Commit]:
     """Walk a branch from its head back along the parents, newest first; `number` 0 means all."""
-    request = pfs.ListCommitRequest(repo=client.repo(branch.repo), to=client.head(branch), number=number)
-    return map(_read, streamed(client, "ListCommit", request, CommitInfo))
+    repo, to = repo_of(client, branch.repo), head_of(client, branch)
+    return map(_read, streamed(client, "ListCommit", "CommitInfo", repo=repo, to=to, number=number))
 
 
 def all_commits(client: Connection, repo: str, number: int = 0) -> Iterator[Commit]:
     """Walk all commits of a repo, whatever the branch, newest first; `number` 0 means all."""
-    request = pfs.ListCommitRequest(repo=client.repo(repo), number=number)
-    return map(_read, streamed(client, "ListCommit", request, CommitInfo))
+    return map(_read, streamed(client, "ListCommit", "CommitInfo", repo=repo_of(client, repo), number=number))
 
 
 def of_set(client: Connection, commit_set: str) -> Iterator[Commit]:
     """The commits of a set and its aliases, upstream first; NOT_FOUND where there is no such set."""
-    request = pfs.InspectCommitSetRequest(commit_set=pfs.CommitSet(id=commit_set))
-    return map(_read, streamed(client, "InspectCommitSet", request, CommitInfo))
+    return map(_read, streamed(client, "InspectCommitSet", "CommitInfo", commit_set={"id": commit_set}))
 
 
 def _read(info: Any) -> Commit:
@@ -157,3 +152,4 @@ def _seconds(time: Any) -> float:
 
 
 _AUTO = pfs.OriginKind.AUTO.value
+_STARTED, _FINISHED = pfs.CommitState.STARTED.value, pfs.CommitState.FINISHED.value

@@ -99,7 +99,8 @@ def _all(evidence: Evidence, over: Over | None) -> Iterator[Problem]:
     yield from check_claims(evidence, over)
     yield from check_metadata(evidence)
     readings: list[Reading] = []
-    for number, commit in enumerate(evidence.good, 1):
+    # The oldest first: a listing is reckoned from its ancestor's.
+    for number, commit in enumerate(reversed(evidence.good), 1):
         troubles = list(check_recorded(evidence, commit))
         yield from troubles
         if not any(one.code == "UNREADABLE" for one in troubles):

@@ -5,16 +5,15 @@ It exists because stages compare listings of 100,000 files, of which path, size 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from pachyderm_sdk.api import pfs
 
-from pachyderm.answers import streamed
+from pachyderm.answers import commit_of, file_of, streamed
 from pachyderm.connection import Connection
-from pachyderm.messages import DiffFileResponse, FileInfo
 from pachyderm.repos import PARAMETERS_FILE, REPORT
 
 
@@ -37,9 +36,9 @@ Listing = Mapping[str, FileEntry]
 
 def files(client: Connection, repo: str, commit_id: str, under: str = "/") -> dict[str, FileEntry]:
     """List every file of a commit below a path, in byte order; empty where the path is not there."""
-    request = pfs.WalkFileRequest(file=client.file(repo, commit_id, under))
+    found = streamed(client, "WalkFile", "FileInfo", file=file_of(client, repo, commit_id, under))
     try:
-        return dict(map(_entry, filter(_is_file, streamed(client, "WalkFile", request, FileInfo))))
+        return dict(map(_entry, filter(_is_file, found)))
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.NOT_FOUND:
             return {}
@@ -48,18 +47,18 @@ def files(client: Connection, repo: str, commit_id: str, under: str = "/") -> di
 
 def matching(client: Connection, repo: str, commit_id: str, pattern: str) -> dict[str, FileEntry]:
     """List the files of a commit that match a glob pattern of Pachyderm's, those below a matching folder included."""
-    request = pfs.GlobFileRequest(commit=client.commit(repo, commit_id), pattern=pattern)
     found: dict[str, FileEntry] = {}
-    for info in streamed(client, "GlobFile", request, FileInfo):
+    commit = commit_of(client, repo, commit_id)
+    for info in streamed(client, "GlobFile", "FileInfo", commit=commit, pattern=pattern):
         found |= [_entry(info)] if _is_file(info) else files(client, repo, commit_id, info.file.path)
     return found
 
 
 def differing(client: Connection, repo: str, commit_id: str, before: str) -> dict[str, FileEntry | None]:
     """The files in which a commit differs from another one of its repo; None for one that it lacks."""
-    request = pfs.DiffFileRequest(new_file=client.file(repo, commit_id, "/"), old_file=client.file(repo, before, "/"))
+    new_root, old_root = (file_of(client, repo, one, "/") for one in (commit_id, before))
     found: dict[str, FileEntry | None] = {}
-    for answer in streamed(client, "DiffFile", request, DiffFileResponse):
+    for answer in streamed(client, "DiffFile", "DiffFileResponse", new_file=new_root, old_file=old_root):
         new, old = answer.new_file, answer.old_file
         if new.file.path and _is_file(new):
             found |= [_entry(new)]
@@ -73,10 +72,16 @@ def content(listing: Listing) -> dict[str, FileEntry]:
     return {path: entry for path, entry in listing.items() if not path.startswith(REPORT) and path != PARAMETERS_FILE}
 
 
+def read_pieces(client: Connection, repo: str, commit_id: str, path: str) -> Iterator[bytes]:
+    """The bytes of one file, as they come."""
+    for piece in streamed(client, "GetFile", "BytesValue", file=file_of(client, repo, commit_id, path)):
+        yield piece.value
+
+
 def read(client: Connection, repo: str, commit_id: str, path: str) -> bytes | None:
     """Read one small file whole, or None where the commit has none."""
     try:
-        return b"".join(part.value for part in client.pfs.get_file(file=client.file(repo, commit_id, path)))
+        return b"".join(read_pieces(client, repo, commit_id, path))
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.NOT_FOUND or "not found" in (error.details() or ""):
             return None

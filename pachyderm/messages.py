@@ -42,14 +42,23 @@ _FIELDS: dict[str, dict[str, tuple[int, int | str]]] = {
         "created_at": (17, "Timestamp"),
         "updated_at": (18, "Timestamp"),
     },
-    "File": {"path": (2, _TEXT)},
+    "CommitSet": {"id": (1, _TEXT)},
+    "InspectCommitRequest": {"commit": (1, "Commit"), "wait": (2, _SMALL)},
+    "InspectCommitSetRequest": {"commit_set": (1, "CommitSet")},
+    "ListCommitRequest": {"repo": (1, "Repo"), "to": (3, "Commit"), "number": (4, _NUMBER)},
+    "File": {"commit": (1, "Commit"), "path": (2, _TEXT)},
     "FileInfo": {
         "file": (1, "File"),
         "file_type": (2, _SMALL),
         "size_bytes": (4, _NUMBER),
         "hash": (5, _KINDS.TYPE_BYTES),
     },
+    "WalkFileRequest": {"file": (1, "File")},
+    "GlobFileRequest": {"commit": (1, "Commit"), "pattern": (2, _TEXT)},
+    "DiffFileRequest": {"new_file": (1, "File"), "old_file": (2, "File")},
     "DiffFileResponse": {"new_file": (1, "FileInfo"), "old_file": (2, "FileInfo")},
+    "GetFileRequest": {"file": (1, "File")},
+    "BytesValue": {"value": (1, _KINDS.TYPE_BYTES)},
 }
 
 
@@ -71,9 +80,17 @@ def _classes() -> dict[str, Any]:
 
 
 _CLASSES = _classes()
-Commit: Any = _CLASSES["Commit"]
-CommitInfo: Any = _CLASSES["CommitInfo"]
-DiffFileResponse: Any = _CLASSES["DiffFileResponse"]
-FileInfo: Any = _CLASSES["FileInfo"]
 
-__all__ = ["Commit", "CommitInfo", "DiffFileResponse", "FileInfo"]
+
+def message(name: str, /, **fields: Any) -> Any:
+    """A message by its name in pfs.proto; a message inside it is given as a mapping."""
+    return _CLASSES[name](**fields)
+
+
+def parse(name: str, data: bytes) -> Any:
+    """A message that was received.
+
+    Raises:
+        google.protobuf.message.DecodeError: the bytes are no such message.
+    """
+    return _CLASSES[name].FromString(data)

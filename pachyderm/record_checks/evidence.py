@@ -17,7 +17,7 @@ from pachyderm.commits import Commit, all_commits, head
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.fingerprints import listing_digest
-from pachyderm.listings import FileEntry, content, files
+from pachyderm.listings import FileEntry, content, differing, files, read_pieces
 from pachyderm.publish import PIECE
 from pachyderm.repos import INPUTS, MODEL, PROVENANCE, REPORT, REPOS, BranchName
 from pachyderm.stage_record import STAGE_JSON, StageRecord, parse
@@ -74,6 +74,7 @@ class Evidence:
         self._progress = progress
         self._read: dict[tuple[str, str], Reading] = {}
         self._listings: dict[tuple[str, str], tuple[dict[str, FileEntry], str]] = {}
+        self._whole: dict[tuple[str, str], Mapping[str, FileEntry]] = {}
         self._verified: dict[str, str] = {}
         self.commits: dict[str, list[Commit]] = {repo: list(all_commits(client, repo)) for repo in REPOS}
         self.known: dict[tuple[str, str], Commit] = {
@@ -114,13 +115,27 @@ class Evidence:
         """The listing of an input of a stage without report and parameters file, and its digest."""
         key = (repo, commit_id)
         if key not in self._listings:
-            whole = self._read[key].files if key in self._read else files(self.client, repo, commit_id)
-            listing = content(whole)
+            listing = content(self._files(repo, commit_id))
             self._listings[key] = (listing, listing_digest(listing))
         return self._listings[key]
 
+    def _files(self, repo: str, commit_id: str) -> Mapping[str, FileEntry]:
+        """The whole listing of a commit, reckoned from that of the nearest ancestor whose listing is known."""
+        key = (repo, commit_id)
+        if key not in self._whole:
+            commit = self.known.get(key)
+            above = ancestors(self, commit) if commit is not None and commit.ended else iter(())
+            near = next((one for one in above if (repo, one.id) in self._whole), None)
+            if near is None or not self._whole[repo, near.id]:
+                self._whole[key] = files(self.client, repo, commit_id)
+            else:
+                changed = differing(self.client, repo, commit_id, near.id)
+                kept = {path: entry for path, entry in self._whole[repo, near.id].items() if path not in changed}
+                self._whole[key] = kept | {path: entry for path, entry in changed.items() if entry is not None}
+        return self._whole[key]
+
     def _fetch(self, commit: Commit) -> Reading:
-        listing = files(self.client, commit.repo, commit.id)
+        listing = self._files(commit.repo, commit.id)
         unread = [
             path for path, entry in listing.items() if entry.hash not in self._verified and not path.startswith(REPORT)
         ]
@@ -156,8 +171,7 @@ class Evidence:
                         yield path, *_digest(iter(partial(stream.read, PIECE), b""), path)
             return
         for path in wanted:
-            file = self.client.file(commit.repo, commit.id, path)
-            yield path, *_digest((piece.value for piece in self.client.pfs.get_file(file=file)), path)
+            yield path, *_digest(read_pieces(self.client, commit.repo, commit.id, path), path)
 
 
 def _digest(pieces: Iterator[bytes], path: str) -> tuple[str, bytes]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pachyderm_sdk.api import pfs
 
-from pachyderm.messages import CommitInfo
+from pachyderm.messages import message
 from pachyderm.store import rows
 from pachyderm.store.names import RepoName
 from pachyderm.store.rows import BranchRow, CommitRow, Connection, RepoRow
@@ -24,8 +24,8 @@ def moment(micros: int) -> datetime:
     return _epoch + timedelta(microseconds=micros)
 
 
-def _stamp(message: Any, micros: int) -> None:
-    message.seconds, message.nanos = micros // 1_000_000, micros % 1_000_000 * 1000
+def _stamp(time: Any, micros: int) -> None:
+    time.seconds, time.nanos = micros // 1_000_000, micros % 1_000_000 * 1000
 
 
 def repo_message(name: RepoName) -> Any:
@@ -55,7 +55,8 @@ class Infos:
 
     def commit_info(self, row: CommitRow) -> bytes:
         """The `CommitInfo` of a row, as it is sent."""
-        info = CommitInfo(
+        info = message(
+            "CommitInfo",
             description=row.description,
             error=row.error,
             size_bytes_upper_bound=row.size,
@@ -82,14 +83,14 @@ class Infos:
         sent: bytes = info.SerializeToString()
         return sent
 
-    def _name(self, message: Any, row: CommitRow, with_branch: bool = False) -> None:
+    def _name(self, commit: Any, row: CommitRow, with_branch: bool = False) -> None:
         """Fill in a `Commit` of `pachyderm.messages`."""
-        message.id = row.set
-        for repo in (message.repo, message.branch.repo) if with_branch and row.branch else (message.repo,):
+        commit.id = row.set
+        for repo in (commit.repo, commit.branch.repo) if with_branch and row.branch else (commit.repo,):
             told = self.repo(row.repo)
             repo.name, repo.type, repo.project.name = told.name, told.type, told.project.name
         if with_branch and row.branch:
-            message.branch.name = row.branch
+            commit.branch.name = row.branch
 
     def branch(self, row: BranchRow) -> Any:
         """The `Branch` of a row."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit import led_forward, traced_back
 from pachyderm_sdk.api import pfs
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -164,6 +165,12 @@ def test_a_picture_on_disk_leads_back_to_what_made_it_also_after_it_was_changed(
         assert "pix2pix:fingerprint" in opened.text  # type: ignore[attr-defined]
         opened.convert("L").save(laptop.folder / "grey.png", pnginfo=text)
     assert laptop.type("lineage", laptop.folder / "grey.png")["start"] == told["start"]
+
+
+def test_every_file_is_traced_back_and_every_input_forward(laptop: Laptop) -> None:
+    with connect(laptop.target) as client:
+        assert traced_back(client) > 5
+        assert led_forward(client) > 3
 
 
 def test_the_record_is_true(laptop: Laptop) -> None:

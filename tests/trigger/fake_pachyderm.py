@@ -70,7 +70,6 @@ class FakePachyderm(Connection):
         self.asked: list[int] = []
         self._pfs = SimpleNamespace(
             finish_commit=self._finish,
-            get_file=self._no_file,
             create_branch=self._move,
         )
         self._moves: list[BranchName] = []
@@ -84,8 +83,8 @@ class FakePachyderm(Connection):
 
     @property
     def channel(self) -> Any:
-        """Answers what `pachyderm.answers` asks, by the bytes of the SDK's messages."""
-        answers = {"InspectCommit": self._inspect, "ListCommit": self._list}
+        """Answers what `pachyderm.answers` asks, with the bytes of the SDK's messages."""
+        answers = {"InspectCommit": self._inspect, "ListCommit": self._list, "GetFile": self._no_file}
 
         def unary(path: str, response_deserializer: Any, **_: object) -> Any:
             return lambda request: response_deserializer(bytes(answers[path.rpartition("/")[2]](request)))
@@ -198,7 +197,7 @@ class FakePachyderm(Connection):
             raise FakeRpcError(grpc.StatusCode.NOT_FOUND, f"commit {repo}@{commit_id} not found")
         return self.rows[repo, commit_id]
 
-    def _resolve(self, commit: pfs.Commit) -> Row:
+    def _resolve(self, commit: Any) -> Row:
         if commit.id:
             return self._row(commit.repo.name, commit.id)
         return self.rows[self.heads[BranchName(commit.repo.name, commit.branch.name)]]
@@ -227,10 +226,10 @@ class FakePachyderm(Connection):
             info.finished = when
         return info
 
-    def _inspect(self, request: pfs.InspectCommitRequest) -> pfs.CommitInfo:
+    def _inspect(self, request: Any) -> pfs.CommitInfo:
         return self._info(self._resolve(request.commit))
 
-    def _list(self, request: pfs.ListCommitRequest) -> Iterator[pfs.CommitInfo]:
+    def _list(self, request: Any) -> Iterator[pfs.CommitInfo]:
         self.asked.append(request.number)
         row = self._resolve(request.to)
         rows = itertools.chain([row], self.older_than(row))
@@ -251,7 +250,7 @@ class FakePachyderm(Connection):
         row.finishing, row.error = True, error
         row.finished = bool(error)
 
-    def _no_file(self, **_: object) -> Iterator[Any]:
+    def _no_file(self, _: object) -> Iterator[Any]:
         raise FakeRpcError(grpc.StatusCode.NOT_FOUND, "file not found")
 
 

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.failures import AWAY
@@ -19,7 +16,7 @@ from cli.health import Finding, well, wrong
 
 if TYPE_CHECKING:
     from workflows.runners.kubeflow_api import Api
-    from workflows.trigger.configuration import Configuration, KubeflowSettings
+    from workflows.trigger.configuration import Configuration
 
 OLDEST_KUBEFLOW = (2, 15)
 """The first Kubeflow Pipelines whose API and driver know everything that our pipelines use."""
@@ -37,11 +34,6 @@ def kubeflow(
     from workflows.errors import RunnerUnreachableError
     from workflows.runners.kubeflow_api import Access, Api, RefusedError
 
-    endpoint = chosen.endpoint or environment.get("KF_PIPELINES_ENDPOINT", "")
-    trouble = endpoint and _trouble_at(endpoint, chosen)
-    if trouble:
-        yield wrong("Kubeflow", trouble, "see docs/kubeflow.md, section Troubles", AWAY)
-        return
     api = Api(Access(chosen.endpoint, chosen.namespace, chosen.token_file, chosen.cookies, chosen.timeout), pause)
     try:
         yield from _kubeflow(api, chosen.namespace)
@@ -49,27 +41,6 @@ def kubeflow(
         yield wrong("Kubeflow", str(error), "see docs/kubeflow.md, section Troubles", AWAY)
     except RefusedError as error:
         yield wrong("Kubeflow", str(error), "see docs/kubeflow.md, section Troubles")
-
-
-def _trouble_at(endpoint: str, chosen: KubeflowSettings) -> str:
-    """What is wrong with an endpoint, asked once: the kfp client asks for 25 s, and does not tell why."""
-    headers = {"Cookie": chosen.cookies} if chosen.cookies else {}
-    url = endpoint if "://" in endpoint else f"http://{endpoint}"
-    try:
-        if chosen.token_file:
-            headers["Authorization"] = f"Bearer {Path(chosen.token_file).read_text().strip()}"
-        request = urllib.request.Request(f"{url.rstrip('/')}/apis/v2beta1/healthz", headers=headers)
-        with urllib.request.urlopen(request, timeout=min(chosen.timeout, 10.0)) as answer:
-            json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        error.close()
-        why = "it refuses the token or cookie" if error.code in (401, 403) else "no API of Kubeflow Pipelines 2 there"
-        return f"{endpoint} answers {error.code}: {why}"
-    except OSError as error:
-        return f"{endpoint} does not answer: {getattr(error, 'reason', error)}"
-    except ValueError:
-        return f"{endpoint} answers with no JSON: a login page, or no API of Kubeflow Pipelines"
-    return ""
 
 
 def _kubeflow(api: Api, namespace: str) -> Iterator[Finding]:

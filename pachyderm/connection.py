@@ -5,7 +5,6 @@ It exists so that there is one data path: whatever answers, every other room hol
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import tempfile
@@ -20,14 +19,11 @@ import grpc
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import metadata, pfs
 
+from pachyderm.channel import opened, with_metadata
 from pachyderm.errors import PachydermError, RequestError, StorageError, UnreachableError
 
 if TYPE_CHECKING:
     from pachyderm.repos import BranchName
-
-# The SDK's interceptor reads every call's metadata in a callback, and grpc logs a traceback there for each refusal,
-# although the refusal reaches us as an exception.
-logging.getLogger("grpc._channel").setLevel(logging.CRITICAL)
 
 REACH_WITHIN = 10.0
 """Seconds within which a server must answer its first request."""
@@ -70,6 +66,8 @@ class Connection(Client):
     """
 
     project: str = "default"
+    _channel: grpc.Channel
+    _connected: grpc.Channel | None = None
 
     def repo(self, name: str) -> pfs.Repo:
         """The user repo `name` of the project."""
@@ -127,9 +125,17 @@ class Connection(Client):
         second.project = self.project
         return second
 
+    def _init_api(self) -> None:
+        """Make the API over one channel of ours; the SDK calls this with a new one for each change of transaction."""
+        self._channel.close()
+        if self._connected is None:
+            self._connected = opened(self.address, self.root_certs)
+        self._channel = with_metadata(self._connected, self._grpc_metadata)
+        super()._init_api()
+
     @property
     def channel(self) -> grpc.Channel:
-        """The channel with the SDK's metadata on it, for requests whose answers are not read by the SDK."""
+        """The channel with the token and the transaction on it, for requests whose answers are not read by the SDK."""
         return self._channel
 
     def close(self) -> None:
@@ -214,13 +220,12 @@ def _dial(target: Target) -> Connection:
         raise UnreachableError(
             f"no Pachyderm answers at {address}: {error.strerror or error}; check --pachd or PACHD_ADDRESS"
         ) from error
-    certificates = os.environ.get("PACH_ROOT_CERTS")
     client = Connection(
         host=url.hostname,
         port=port,
         auth_token=target.token,
         tls=tls,
-        root_certs=Path(certificates).read_bytes() if tls and certificates else None,
+        root_certs=_root_certs(os.environ.get("PACH_ROOT_CERTS", "")) if tls else None,
     )
     client.project = target.project
     grpc_ready = grpc.channel_ready_future(client._channel)
@@ -229,8 +234,22 @@ def _dial(target: Target) -> Connection:
     except grpc.FutureTimeoutError as error:
         client.close()
         raise UnreachableError(
-            f"a server listens at {address}, but it does not answer as Pachyderm does (TLS against plain text?)"
+            f"a server listens at {address}, but it does not answer as Pachyderm does: TLS against plain text, or a "
+            f"certificate for another name or of an unknown authority (PACH_ROOT_CERTS)"
         ) from error
     finally:
         grpc_ready.cancel()
     return client
+
+
+def _root_certs(file: str) -> bytes | None:
+    """The certificate authorities in a PEM file; None, which means the usual ones, where no file is named."""
+    if not file:
+        return None
+    try:
+        content = Path(file).read_bytes()
+    except OSError as error:
+        raise RequestError(f"PACH_ROOT_CERTS names {file}, which cannot be read: {error.strerror}") from error
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise RequestError(f"PACH_ROOT_CERTS names {file}, which holds no certificate in PEM form")
+    return content

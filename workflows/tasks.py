@@ -22,7 +22,11 @@ CONFIG = dsl.PipelineConfig(
 """Deadline and times to live of a run."""
 
 CONNECTION = "pix2pix-pachyderm"
-"""Name of the config map (key ``address``, ``project``) and of the secret (key ``token``), both optional."""
+"""Name of the config map (keys ``address``, ``project``, ``root_certs``) and of the secret (key ``token``), both
+optional."""
+
+CONFIG_FILES = "/etc/pachyderm"
+"""Where the config map's keys lie as files: ``root_certs`` names the one that holds a certificate authority."""
 
 LABELS = {"app.kubernetes.io/name": "pix2pix-task", "app.kubernetes.io/part-of": "pix2pix"}
 """Labels of the pods in which tasks run."""
@@ -48,9 +52,10 @@ def on_cluster(task: PipelineTask, image: str = IMAGE) -> PipelineTask:
     kubernetes.use_config_map_as_env(
         task,
         config_map_name=CONNECTION,
-        config_map_key_to_env={"address": "PACHD_ADDRESS", "project": "PACH_PROJECT"},
+        config_map_key_to_env={"address": "PACHD_ADDRESS", "project": "PACH_PROJECT", "root_certs": "PACH_ROOT_CERTS"},
         optional=True,
     )
+    kubernetes.use_config_map_as_volume(task, config_map_name=CONNECTION, mount_path=CONFIG_FILES, optional=True)
     kubernetes.use_secret_as_env(task, secret_name=CONNECTION, secret_key_to_env={"token": "PACH_TOKEN"}, optional=True)
     kubernetes.use_field_path_as_env(task, env_name="KFP_RUN_ID", field_path="metadata.labels['pipeline/runid']")
     # Network policies of deploy/ select tasks by these; without them they would allow every pod of the namespace.
@@ -79,7 +84,7 @@ def on_gpu(
     task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
     kubernetes.add_node_selector_json(task, node_selector)
     kubernetes.add_toleration_json(task, tolerations)
-    # TensorFlow's input threads share pictures through /dev/shm, which is 64 MiB in a pod by default; kfp-kubernetes
-    # 2.17 takes a constant alone for it.
-    kubernetes.empty_dir_mount(task, volume_name="dshm", mount_path="/dev/shm", medium="Memory", size_limit="2Gi")
+    # /dev/shm is 64 MiB in a pod by default. kfp 2.17 takes a constant alone for its size; without one Kubernetes makes
+    # it as large as the pod's memory limit, against which it counts, so that `memory` is what says it.
+    kubernetes.empty_dir_mount(task, volume_name="dshm", mount_path="/dev/shm", medium="Memory")
     return task

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-import pachyderm_sdk.client
 import pytest
+
+import pachyderm.connection
 
 
 class Killed(BaseException):
@@ -64,11 +65,11 @@ class _Counter(
 def living(monkeypatch: pytest.MonkeyPatch, last: int = 0, answered: bool = False) -> Iterator[Life]:
     """Connections that are made within the block live as told."""
     life = Life([], last, answered)
-    create = pachyderm_sdk.client._create_channel
+    opened = pachyderm.connection.opened
 
-    def mortal(*arguments: Any, **options: Any) -> Any:
-        return grpc.intercept_channel(create(*arguments, **options), _Counter(life))
+    def mortal(address: str, root_certs: bytes | None) -> grpc.Channel:
+        return grpc.intercept_channel(opened(address, root_certs), _Counter(life))
 
     with monkeypatch.context() as patch:
-        patch.setattr(pachyderm_sdk.client, "_create_channel", mortal)
+        patch.setattr(pachyderm.connection, "opened", mortal)
         yield life

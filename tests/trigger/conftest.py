@@ -71,8 +71,8 @@ class World:
         self.place = replace(self.place, runner=runner)
 
     def processes(self) -> list[int]:
-        """The processes that work on this store's runs."""
-        mark = f"PIX2PIX_STORE={self.target.store.resolve()}".encode()
+        """The processes that work on the runs of this world's triggers."""
+        mark = f"PIX2PIX_SCRATCH={self.target.store / 'scratch'}".encode()
         found = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):

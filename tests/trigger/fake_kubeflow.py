@@ -17,10 +17,11 @@ import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import yaml
+from fake_api import FakeApi, answer, body_of
 
 Document = dict[str, Any]
 FINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
@@ -37,7 +38,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
-class FakeKubeflow:
+class FakeKubeflow(FakeApi):
     """The server.
 
     Attributes:
@@ -45,10 +46,13 @@ class FakeKubeflow:
         on_workflow: called in a thread of its own for each workflow, with its run's document.
     """
 
-    def __init__(self, on_workflow: Callable[[Document], None] | None = None, token: str = "") -> None:
+    def __init__(
+        self, on_workflow: Callable[[Document], None] | None = None, token: str = "", refuses_with: int = 401
+    ) -> None:
         self.faults: Callable[[str, str], str | None] = lambda method, path: None
         self.on_workflow = on_workflow or (lambda run: None)
         self.token = token
+        self.refuses_with = refuses_with
         self.runs: dict[str, Document] = {}
         self.workflows: list[Document] = []
         self.experiments: dict[str, Document] = {}
@@ -59,33 +63,13 @@ class FakeKubeflow:
         self.requests: list[str] = []
         self.page_size = 200
         self._lock = threading.RLock()
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                fake._serve(self, "GET")
-
-            def do_POST(self) -> None:
-                fake._serve(self, "POST")
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        super().__init__()
 
     def __enter__(self) -> FakeKubeflow:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.close()
 
     # What a cluster does to a run.
     def advance(self, run_id: str, state: str, message: str = "") -> None:
@@ -114,7 +98,7 @@ class FakeKubeflow:
     def _serve(self, handler: BaseHTTPRequestHandler, method: str) -> None:
         url = urllib.parse.urlsplit(handler.path)
         query = {key: values[-1] for key, values in urllib.parse.parse_qs(url.query).items()}
-        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        body = body_of(handler)
         with self._lock:
             self.requests.append(f"{method} {url.path}")
         fault = self.faults(method, url.path)
@@ -131,9 +115,9 @@ class FakeKubeflow:
             time.sleep(0.05)
         try:
             self._authenticate(handler)
-            status, answer = 200, self._route(method, url.path, query, body, handler)
+            status, document = 200, self._route(method, url.path, query, body, handler)
         except RefusalError as no:
-            status, answer = no.status, {"code": 2, "message": str(no)}
+            status, document = no.status, {"code": 2, "message": str(no)}
         if fault == "after":
             handler.close_connection = True
             return
@@ -142,26 +126,18 @@ class FakeKubeflow:
             handler.close_connection = True
             return
         if fault == "500-after":
-            status, answer = 500, {"code": 13, "message": "injected after the work"}
-        if fault == "wrong-token" and "runs" in answer:
-            answer = {**answer, "next_page_token": "no such token"}
-        self._answer(handler, status, answer, fault)
+            status, document = 500, {"code": 13, "message": "injected after the work"}
+        if fault == "wrong-token" and "runs" in document:
+            document = {**document, "next_page_token": "no such token"}
+        self._answer(handler, status, document, fault)
 
     def _authenticate(self, handler: BaseHTTPRequestHandler) -> None:
         if self.token and handler.headers.get("Authorization") != f"Bearer {self.token}":
-            raise RefusalError(401, "the token is refused")
+            raise RefusalError(self.refuses_with, "the token is refused")
 
-    def _answer(self, handler: BaseHTTPRequestHandler, status: int, answer: Document, fault: str | None) -> None:
-        content = json.dumps(answer).encode()
-        handler.send_response(status)
-        handler.send_header("Content-Type", "application/json")
-        handler.send_header("Content-Length", str(len(content)))
-        if fault == "429":
-            handler.send_header("Retry-After", "0")
-        handler.end_headers()
-        handler.wfile.write(content[: len(content) // 2] if fault == "truncated" else content)
-        if fault == "truncated":
-            handler.close_connection = True
+    def _answer(self, handler: BaseHTTPRequestHandler, status: int, document: Document, fault: str | None) -> None:
+        headers = {"429": {"Retry-After": "0"}, "html": {"Content-Type": "text/html"}}.get(fault or "")
+        answer(handler, status, document, headers, cut=fault == "truncated")
 
     def _route(self, method: str, path: str, query: Document, body: bytes, handler: BaseHTTPRequestHandler) -> Document:
         for verb, pattern, function in self._routes():

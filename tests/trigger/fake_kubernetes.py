@@ -6,13 +6,15 @@ import json
 import re
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from fake_api import FakeApi, answer, body_of
 
 _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
 
 
-class FakeKubernetes:
+class FakeKubernetes(FakeApi):
     """The server.
 
     Attributes:
@@ -25,54 +27,26 @@ class FakeKubernetes:
         self.writes = 0
         self._version = 0
         self._lock = threading.Lock()
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                fake._serve(self, "GET")
-
-            def do_POST(self) -> None:
-                fake._serve(self, "POST")
-
-            def do_PUT(self) -> None:
-                fake._serve(self, "PUT")
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        super().__init__()
 
     def __enter__(self) -> FakeKubernetes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.close()
 
     def _serve(self, handler: BaseHTTPRequestHandler, method: str) -> None:
-        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        body = body_of(handler)
         fault = self.faults(method)
         if fault is not None and fault.isdigit():
-            status, answer = int(fault), {"kind": "Status", "message": f"injected {fault}"}
+            status, document = int(fault), {"kind": "Status", "message": f"injected {fault}"}
         else:
             with self._lock:
-                status, answer = self._do(method, handler.path, json.loads(body) if body else {})
+                status, document = self._do(method, handler.path, json.loads(body) if body else {})
         if fault == "after":
             handler.close_connection = True
             return
-        content = json.dumps(answer).encode()
-        handler.send_response(status)
-        handler.send_header("Content-Type", "application/json")
-        handler.send_header("Content-Length", str(len(content)))
-        handler.end_headers()
-        handler.wfile.write(content)
+        answer(handler, status, document)
 
     def _do(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         match = re.fullmatch(r"/apis/coordination\.k8s\.io/v1/namespaces/([a-z-]+)/leases(?:/([a-z0-9-]+))?", path)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from workflows.errors import RunInputError
-from workflows.trigger.configuration import Configuration, load
+from workflows.trigger.configuration import ARGUMENTS, Configuration, load
 from workflows.trigger.json_logs import log_json
 from workflows.trigger.metrics import ALIVE_WITHIN, READY_WITHIN, Metrics, MetricsServer
 from workflows.trigger.policy import Policy, changed, of_parameters_file
@@ -53,6 +53,24 @@ def test_file_and_environment_meet_and_the_environment_wins(tmp_path: Path) -> N
     assert made.policy["preprocessing_and_generation"] == Policy("every")
 
 
+def test_arguments_of_runs_come_from_the_file_and_the_environment_parameter_by_parameter(tmp_path: Path) -> None:
+    file = tmp_path / "trigger.toml"
+    file.write_text("[kubeflow.arguments.training_and_export]\ngpus = '0'\nmemory = '8Gi'")
+    places = '{"gpu": "a100"}'
+    made = load(
+        file,
+        {
+            f"{ARGUMENTS}TRAINING_AND_EXPORT_GPUS": "2",
+            f"{ARGUMENTS}TRAINING_AND_EXPORT_NODE_SELECTOR": places,
+            f"{ARGUMENTS}PREPROCESSING_AND_GENERATION_IMAGE": "registry.example.org/worker:1",
+        },
+    )
+    assert made.kubeflow.arguments == {
+        "training_and_export": {"gpus": "2", "memory": "8Gi", "node_selector": places},
+        "preprocessing_and_generation": {"image": "registry.example.org/worker:1"},
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -69,6 +87,28 @@ def test_file_and_environment_meet_and_the_environment_wins(tmp_path: Path) -> N
         ("[policy.training_and_export]\nattempts = 0", "attempts = 0 is not allowed; it is a whole number from 1"),
         ("[policy.training_and_export]\npolicy = 'some'", "policy = 'some' is not allowed; it is every or latest"),
         ("at_once =", "is no TOML"),
+        ("kubeflow.arguments = 'x'", r"arguments stand in sections, \[kubeflow\.arguments\.training_and_export\]"),
+        ("[kubeflow.arguments]\ngpus = '1'", "arguments stand in sections"),
+        ("[kubeflow.arguments.training]\ngpus = '1'", r"no pipeline training in .*; there are training_and_export"),
+        (
+            "[kubeflow.arguments.training_and_export]\ngpu = '1'",
+            r"unknown setting kubeflow\.arguments\.training_and_export\.gpu; there are cpu, gpu_type, gpus, image",
+        ),
+        (
+            "[kubeflow.arguments.preprocessing_and_generation]\ngpus = '1'",
+            r"preprocessing_and_generation\.gpus; there are image$",
+        ),
+        (
+            "[kubeflow.arguments.training_and_export]\ncommit_set = 'new'",
+            r"training_and_export\.commit_set belongs to the commit set; there are cpu",
+        ),
+        (
+            "[kubeflow.arguments.training_and_export]\nhyperparameters = 'x'",
+            "hyperparameters belongs",
+        ),
+        ("[kubeflow.arguments.training_and_export]\ngpus = 1", "gpus = 1 is no text"),
+        ("[kubeflow.arguments.training_and_export]\nimage = ''", "image is empty; leave it out"),
+        ("[kubeflow.arguments.training_and_export]\nnode_selector = 'a100'", "node_selector=a100 is not of the type"),
     ],
 )
 def test_a_mistake_in_the_file_is_one_clear_line(tmp_path: Path, text: str, said: str) -> None:
@@ -84,6 +124,9 @@ def test_a_mistake_in_the_file_is_one_clear_line(tmp_path: Path, text: str, said
         ("PIX2PIX_TRIGGER_AT_ONE", "1", "unknown variable PIX2PIX_TRIGGER_AT_ONE; there are "),
         ("PIX2PIX_TRIGGER_AT_ONCE", "many", "PIX2PIX_TRIGGER_AT_ONCE='many' is no whole number"),
         ("PIX2PIX_TRIGGER_LOG", "xml", "log = 'xml' is not allowed"),
+        (f"{ARGUMENTS}TRAINING_AND_EXPORT_GPU", "1", "unknown variable .*TRAINING_AND_EXPORT_GPU; there are .*_GPUS"),
+        (f"{ARGUMENTS}TRAINING_AND_EXPORT_COMMIT_SET", "new", "unknown variable"),
+        (f"{ARGUMENTS}TRAINING_AND_EXPORT_TOLERATIONS", "{}", "tolerations={} is not of the type LIST"),
     ],
 )
 def test_a_mistake_in_the_environment_is_one_clear_line(variable: str, value: str, said: str) -> None:

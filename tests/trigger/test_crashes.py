@@ -27,14 +27,11 @@ from workflows.trigger.metrics import Metrics
 from workflows.trigger.observe import Clock
 from workflows.trigger.policy import defaults
 
-pytestmark = pytest.mark.skipif(
-    "PACHD_ADDRESS" in os.environ, reason="the triggers are processes over a store's folder"
-)
-
 
 def trigger(world: World, filling: dict[str, Path], **more: str) -> subprocess.Popen[bytes]:
     pipelines = {"preprocessing_and_generation": str(filling["quick"]), "training_and_export": str(filling["quick"])}
-    order = json.dumps({"store": str(world.target.store), "pipelines": pipelines, **more})
+    at = {"store": str(world.target.store), "pachd": world.target.pachd, "project": world.target.project}
+    order = json.dumps({**at, "pipelines": pipelines, **more})
     return subprocess.Popen([sys.executable, str(Path(__file__).parent / "trigger_process.py"), order])
 
 

@@ -144,16 +144,14 @@ def test_why_tells_decisions_claims_ends_and_what_is_waited_for(world: World) ->
     assert second.waits_for.startswith(f"its input checkpoint@{waiting}")
 
 
-@pytest.mark.embedded
-def test_the_commands_answer_with_one_document(world: World) -> None:
-    if world.target.pachd is not None:
-        pytest.skip("the commands take the store's folder")
+def test_the_commands_answer_with_one_document(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     commit_set = failed(world)
-    store = ["--json", "--store", str(world.target.store)]
-    told = json.loads(CliRunner().invoke(why_command, [*store, commit_set[:12]], catch_exceptions=False).stdout)
+    monkeypatch.setenv("PACH_PROJECT", world.target.project)
+    at = ["--pachd", world.target.pachd] if world.target.pachd else ["--store", str(world.target.store)]
+    told = json.loads(CliRunner().invoke(why_command, ["--json", *at, commit_set[:12]], catch_exceptions=False).stdout)
     assert told["commit_set"] == commit_set
     assert {"time", "decision", "reason", "run"} <= set(told["decisions"][0])
-    done = json.loads(CliRunner().invoke(retry_command, [*store, commit_set], catch_exceptions=False).stdout)
+    done = json.loads(CliRunner().invoke(retry_command, ["--json", *at, commit_set], catch_exceptions=False).stdout)
     assert done["commit_set"] != commit_set
-    text = CliRunner().invoke(why_command, ["--store", str(world.target.store), commit_set], catch_exceptions=False)
+    text = CliRunner().invoke(why_command, [*at, commit_set], catch_exceptions=False)
     assert f"model@{commit_set} is failed: failed: training_and_export failed 1 time" in text.stdout

@@ -1,6 +1,6 @@
 """A trigger as a process of its own: local runs, or Kubeflow with a Lease, as the arguments say.
 
-Started as ``python trigger_process.py '{"store": ..., "pipelines": {...}, ...}'``.
+Started as ``python trigger_process.py '{"store": ..., "pachd": ..., "project": ..., "pipelines": {...}, ...}'``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def leadership(order: dict[str, Any], by: str) -> Leadership:
 
 def main(order: dict[str, Any]) -> None:
     by = f"{order.get('name', 'tests')}:{os.getpid()}"
-    target, pipelines = Target(store=Path(order["store"])), {k: Path(v) for k, v in order["pipelines"].items()}
+    target = Target(pachd=order["pachd"], store=Path(order["store"]), project=order["project"])
+    pipelines = {name: Path(file) for name, file in order["pipelines"].items()}
     runner: Runner
     if "kubeflow" in order:
         runner = KubeflowRunner(Api(Access(endpoint=order["kubeflow"], timeout=5.0), time.sleep), pipelines=pipelines)

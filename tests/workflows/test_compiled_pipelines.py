@@ -21,6 +21,7 @@ from pachyderm.repos import INPUT_IMAGES, PREPROCESS_IMAGES, set_up
 from pachyderm.upload import put
 from pix2pix import facades
 from workflows.compile import BESIDE, NAMES, stale
+from workflows.tasks import CONFIG_FILES, CONNECTION
 
 PIPELINES = {name: list(yaml.safe_load_all((BESIDE / f"{name}.yaml").read_text())) for name in NAMES}
 
@@ -75,6 +76,12 @@ def test_resources_are_whole_string_parameters_and_only_train_asks_for_a_gpu(nam
         assert ("accelerator" in resources) == (executor == "exec-train")
 
 
+def test_shared_memory_of_training_is_bounded_by_its_memory_alone() -> None:
+    for name in ("training_and_export", "image_to_image"):
+        executor = PIPELINES[name][1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train"]
+        assert executor["emptyDirMounts"] == [{"medium": "Memory", "mountPath": "/dev/shm", "volumeName": "dshm"}]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_task_is_cached_and_nothing_is_installed_at_run_time(name: str) -> None:
     spec = PIPELINES[name][0]
@@ -100,6 +107,24 @@ def test_no_address_and_no_secret_is_in_a_pipeline(name: str) -> None:
     for executor in PIPELINES[name][1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
         for secret in executor.get("secretAsEnv", []):
             assert secret["optional"] is True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_task_finds_address_project_token_and_certificate_authority_where_there_are_any(name: str) -> None:
+    platform = PIPELINES[name][1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for executor in executors(PIPELINES[name][0]):
+        given = platform[executor]
+        found: dict[str, set[str]] = {}
+        for kind in ("configMapAsEnv", "secretAsEnv"):
+            (one,) = given[kind]
+            assert one["optional"] is True
+            found[kind] = {pair["envVar"] for pair in one["keyToEnv"]}
+        assert found == {
+            "configMapAsEnv": {"PACHD_ADDRESS", "PACH_PROJECT", "PACH_ROOT_CERTS"},
+            "secretAsEnv": {"PACH_TOKEN"},
+        }
+        (volume,) = given["configMapAsVolume"]
+        assert (volume["configMapName"], volume["mountPath"], volume["optional"]) == (CONNECTION, CONFIG_FILES, True)
 
 
 PLAIN = """

@@ -24,8 +24,8 @@ from fake_kubernetes import FakeKubernetes
 from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.runner import RunKey
-from workflows.tasks import CONNECTION
-from workflows.trigger.configuration import LeaseSettings, load
+from workflows.tasks import CONFIG_FILES, CONNECTION
+from workflows.trigger.configuration import Configuration, LeaseSettings, load
 from workflows.trigger.kubernetes_lease import KubernetesLease
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -203,15 +203,48 @@ def test_tasks_find_their_config_map_by_the_name_that_the_pipelines_say(overlay:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_trigger_takes_its_configuration(overlay: str, tmp_path: Path) -> None:
+def test_a_certificate_authority_of_its_own_reaches_every_pod_that_has_a_token(overlay: str) -> None:
+    for name, template in pods(overlay):
+        for one in containers(template["spec"]):
+            variables = {variable["name"]: variable.get("valueFrom", {}) for variable in one["env"]}
+            if "PACH_TOKEN" not in variables:
+                continue
+            key = variables["PACH_ROOT_CERTS"]["configMapKeyRef"]
+            assert key == {"name": CONNECTION, "key": "root_certs", "optional": True}, name
+            (mount,) = [mount for mount in one["volumeMounts"] if mount["mountPath"] == CONFIG_FILES]
+            (volume,) = [volume for volume in template["spec"]["volumes"] if volume["name"] == mount["name"]]
+            assert volume["configMap"] == {"name": CONNECTION}, name
+
+
+def configured(overlay: str, folder: Path) -> Configuration:
+    """What the trigger's pod reads."""
     (given,) = [one for one in of_kind(overlay, "ConfigMap") if "trigger.toml" in one["data"]]
-    (tmp_path / "trigger.toml").write_text(given["data"]["trigger.toml"])
+    (folder / "trigger.toml").write_text(given["data"]["trigger.toml"])
     spec = dict(pods(overlay))["pix2pix-trigger"]["spec"]
     environment = {one["name"]: one.get("value", "x") for one in spec["containers"][0]["env"]}
-    made = load(tmp_path / "trigger.toml", environment)
+    return load(folder / "trigger.toml", environment)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_trigger_takes_its_configuration(overlay: str, tmp_path: Path) -> None:
+    made = configured(overlay, tmp_path)
+    spec = dict(pods(overlay))["pix2pix-trigger"]["spec"]
     assert made.runner == "kubeflow"
     assert made.listen.endswith(f":{spec['containers'][0]['ports'][0]['containerPort']}")
     assert made.lease.name in {name for _, _, name in allowed(overlay, "coordination.k8s.io")}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_training_asks_for_a_gpu_where_the_overlay_is_for_one_and_nowhere_else(overlay: str, tmp_path: Path) -> None:
+    arguments = configured(overlay, tmp_path).kubeflow.arguments["training_and_export"]
+    if not overlay.endswith("-gpu"):
+        assert arguments == {"gpus": "0"}
+        return
+    (check,) = of_kind(overlay, "Job")
+    spec = check["spec"]["template"]["spec"]
+    assert arguments["gpus"] == spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]
+    assert arguments["image"] == spec["containers"][0]["image"]
+    assert json.loads(arguments["tolerations"]) == spec["tolerations"]
 
 
 def roles(overlay: str) -> list[dict[str, Any]]:
@@ -247,14 +280,15 @@ class Recorded(FakeKubernetes):
 
 
 def test_the_role_allows_what_the_lease_asks_and_nothing_else() -> None:
-    from kubernetes.client import ApiClient, Configuration, CoordinationV1Api
+    from kubernetes.client import ApiClient, CoordinationV1Api
+    from kubernetes.client import Configuration as Cluster
 
     now = [0.0]
     with Recorded() as cluster:
-        configuration = Configuration()
-        configuration.host = cluster.url
-        configuration.retries = False
-        api = CoordinationV1Api(ApiClient(configuration))
+        access = Cluster()
+        access.host = cluster.url
+        access.retries = False
+        api = CoordinationV1Api(ApiClient(access))
         settings = LeaseSettings(name="pix2pix-trigger", namespace="kubeflow")
         first, second = (KubernetesLease(api, settings, me, lambda: now[0], lambda: 1.0) for me in "ab")
         for lease in (first, second, first):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from trivial_pipelines import compile_all
@@ -64,9 +65,15 @@ def runner(kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time) -> Ku
     return made(kubeflow, pipelines, time)
 
 
-def made(kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time, **access: object) -> KubeflowRunner:
-    api = Api(Access(endpoint=kubeflow.url, timeout=0.5, **access), time.pause)  # type: ignore[arg-type]
-    return KubeflowRunner(api, ui="https://ui/pipeline", pipelines=pipelines, steady=time)
+def made(
+    kubeflow: FakeKubeflow,
+    pipelines: dict[str, Path],
+    time: Time,
+    arguments: Mapping[str, Mapping[str, str]] | None = None,
+    token_file: str = "",
+) -> KubeflowRunner:
+    api = Api(Access(endpoint=kubeflow.url, timeout=0.5, token_file=token_file), time.pause)
+    return KubeflowRunner(api, ui="https://ui/pipeline", pipelines=pipelines, steady=time, arguments=arguments)
 
 
 def test_a_run_has_the_deterministic_name_the_declared_parameters_and_a_link(
@@ -79,6 +86,19 @@ def test_a_run_has_the_deterministic_name_the_declared_parameters_and_a_link(
     assert (state.key, state.phase) == (KEY, Phase.RUNNING)
     assert state.link == f"https://ui/pipeline/#/runs/details/{state.run}"
     assert state.ended is None
+
+
+def test_configured_arguments_go_into_the_creation_typed_under_those_of_the_start(
+    kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time
+) -> None:
+    given = {"trivial": {"number": "7", "hyperparameters": "configured"}, "other": {"gpus": "1"}}
+    state = made(kubeflow, pipelines, time, arguments=given).start(KEY, {**ARGUMENTS, "hyperparameters": "own"})
+    (run,) = kubeflow.runs.values()
+    assert run["runtime_config"]["parameters"] == {"commit_set": SET, "number": 7, "hyperparameters": "own"}
+    assert run["display_name"] == KEY.display_name
+    changed = made(kubeflow, pipelines, time, arguments={"trivial": {"number": "8"}})
+    assert changed.start(KEY, ARGUMENTS).run == state.run
+    assert len(kubeflow.workflows) == 1
 
 
 def test_the_same_key_started_twice_is_one_workflow(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
@@ -230,11 +250,76 @@ def test_a_refused_token_is_said_as_such(pipelines: dict[str, Path], time: Time,
             good.find(KEY)
 
 
-def test_a_server_that_is_not_there_is_unreachable(pipelines: dict[str, Path], time: Time) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sleeps in the kfp client fails the test."""
+
+    def sleep(seconds: float) -> None:
+        raise AssertionError(f"the kfp client sleeps for {seconds} s")
+
+    monkeypatch.setattr("kfp.client.client.time", SimpleNamespace(sleep=sleep))
+
+
+def first_contact(fake: FakeKubeflow, pipelines: dict[str, Path], time: Time, token_file: str = "") -> str:
+    """What is said at the first contact, at once."""
+    with pytest.raises(RunnerUnreachableError) as seen:
+        made(fake, pipelines, time, token_file=token_file).check()
+    assert time.pauses == []
+    return str(seen.value)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_is_refused_at_the_first_contact_is_one_line_at_once(
+    pipelines: dict[str, Path],
+    time: Time,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("bad")
+    with FakeKubeflow(token="good", refuses_with=status) as fake:
+        said = first_contact(fake, pipelines, time, str(token))
+        assert fake.requests == ["GET /apis/v2beta1/healthz"]
+    assert said.startswith(f"Kubeflow at {fake.url} refuses the token ({status}: the token is refused); check")
+    assert "\n" not in said
+    assert caplog.records == []
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_token_that_cannot_be_read_is_one_line_at_once(
+    kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time, tmp_path: Path
+) -> None:
+    said = first_contact(kubeflow, pipelines, time, str(tmp_path / "none"))
+    assert "No such file" in said
+    assert kubeflow.requests == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_is_not_there_is_one_line_at_once(
+    pipelines: dict[str, Path], time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
     with FakeKubeflow() as fake:
         pass
-    with pytest.raises(RunnerUnreachableError, match="no Kubeflow Pipelines API answers at http://127"):
-        made(fake, pipelines, time).live()
+    said = first_contact(fake, pipelines, time)
+    assert said.startswith(f"Kubeflow at {fake.url} does not answer: ")
+    assert "KF_PIPELINES_ENDPOINT" in said
+    assert caplog.records == []
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [("hang", "timed out"), ("503", "answers 503"), ("before", "no clear answer"), ("html", "login")],
+)
+def test_a_server_that_is_not_itself_at_the_first_contact_is_said_within_the_time_limit(
+    kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time, fault: str, expected: str
+) -> None:
+    kubeflow.faults = only("GET /apis/v2beta1/healthz", fault)
+    assert expected in first_contact(kubeflow, pipelines, time)
 
 
 def test_a_server_that_goes_away_and_comes_back(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:

@@ -45,6 +45,8 @@ class KubeflowRunner:
         namespace: of the experiment, in a multi-user Kubeflow; empty otherwise.
         ui: URL of the UI, for links.
         service_account: that the pods have; empty: the cluster's default for pipelines.
+        arguments: pipeline -> parameter -> value, for each run of it, under what `start` is given. They are no part of
+            a run's identity: a run that is there is returned whatever it was created with.
         pipelines: name -> compiled pipeline; those shipped if None.
         steady: seconds from an arbitrary start.
     """
@@ -61,6 +63,7 @@ class KubeflowRunner:
         service_account: str = "",
         pipelines: Mapping[str, Path] | None = None,
         steady: Callable[[], float] = time.monotonic,
+        arguments: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._api = api
         self._experiment_name = experiment
@@ -69,6 +72,7 @@ class KubeflowRunner:
         self._service_account = service_account
         self._pipelines = shipped() if pipelines is None else pipelines
         self._steady = steady
+        self._arguments = arguments or {}
         self._experiment = ""
         self._versions: dict[str, tuple[str, str]] = {}
         self._unclear: dict[RunKey, float] = {}
@@ -76,7 +80,7 @@ class KubeflowRunner:
     def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
         """Create the run of a key, or return the one that is there; see `Runner.start`."""
         package = named(self._pipelines, key.pipeline)
-        parameters = package.typed(arguments)
+        parameters = package.typed({**self._arguments.get(key.pipeline, {}), **arguments})
         before = self.find(key)
         if before:
             self._unclear.pop(key, None)

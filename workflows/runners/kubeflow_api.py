@@ -12,8 +12,9 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswerError
@@ -27,6 +28,11 @@ TRIES = 4
 """Times that a question, which changes nothing, is asked before giving up."""
 
 LONGEST_PAUSE = 30.0
+
+REACH_WITHIN = 10.0
+"""Seconds within which a connection must come about, and the first question of all be answered."""
+
+_CHECK = "check [kubeflow] endpoint (or KF_PIPELINES_ENDPOINT), token_file and cookies"
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,10 @@ class RefusedError(Exception):
         self.reason = reason
 
 
+class RefusedTokenError(RunnerUnreachableError):
+    """The API answers, and does not let us in."""
+
+
 class Api:
     """The API's services, each call with a time limit and no hidden repetition.
 
@@ -80,42 +90,70 @@ class Api:
         """The `kfp` client, made at the first use.
 
         Raises:
-            RunnerUnreachableError: no API answers.
+            RunnerUnreachableError: no API answers within `REACH_WITHIN`, or it refuses the token.
         """
         if self._client is None:
-            self._client = self._connect()
+            client = self._made()
+            self._reach(client)
+            self._client = client
         return self._client
 
-    def _connect(self) -> Any:
+    def _made(self) -> Any:
         from kfp.client import Client
         from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
+        from kfp_server_api import V2beta1GetHealthzResponse
+
+        class Quiet(Client):
+            """Asks nothing while it is made: kfp asks five times, 5 s apart, each with a traceback, and tells no why.
+
+            What it asks for, the namespace of its pod, is in our configuration.
+            """
+
+            def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:  # noqa: ARG002
+                return V2beta1GetHealthzResponse(multi_user=False)
 
         access = self._access
         options: dict[str, Any] = {"host": access.endpoint or None, "cookies": access.cookies or None}
-        if access.token_file:
-            options["credentials"] = ServiceAccountTokenVolumeCredentials(path=access.token_file)
-        retries = logging.getLogger("urllib3.connectionpool")
-        level = retries.level
         try:
-            # The client's first question is repeated by urllib3, which warns each time; our error says it once.
-            retries.setLevel(logging.ERROR)
+            if access.token_file:
+                Path(access.token_file).read_bytes()
+                options["credentials"] = ServiceAccountTokenVolumeCredentials(path=access.token_file)
             # The client prints on standard output, which belongs to our document.
             with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
                 # "only works with Kubeflow Pipeline v2.0.0-beta.2 and later", at every start.
                 warnings.simplefilter("ignore", FutureWarning)
-                client = Client(**options)
-        except Exception as error:  # the client lets through whatever urllib3, kubernetes and it itself raise
+                client = Quiet(**options)
+        except Exception as error:  # the client lets through whatever kubernetes and it itself raise
             raise RunnerUnreachableError(
-                f"no Kubeflow Pipelines API answers at {access.endpoint or 'the address that the kfp client found'}: "
-                f"{_short(getattr(error, 'reason', None) or error)}; "
-                f"check [kubeflow] endpoint, or KF_PIPELINES_ENDPOINT"
+                f"no access to Kubeflow at {access.endpoint or 'the address that the kfp client finds'}: "
+                f"{_short(error)}; {_CHECK}"
             ) from error
-        finally:
-            retries.setLevel(level)
         pool = client._run_api.api_client.rest_client.pool_manager
         # urllib3 would repeat requests by itself.
         pool.connection_pool_kw["retries"] = False
         return client
+
+    def _reach(self, client: Any) -> None:
+        """Ask a client's API for a sign of life, once."""
+        where, within = _host(client), min(self._access.timeout, REACH_WITHIN)
+        ask = client._healthz_api.healthz_service_get_healthz_with_http_info
+        try:
+            with _translated(where):
+                # A single number counts only where it is an int.
+                _, _, headers = ask(_request_timeout=(within, within))
+        except RefusedTokenError:
+            raise
+        except RefusedError as error:
+            raise RunnerUnreachableError(
+                f"what answers at {where} is no Kubeflow Pipelines API ({error}); {_CHECK}"
+            ) from error
+        except RunnerUnreachableError as error:
+            raise RunnerUnreachableError(f"{error}; {_CHECK}") from error
+        if "json" not in headers.get("Content-Type", ""):
+            # The generated API would read a page of HTML as an empty list.
+            raise RunnerUnreachableError(
+                f"what answers at {where} is no Kubeflow Pipelines API, perhaps a login page; {_CHECK}"
+            )
 
     def ask(self, service: str, method: str, **arguments: Any) -> Any:
         """Call what changes nothing; tried again with growing pauses where the API is busy or away.
@@ -180,34 +218,46 @@ class Api:
             seen.add(token)
 
     def _call(self, service: str, method: str, arguments: dict[str, Any]) -> Any:
-        import urllib3
-        from kfp_server_api.exceptions import ApiException, OpenApiException
-
         call = getattr(getattr(self.client, f"_{service}_api"), method)
         timeout = self._access.timeout
-        try:
-            return call(**arguments, _request_timeout=(min(timeout, 10.0), timeout))
-        except ApiException as error:
-            raise self._meant(error) from error
-        except urllib3.exceptions.NewConnectionError as error:
-            raise RunnerUnreachableError(f"Kubeflow at {self._where()} does not answer: {_short(error)}") from error
-        except (urllib3.exceptions.HTTPError, OpenApiException, ValueError, OSError) as error:
-            # A time limit, a broken connection, half an answer: the request may have been carried out.
-            raise UnclearAnswerError(f"no clear answer from Kubeflow at {self._where()}: {_short(error)}") from error
-
-    def _meant(self, error: Any) -> Exception:
-        status, reason = int(error.status or 0), _reason(error)
-        if status in (401, 403):
-            return RunnerUnreachableError(
-                f"Kubeflow at {self._where()} refuses the token ({status}: {reason}); "
-                f"check [kubeflow] token_file or cookies, and that the namespace allows pipelines"
-            )
-        if status == 429 or status >= 500 or status == 0:
-            return UnclearAnswerError(f"Kubeflow at {self._where()} answers {status}: {reason}", _retry_after(error))
-        return RefusedError(status, reason)
+        with _translated(self._where()):
+            return call(**arguments, _request_timeout=(min(timeout, REACH_WITHIN), timeout))
 
     def _where(self) -> str:
-        return str(self.client._existing_config.host)
+        return _host(self.client)
+
+
+@contextlib.contextmanager
+def _translated(where: str) -> Iterator[None]:
+    """Turn what a call of the generated API raises into our errors."""
+    import urllib3
+    from kfp_server_api.exceptions import ApiException, OpenApiException
+
+    try:
+        yield
+    except ApiException as error:
+        raise _meant(error, where) from error
+    except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
+        raise RunnerUnreachableError(f"Kubeflow at {where} does not answer: {_short(error)}") from error
+    except (urllib3.exceptions.HTTPError, OpenApiException, ValueError, OSError) as error:
+        # A time limit, a broken connection, half an answer: the request may have been carried out.
+        raise UnclearAnswerError(f"no clear answer from Kubeflow at {where}: {_short(error)}") from error
+
+
+def _meant(error: Any, where: str) -> Exception:
+    status, reason = int(error.status or 0), _reason(error)
+    if status in (401, 403):
+        return RefusedTokenError(
+            f"Kubeflow at {where} refuses the token ({status}: {reason}); "
+            f"check [kubeflow] token_file or cookies, and that the namespace allows pipelines"
+        )
+    if status == 429 or status >= 500 or status == 0:
+        return UnclearAnswerError(f"Kubeflow at {where} answers {status}: {reason}", _retry_after(error))
+    return RefusedError(status, reason)
+
+
+def _host(client: Any) -> str:
+    return str(client._existing_config.host)
 
 
 def _reason(error: Any) -> str:

@@ -60,6 +60,8 @@ def child_environment(target: Target, scratch: Path, environment: Mapping[str, s
         made["PACHD_ADDRESS"] = target.pachd
     if target.token:
         made["PACH_TOKEN"] = target.token
+    if environment.get("PACH_ROOT_CERTS"):
+        made["PACH_ROOT_CERTS"] = str(Path(environment["PACH_ROOT_CERTS"]).resolve())
     return made
 
 

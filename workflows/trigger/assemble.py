@@ -23,7 +23,7 @@ from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.runner import Phase, Runner
-from workflows.trigger.carry_out import COMMIT_SET
+from workflows.trigger.arguments import COMMIT_SET
 from workflows.trigger.configuration import Configuration
 from workflows.trigger.controller import TEND_EVERY, Controller, Done, Settings
 from workflows.trigger.kubernetes_lease import KubernetesLease, coordination_api
@@ -149,6 +149,7 @@ def runner_for(place: Place, configuration: Configuration) -> Runner:
             namespace=chosen.namespace,
             ui=chosen.ui or chosen.endpoint or os.environ.get("KF_PIPELINES_UI_ENDPOINT", ""),
             service_account=chosen.service_account,
+            arguments=chosen.arguments,
         )
     environment = child_environment(place.target, place.folder.resolve() / "scratch", os.environ)
     return LocalRunner(place.folder / "runs", environment, None, place.show)
@@ -179,7 +180,8 @@ def check(place: Place, configuration: Configuration) -> list[tuple[str, Excepti
 
     def pipelines() -> None:
         for pipeline in PIPELINES:
-            named(shipped(), pipeline.name).typed({COMMIT_SET: "0" * 32})
+            given = configuration.kubeflow.arguments.get(pipeline.name, {})
+            named(shipped(), pipeline.name).typed({**given, COMMIT_SET: "0" * 32})
 
     def kubeflow() -> None:
         runner = runner_for(place, configuration)

@@ -20,13 +20,11 @@ from pachyderm.repos import PIPELINES
 from pachyderm.retrying import open_again
 from workflows.errors import RunInputError, UnclearAnswerError
 from workflows.runners.runner import RunKey, Runner, RunState
+from workflows.trigger.arguments import COMMIT_SET
 from workflows.trigger.units import ANNOUNCED, CONFIRMED
 from workflows.trigger.world import Action, End, GiveBack, Note, Plan, Reopen, Start, Terminate, UnitId
 
 logger = logging.getLogger(__name__)
-
-COMMIT_SET = "commit_set"
-"""The pipelines' parameter that says which set to fill."""
 
 
 class Hands:

@@ -14,11 +14,16 @@ from typing import Any
 
 from pachyderm.repos import PIPELINES
 from workflows.errors import RunInputError
+from workflows.trigger.arguments import Arguments, merged, places
 from workflows.trigger.policy import Policy, changed, defaults
 
 PREFIX = "PIX2PIX_TRIGGER_"
 """``PIX2PIX_TRIGGER_AT_ONCE`` sets ``at_once``, ``PIX2PIX_TRIGGER_KUBEFLOW_ENDPOINT`` sets ``endpoint`` of
 ``[kubeflow]``; a policy's names follow its pipeline's."""
+
+ARGUMENTS = f"{PREFIX}KUBEFLOW_ARGUMENTS_"
+"""``PIX2PIX_TRIGGER_KUBEFLOW_ARGUMENTS_TRAINING_AND_EXPORT_GPUS`` sets ``gpus`` of
+``[kubeflow.arguments.training_and_export]``."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class KubeflowSettings:
         cookies: for a Kubeflow behind dex, e.g. ``authservice_session=...``.
         timeout: seconds for one request.
         service_account: that the runs' pods have; empty: the cluster's default for pipelines.
+        arguments: pipeline -> parameter -> value as text, which each run is created with: image, GPU, memory, ...
     """
 
     endpoint: str = ""
@@ -44,6 +50,7 @@ class KubeflowSettings:
     cookies: str = ""
     timeout: float = 30.0
     service_account: str = ""
+    arguments: Arguments = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,8 @@ def _apply(settings: Any, content: Mapping[str, Any], source: str, section: str 
         before = getattr(settings, name)
         if name == "policy":
             settings = replace(settings, policy=_policies(before, value, source))
+        elif name == "arguments":
+            settings = replace(settings, arguments=merged(before, value, source))
         elif is_dataclass(before):
             if not isinstance(value, Mapping):
                 raise RunInputError(f"{source}: {place} is a section, [{place}]")
@@ -172,7 +181,9 @@ _KINDS = {str: "text", int: "whole number", float: "number", bool: "true or fals
 def _of_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """The settings that variables give, in the form of the file."""
     found: dict[str, Any] = {}
-    known = _variables()
+    known = variables()
+    if any(variable.startswith(ARGUMENTS) for variable in environment):
+        known |= argument_variables()
     for variable, text in environment.items():
         if not variable.startswith(PREFIX):
             continue
@@ -186,8 +197,8 @@ def _of_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _variables() -> dict[str, tuple[tuple[str, ...], type]]:
-    """Variable -> where its setting stands, and its type."""
+def variables() -> dict[str, tuple[tuple[str, ...], type]]:
+    """Variable -> where its setting stands, and its type; without those of `argument_variables`."""
     known: dict[str, tuple[tuple[str, ...], type]] = {}
 
     def add(settings: Any, at: tuple[str, ...]) -> None:
@@ -203,6 +214,14 @@ def _variables() -> dict[str, tuple[tuple[str, ...], type]]:
 
     add(Configuration(), ())
     return known
+
+
+def argument_variables() -> dict[str, tuple[tuple[str, ...], type]]:
+    """The same for the parameters of the compiled pipelines, which are read for it."""
+    return {
+        f"{ARGUMENTS}{pipeline}_{name}".upper(): (("kubeflow", "arguments", pipeline, name), str)
+        for pipeline, name in places()
+    }
 
 
 def _typed(variable: str, text: str, kind: type) -> Any:

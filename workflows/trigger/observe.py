@@ -11,8 +11,9 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from pachyderm.claims import live_claim
-from pachyderm.commits import Commit, CommitId, read
+from pachyderm.commits import Commit, CommitId
 from pachyderm.connection import Connection
+from pachyderm.listings import read
 from pachyderm.open_commits import OpenCommit, OpenCommits
 from pachyderm.repos import PARAMETERS_FILE, PIPELINES
 from workflows.errors import RunInputError

@@ -1,0 +1,38 @@
+"""A store at an address that can go away and come back there, as a Pachyderm does whose pod is replaced."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from pachyderm.store.server import StoreServer
+
+
+class Served:
+    """The store.
+
+    Attributes:
+        address: where it is served, the same each time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server = StoreServer(folder, "127.0.0.1:0")
+        self.address = self._server.start()
+        self._returns: list[threading.Timer] = []
+
+    def leave(self, seconds: float | None = None) -> None:
+        """Go away, breaking off what is being answered; come back by itself after so many seconds, if told to."""
+        self._server.stop()
+        if seconds is not None:
+            self._returns.append(threading.Timer(seconds, self.come_back))
+            self._returns[-1].start()
+
+    def come_back(self) -> None:
+        self._server = StoreServer(self._folder, self.address)
+        self._server.start()
+
+    def close(self) -> None:
+        for timer in self._returns:
+            timer.join()
+        self._server.stop()

@@ -1,0 +1,80 @@
+"""What the trigger promises when Pachyderm goes away and comes back: it says so, waits, and loses no commit."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import World, configuration
+
+sys.path.append(str(Path(__file__).parent.parent / "store"))
+from served import Served
+
+from pachyderm import channel
+from pachyderm.connection import Target
+from workflows.trigger import assemble
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    made = Served(tmp_path / "store")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def target(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
+    # Two tries, half a second apart: the trigger notices sooner.
+    monkeypatch.setitem(channel.TRIES, "maxAttempts", 2)
+    return Target(pachd=f"grpc://{served.address}", store=tmp_path / "work", project="away")
+
+
+@contextmanager
+def serving(world: World) -> Iterator[None]:
+    """A trigger in a thread of its own."""
+    told_to_stop = threading.Event()
+
+    def check() -> None:
+        if told_to_stop.is_set():
+            raise KeyboardInterrupt
+
+    def serve() -> None:
+        with suppress(KeyboardInterrupt):
+            assemble.serve(replace(world.place, check=check), configuration())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        told_to_stop.set()
+        thread.join()
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    end, tick = time.monotonic() + seconds, threading.Event()
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        tick.wait(0.05)
+
+
+def test_a_trigger_outlasts_an_absence_of_pachyderm_and_runs_what_comes_after(world: World, served: Served) -> None:
+    with serving(world):
+        before = world.draw("before")
+        until(lambda: world.output("generate_images", before).state == "good")
+        served.leave()
+        until(lambda: any("trying again" in line for line in world.said))
+        served.come_back()
+        after = world.draw("after")
+        until(lambda: world.output("generate_images", after).state == "good")
+        until(lambda: "it is back" in world.said)
+    (trouble,) = [line for line in world.said if "trying again" in line]
+    assert trouble.startswith(("Pachyderm at grpc://", "no Pachyderm answers at grpc://"))
+    began = [commit_set for repo, commit_set, *_ in world.began() if repo == "generate_images"]
+    assert began == [before, after]

@@ -1,0 +1,63 @@
+"""What `pix2pix trigger --check` tells: each mistake in one line, with the exit code that says whose it is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import Said, pix2pix
+
+sys.path.append(str(Path(__file__).parent.parent / "trigger"))
+from fake_kubeflow import FakeKubeflow
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PACHD_ADDRESS", "KF_PIPELINES_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def checked(capsys: pytest.CaptureFixture[str], folder: Path, endpoint: str, settings: str = "") -> Said:
+    """The answer to ``trigger --check`` on a store that is set up."""
+    store, file, token = folder / "store", folder / "trigger.toml", folder / "token"
+    token.write_text("bad")
+    file.write_text(
+        f'runner = "kubeflow"\n[kubeflow]\nendpoint = "{endpoint}"\ntoken_file = "{token}"\n'
+        f'[lease]\nname = ""\n{settings}'
+    )
+    pix2pix(capsys, "--store", store, "setup")
+    return pix2pix(capsys, "--store", store, "trigger", "--check", "--config", file)
+
+
+def test_settings_that_hold_are_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with FakeKubeflow() as fake:
+        said = checked(capsys, tmp_path, fake.url, '[kubeflow.arguments.training_and_export]\ngpus = "1"\n')
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines() == ["Pachyderm: good", "pipelines: good", "Kubeflow: good"]
+
+
+def test_an_argument_that_the_pipeline_lacks_is_one_line_and_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = checked(capsys, tmp_path, "http://127.0.0.1:1", '[kubeflow.arguments.training_and_export]\ngpu = "1"\n')
+    assert said.code == 2
+    (line,) = said.err.splitlines()
+    assert "unknown setting kubeflow.arguments.training_and_export.gpu; there are cpu, gpu_type, gpus" in line
+
+
+def test_a_token_that_is_refused_is_one_line_and_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with FakeKubeflow(token="good") as fake:
+        said = checked(capsys, tmp_path, fake.url)
+    assert said.code == 3
+    (line,) = said.err.splitlines()
+    assert line.startswith(f"pix2pix: Kubeflow at {fake.url} refuses the token (401")
+
+
+def test_a_kubeflow_that_is_not_there_is_one_line_and_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with FakeKubeflow() as fake:
+        pass
+    said = checked(capsys, tmp_path, fake.url)
+    assert said.code == 3
+    (line,) = said.err.splitlines()
+    assert line.startswith(f"pix2pix: Kubeflow at {fake.url} does not answer: ")

@@ -1,7 +1,8 @@
 """What a change costs: 1,000 input pictures, then one changed, one added, one deleted and one renamed.
 
-It exists for the figures in docs/guarantees.md. Run it with `.venv/bin/python -m benchmarks.stages [PICTURES]`; it
-prints a table. Stages run in this process: neither the start of one nor the import of TensorFlow is measured.
+It exists for the figures in docs/guarantees.md. Run `.venv/bin/python -m benchmarks.stages [PICTURES [FILTERS]]`;
+it prints a table. Stages run in this process: neither the start of one nor the import of TensorFlow is measured. What
+TensorFlow takes to load the model and to prepare it for its first batch is told apart, and the ratio with and without.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,16 +28,18 @@ from pachyderm.stage import Stage
 from pachyderm.stage_record import read_record
 from pachyderm.upload import put
 from pix2pix import facades
+from pix2pix import generate as generation
+from pix2pix.hyperparameters import GenerateParameters
 from pix2pix.images import encode_png
 from pix2pix.progress import silent
 
 SIZE = 64
 
-TRAINING_PARAMETERS = f"""
+TRAINING_PARAMETERS = """
 [train]
-size = {SIZE}
-scale_size = {SIZE}
-ngf = 16
+size = {size}
+scale_size = {size}
+ngf = {filters}
 ndf = 16
 batch_size = 4
 max_steps = 20
@@ -66,8 +70,26 @@ class Bench:
         put(self.client, INPUT_IMAGES, files, mirror_under="/" if delete else None)
 
 
-def main(count: int) -> None:
+class Timed(generation.Translator):
+    """A model that tells how long TensorFlow took until it could be used.
+
+    Attributes:
+        ready: seconds of each model that was loaded.
+    """
+
+    ready: ClassVar[list[float]] = []
+
+    def __init__(self, model: Path) -> None:
+        began = time.perf_counter()
+        super().__init__(model)
+        size = self.multiple
+        self(np.zeros((GenerateParameters().batch_size, max(size, SIZE), max(size, SIZE), 3), np.uint8))
+        Timed.ready.append(time.perf_counter() - began)
+
+
+def main(count: int, filters: int) -> None:
     """Measure and print."""
+    generation.Translator = Timed
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -75,7 +97,7 @@ def main(count: int) -> None:
             set_up(client)
             bench = Bench(client, folder)
             facades.make_pairs(folder / "pairs", 8, SIZE, seed=1)
-            (folder / "pairs" / "pix2pix.toml").write_text(TRAINING_PARAMETERS)
+            (folder / "pairs" / "pix2pix.toml").write_text(TRAINING_PARAMETERS.format(size=SIZE, filters=filters))
             pairs = {f"/{path.name}": path for path in (folder / "pairs").iterdir()}
             first = put(client, TRAINING, pairs).commit
             rows = [("train", *bench.fill(TRAIN)), ("export", *bench.fill(EXPORT))]
@@ -104,9 +126,13 @@ def main(count: int) -> None:
             rows += [("train, gone back", *bench.fill(TRAIN)), ("export, gone back", *bench.fill(EXPORT))]
     for name, seconds, did in rows:
         print(f"{name:28} {seconds:8.2f} s  {did}")
-    ratio = sum(row[1] for row in part) / sum(row[1] for row in whole)
-    print(f"the change costs 1/{1 / ratio:.0f} of all")
+    everything, change = (sum(row[1] for row in those) for those in (whole, part))
+    first, second = Timed.ready
+    print(f"{'loading of the model':28} {first:8.2f} s, {second:.2f} s, of what generating took")
+    print(f"with {filters} filters, the change costs 1/{everything / change:.0f} of all", end="; ")
+    print(f"less the loading of the model 1/{(everything - first) / (change - second):.0f}")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    given = [int(word) for word in sys.argv[1:]]
+    main(*given, *(1000, 16)[len(given) :])

@@ -24,6 +24,7 @@ from pachyderm.commits import inspect
 from pachyderm.connection import Connection, Target, connect
 from pachyderm.open_commits import OpenCommits
 from pachyderm.repos import INPUT_IMAGES, TRAINING, BranchName, set_up
+from workflows.trigger.configuration import Configuration
 
 TESTS = Path(__file__).resolve().parent.parent / "tests" / "trigger"
 
@@ -46,6 +47,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     training = str(packages / "training_and_export.yaml")
     order = {
         "store": str(folder / "store"),
+        "look_every": Configuration().look_every,
         "pipelines": {"preprocessing_and_generation": quick, "training_and_export": training},
     }
     orders = folder / "orders"
@@ -54,10 +56,14 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, str(TESTS / "trigger_process.py"), json.dumps(order)], env=environment)
 
 
-def ended(client: Connection, repo: str, commit_set: str, limit: float = 600.0) -> str:
+def ended(
+    client: Connection, trigger: subprocess.Popen[bytes], repo: str, commit_set: str, limit: float = 600.0
+) -> str:
     """Wait for the end of an output commit; its state."""
     until = time.monotonic() + limit
     while time.monotonic() < until:
+        if trigger.poll() is not None:
+            raise SystemExit(f"the trigger ended with {trigger.returncode}")
         state = inspect(client, repo, commit_set).state
         if state not in ("open", "finishing"):
             return state
@@ -65,7 +71,7 @@ def ended(client: Connection, repo: str, commit_set: str, limit: float = 600.0) 
     raise TimeoutError(f"{repo}@{commit_set} did not end within {limit:.0f} s")
 
 
-def latency(client: Connection, runs: Path, commits: int) -> dict[str, float]:
+def latency(client: Connection, trigger: subprocess.Popen[bytes], runs: Path, commits: int) -> dict[str, float]:
     """Seconds from a commit to its run's process, the trigger being idle."""
     took = []
     for number in range(commits):
@@ -75,7 +81,7 @@ def latency(client: Connection, runs: Path, commits: int) -> dict[str, float]:
         while not state.exists():
             time.sleep(0.005)
         took.append(state.stat().st_mtime - done)
-        ended(client, "generate_images", commit_set)
+        ended(client, trigger, "generate_images", commit_set)
     took.sort()
     return {
         "commits": commits,
@@ -85,13 +91,13 @@ def latency(client: Connection, runs: Path, commits: int) -> dict[str, float]:
     }
 
 
-def burst(client: Connection, runs: Path, commits: int) -> dict[str, float]:
+def burst(client: Connection, trigger: subprocess.Popen[bytes], runs: Path, commits: int) -> dict[str, float]:
     """What a burst of commits under `latest` costs in runs, and how soon the newest is done."""
     before = len(list(runs.glob("training_and_export-*")))
     began = time.monotonic()
     sets = [commit(client, TRAINING, str(number)) for number in range(commits)]
     written = time.monotonic() - began
-    ended(client, "model", sets[-1], 1800.0)
+    ended(client, trigger, "model", sets[-1], 1800.0)
     states = [inspect(client, "model", one) for one in sets]
     return {
         "commits": commits,
@@ -130,11 +136,11 @@ def main() -> None:
             process = start(folder)
             try:
                 runs = folder / "store" / "runs"
-                ended(client, "generate_images", commit(client, INPUT_IMAGES, "warm"))
+                ended(client, process, "generate_images", commit(client, INPUT_IMAGES, "warm"))
                 found = {
                     "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
-                    "latency": latency(client, runs, arguments.commits),
-                    "burst": burst(client, runs, arguments.burst),
+                    "latency": latency(client, process, runs, arguments.commits),
+                    "burst": burst(client, process, runs, arguments.burst),
                     "looks": [empty, looks(client, arguments.commits + arguments.burst)],
                 }
             finally:

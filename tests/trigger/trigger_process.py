@@ -42,7 +42,7 @@ def leadership(order: dict[str, Any], by: str) -> Leadership:
 
 def main(order: dict[str, Any]) -> None:
     by = f"{order.get('name', 'tests')}:{os.getpid()}"
-    target = Target(pachd=order["pachd"], store=Path(order["store"]), project=order["project"])
+    target = Target(order.get("pachd"), Path(order["store"]), order.get("project", "default"))
     pipelines = {name: Path(file) for name, file in order["pipelines"].items()}
     runner: Runner
     if "kubeflow" in order:
@@ -53,7 +53,7 @@ def main(order: dict[str, Any]) -> None:
         environment = child_environment(target, target.store / "scratch", os.environ)
         runner = LocalRunner(target.store / "runs", environment, pipelines)
     place = assemble.Place(target, target.store, by, lambda line: None, runner, INTERRUPTION.check)
-    base = Configuration(look_every=0.2, at_once=3)
+    base = Configuration(look_every=order.get("look_every", 0.2), at_once=3)
     policies = {name: replace(one, attempts=50, backoff=0.0) for name, one in base.policy.items()}
     assemble.serve(place, replace(base, policy=policies))
 

@@ -16,6 +16,7 @@ from pachyderm.connection import Connection
 from pachyderm.listings import FileEntry, content, differing, files
 from pachyderm.repos import REPORT
 from pachyderm.stage_record import StageRecord, readable_record
+from pachyderm.untrue import trusted
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def nearest_good(client: Connection, commit: Commit, datums: str) -> Ancestor | 
     at = commit
     while at.parent is not None:
         at = inspect(client, at.repo, at.parent)
-        if at.state == "good":
+        if at.state == "good" and trusted(at):
             record = readable_record(client, at.repo, at.id)
             return None if record is None else _reckoned(at, record, datums)
     return None

@@ -32,6 +32,7 @@ from pachyderm.result import Result, computed, empty, reused
 from pachyderm.reuse import reusable
 from pachyderm.stage import Input, Job, Resolved, Stage
 from pachyderm.unfinished import kept
+from pachyderm.untrue import mark
 
 logger = logging.getLogger(__name__)
 
@@ -247,6 +248,7 @@ def _fill_claimed(client: Connection, stage: Stage, commit: Commit, claim: Claim
     shutil.rmtree(keep, ignore_errors=True)
     wrong = differences(look(), want)
     if wrong:
+        mark(client, commit, f"changed by another writer at {', '.join(wrong[:5])}")
         fresh = open_fresh(client, pipeline_of(stage.output).source)
         logger.error("%s was changed by another writer at %s; the fresh set %s does it again", commit, wrong[:5], fresh)
 

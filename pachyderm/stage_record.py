@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from pachyderm.connection import Connection
@@ -155,8 +155,22 @@ class StageRecord:
     schema: int = SCHEMA
 
     def to_json(self) -> bytes:
-        """The record as the bytes of `/_report/stage.json`."""
-        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+        """The record as the bytes of `/_report/stage.json`: a line for each file, input and parameter."""
+        fields = ",\n".join(f" {_line(name)}: {_block(value)}" for name, value in sorted(vars(self).items()))
+        return f"{{\n{fields}\n}}\n".encode()
+
+
+# Without indentation, for which Python's own encoder would take a minute over 100,000 files.
+_line = json.JSONEncoder(default=vars, sort_keys=True).encode
+
+
+def _block(value: Any) -> str:
+    """A mapping or a list with a line for each of its entries; anything else on one line."""
+    if not value or not isinstance(value, Mapping | tuple):
+        return _line(value)
+    if isinstance(value, Mapping):
+        return "{\n" + ",\n".join(f"  {_line(key)}: {_line(value[key])}" for key in sorted(value)) + "\n }"
+    return "[\n" + ",\n".join(f"  {_line(one)}" for one in value) + "\n ]"
 
 
 def parse(text: bytes, where: str) -> StageRecord:

@@ -12,7 +12,8 @@ from pachyderm.record_checks.problem import Problem
 from pachyderm.repos import REPORT
 from pachyderm.stage_record import REJECTED_JSON, REPORT_HTML, StageRecord
 
-AGAIN = "the commit stays as it is; `pix2pix run PIPELINE --commit-set new` makes the newest inputs' results again"
+AFRESH = "the commit stays as it is; `pix2pix run PIPELINE --commit-set new` makes the newest inputs' results again"
+AGAIN = f"marks it untrue: nothing is copied from it any more; {AFRESH}"
 
 
 def check_contents(reading: Reading, record: StageRecord) -> Iterator[Problem]:
@@ -37,4 +38,4 @@ def check_contents(reading: Reading, record: StageRecord) -> Iterator[Problem]:
             yield Problem("FILE_FOREIGN", f"{commit}:{path}", "no record names it: a stranger wrote it", AGAIN)
     for path in (REPORT_HTML, REJECTED_JSON):
         if path not in reading.files:
-            yield Problem("REPORT_MISSING", f"{commit}:{path}", "the stage's report lacks it", AGAIN)
+            yield Problem("REPORT_MISSING", f"{commit}:{path}", "the stage's report lacks it", AFRESH)

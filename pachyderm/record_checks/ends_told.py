@@ -11,7 +11,7 @@ from pachyderm.commits import Commit
 from pachyderm.connection import Connection
 from pachyderm.ends import finish_with
 from pachyderm.errors import RequestError
-from pachyderm.record_checks.contents import AGAIN
+from pachyderm.record_checks.contents import AFRESH
 from pachyderm.record_checks.evidence import Evidence, ancestors
 from pachyderm.record_checks.problem import Mend, Problem
 from pachyderm.repos import PROVENANCE, BranchName, pipeline_of
@@ -98,10 +98,10 @@ def check_recorded(evidence: Evidence, commit: Commit) -> Iterator[Problem]:
         yield Problem("UNREADABLE", str(commit), what, advice)
         return
     if reading.record is None and reading.trouble:
-        yield Problem("RECORD_UNREADABLE", f"{commit}:{STAGE_JSON}", reading.trouble, AGAIN)
+        yield Problem("RECORD_UNREADABLE", f"{commit}:{STAGE_JSON}", reading.trouble, AFRESH)
     elif reading.record is None and (reading.files or _made_of_something(evidence, commit)):
         what = "it is good and has no stage.json: it was finished by hand, or by another program"
-        yield Problem("NO_RECORD", str(commit), what, AGAIN)
+        yield Problem("NO_RECORD", str(commit), what, AFRESH)
 
 
 def _made_of_something(evidence: Evidence, commit: Commit) -> bool:

@@ -15,12 +15,16 @@ from pachyderm.promotion import Promotion, promotions_of
 from pachyderm.record_checks.evidence import Evidence
 from pachyderm.record_checks.problem import Mend, Problem
 from pachyderm.repos import MODEL, PROVENANCE, BranchName, pipeline_of
+from pachyderm.untrue import UNTRUE, trusted
 
 
 def check_heads(evidence: Evidence) -> Iterator[Problem]:
-    """Each output branch's head is made from the heads of what it is made from."""
+    """Each output branch's head is made from the heads of what it is made from, and holds what its record says."""
     for branch, sources in PROVENANCE.items():
         head = evidence.heads[branch]
+        if not trusted(head):
+            what = f"its head {head} is marked untrue: {head.metadata[UNTRUE]}"
+            yield Problem("HEAD_UNTRUE", str(branch), what, f"pix2pix run {pipeline_of(branch).name} --commit-set new")
         made_from = {one.repo: one.id for one in head.provenance}
         for source in sources:
             newest = evidence.heads[source]

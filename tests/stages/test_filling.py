@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from house import House
 from pachyderm_sdk.api import pfs
 
+from pachyderm import output_commit
 from pachyderm.commit_sets import open_fresh
+from pachyderm.commits import Commit, inspect
+from pachyderm.connection import Connection
 from pachyderm.errors import CommitFailedError, HopelessError, RequestError
 from pachyderm.listings import files
 from pachyderm.publish import publish
@@ -261,6 +265,26 @@ def test_files_of_a_stranger_in_an_open_commit_do_not_stay(house: House) -> None
     house.client.pfs.modify_file(_stranger(house, set_id))
     house.fill("train", set_id)
     assert house.content(house.output(CHECKPOINT, set_id)) == {"/weights": "weights(A;64)"}
+
+
+def test_what_a_late_writer_changed_is_marked_and_made_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.put(INPUT_IMAGES, {"/1.jpg": "1", "/2.jpg": "2"})
+    really_finish = output_commit.finish
+
+    def late(client: Connection, commit: Commit, *rest: Any, **more: Any) -> None:
+        at = pfs.ModifyFileRequest(set_commit=client.commit(commit.repo, commit.id))
+        gone = pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path="/1.png"))
+        client.pfs.modify_file(iter((at, gone, pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/2.png", raw=b"X")))))
+        really_finish(client, commit, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output_commit, "finish", late)
+        changed = house.fill("resize")
+    assert "/1.png" in inspect(house.client, changed.repo, changed.id).metadata["untrue"]
+    fresh = house.fill("resize")
+    assert fresh.id != changed.id
+    assert house.content(fresh) == {"/1.png": "small(1)", "/2.png": "small(2)"}
+    assert house.record(fresh).outcome == "computed"
 
 
 def _stranger(house: House, set_id: str) -> Iterator[pfs.ModifyFileRequest]:

@@ -22,8 +22,9 @@ from components.train.stage import STAGE as TRAIN
 from pachyderm.commits import inspect
 from pachyderm.connection import Connection, Target, connect
 from pachyderm.output_commit import Attempt, fill_set
-from pachyderm.repos import INPUT_IMAGES, TRAINING, set_up
+from pachyderm.repos import INPUT_IMAGES, TRAINING
 from pachyderm.revert import revert
+from pachyderm.set_up import set_up
 from pachyderm.stage import Stage
 from pachyderm.stage_record import read_record
 from pachyderm.upload import put

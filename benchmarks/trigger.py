@@ -23,7 +23,8 @@ from pathlib import Path
 from pachyderm.commits import inspect
 from pachyderm.connection import Connection, Target, connect
 from pachyderm.open_commits import OpenCommits
-from pachyderm.repos import INPUT_IMAGES, TRAINING, BranchName, set_up
+from pachyderm.repos import INPUT_IMAGES, TRAINING, BranchName
+from pachyderm.set_up import set_up
 from workflows.trigger.configuration import Configuration
 
 TESTS = Path(__file__).resolve().parent.parent / "tests" / "trigger"

@@ -149,7 +149,7 @@ def _who(client: Connection) -> Finding:
 
 def _repos(client: Connection) -> Iterator[Finding]:
     from pachyderm.errors import RequestError
-    from pachyderm.repos import check_set_up
+    from pachyderm.set_up import check_set_up
 
     check = f"repos of project {client.project}"
     owners = _owned_by_pipelines(client)

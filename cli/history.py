@@ -56,7 +56,8 @@ def status(session: Session) -> None:
     """Show each repo's head, what is open, and what that waits for."""
     from pachyderm.commits import head
     from pachyderm.connection import connect
-    from pachyderm.repos import INPUTS, MODEL, PROVENANCE, check_set_up
+    from pachyderm.repos import INPUTS, MODEL, PROVENANCE
+    from pachyderm.set_up import check_set_up
     from pachyderm.waiting import waiting
 
     with connect(session.target()) as client:

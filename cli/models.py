@@ -23,7 +23,8 @@ def models(session: Session) -> None:
     from pachyderm.commits import all_commits, head
     from pachyderm.connection import connect
     from pachyderm.promotion import promotions_of
-    from pachyderm.repos import MODEL, check_set_up
+    from pachyderm.repos import MODEL
+    from pachyderm.set_up import check_set_up
     from pachyderm.stage_record import read_record
 
     rows: list[dict[str, Any]] = []
@@ -64,7 +65,8 @@ def promote(session: Session, commit: str | None) -> None:
     """Make COMMIT, or the newest candidate, the model that generates."""
     from pachyderm.connection import connect
     from pachyderm.promotion import promote as move
-    from pachyderm.repos import MODEL, check_set_up
+    from pachyderm.repos import MODEL
+    from pachyderm.set_up import check_set_up
 
     with connect(session.target()) as client:
         check_set_up(client)
@@ -80,7 +82,8 @@ def rollback(session: Session, commit: str | None) -> None:
     """Go back to COMMIT, or to the model promoted before; one further back at each call."""
     from pachyderm.connection import connect
     from pachyderm.promotion import rollback as move
-    from pachyderm.repos import MODEL, check_set_up
+    from pachyderm.repos import MODEL
+    from pachyderm.set_up import check_set_up
 
     with connect(session.target()) as client:
         check_set_up(client)

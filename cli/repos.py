@@ -18,7 +18,7 @@ from cli.options import Session, with_session
 def setup(session: Session) -> None:
     """Make the six repos, their branches and provenance; a second call changes nothing."""
     from pachyderm.connection import connect
-    from pachyderm.repos import set_up
+    from pachyderm.set_up import set_up
 
     with connect(session.target()) as client:
         done = set_up(client)

@@ -22,8 +22,8 @@ def retry(session: Session, commit_set: str) -> None:
     from cli.trigger import identity
     from pachyderm.connection import connect
     from pachyderm.references import resolve_any
-    from pachyderm.repos import check_set_up
     from pachyderm.retrying import retry as run_again
+    from pachyderm.set_up import check_set_up
 
     with connect(session.target()) as client:
         check_set_up(client)

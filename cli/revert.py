@@ -19,8 +19,8 @@ def revert(session: Session, repo: str, commit: str) -> None:
     """Move REPO's branch back to COMMIT; outputs that were made from it before are reused, not recomputed."""
     from pachyderm.connection import connect
     from pachyderm.references import resolve
-    from pachyderm.repos import check_set_up
     from pachyderm.revert import revert as move
+    from pachyderm.set_up import check_set_up
 
     with connect(session.target()) as client:
         check_set_up(client)

@@ -33,7 +33,8 @@ def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str,
     from components.parameters import parse_own
     from pachyderm.connection import connect
     from pachyderm.references import resolve_any
-    from pachyderm.repos import PIPELINES, check_set_up
+    from pachyderm.repos import PIPELINES
+    from pachyderm.set_up import check_set_up
     from pix2pix.hyperparameters import parse_assignments
     from workflows.runners.local import run_once
 

@@ -21,7 +21,8 @@ from pachyderm.connection import Target, connect
 from pachyderm.errors import PachydermError
 from pachyderm.listings import read
 from pachyderm.output_commit import Attempt, fill_set
-from pachyderm.repos import check_set_up, pipeline_of
+from pachyderm.repos import pipeline_of
+from pachyderm.set_up import check_set_up
 from pachyderm.stage import Stage
 from pachyderm.stage_record import REPORT_HTML, read_record
 from pix2pix.errors import Pix2PixError

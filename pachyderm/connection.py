@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 import grpc
@@ -21,9 +20,7 @@ from pachyderm_sdk.api import metadata, pfs
 
 from pachyderm.channel import opened, with_metadata
 from pachyderm.errors import PachydermError, RequestError, StorageError, UnreachableError
-
-if TYPE_CHECKING:
-    from pachyderm.repos import BranchName
+from pachyderm.repos import BranchName
 
 REACH_WITHIN = 10.0
 """Seconds within which a server must answer its first request."""

@@ -27,7 +27,7 @@ from pachyderm.record_checks.truth import (
     check_inputs,
     check_parameters,
 )
-from pachyderm.repos import check_set_up
+from pachyderm.set_up import check_set_up
 from pachyderm.untrue import mark, trusted
 
 logger = logging.getLogger(__name__)

@@ -18,15 +18,8 @@ from pachyderm.commits import Commit, head, inspect
 from pachyderm.connection import Connection, Target, connect
 from pachyderm.listings import content, files, read
 from pachyderm.output_commit import Attempt, fill_set
-from pachyderm.repos import (
-    CANDIDATE,
-    CHECKPOINT,
-    GENERATE_IMAGES,
-    INPUT_IMAGES,
-    PREPROCESS_IMAGES,
-    BranchName,
-    set_up,
-)
+from pachyderm.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PREPROCESS_IMAGES, BranchName
+from pachyderm.set_up import set_up
 from pachyderm.stage import Input, Job, Made, Resolved, Stage
 from pachyderm.stage_record import Parameter, Rejected, StageRecord, read_record
 from pachyderm.upload import put

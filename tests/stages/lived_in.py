@@ -18,7 +18,8 @@ from pachyderm.connection import Target, connect
 from pachyderm.ends import finish_with
 from pachyderm.errors import CommitFailedError, HopelessError
 from pachyderm.promotion import rollback
-from pachyderm.repos import INPUT_IMAGES, TRAINING, set_up
+from pachyderm.repos import INPUT_IMAGES, TRAINING
+from pachyderm.set_up import set_up
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from pachyderm.connection import Connection, Target, connect
 from pachyderm.errors import PachydermError
 from pachyderm.listings import content, files, read
 from pachyderm.output_commit import Attempt, fill_set
-from pachyderm.repos import CHECKPOINT, TRAINING, set_up
+from pachyderm.repos import CHECKPOINT, TRAINING
+from pachyderm.set_up import set_up
 from pachyderm.stage import Job, Made, Resolved, Stage
 from pachyderm.stage_record import read_record
 from pachyderm.upload import put

@@ -16,7 +16,8 @@ from served import Served
 from pachyderm import claims
 from pachyderm.claims import claims_of, kept_alive, live_claim, take
 from pachyderm.connection import Target, connect
-from pachyderm.repos import CHECKPOINT, INPUT_IMAGES, PREPROCESS_IMAGES, TRAINING, set_up
+from pachyderm.repos import CHECKPOINT, INPUT_IMAGES, PREPROCESS_IMAGES, TRAINING
+from pachyderm.set_up import set_up
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from pachyderm_sdk.api import pfs
 from pachyderm.commits import Commit, head, inspect
 from pachyderm.connection import Connection, Target, connect
 from pachyderm.listings import read
-from pachyderm.repos import INPUT_IMAGES, TRAINING, BranchName, set_up
+from pachyderm.repos import INPUT_IMAGES, TRAINING, BranchName
+from pachyderm.set_up import set_up
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.trigger import assemble
 from workflows.trigger.configuration import Configuration

@@ -27,7 +27,8 @@ from pachyderm import channel, connection
 from pachyderm.commits import head, inspect
 from pachyderm.connection import Connection, Target, connect
 from pachyderm.errors import RequestError, UnreachableError
-from pachyderm.repos import TRAINING, check_set_up, set_up
+from pachyderm.repos import TRAINING
+from pachyderm.set_up import check_set_up, set_up
 from pachyderm.store.engine import Engine
 from pachyderm.store.services import handlers
 

@@ -21,7 +21,7 @@ from fake_kubernetes import FakeKubernetes
 
 from cli import health, health_kubeflow
 from pachyderm.connection import Target, connect
-from pachyderm.repos import set_up
+from pachyderm.set_up import set_up
 from pachyderm.store.server import StoreServer
 from workflows.trigger.configuration import Configuration, KubeflowSettings
 

@@ -17,7 +17,8 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from pachyderm.commits import head
 from pachyderm.connection import Target, connect
 from pachyderm.listings import content, files
-from pachyderm.repos import INPUT_IMAGES, PREPROCESS_IMAGES, set_up
+from pachyderm.repos import INPUT_IMAGES, PREPROCESS_IMAGES
+from pachyderm.set_up import set_up
 from pachyderm.upload import put
 from pix2pix import facades
 from workflows.compile import BESIDE, NAMES, stale

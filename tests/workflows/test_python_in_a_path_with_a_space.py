@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from pachyderm.connection import Target, connect
-from pachyderm.repos import INPUT_IMAGES, set_up
+from pachyderm.repos import INPUT_IMAGES
+from pachyderm.set_up import set_up
 from pachyderm.upload import put
 from pix2pix import facades
 

@@ -16,7 +16,8 @@ from typing import NoReturn
 
 from pachyderm.connection import Target, connect
 from pachyderm.errors import PachydermError, UnreachableError
-from pachyderm.repos import PIPELINES, check_set_up
+from pachyderm.repos import PIPELINES
+from pachyderm.set_up import check_set_up
 from workflows.errors import RunnerUnreachableError, WorkflowError
 from workflows.runners.compiled import named, shipped
 from workflows.runners.kubeflow import KubeflowRunner

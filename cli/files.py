@@ -119,6 +119,8 @@ def get(session: Session, source: str, target: Path, pattern: str | None) -> Non
     repo, name, path = split(source)
     with connect(session.target()) as client, progress(session, f"get {repo}") as show:
         commit = resolve(client, repo, name)
+        if not commit.ended:
+            say(session, f"waiting for {commit}, which is {commit.state}; Ctrl-C ends the waiting")
         commit = inspect(client, repo, commit.id, wait=True)
         listing = matching(client, repo, commit.id, pattern) if pattern else files(client, repo, commit.id, path)
         if not listing and (pattern or path != "/"):

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from command_line import Said, pix2pix
 
+from pachyderm import commits
+from pachyderm.connection import Connection
+
 Capture = pytest.CaptureFixture[str]
 
 
@@ -72,6 +75,22 @@ def test_names_that_pachyderm_refuses_come_back_as_they_were(store: Path, tmp_pa
     assert pix2pix(capsys, "--store", store, "get", "input_images", tmp_path / "back").code == 0
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == sorted(names)
     assert all((tmp_path / "back" / name).read_text() == name for name in names)
+
+
+def test_get_says_that_it_waits_for_an_open_commit(
+    store: Path, pictures: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document["commit"]
+    really_inspect = commits.inspect
+
+    def ended(client: Connection, repo: str, commit_id: str, wait: bool = False) -> commits.Commit:
+        if wait:
+            client.pfs.finish_commit(commit=client.commit(repo, commit_id), error="failed: by hand")
+        return really_inspect(client, repo, commit_id, wait)
+
+    monkeypatch.setattr(commits, "inspect", ended)
+    said = pix2pix(capsys, "--store", store, "get", "checkpoint", tmp_path / "out")
+    assert f"waiting for checkpoint@{made}, which is open" in said.err
 
 
 def test_get_brings_all_or_what_matches(store: Path, pictures: Path, tmp_path: Path, capsys: Capture) -> None:

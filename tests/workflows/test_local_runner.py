@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from trivial_pipelines import compile_all
 
 from pachyderm.connection import Target
 from workflows.errors import RunInputError
+from workflows.runners import local_child
+from workflows.runners.compiled import shipped
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.log_lines import LogFollower, cause
 from workflows.runners.processes import born, lives
@@ -268,3 +271,11 @@ def test_the_tasks_find_their_pachyderm_in_the_environment(tmp_path: Path) -> No
     assert (cluster["PACHD_ADDRESS"], cluster["PACH_TOKEN"]) == ("grpc://p:30650", "t")
     assert "PIX2PIX_STORE" not in cluster
     assert json.dumps(local)
+
+
+def test_a_local_run_is_tried_once_for_retries_are_the_triggers() -> None:
+    for package in shipped().values():
+        assert "retryPolicy" in package.read_text()
+        tried = local_child._tried_once(package)
+        assert "retryPolicy" not in tried
+        assert "deploymentSpec" in tried and len(list(yaml.safe_load_all(tried))) == 2

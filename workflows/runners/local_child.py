@@ -24,6 +24,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import yaml
+
 from workflows.runners.log_lines import cause, plain
 from workflows.runners.processes import born, kill_group
 from workflows.runners.run_folder import Progress, Request, RunFolder
@@ -103,8 +105,22 @@ def carry_out(request: Request, root: Path) -> dict[str, dict[str, str]]:
     # raise_on_error=False would make a failure invisible.
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
     with _plain_executable():
-        components.load_component_from_file(request.package)(**request.arguments)
+        components.load_component_from_text(_tried_once(Path(request.package)))(**request.arguments)
     return _outputs(root)
+
+
+def _tried_once(package: Path) -> str:
+    """The compiled pipeline without its retries, which are for pods that a cluster takes away.
+
+    `kfp.local` 2.17 carries them out whatever the error: a minute and a half of waiting for what cannot work. A run
+    that may work the next time is tried again by the trigger.
+    """
+    documents = list(yaml.safe_load_all(package.read_text(encoding="utf-8")))
+    for document in documents:
+        for part in (document.get("root", {}), *document.get("components", {}).values()):
+            for task in part.get("dag", {}).get("tasks", {}).values():
+                task.pop("retryPolicy", None)
+    return yaml.safe_dump_all(documents)
 
 
 @contextmanager

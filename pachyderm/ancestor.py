@@ -13,7 +13,7 @@ import grpc
 
 from pachyderm.commits import Commit, inspect
 from pachyderm.connection import Connection
-from pachyderm.listings import FileEntry, content, differing, files
+from pachyderm.listings import FileEntry, content, differing, files, with_changes
 from pachyderm.repos import REPORT
 from pachyderm.stage_record import StageRecord, readable_record
 from pachyderm.untrue import trusted
@@ -99,5 +99,4 @@ def _since(
         if error.code() is not grpc.StatusCode.NOT_FOUND and "not found" not in (error.details() or ""):
             raise
         return content(files(client, repo, commit_id))
-    result = {path: entry for path, entry in listing.items() if path not in changed}
-    return content(result | {path: entry for path, entry in changed.items() if entry is not None})
+    return content(with_changes(listing, changed))

@@ -70,7 +70,8 @@ def options() -> list[tuple[str, str | int]]:
     """The channel's settings, by gRPC's names."""
     again = {
         "name": [{"service": "pfs_v2.API", "method": name} for name in QUESTIONS],
-        "retryPolicy": {**TRIES, "retryableStatusCodes": ["UNAVAILABLE"]},
+        # A server answers CANCELLED to what reaches it while it shuts down; who cancels here is not asked again.
+        "retryPolicy": {**TRIES, "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]},
     }
     return [
         ("grpc.max_receive_message_length", MESSAGE),

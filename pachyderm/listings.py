@@ -67,6 +67,12 @@ def differing(client: Connection, repo: str, commit_id: str, before: str) -> dic
     return found
 
 
+def with_changes(listing: Listing, changed: Mapping[str, FileEntry | None]) -> dict[str, FileEntry]:
+    """The listing of a commit, reckoned from that of another one and from what differs (see `differing`)."""
+    kept = {path: entry for path, entry in listing.items() if path not in changed}
+    return kept | {path: entry for path, entry in changed.items() if entry is not None}
+
+
 def content(listing: Listing) -> dict[str, FileEntry]:
     """A listing without what a stage says about itself and without the parameters file."""
     return {path: entry for path, entry in listing.items() if not path.startswith(REPORT) and path != PARAMETERS_FILE}

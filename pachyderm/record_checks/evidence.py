@@ -17,7 +17,7 @@ from pachyderm.commits import Commit, all_commits, head
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.fingerprints import listing_digest
-from pachyderm.listings import FileEntry, content, differing, files, read_pieces
+from pachyderm.listings import FileEntry, content, differing, files, read_pieces, with_changes
 from pachyderm.publish import PIECE
 from pachyderm.repos import INPUTS, MODEL, PROVENANCE, REPORT, REPOS, BranchName
 from pachyderm.stage_record import STAGE_JSON, StageRecord, parse
@@ -130,8 +130,7 @@ class Evidence:
                 self._whole[key] = files(self.client, repo, commit_id)
             else:
                 changed = differing(self.client, repo, commit_id, near.id)
-                kept = {path: entry for path, entry in self._whole[repo, near.id].items() if path not in changed}
-                self._whole[key] = kept | {path: entry for path, entry in changed.items() if entry is not None}
+                self._whole[key] = with_changes(self._whole[repo, near.id], changed)
         return self._whole[key]
 
     def _fetch(self, commit: Commit) -> Reading:

@@ -21,6 +21,7 @@ from cli.lineage_page import write_page
 from cli.lineage_text import tree
 from cli.main import main
 from pachyderm.commits import head, inspect
+from pachyderm.connection import Target
 from pachyderm.errors import RequestError
 from pachyderm.lineage import backward
 from pachyderm.lineage_forward import forward
@@ -223,21 +224,19 @@ def test_openlineage_events_name_runs_jobs_and_versions_of_datasets(lived: Lived
 def test_the_command_walks_both_ways_and_refuses_what_is_no_target(
     lived: Lived, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    store, sets = lived.house.target.store, lived.sets
-    if lived.house.target.pachd:
-        pytest.skip("the command line is tested on the embedded store")
+    at, sets = lived.house.target, lived.sets
     set_id = sets["renamed"]
-    said = typed(capsys, store, "lineage", f"generate_images@{set_id}:/cats/1.png", "--json")
+    said = typed(capsys, at, "lineage", f"generate_images@{set_id}:/cats/1.png", "--json")
     assert said[0] == 0
     document = json.loads(said[1])
     assert {"from", "to", "kind"} == document["edges"][0].keys()
     assert document["nodes"][0]["id"] == f"generate_images@{set_id}:/cats/1.png"
-    said = typed(capsys, store, "lineage", f"training@{sets['first']}", "--forward")
+    said = typed(capsys, at, "lineage", f"training@{sets['first']}", "--forward")
     assert said[1].startswith(f"training@{sets['first']}") and "generate_images@" in said[1]
     page = tmp_path / "l.html"
-    assert typed(capsys, store, "lineage", f"model@{sets['first']}", "--html", page)[0] == 0
+    assert typed(capsys, at, "lineage", f"model@{sets['first']}", "--html", page)[0] == 0
     assert page.exists()
-    said = typed(capsys, store, "lineage", f"model@{sets['first']}", "--openlineage")
+    said = typed(capsys, at, "lineage", f"model@{sets['first']}", "--openlineage")
     assert [json.loads(line)["job"]["name"] for line in said[1].splitlines()] == ["train", "export"]
     (tmp_path / "foreign.png").write_bytes(png_bytes(np.zeros((4, 4, 3), np.uint8)))
     for target, words in (
@@ -246,16 +245,19 @@ def test_the_command_walks_both_ways_and_refuses_what_is_no_target(
         ("nothing@master", "there is no repo nothing here"),
         (f"generate_images@{set_id}:/nothing.png", "has no file /nothing.png"),
     ):
-        said = typed(capsys, store, "lineage", target)
+        said = typed(capsys, at, "lineage", target)
         assert (said[0], words in said[2]) == (2, True), said[2]
 
 
-def typed(capsys: pytest.CaptureFixture[str], store: Path, *words: object) -> tuple[int, str, str]:
+def typed(capsys: pytest.CaptureFixture[str], at: Target, *words: object) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command line."""
     capsys.readouterr()
     code = 0
+    place = ["--pachd", at.pachd] if at.pachd else ["--store", str(at.store)]
     try:
-        main(["--store", str(store), *map(str, words)])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PACH_PROJECT", at.project)
+            main([*place, *map(str, words)])
     except SystemExit as stop:
         code = int(stop.code or 0)
     return (code, *capsys.readouterr())

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from house import House
-
-sys.path.append(str(Path(__file__).parent.parent / "store"))
 from served import Served
 
 from pachyderm import claims
@@ -22,9 +19,8 @@ from pachyderm.set_up import set_up
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path / "store")
-    yield made
-    made.close()
+    with Served(tmp_path / "store") as made:
+        yield made
 
 
 @pytest.fixture

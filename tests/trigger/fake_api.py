@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+from abc import ABC, abstractmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
-class FakeApi:
+class FakeApi(ABC):
     """A server; a subclass answers in `_serve`, and calls this `__init__` when it is ready to.
 
     Attributes:
@@ -44,8 +45,9 @@ class FakeApi:
         self._server.server_close()
         self._thread.join()
 
+    @abstractmethod
     def _serve(self, handler: BaseHTTPRequestHandler, method: str) -> None:
-        raise NotImplementedError
+        """Answer one request."""
 
 
 def body_of(handler: BaseHTTPRequestHandler) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +11,6 @@ from pathlib import Path
 
 import pytest
 from conftest import World, configuration
-
-sys.path.append(str(Path(__file__).parent.parent / "store"))
 from served import Served
 
 from pachyderm import channel
@@ -23,9 +20,8 @@ from workflows.trigger import assemble
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path / "store")
-    yield made
-    made.close()
+    with Served(tmp_path / "store") as made:
+        yield made
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,8 +19,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pachyderm_sdk.api import pfs
-
-sys.path.append(str(Path(__file__).parent.parent / "store"))
 from served import Served
 
 from pachyderm import channel, connection
@@ -98,9 +96,8 @@ def test_a_file_of_authorities_that_cannot_be_used_is_said(
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path / "store")
-    yield made
-    made.close()
+    with Served(tmp_path / "store") as made:
+        yield made
 
 
 @pytest.fixture
@@ -139,6 +136,7 @@ def started(client: Connection) -> str:
 def test_who_waits_for_a_commit_goes_on_waiting_after_an_absence(client: Connection, served: Served) -> None:
     commit = started(client)
     thread, ends = waited_for(client, commit)
+    served.until_waited_for()
     served.leave(0.7)
     assert inspect(client, "training", commit).state == "open"
     client.pfs.finish_commit(commit=client.commit("training", commit))
@@ -215,12 +213,34 @@ def test_a_connection_that_fell_silent_is_noticed_and_the_question_asked_on_anot
     relay.close()
 
 
-def test_an_answer_as_long_as_pachd_makes_them_arrives() -> None:
-    long = bytes(pfs.CommitInfo(description="x" * (19 << 20)))
-    told = {"InspectCommit": grpc.unary_unary_rpc_method_handler(lambda request, context: long)}
+@contextmanager
+def answering(answer: Callable[[grpc.ServicerContext], bytes]) -> Iterator[Connection]:
+    """Connected to a server that answers thus to whoever inspects a commit."""
+    told = {"InspectCommit": grpc.unary_unary_rpc_method_handler(lambda _, context: answer(context))}
     server = grpc.server(ThreadPoolExecutor(1), [grpc.method_handlers_generic_handler("pfs_v2.API", told)])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with connect(Target(pachd=f"grpc://127.0.0.1:{port}")) as client:
-        assert len(client.pfs.inspect_commit(commit=client.commit("training", "0" * 32)).description) == 19 << 20
+        yield client
     server.stop(None).wait()
+
+
+def test_an_answer_as_long_as_pachd_makes_them_arrives() -> None:
+    long = bytes(pfs.CommitInfo(description="x" * (19 << 20)))
+    with answering(lambda context: long) as client:
+        assert len(client.pfs.inspect_commit(commit=client.commit("training", "0" * 32)).description) == 19 << 20
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+def test_a_question_that_meets_a_server_shutting_down_is_asked_again(code: grpc.StatusCode) -> None:
+    asked: list[float] = []
+
+    def answer(context: grpc.ServicerContext) -> bytes:
+        asked.append(time.monotonic())
+        if len(asked) == 1:
+            context.abort(code, "shutting down")
+        return bytes(pfs.CommitInfo(description="here again"))
+
+    with answering(answer) as client:
+        assert client.pfs.inspect_commit(commit=client.commit("training", "0" * 32)).description == "here again"
+    assert len(asked) == 2

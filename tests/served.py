@@ -28,11 +28,19 @@ class Served:
             self._returns.append(threading.Timer(seconds, self.come_back))
             self._returns[-1].start()
 
+    def until_waited_for(self) -> None:
+        """Return when somebody waits for a change of the store."""
+        while not self._server.busy():
+            threading.Event().wait(0.01)
+
     def come_back(self) -> None:
         self._server = StoreServer(self._folder, self.address)
         self._server.start()
 
-    def close(self) -> None:
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for timer in self._returns:
             timer.join()
         self._server.stop()

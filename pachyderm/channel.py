@@ -49,14 +49,15 @@ TRIES = {"maxAttempts": 5, "initialBackoff": "0.5s", "backoffMultiplier": 3, "ma
 Metadata = Sequence[tuple[str, str]]
 
 
-def opened(address: str, root_certs: bytes | None) -> grpc.Channel:
+def opened(address: str, tls: bool, root_certs: bytes | None) -> grpc.Channel:
     """Open a channel; nothing is sent yet.
 
     Args:
         address: ``host:port`` or ``unix:/path``.
-        root_certs: certificate authorities in PEM form; None for no TLS.
+        tls: whether the server speaks TLS.
+        root_certs: certificate authorities in PEM form; None for those that come with gRPC.
     """
-    if root_certs is None:
+    if not tls:
         return grpc.insecure_channel(address, options=options())
     return grpc.secure_channel(address, grpc.ssl_channel_credentials(root_certs), options=options())
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -18,7 +18,7 @@ import grpc
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import metadata, pfs
 
-from pachyderm.channel import opened, with_metadata
+from pachyderm.channel import Metadata, opened, with_metadata
 from pachyderm.errors import PachydermError, RequestError, StorageError, UnreachableError
 from pachyderm.repos import BranchName
 
@@ -60,11 +60,19 @@ class Connection(Client):
     """The SDK's client, which also knows the project and makes the names of things in it.
 
     Not for two threads at once: a transaction belongs to the client (SDK behaviour); see `another`.
+
+    Args:
+        dial: opens a channel, as often as it is called; what it returns makes of metadata a channel that sends it.
+        project: the Pachyderm project.
+        token: authentication token, where the server asks for one.
     """
 
-    project: str = "default"
     _channel: grpc.Channel
-    _connected: grpc.Channel | None = None
+
+    def __init__(self, dial: Callable[[], Callable[[Metadata], grpc.Channel]], project: str, token: str | None) -> None:
+        self.project = project
+        self._dial, self._sending = dial, dial()
+        super().__init__(auth_token=token)
 
     def repo(self, name: str) -> pfs.Repo:
         """The user repo `name` of the project."""
@@ -115,19 +123,12 @@ class Connection(Client):
 
     def another(self) -> Connection:
         """A second connection to the same server, for another thread."""
-        host, _, port = (
-            self.address.partition(":") if self.address.startswith("unix:") else self.address.rpartition(":")
-        )
-        second = Connection(host=host, port=port, auth_token=self.auth_token, root_certs=self.root_certs)
-        second.project = self.project
-        return second
+        return Connection(self._dial, self.project, self.auth_token)
 
     def _init_api(self) -> None:
-        """Make the API over one channel of ours; the SDK calls this with a new one for each change of transaction."""
+        """Make the API over our channel; the SDK calls this with a new one for each change of transaction."""
         self._channel.close()
-        if self._connected is None:
-            self._connected = opened(self.address, self.root_certs)
-        self._channel = with_metadata(self._connected, self._grpc_metadata)
+        self._channel = self._sending(self._grpc_metadata)
         super()._init_api()
 
     @property
@@ -153,16 +154,18 @@ def connect(target: Target) -> Iterator[Connection]:
         with translated(str(target)), _closing(_dial(target)) as client:
             yield client
         return
-    from pachyderm.store.server import StoreServer
+    from pachyderm.store.direct import DirectChannel
+    from pachyderm.store.engine import Engine
+    from pachyderm.store.services import handlers
 
-    # A socket path holds at most 107 bytes, so it cannot live in the store's folder.
-    with tempfile.TemporaryDirectory(prefix="pix2pix-") as folder:
-        path = Path(folder) / "s"
-        with StoreServer(target.store, f"unix:{path}"):
-            local = Connection(host="unix", port=str(path))
-            local.project = target.project
-            with translated(str(target)), _closing(local) as client:
-                yield client
+    engine = Engine.open(target.store)
+    try:
+        answering = handlers(engine)
+        local = Connection(lambda: DirectChannel(answering).with_metadata, target.project, target.token)
+        with translated(str(target)), _closing(local) as client:
+            yield client
+    finally:
+        engine.close()
 
 
 @contextmanager
@@ -210,21 +213,16 @@ def _dial(target: Target) -> Connection:
         port = url.port or 30650
     except ValueError as error:
         raise RequestError(f"the address {address!r} has no valid port: {error}") from error
-    tls = url.scheme in ("grpcs", "https")
     try:
         socket.create_connection((url.hostname, port), timeout=REACH_WITHIN).close()
     except OSError as error:
         raise UnreachableError(
             f"no Pachyderm answers at {address}: {error.strerror or error}; check --pachd or PACHD_ADDRESS"
         ) from error
-    client = Connection(
-        host=url.hostname,
-        port=port,
-        auth_token=target.token,
-        tls=tls,
-        root_certs=_root_certs(os.environ.get("PACH_ROOT_CERTS", "")) if tls else None,
-    )
-    client.project = target.project
+    tls = url.scheme in ("grpcs", "https")
+    roots = _root_certs(os.environ.get("PACH_ROOT_CERTS", "")) if tls else None
+    dial = partial(opened, f"{url.hostname}:{port}", tls, roots)
+    client = Connection(lambda: partial(with_metadata, dial()), target.project, target.token)
     grpc_ready = grpc.channel_ready_future(client._channel)
     try:
         grpc_ready.result(timeout=REACH_WITHIN)

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
-import pachyderm.connection
+from pachyderm.connection import Connection
 
 
 class Killed(BaseException):
@@ -36,40 +36,47 @@ class Life:
     answered: bool = False
 
 
-class _Counter(
-    grpc.UnaryUnaryClientInterceptor,  # type: ignore[misc]
-    grpc.UnaryStreamClientInterceptor,  # type: ignore[misc]
-    grpc.StreamUnaryClientInterceptor,  # type: ignore[misc]
-    grpc.StreamStreamClientInterceptor,  # type: ignore[misc]
-):
-    def __init__(self, life: Life) -> None:
-        self._life = life
+class _Mortal:
+    """A channel whose requests are counted, and end when life does."""
 
-    def _call(self, continuation: Any, details: Any, request: Any) -> Any:
-        life = self._life
-        life.requests.append(details.method.rpartition("/")[2])
-        if life.last and len(life.requests) >= life.last:
+    def __init__(self, channel: grpc.Channel, life: Life) -> None:
+        self._channel, self._life = channel, life
+
+    def _counted(self, kind: str, method: str, forms: Any) -> Any:
+        call, life = getattr(self._channel, kind)(method, **forms), self._life
+
+        def counted(request: Any, **more: Any) -> Any:
+            life.requests.append(method.rpartition("/")[2])
+            if not life.last or len(life.requests) < life.last:
+                return call(request, **more)
             if life.answered and len(life.requests) == life.last:
-                answer = continuation(details, request)
-                if hasattr(answer, "result") and not hasattr(answer, "__next__"):
-                    answer.result()
-                else:
+                answer = call(request, **more)
+                if kind.endswith("stream"):
                     list(answer)
             raise Killed
-        return continuation(details, request)
 
-    intercept_unary_unary = intercept_unary_stream = intercept_stream_unary = intercept_stream_stream = _call
+        return counted
+
+    def __getattr__(self, name: str) -> Any:
+        if name.partition("_")[0] in ("unary", "stream"):
+            return lambda method, **forms: self._counted(name, method, forms)
+        return getattr(self._channel, name)
 
 
 @contextmanager
 def living(monkeypatch: pytest.MonkeyPatch, last: int = 0, answered: bool = False) -> Iterator[Life]:
     """Connections that are made within the block live as told."""
     life = Life([], last, answered)
-    opened = pachyderm.connection.opened
+    born = Connection.__init__
 
-    def mortal(address: str, root_certs: bytes | None) -> grpc.Channel:
-        return grpc.intercept_channel(opened(address, root_certs), _Counter(life))
+    def mortal(self: Connection, dial: Any, *more: Any) -> None:
+        def dialled() -> Any:
+            sending = dial()
+            return lambda metadata: _Mortal(sending(metadata), life)
+
+        born(self, dialled, *more)
+        self._dial = dial
 
     with monkeypatch.context() as patch:
-        patch.setattr(pachyderm.connection, "opened", mortal)
+        patch.setattr(Connection, "__init__", mortal)
         yield life

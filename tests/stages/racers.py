@@ -161,6 +161,8 @@ def main(folder: Path, rounds: int, seconds: float, seed: int) -> None:
         told["paused"] += paused
         if verdict:
             told["problems"].append(f"round {number}: {verdict}")
+        if number % 50 == 49:
+            sys.stderr.write(f"{told}\n")
         if time.monotonic() > end:
             break
     sys.stdout.write(json.dumps(told) + "\n")

@@ -1,0 +1,146 @@
+"""What the store promises over a channel without a connection: the same as over one, in the thread that asks."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from pachyderm_sdk.api import pfs
+
+from pachyderm.commits import head, history, inspect
+from pachyderm.connection import Connection, Target, connect
+from pachyderm.listings import files, read
+from pachyderm.repos import TRAINING
+from pachyderm.set_up import set_up
+from pachyderm.store.direct import MESSAGE
+from pachyderm.store.server import StoreServer
+
+
+@pytest.fixture
+def at_home(tmp_path: Path) -> Iterator[Connection]:
+    with connect(Target(store=tmp_path / "store")) as client:
+        set_up(client)
+        yield client
+
+
+def started(client: Connection) -> pfs.Commit:
+    return client.pfs.start_commit(branch=client.branch(TRAINING))
+
+
+def added(client: Connection, files: dict[str, bytes]) -> Iterator[pfs.ModifyFileRequest]:
+    yield pfs.ModifyFileRequest(set_commit=client.head(TRAINING))
+    for path, data in files.items():
+        yield pfs.ModifyFileRequest(add_file=pfs.AddFile(path=path, raw=data))
+
+
+def history_of(client: Connection) -> list[str]:
+    return [commit.id for commit in history(client, TRAINING)]
+
+
+def refusal(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code(), caught.value.details()
+
+
+def test_no_server_and_no_thread_is_started(at_home: Connection) -> None:
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("store")]
+
+
+def test_what_is_answered_is_what_a_server_answers(at_home: Connection, tmp_path: Path) -> None:
+    data = os.urandom(3 << 20)
+    at_home.pfs.modify_file(added(at_home, {"/a": b"a", "/b/c": data}))
+    commit = head(at_home, TRAINING).id
+    with (
+        StoreServer(tmp_path / "store", "127.0.0.1:0") as server,
+        connect(Target(pachd=f"grpc://{server.address}")) as connected,
+    ):
+        for asked in (
+            lambda client: inspect(client, "training", commit),
+            lambda client: files(client, "training", commit),
+            lambda client: read(client, "training", commit, "/b/c"),
+            lambda client: [bytes(info) for info in client.pfs.list_repo()],
+            lambda client: client.get_version(),
+            lambda client: refusal(lambda: client.pfs.inspect_repo(repo=client.repo("no-such"))),
+            lambda client: refusal(lambda: list(client.pfs.list_file(file=client.file("training", "0" * 32, "/")))),
+            lambda client: refusal(lambda: client.pfs.modify_file(added(client, {"../a": b""}))),
+            lambda client: refusal(lambda: client.pfs.modify_file(added(client, {"/a": bytes(MESSAGE)}))),
+            lambda client: refusal(lambda: client.license.get_activation_code()),
+            lambda client: refusal(lambda: next(client.pfs.list_commit(repo=client.repo("no-such")))),
+        ):
+            assert asked(at_home) == asked(connected)
+
+
+def test_requests_of_a_transaction_are_one_change(at_home: Connection) -> None:
+    before = history_of(at_home)
+    with pytest.raises(KeyError), at_home.transaction.transaction():
+        started(at_home)
+        raise KeyError
+    with at_home.transaction.transaction():
+        commit = started(at_home)
+        assert history_of(at_home) == before
+    assert history_of(at_home) == [commit.id, *before]
+
+
+def test_a_stream_is_answered_as_it_is_asked_for(at_home: Connection) -> None:
+    at_home.pfs.modify_file(added(at_home, {f"/{number}": b"x" for number in range(10)}))
+    stream = at_home.pfs.list_file(file=pfs.File(commit=at_home.head(TRAINING), path="/"))
+    first = next(stream).file.path
+    # Whoever is in the middle of one stream may ask for something else, and write.
+    later = started(at_home)
+    assert inspect(at_home, "training", later.id).state == "open"
+    assert [first, *(info.file.path for info in stream)] == [f"/{number}" for number in range(10)]
+
+
+def test_a_stream_that_its_writer_cannot_go_on_with_leaves_nothing(at_home: Connection) -> None:
+    commit = started(at_home)
+
+    def broken() -> Iterator[pfs.ModifyFileRequest]:
+        yield from added(at_home, {"/a": b"a"})
+        raise OSError("the picture went away")
+
+    code, details = refusal(lambda: at_home.pfs.modify_file(broken()))
+    assert (code, details) == (grpc.StatusCode.UNKNOWN, "Exception iterating requests!")
+    assert files(at_home, "training", commit.id) == {}
+
+
+def test_closing_ends_what_other_threads_wait_for(at_home: Connection) -> None:
+    commit, second = started(at_home), at_home.another()
+    ends: list[BaseException] = []
+    begun = threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        try:
+            inspect(second, "training", commit.id, wait=True)
+        except (grpc.RpcError, ValueError) as error:
+            ends.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    begun.wait()
+    second.close()
+    thread.join(10)
+    assert len(ends) == 1
+    # Its own channel, and no other.
+    assert inspect(at_home, "training", commit.id).state == "open"
+    with pytest.raises(ValueError, match="closed"):
+        inspect(second, "training", commit.id)
+
+
+def test_a_subscription_is_ended_from_another_thread(at_home: Connection) -> None:
+    started(at_home)
+    raw = at_home.channel.unary_stream("/pfs_v2.API/SubscribeCommit", request_serializer=bytes)
+    stream = raw(pfs.SubscribeCommitRequest(repo=at_home.repo("training")))
+    next(stream)
+    ends: list[grpc.StatusCode] = []
+    thread = threading.Thread(target=lambda: ends.append(refusal(lambda: list(stream))[0]))
+    thread.start()
+    stream.cancel()
+    thread.join(10)
+    assert ends == [grpc.StatusCode.CANCELLED]

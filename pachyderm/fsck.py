@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from pachyderm.commits import Commit
 from pachyderm.connection import Connection
 from pachyderm.errors import PachydermError, RequestError
 from pachyderm.record_checks.claims_kept import Over, check_claims, check_metadata
-from pachyderm.record_checks.contents import AGAIN, check_contents
+from pachyderm.record_checks.contents import check_contents
 from pachyderm.record_checks.ends_told import check_ends, check_recorded
 from pachyderm.record_checks.evidence import Evidence, Reading
 from pachyderm.record_checks.heads_right import check_heads, check_model
 from pachyderm.record_checks.origins import check_once, check_origins, check_reuse
-from pachyderm.record_checks.problem import Mend, Problem
+from pachyderm.record_checks.problem import Problem
 from pachyderm.record_checks.truth import (
     check_counts,
     check_fingerprint,
@@ -28,7 +27,7 @@ from pachyderm.record_checks.truth import (
     check_parameters,
 )
 from pachyderm.set_up import check_set_up
-from pachyderm.untrue import mark, trusted
+from pachyderm.untrue import trusted
 
 logger = logging.getLogger(__name__)
 
@@ -111,8 +110,7 @@ def _all(evidence: Evidence, over: Over | None) -> Iterator[Problem]:
             readings.append(evidence.reading(commit))
         evidence.told(number, len(evidence.good), commit.repo)
     for reading in readings:
-        for problem in _of_one(evidence, reading):
-            yield replace(problem, mend=_mark(reading.commit, problem)) if problem.repair == AGAIN else problem
+        yield from _of_one(evidence, reading)
     yield from check_once(evidence, readings)
     yield from check_heads(evidence)
     yield from check_model(evidence)
@@ -133,11 +131,3 @@ def _of_one(evidence: Evidence, reading: Reading) -> Iterator[Problem]:
     yield from check_parameters(evidence, reading, record)
     yield from check_origins(evidence, reading, record)
     yield from check_reuse(evidence, reading, record)
-
-
-def _mark(commit: Commit, problem: Problem) -> Mend:
-    def mend(client: Connection) -> str:
-        mark(client, commit, f"{problem.code}: {problem.what}")
-        return f"{commit} is marked untrue: nothing is copied from it any more"
-
-    return mend

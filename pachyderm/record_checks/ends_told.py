@@ -11,7 +11,7 @@ from pachyderm.commits import Commit
 from pachyderm.connection import Connection
 from pachyderm.ends import finish_with
 from pachyderm.errors import RequestError
-from pachyderm.record_checks.contents import AFRESH
+from pachyderm.record_checks.distrust import AFRESH
 from pachyderm.record_checks.evidence import Evidence, ancestors
 from pachyderm.record_checks.problem import Mend, Problem
 from pachyderm.repos import PROVENANCE, BranchName, pipeline_of

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pachyderm.errors import RequestError
 from pachyderm.listings import content
-from pachyderm.record_checks.contents import AGAIN
+from pachyderm.record_checks.distrust import distrusted
 from pachyderm.record_checks.evidence import Evidence, Reading
 from pachyderm.record_checks.problem import Problem
 from pachyderm.reuse import LOOK_BACK
@@ -33,11 +33,11 @@ def check_origins(evidence: Evidence, reading: Reading, record: StageRecord) -> 
         recorded = seen[one.computed_in]
         if recorded is not None and one.sha256 not in recorded:
             what = f"it was computed in {commit.repo}@{one.computed_in}, whose record names no such bytes"
-            yield Problem("ORIGIN_UNTRUE", f"{commit}:{path}", what, AGAIN)
+            yield distrusted(commit, "ORIGIN_UNTRUE", what, path)
     if record.outcome == "computed" and record.counts.computed != sum(
         one.computed_in == commit.id for one in record.files.values()
     ):
-        yield Problem("COUNTS", str(commit), "not as many files were computed in it as its counts say", AGAIN)
+        yield distrusted(commit, "COUNTS", "not as many files were computed in it as its counts say")
 
 
 def check_reuse(evidence: Evidence, reading: Reading, record: StageRecord) -> Iterator[Problem]:
@@ -45,7 +45,7 @@ def check_reuse(evidence: Evidence, reading: Reading, record: StageRecord) -> It
     commit = reading.commit
     if record.reused_from is None:
         if record.outcome == "reused":
-            yield Problem("REUSE_UNTRUE", str(commit), "it says reused, and does not say from which commit", AGAIN)
+            yield distrusted(commit, "REUSE_UNTRUE", "it says reused, and does not say from which commit")
         return
     name = f"{commit.repo}@{record.reused_from}"
     earlier = evidence.known.get((commit.repo, record.reused_from))
@@ -58,10 +58,10 @@ def check_reuse(evidence: Evidence, reading: Reading, record: StageRecord) -> It
         return
     if before.record is None or before.record.fingerprint != record.fingerprint:
         what = f"it was copied from {name}, which has another fingerprint"
-        yield Problem("REUSE_UNTRUE", str(commit), what, AGAIN)
+        yield distrusted(commit, "REUSE_UNTRUE", what)
     ours = {path: entry.hash for path, entry in content(reading.files).items()}
     if ours != {path: entry.hash for path, entry in content(before.files).items()}:
-        yield Problem("REUSE_BYTES", str(commit), f"it was copied from {name}, and holds other bytes", AGAIN)
+        yield distrusted(commit, "REUSE_BYTES", f"it was copied from {name}, and holds other bytes")
 
 
 def check_once(evidence: Evidence, readings: list[Reading]) -> Iterator[Problem]:

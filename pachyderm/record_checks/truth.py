@@ -12,7 +12,7 @@ from pachyderm.commits import Commit
 from pachyderm.connection import Connection
 from pachyderm.fingerprints import digest
 from pachyderm.lineage_facts import DATUMS
-from pachyderm.record_checks.contents import AGAIN
+from pachyderm.record_checks.distrust import distrusted
 from pachyderm.record_checks.evidence import INPUT_REPOS, Evidence, Reading
 from pachyderm.record_checks.problem import Mend, Problem
 from pachyderm.repos import GENERATE_IMAGES, PREPROCESS_IMAGES
@@ -30,11 +30,11 @@ def check_identity(reading: Reading, record: StageRecord) -> Iterator[Problem]:
     commit = reading.commit
     if record.commit != str(commit):
         what = f"its stage.json speaks of {record.commit}: it was copied there, or the commit was finished by hand"
-        yield Problem("RECORD_ELSEWHERE", str(commit), what, AGAIN)
+        yield distrusted(commit, "RECORD_ELSEWHERE", what)
         return
     if record.stage != STAGES[commit.repo]:
         what = f"its record is of the stage {record.stage}, and {STAGES[commit.repo]} fills {commit.repo}"
-        yield Problem("RECORD_STAGE", str(commit), what, AGAIN)
+        yield distrusted(commit, "RECORD_STAGE", what)
 
 
 def check_inputs(evidence: Evidence, reading: Reading, record: StageRecord) -> Iterator[Problem]:
@@ -48,10 +48,10 @@ def check_inputs(evidence: Evidence, reading: Reading, record: StageRecord) -> I
             yield Problem("INPUT_GONE", str(commit), what, "nothing brings it back; the record keeps its digest")
         else:
             what = f"its record says {repo}@{commit_id}, and its provenance does not"
-            yield Problem("INPUTS_DIFFER", str(commit), what, AGAIN)
+            yield distrusted(commit, "INPUTS_DIFFER", what)
     for repo, commit_id in sorted(provenance - told):
         what = f"it is made from {repo}@{commit_id}, and its record does not say so"
-        yield Problem("INPUTS_DIFFER", str(commit), what, AGAIN)
+        yield distrusted(commit, "INPUTS_DIFFER", what)
     for one in record.inputs:
         above = evidence.known.get((one.repo, one.commit))
         if above is None:
@@ -63,7 +63,7 @@ def check_inputs(evidence: Evidence, reading: Reading, record: StageRecord) -> I
             listing, now = evidence.listing(one.repo, one.commit)
             if (len(listing), now) != (one.files, one.digest):
                 what = f"{above} held {one.files} files, digest {one.digest[:12]}; now {len(listing)}, {now[:12]}"
-                yield Problem("INPUT_CHANGED", str(commit), what, AGAIN)
+                yield distrusted(commit, "INPUT_CHANGED", what)
 
 
 def check_fingerprint(reading: Reading, record: StageRecord) -> Iterator[Problem]:
@@ -72,7 +72,7 @@ def check_fingerprint(reading: Reading, record: StageRecord) -> Iterator[Problem
     consistent = digest(dict(record.parts)) == record.fingerprint
     if not consistent:
         what = f"the record's fingerprint {record.fingerprint[:12]} is not the digest of its parts"
-        yield Problem("FINGERPRINT_UNTRUE", str(commit), what, AGAIN)
+        yield distrusted(commit, "FINGERPRINT_UNTRUE", what)
     expected = {
         "stage": record.stage,
         "parameters": digest({name: one.value for name, one in record.parameters.items()}),
@@ -82,13 +82,16 @@ def check_fingerprint(reading: Reading, record: StageRecord) -> Iterator[Problem
     for name, value in expected.items():
         if record.parts.get(name) != value:
             what = f"the part {name} of its fingerprint is not what the record says elsewhere"
-            yield Problem("FINGERPRINT_PARTS", str(commit), what, AGAIN)
+            yield distrusted(commit, "FINGERPRINT_PARTS", what)
     kept = commit.metadata.get(FINGERPRINT)
     if kept != record.fingerprint:
         what = f"its metadata says fingerprint {kept or 'nothing'}, and its record {record.fingerprint}"
-        repair = f"sets the metadata key {FINGERPRINT} to the record's"
-        mend = _set_fingerprint(commit, record.fingerprint) if consistent else None
-        yield Problem("FINGERPRINT_METADATA", str(commit), what, repair if mend else AGAIN, mend)
+        if consistent:
+            repair = f"sets the metadata key {FINGERPRINT} to the record's"
+            mend = _set_fingerprint(commit, record.fingerprint)
+            yield Problem("FINGERPRINT_METADATA", str(commit), what, repair, mend)
+        else:
+            yield distrusted(commit, "FINGERPRINT_METADATA", what)
 
 
 def _set_fingerprint(commit: Commit, value: str) -> Mend:
@@ -112,26 +115,26 @@ def check_counts(evidence: Evidence, reading: Reading, record: StageRecord) -> I
         sums.append(("inputs = files of the input commit", counts.inputs, datums.files))
     for rule, is_now, should in sums:
         if is_now != should:
-            yield Problem("COUNTS", str(commit), f"{rule} does not hold: {is_now} and {should}", AGAIN)
+            yield distrusted(commit, "COUNTS", f"{rule} does not hold: {is_now} and {should}")
     if datums is None or record.outcome == "empty" or (datums.repo, datums.commit) not in evidence.known:
         return
     listing = evidence.listing(datums.repo, datums.commit)[0]
     refused = {one.path for one in record.rejected}
     for path in sorted(refused - set(listing)):
-        yield Problem("REJECTED_UNKNOWN", f"{commit}:{path}", "it was rejected, and the input has no such file", AGAIN)
+        yield distrusted(commit, "REJECTED_UNKNOWN", "it was rejected, and the input has no such file", path)
     if commit.repo not in ONE_FROM_ONE:
         return
     sources = {one.source for one in record.files.values()}
     for path in sorted(set(listing) - sources - refused):
         what = f"{datums.repo}@{datums.commit}:{path} became no file and was not rejected"
-        yield Problem("INPUT_UNACCOUNTED", str(commit), what, AGAIN)
+        yield distrusted(commit, "INPUT_UNACCOUNTED", what)
     for path, one in record.files.items():
         entry = listing.get(one.source or "")
         if entry is None or entry.hash != one.source_hash:
             what = (
                 f"it was made from {one.source}, which the input {'lacks' if entry is None else 'has with other bytes'}"
             )
-            yield Problem("SOURCE_UNTRUE", f"{commit}:{path}", what, AGAIN)
+            yield distrusted(commit, "SOURCE_UNTRUE", what, path)
 
 
 def check_parameters(evidence: Evidence, reading: Reading, record: StageRecord) -> Iterator[Problem]:
@@ -146,8 +149,8 @@ def check_parameters(evidence: Evidence, reading: Reading, record: StageRecord) 
         root = found
     if record.parameters_from != str(root):
         what = f"its record takes the parameters from {record.parameters_from}, and it goes back to {root}"
-        yield Problem("PARAMETERS_FROM", str(commit), what, AGAIN)
+        yield distrusted(commit, "PARAMETERS_FROM", what)
     given = [name for name, one in record.parameters.items() if one.origin == "run"]
     if given and own_parameters_key(commit.id) not in root.metadata:
         what = f"{', '.join(given)} came from its run, and {root} keeps no hyperparameters of this set"
-        yield Problem("PARAMETERS_UNEXPLAINED", str(commit), what, AGAIN)
+        yield distrusted(commit, "PARAMETERS_UNEXPLAINED", what)

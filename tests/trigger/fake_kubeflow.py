@@ -7,6 +7,7 @@ are checked against the uploaded spec: missing, unknown and wrongly typed ones a
 
 from __future__ import annotations
 
+import contextlib
 import email.parser
 import email.policy
 import json
@@ -122,7 +123,9 @@ class FakeKubeflow(FakeApi):
             handler.close_connection = True
             return
         if fault == "hang":
-            time.sleep(1.0)
+            # No answer, until whoever asks gives up.
+            with contextlib.suppress(ConnectionError):
+                handler.connection.recv(1)
             handler.close_connection = True
             return
         if fault == "500-after":

@@ -73,7 +73,7 @@ class Cluster:
     @contextmanager
     def controller(self, world: World, filling: dict[str, Path], by: str = "a:1") -> Iterator[Drive]:
         time = Time()
-        api = Api(Access(endpoint=self.api.url, timeout=0.5), time.pause)  # type: ignore[arg-type]
+        api = Api(Access(endpoint=self.api.url, timeout=2.0), time.pause)  # type: ignore[arg-type]
         runner = KubeflowRunner(api, pipelines=filling, steady=time)
         settings = Settings(configuration().policy, 10, 2.0, by)
         metrics = Metrics(time, time)

@@ -72,7 +72,7 @@ def made(
     arguments: Mapping[str, Mapping[str, str]] | None = None,
     token_file: str = "",
 ) -> KubeflowRunner:
-    api = Api(Access(endpoint=kubeflow.url, timeout=0.5, token_file=token_file), time.pause)
+    api = Api(Access(endpoint=kubeflow.url, timeout=2.0, token_file=token_file), time.pause)
     return KubeflowRunner(api, ui="https://ui/pipeline", pipelines=pipelines, steady=time, arguments=arguments)
 
 

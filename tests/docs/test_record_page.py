@@ -14,7 +14,11 @@ PAGE = (ROOT / "docs" / "record.md").read_text()
 
 def test_every_code_of_fsck_is_on_the_page_and_no_other() -> None:
     sources = [*(ROOT / "pachyderm" / "record_checks").glob("*.py"), ROOT / "pachyderm" / "fsck.py"]
-    codes = {code for path in sources for code in re.findall(r'Problem\(\s*"([A-Z_]+)"', path.read_text())}
+    codes = {
+        code
+        for path in sources
+        for code in re.findall(r'(?:Problem\(|distrusted\(commit,)\s*"([A-Z_]+)"', path.read_text())
+    }
     table = PAGE.partition("## Problems that fsck finds")[2].partition("## ")[0]
     assert len(codes) > 30
     assert set(re.findall(r"`([A-Z][A-Z_]{3,})`", table)) == codes

@@ -1,7 +1,7 @@
 """The embedded store as a gRPC channel without a connection: a request is answered in the thread that makes it.
 
-It exists because gRPC's Python spends 0.2 ms on each message of a stream, 20 s for a listing of 100,000 files, where
-who asks and who answers are one process anyway. What is asked and what is answered are the same as over a connection.
+It exists because gRPC's Python spends a tenth of a millisecond on each message of a stream, 11 s for a listing of 100,000
+files, where who asks and who answers are one process anyway. What is asked and answered is the same as over it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from typing import Any, NoReturn
 
 import grpc
 
-MESSAGE = 20 << 20
-"""Bytes in the longest request; as over a connection."""
+from pachyderm.channel import MESSAGE, Metadata
 
-Metadata = Sequence[tuple[str, str]]
 Form = Callable[[Any], Any] | None
 
 
@@ -237,26 +235,16 @@ class DirectChannel(grpc.Channel):
     def unary_unary(
         self, method: str, request_serializer: Any = None, response_deserializer: Any = None, _: bool = False
     ) -> Any:
-        """Calls an RPC; here and below as in `grpc.Channel`."""
-        return self._method(method, request_serializer, response_deserializer).single
-
-    def stream_unary(
-        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, _: bool = False
-    ) -> Any:
-        """Calls an RPC."""
+        """Calls an RPC that has one answer; as in `grpc.Channel`."""
         return self._method(method, request_serializer, response_deserializer).single
 
     def unary_stream(
         self, method: str, request_serializer: Any = None, response_deserializer: Any = None, _: bool = False
     ) -> Any:
-        """Calls an RPC."""
+        """Calls an RPC that has many."""
         return self._method(method, request_serializer, response_deserializer).stream
 
-    def stream_stream(
-        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, _: bool = False
-    ) -> Any:
-        """Calls an RPC."""
-        return self._method(method, request_serializer, response_deserializer).stream
+    stream_unary, stream_stream = unary_unary, unary_stream
 
     def subscribe(self, callback: Callable[[grpc.ChannelConnectivity], None], _: bool | None = False) -> None:
         """Tell that the channel is ready, which it always is."""

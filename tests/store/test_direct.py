@@ -12,12 +12,12 @@ import grpc
 import pytest
 from pachyderm_sdk.api import pfs
 
+from pachyderm.channel import MESSAGE
 from pachyderm.commits import head, history, inspect
 from pachyderm.connection import Connection, Target, connect
 from pachyderm.listings import files, read
 from pachyderm.repos import TRAINING
 from pachyderm.set_up import set_up
-from pachyderm.store.direct import MESSAGE
 from pachyderm.store.server import StoreServer
 
 

@@ -1,7 +1,7 @@
 """The embedded store as a gRPC channel without a connection: a request is answered in the thread that makes it.
 
-It exists because gRPC's Python spends a tenth of a millisecond on each message of a stream, 11 s for a listing of 100,000
-files, where who asks and who answers are one process anyway. What is asked and answered is the same as over it.
+It exists because gRPC's Python spends a tenth of a millisecond on each message of a stream, 11 s for a listing of
+100,000 files, where who asks and who answers are one process anyway. What is asked and answered is the same as over it.
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ def halve(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
         return tf.nn.conv2d(x, kernel, 2, "SAME")
     height, width = _size(x)
     padded = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    patches = tf.concat([padded[:, i : i + height : 2, j : j + width : 2] for i in range(4) for j in range(4)], -1)
+    # Counted from the far edge the slices are constants, though the graph may not know the size: few nodes to load.
+    taps = [slice(i, i - 2 if i < 2 else None, 2) for i in range(4)]
+    patches = tf.concat([padded[:, rows, columns] for rows in taps for columns in taps], -1)
     rows, depth = 16 * x.shape[-1], kernel.shape[-1]
     product = tf.matmul(tf.reshape(patches, [-1, rows]), tf.reshape(kernel, [rows, depth]))
     return tf.reshape(product, [-1, height // 2, width // 2, depth])

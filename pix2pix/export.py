@@ -65,15 +65,21 @@ class Model(tf.Module):
 
     def __init__(self, generator: Generator, parameters: TrainParameters, options: ExportParameters) -> None:
         super().__init__()
-        self._parameters, self._options = parameters, options
         self.generator = generator
         height, width = parameters.shape
         text = tf.TensorSpec([None], tf.string)
 
+        # The network stands in the model once, for all three: what is loaded is read node by node.
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+        def network(pictures: Tensor) -> Tensor:
+            # One mask for every picture: a result must not depend on its neighbours, nor change from call to call.
+            seeds = tf.constant([[parameters.seed, 0]]) if options.dropout else None
+            return translate(generator, parameters, pictures, seeds)
+
         @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="image")])
         def image(image: Tensor) -> dict[str, Tensor]:
             size = tf.shape(image)
-            output = self._translate(pad_to_multiple(image, 2**parameters.levels))
+            output = network(pad_to_multiple(image, 2**parameters.levels))
             return {"image": output[:, : size[1], : size[2]]}
 
         def from_bytes(encoded: Tensor) -> Tensor:
@@ -88,7 +94,7 @@ class Model(tf.Module):
                 return tf.io.encode_jpeg(picture, quality=QUALITY)
 
             pictures = tf.map_fn(decode, encoded, fn_output_signature=tf.TensorSpec([height, width, 3], tf.uint8))
-            return tf.map_fn(encode, self._translate(pictures), fn_output_signature=tf.string)
+            return tf.map_fn(encode, network(pictures), fn_output_signature=tf.string)
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
         def serving_default(image_bytes: Tensor) -> dict[str, Tensor]:
@@ -99,11 +105,6 @@ class Model(tf.Module):
             return {"image": tf.io.encode_base64(from_bytes(tf.io.decode_base64(image)))}
 
         self.endpoints = {"serving_default": serving_default, "image": image, "base64": base64}
-
-    def _translate(self, pictures: Tensor) -> Tensor:
-        # One mask for every picture: a result must not depend on its neighbours, nor change from call to call.
-        seeds = tf.constant([[self._parameters.seed, 0]]) if self._options.dropout else None
-        return translate(self.generator, self._parameters, pictures, seeds)
 
 
 def export(checkpoint: Path, target: Path, parameters: ExportParameters | None = None) -> Exported:

@@ -10,12 +10,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.console import emit, progress, say, table
 from cli.options import Session, with_session
 from pachyderm.errors import RequestError
+
+if TYPE_CHECKING:
+    from pachyderm.commits import Commit
 
 
 @click.command()
@@ -122,6 +126,7 @@ def get(session: Session, source: str, target: Path, pattern: str | None) -> Non
         if not commit.ended:
             say(session, f"waiting for {commit}, which is {commit.state}; Ctrl-C ends the waiting")
         commit = inspect(client, repo, commit.id, wait=True)
+        _warn_of_error(session, commit)
         listing = matching(client, repo, commit.id, pattern) if pattern else files(client, repo, commit.id, path)
         if not listing and (pattern or path != "/"):
             raise RequestError(f"no file of {commit} matches {pattern or path}; pix2pix ls {commit} lists them")
@@ -148,6 +153,14 @@ def get(session: Session, source: str, target: Path, pattern: str | None) -> Non
     emit(session, document, f"{commit}: {len(listing)} files, {total} bytes in {target}")
 
 
+def _warn_of_error(session: Session, commit: Commit) -> None:
+    if commit.error:
+        say(
+            session,
+            f"{commit} ended with an error; the files may be those of the good commit before it: {commit.error}",
+        )
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -166,6 +179,7 @@ def ls(session: Session, source: str) -> None:
     repo, name, path = split(source)
     with connect(session.target()) as client:
         commit = resolve(client, repo, name)
+        _warn_of_error(session, commit)
         listing = files(client, repo, commit.id, path)
         if not listing and path != "/":
             raise RequestError(f"{commit} has no file or folder {path}; pix2pix ls {commit} lists what it has")

@@ -7,11 +7,11 @@ of many are better fetched one by one.
 from __future__ import annotations
 
 import shutil
-import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO, Any
 
-from pachyderm_sdk.api.pfs.file import PFSFile
+from pachyderm_sdk.api.pfs.file import PFSFile, PFSTarFile
 
 from pachyderm.connection import Connection
 from pachyderm.errors import StorageError
@@ -49,8 +49,10 @@ def download(
     """
     target.mkdir(parents=True, exist_ok=True)
     done = 0
+    if not wanted:
+        return  # a server refuses to make a tar of nothing
     if len(wanted) > FEW or whole:
-        for path, stream in _tar(client, repo, commit_id):
+        for path, stream in members(client, repo, commit_id):
             if path in wanted:
                 _write(stream, target / rename(path), wanted[path], f"{repo}@{commit_id}:{path}")
                 done += 1
@@ -58,7 +60,7 @@ def download(
                     progress(done, len(wanted), path)
     else:
         for path, entry in wanted.items():
-            source = PFSFile(client.pfs.get_file(file=client.file(repo, commit_id, path)))
+            source = _opened(client.pfs.get_file(file=client.file(repo, commit_id, path)))
             _write(source, target / rename(path), entry, f"{repo}@{commit_id}:{path}")
             done += 1
             if progress:
@@ -67,15 +69,29 @@ def download(
         raise StorageError(f"{len(wanted) - done} of {len(wanted)} files of {repo}@{commit_id} did not arrive")
 
 
-def _tar(client: Connection, repo: str, commit_id: str):  # type: ignore[no-untyped-def]
-    with client.pfs.pfs_tar_file(file=client.file(repo, commit_id, "/")) as archive:
-        member: tarfile.TarInfo
+def members(client: Connection, repo: str, commit_id: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """Each file of a commit that holds any: its path and its content, to be read before the next is asked for.
+
+    Raises:
+        grpc.RpcError: the server refuses, or is gone.
+    """
+    stream = _opened(client.pfs.get_file_tar(file=client.file(repo, commit_id, "/")))
+    with PFSTarFile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
-            if member.isfile():
-                yield "/" + member.name.lstrip("/"), archive.extractfile(member)
+            content = archive.extractfile(member)
+            if content is not None:
+                yield "/" + member.name.lstrip("/"), content
 
 
-def _write(source, target: Path, entry: FileEntry, name: str) -> None:  # type: ignore[no-untyped-def]
+def _opened(stream: Iterator[Any]) -> PFSFile:
+    """The SDK's file over an answer, without the `ValueError` in which it hides what the server said."""
+    try:
+        return PFSFile(stream)
+    except ValueError as error:
+        raise error.__cause__ or error from None
+
+
+def _write(source: IO[bytes], target: Path, entry: FileEntry, name: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as stream:
         shutil.copyfileobj(source, stream, 1 << 20)

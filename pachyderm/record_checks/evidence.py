@@ -15,6 +15,7 @@ import grpc
 
 from pachyderm.commits import Commit, all_commits, head
 from pachyderm.connection import Connection
+from pachyderm.download import members
 from pachyderm.errors import RequestError
 from pachyderm.fingerprints import listing_digest
 from pachyderm.listings import FileEntry, content, differing, files, read_pieces, with_changes
@@ -162,12 +163,9 @@ class Evidence:
         """Path, SHA-256 and, of the record, the bytes, of the wanted files of a commit."""
         most = 2 * len(wanted) > len(listing)
         if most and len(wanted) > 1 and commit.bytes <= SMALL:
-            with self.client.pfs.pfs_tar_file(file=self.client.file(commit.repo, commit.id, "/")) as archive:
-                for member in archive:
-                    path = "/" + member.name.lstrip("/")
-                    stream = archive.extractfile(member) if member.isfile() and path in listing else None
-                    if stream is not None:
-                        yield path, *_digest(iter(partial(stream.read, PIECE), b""), path)
+            for path, stream in members(self.client, commit.repo, commit.id):
+                if path in listing:
+                    yield path, *_digest(iter(partial(stream.read, PIECE), b""), path)
             return
         for path in wanted:
             yield path, *_digest(read_pieces(self.client, commit.repo, commit.id, path), path)

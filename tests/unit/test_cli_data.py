@@ -8,7 +8,12 @@ import pytest
 from command_line import Said, pix2pix
 
 from pachyderm import commits
-from pachyderm.connection import Connection
+from pachyderm.commits import head
+from pachyderm.connection import Connection, Target, connect
+from pachyderm.download import download
+from pachyderm.errors import RequestError
+from pachyderm.listings import FileEntry
+from pachyderm.repos import TRAINING
 
 Capture = pytest.CaptureFixture[str]
 
@@ -91,6 +96,30 @@ def test_get_says_that_it_waits_for_an_open_commit(
     monkeypatch.setattr(commits, "inspect", ended)
     said = pix2pix(capsys, "--store", store, "get", "checkpoint", tmp_path / "out")
     assert f"waiting for checkpoint@{made}, which is open" in said.err
+    assert said.code == 0
+
+
+def test_get_and_ls_say_that_a_commit_ended_with_an_error(store: Path, tmp_path: Path, capsys: Capture) -> None:
+    with connect(Target(store=store)) as client:
+        commit = client.pfs.start_commit(branch=client.branch(TRAINING))
+        client.pfs.finish_commit(commit=commit, error="failed: the disk is gone")
+    for words in (("get", "training", tmp_path / "out"), ("ls", "training")):
+        said = pix2pix(capsys, "--store", store, *words)
+        assert said.code == 0
+        assert f"training@{commit.id} ended with an error" in said.err
+        assert said.err.strip().endswith("failed: the disk is gone")
+
+
+def test_get_of_a_commit_without_files_makes_an_empty_folder(store: Path, tmp_path: Path, capsys: Capture) -> None:
+    said = pix2pix(capsys, "--store", store, "get", "training", tmp_path / "out", "--json")
+    assert (said.code, said.document["files"]) == (0, 0)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_refused_download_says_what_the_server_said(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="file /gone"), connect(Target(store=store)) as client:
+        commit = head(client, TRAINING)
+        download(client, commit.repo, commit.id, {"/gone.png": FileEntry(1, "")}, tmp_path / "out")
 
 
 def test_get_brings_all_or_what_matches(store: Path, pictures: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -137,6 +137,7 @@ def _check_or_create(connection: sqlite3.Connection, path: Path, now: int, clust
     connection.execute("BEGIN IMMEDIATE")
     try:
         if not _is_store(connection, path):
+            _check_unused(path)
             failpoint("schema.before")
             for statement in filter(str.strip, TABLES.split(";")):
                 connection.execute(statement)
@@ -150,6 +151,15 @@ def _check_or_create(connection: sqlite3.Connection, path: Path, now: int, clust
         raise
     failpoint("schema.after")
     sync_folder(path.parent)
+
+
+def _check_unused(path: Path) -> None:
+    """Refuse to begin anew over what an earlier database named: a lost file must not pass for an empty store."""
+    if any(entry.is_file() for entry in (path.parent / "objects").rglob("*")):
+        raise StoreError(
+            f"{path.parent} has lost its {DATABASE}, which is missing or empty while objects are there; "
+            f"put a copy of {DATABASE} back, or name another folder"
+        )
 
 
 def _is_store(connection: sqlite3.Connection, path: Path) -> bool:

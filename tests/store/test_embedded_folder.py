@@ -82,6 +82,23 @@ def test_something_that_is_no_database_is_refused(tmp_path: Path) -> None:
         serve(tmp_path / "data")
 
 
+@pytest.mark.parametrize("emptied", [True, False])
+def test_a_store_that_lost_its_database_does_not_begin_anew(tmp_path: Path, emptied: bool) -> None:
+    with StoreServer(tmp_path / "data", f"unix:{tmp_path / 'socket'}"):
+        client = Client(host="unix", port=str(tmp_path / "socket"))
+        repo = pfs.Repo(name="source")
+        client.pfs.create_repo(repo=repo)
+        with client.pfs.commit(branch=pfs.Branch(repo=repo, name="master")) as commit:
+            client.pfs.put_file_from_bytes(commit=commit, path="/large", data=bytes(range(256)) * 40_000)
+    for file in (tmp_path / "data").glob(f"{schema.DATABASE}*"):
+        file.unlink()
+    if emptied:
+        (tmp_path / "data" / schema.DATABASE).touch()
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"has lost its store\.db"):
+            serve(tmp_path / "data")
+
+
 def test_a_read_only_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     serve(tmp_path / "data")
     monkeypatch.setattr(schema.os, "access", lambda *_: False)

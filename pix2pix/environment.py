@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-__all__ = ["keeps_freed_memory", "tf"]
+__all__ = ["fused", "keeps_freed_memory", "tf"]
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 """Names of glibc's malloc.h."""
@@ -62,6 +62,19 @@ keeps_freed_memory = _keep_freed_memory()
 with _without_chatter():
     import tensorflow as tf
 
-    # Grappler's fusion of a bias with a leaky rectifier fails where the gradient needs both, and brings nothing here.
     tf.config.optimizer.set_experimental_options({"remapping": False})
     tf.config.list_physical_devices()  # looks for CUDA, and says so
+
+
+@contextlib.contextmanager
+def fused() -> Iterator[None]:
+    """Have Grappler fuse what runs in the block: a normalisation and its rectifier are then one pass of oneDNN.
+
+    Not for training: where a gradient needs a bias and its rectifier, Grappler fails to fuse them and says so; for the
+    rest it brings nothing there.
+    """
+    tf.config.optimizer.set_experimental_options({"remapping": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"remapping": False})

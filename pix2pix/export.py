@@ -144,8 +144,7 @@ def export(checkpoint: Path, target: Path, parameters: ExportParameters | None =
         (partial / OPTIONS).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         if options.tflite != "none":
             (partial / TFLITE).write_bytes(_lite(train, weights, options.tflite))
-        if options.weights == "float16":
-            generator.store_as(tf.float16)
+        generator.to_serve(tf.float16 if options.weights == "float16" else tf.float32)
         model = Model(generator, train, options)
         _save(model, partial)
         shutil.rmtree(folder, ignore_errors=True)

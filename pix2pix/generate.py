@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pix2pix.checkpoints import full_disk_told
-from pix2pix.environment import tf
+from pix2pix.environment import fused, tf
 from pix2pix.errors import HyperparameterError, InputError, PictureError
 from pix2pix.export import OPTIONS, find_version
 from pix2pix.folders import check_apart, find_pictures
@@ -85,7 +85,8 @@ class Translator:
 
     def __call__(self, pictures: Pixels) -> Pixels:
         """Translate a batch: uint8 ``[N, H, W, 3]`` to ``[N, H, W, 3 or 1]``."""
-        return np.asarray(self._image(image=tf.constant(pictures))["image"])
+        with fused():
+            return np.asarray(self._image(image=tf.constant(pictures))["image"])
 
 
 def generate(

@@ -123,9 +123,16 @@ class Network(tf.Module):
                     value += spread * draw.standard_normal(shape, np.float32)
                 self.weights[f"{layer.name}/{name}"] = tf.Variable(value, name=f"{layer.name}/{name}")
 
-    def store_as(self, dtype: Any) -> None:
-        """Keep the weights in another type from now on; what is computed from them stays as it was."""
-        self.weights = {n: tf.Variable(tf.cast(v, dtype), name=n) for n, v in self.weights.items()}
+    def to_serve(self, dtype: Any) -> None:
+        """Keep kernels and biases in another type from now on, and gammas and betas as constants.
+
+        What is computed stays as it was, but TensorFlow can make one operation of a normalisation by constants.
+        """
+        constant = {name: value.numpy() for name, value in self.weights.items() if name.endswith(("/gamma", "/beta"))}
+        self.weights = {
+            name: constant[name] if name in constant else tf.Variable(tf.cast(value, dtype), name=name)
+            for name, value in self.weights.items()
+        }
 
     def variables_list(self) -> list[Variable]:
         """The variables in the order of computation."""

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("repo")
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--branch", default="master", show_default=True)
 @click.option("--prefix", default="/", show_default=True, help="Folder in the repo to put the files below.")
 @click.option("--mirror", is_flag=True, help="Also delete what SOURCE lacks (below --prefix).")
 @click.option("-m", "--message", default="", help="What this commit is for.")
 @with_session
 def put(
-    session: Session, repo: str, sources: tuple[Path, ...], branch: str, prefix: str, mirror: bool, message: str
+    session: Session, repo: str, sources: tuple[str, ...], branch: str, prefix: str, mirror: bool, message: str
 ) -> None:
     """Put files or folders into REPO as ONE commit; only what differs is sent."""
     from pachyderm import repos, upload
@@ -42,14 +42,15 @@ def put(
     if name in repos.PROVENANCE or name == repos.MODEL:
         inputs = " or ".join(one.repo for one in repos.INPUTS)
         raise RequestError(f"{name} is filled by a pipeline and takes no files by hand; put them into {inputs}")
-    files, encoded = _collect(sources, prefix)
+    above = _above(prefix)
+    files, encoded = _collect(sources, above, session.store.resolve())
     with connect(session.target()) as client, progress(session, f"put {repo}") as show:
         existing_repo(client, repo)
         done = upload.put(
             client,
             name,
             files,
-            mirror_under="/" + prefix.strip("/") if mirror else None,
+            mirror_under=above if mirror else None,
             message=message,
             progress=show,
         )
@@ -67,41 +68,64 @@ def put(
     emit(session, document, text if done.commit else f"nothing differs from {repo}@{branch}; no commit was made")
 
 
-def _collect(sources: tuple[Path, ...], prefix: str) -> tuple[dict[str, Path], int]:
-    """Path in the commit -> local file, and how many names had to be encoded."""
+def _above(prefix: str) -> str:
+    """The folder in the repo that a prefix names, with a slash at both ends; its names are encoded as files' are."""
     from pachyderm.file_names import encode
 
-    above = "/" + prefix.strip("/") + "/" if prefix.strip("/") else "/"
+    parts = [part for part in prefix.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise RequestError(f"the prefix {prefix} has a '..' in it; name the folder in the repo itself")
+    return "/".join(["", *(encode(part) for part in parts), ""])
+
+
+def _collect(sources: tuple[str, ...], above: str, store: Path) -> tuple[dict[str, Path], int]:
+    """Path in the commit -> local file, without those of the store itself, and how many names had to be encoded."""
+    from pachyderm.file_names import encode
+
     found: dict[str, Path] = {}
     encoded = 0
-    for source in sources:
-        if not source.exists():
-            raise RequestError(f"{source} does not exist")
-        before = len(found)
-        for relative, local in _walk(source):
-            name = encode(relative)
-            encoded += name != relative
-            path = above + name
-            if path in found and found[path] != local:
-                raise RequestError(f"{local} and {found[path]} would both become {path}; put them under two prefixes")
-            found[path] = local
-        if len(found) == before:
+    for named in sources:
+        source = Path(named)
+        if not named or not source.exists():
+            raise RequestError(f"{named or 'an empty name'} does not exist")
+        held = list(_walk(source, store))
+        if not held:
             raise RequestError(f"the folder {source} holds no file")
+        for relative, local in held:
+            name = encode(relative)
+            path = above + name
+            if path in found:
+                if not found[path].samefile(local):
+                    both = f"{local} and {found[path]} would both become {path}"
+                    raise RequestError(f"{both}; put them under two prefixes")
+                continue
+            encoded += name != relative
+            found[path] = local
     return found, encoded
 
 
-def _walk(source: Path) -> Iterator[tuple[str, Path]]:
+def _walk(source: Path, store: Path) -> Iterator[tuple[str, Path]]:
+    """Relative path and path of each file of a folder, or of the one file that is named."""
     if source.is_file():
         yield source.name, source
         return
-    for path in sorted(source.rglob("*")):
-        if path.is_dir() and not path.is_symlink():
-            continue
+    found: list[Path] = []
+    for place, folders, names in os.walk(source, onerror=_refuse_folder):
+        here = Path(place)
+        links = [name for name in folders if (here / name).is_symlink()]
+        found += [here / name for name in (*names, *links)]
+        folders[:] = [name for name in folders if (here / name).resolve() != store]
+    for path in sorted(found):
         if not path.is_file():
             raise RequestError(f"{path} is no regular file; take it out of the folder")
         if not os.access(path, os.R_OK):
             raise RequestError(f"{path} cannot be read; change its mode")
         yield path.relative_to(source).as_posix(), path
+
+
+def _refuse_folder(error: OSError) -> NoReturn:
+    # What cannot be seen must not pass for deleted.
+    raise RequestError(f"the folder {error.filename} cannot be read: {error.strerror}; change its mode") from error
 
 
 @click.command()
@@ -120,7 +144,12 @@ def get(session: Session, source: str, target: Path, pattern: str | None) -> Non
 
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise RequestError(f"{target} exists already and is not empty; name a new folder")
+    target = Path(os.path.realpath(target))
+    if target == Path.cwd():
+        raise RequestError(f"{target} is the current folder, which cannot be made anew; name a new folder")
     repo, name, path = split(source)
+    if pattern and path != "/":
+        raise RequestError(f"{source} names a path, and --glob a pattern; give one of the two")
     with connect(session.target()) as client, progress(session, f"get {repo}") as show:
         commit = resolve(client, repo, name)
         if not commit.ended:

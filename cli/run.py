@@ -36,8 +36,10 @@ def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str,
     from pachyderm.repos import PIPELINES
     from pachyderm.set_up import check_set_up
     from pix2pix.hyperparameters import parse_assignments
+    from workflows.runners.compiled import named, shipped
     from workflows.runners.local import run_once
 
+    named(shipped(), pipeline)
     source = {one.name: one.source.repo for one in PIPELINES}.get(pipeline)
     arguments: dict[str, str] = {}
     if parameters:
@@ -60,7 +62,8 @@ def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str,
         "pipeline": pipeline,
         "run": result.run,
         "commit_set": next((said["commit_set"] for said in result.outputs.values() if said.get("commit_set")), None)
-        or (next(iter(outputs.values())) if len(set(outputs.values())) == 1 else None),
+        or (next(iter(outputs.values())) if len(set(outputs.values())) == 1 else None)
+        or (None if commit_set == "new" else arguments.get("commit_set")),
         "state": "good" if good else "failed",
         "error": result.state.error or None,
         "outputs": outputs,

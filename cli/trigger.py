@@ -5,10 +5,12 @@ It exists apart from the controller because who it is, how it is ended and what 
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +44,7 @@ def trigger(session: Session, once: bool, runner: str | None, file: Path | None,
         configuration = dataclasses.replace(configuration, runner=runner)
     interruption = Interruption()
     place = assemble.Place(
-        session.target(), session.store, identity(), lambda line: say(session, line), check=interruption.check
+        session.target(), session.store, identity(), _teller(session, configuration), check=interruption.check
     )
     if check:
         _check(session, place, configuration)
@@ -53,6 +55,13 @@ def trigger(session: Session, once: bool, runner: str | None, file: Path | None,
     _emit(session, done)
     if any(unit.state == "failed" for unit in done):
         sys.exit(1)
+
+
+def _teller(session: Session, configuration: Configuration) -> Callable[[str], None]:
+    """What lines for a person go to: standard error, as everything else that is logged there."""
+    if configuration.log == "json":
+        return logging.getLogger("workflows.trigger").info
+    return lambda line: say(session, line)
 
 
 def identity() -> str:
@@ -87,6 +96,4 @@ def _log_as(session: Session, configuration: Configuration) -> None:
 
         log_json(sys.stderr, time.time)
     elif session.verbosity == 0:
-        import logging
-
         logging.getLogger("workflows.trigger").setLevel(logging.INFO)

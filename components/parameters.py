@@ -80,9 +80,9 @@ def parse_own(text: str, repo: str | None = None) -> Sections:
     where = "hyperparameters"
     try:
         told = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RequestError(
-            f"{where} {text!r} cannot be read: {error}; write them like train.max_steps = 100, one a line"
+            f"{where} {text[:200]!r} cannot be read: {error}; write them like train.max_steps = 100, one a line"
         ) from error
     sections: Sections = {}
     for name, value in told.items():
@@ -126,7 +126,7 @@ def _section(name: str, allowed: tuple[str, ...], where: str) -> str:
 def _parse(text: str, where: str, allowed: tuple[str, ...]) -> Sections:
     try:
         told = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise HopelessError(f"{where} is no TOML: {error}; commit a corrected file") from error
     for name, values in told.items():
         if name not in (*allowed, POLICY) or not isinstance(values, dict):

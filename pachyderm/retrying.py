@@ -76,8 +76,8 @@ def _outputs(pipeline: Pipeline, own: dict[str, Commit]) -> list[Commit]:
 
 
 def _refuse_covered(client: Connection, pipeline: Pipeline, commit_set: str) -> None:
-    newest = head(client, pipeline.outputs[-1])
-    if newest.id != commit_set:
+    newest, first = head(client, pipeline.outputs[-1]), head(client, pipeline.outputs[0])
+    if newest.id != commit_set and not (first.id == commit_set and first.error):
         source = pipeline.source
         raise RequestError(
             f"the set {commit_set} is covered by the newer {newest}; `pix2pix retry {newest.id}` runs that one again, "
@@ -104,7 +104,13 @@ def open_again(client: Connection, parts: Sequence[tuple[Pipeline, Sequence[Comm
     for pipeline, commits in parts:
         # What a promotion opened has no commit upstream, and is opened again by the model.
         by_model = MODEL in PROVENANCE[pipeline.outputs[-1]]
-        whole = not by_model or any(commit.repo == pipeline.outputs[0].repo for commit in commits)
+        upstream = pipeline.outputs[0]
+        # ... unless what it would be made from ended with an error.
+        whole = (
+            not by_model
+            or any(commit.repo == upstream.repo for commit in commits)
+            or bool(head(client, upstream).error)
+        )
         branch = pipeline.source if whole else MODEL
         given = own_parameters(client, commits[-1]) if whole else {}
         moved.append((branch, given, head(client, branch).id if given else ""))

@@ -6,7 +6,7 @@ It exists because a commit is the unit that triggers, and an open input commit t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,17 +61,19 @@ def put(
         progress: called as ``progress(files sent, files to send, path)``.
 
     Raises:
-        RequestError: the repo is not there, or the branch is an output branch.
+        RequestError: the repo is not there, the branch's head is open, or one path would be a file and a folder.
     """
     before = _head(client, branch)
-    present = files(client, branch.repo, before.id) if before else {}
-    changed = {path: local for path, local in sources.items() if not _same(client, before, path, local, present)}
+    base = _shown(client, before)
+    present = files(client, branch.repo, base.id) if base else {}
+    changed = {path: local for path, local in sources.items() if not _same(client, base, path, local, present)}
     gone: list[str] = []
     if mirror_under is not None:
         below = mirror_under.rstrip("/") + "/"
         gone = [path for path in present if path.startswith(below) and path not in sources]
     if not changed and not gone:
         return Put(None, 0, 0, 0)
+    _refuse_collisions(branch, (present.keys() - gone) | sources.keys())
     failures: list[OSError] = []
     try:
         client.pfs.modify_file(_messages(client, branch, changed, gone, progress, failures))
@@ -102,6 +104,29 @@ def _head(client: Connection, branch: BranchName) -> Commit | None:
     return inspect(client, branch.repo, newest.id, wait=True)
 
 
+def _shown(client: Connection, newest: Commit | None) -> Commit | None:
+    """The commit whose files a new one begins with: pachd leaves out those that ended with an error."""
+    at = newest
+    while at is not None and at.error:
+        at = inspect(client, at.repo, at.parent, wait=True) if at.parent is not None else None
+    return at
+
+
+def _refuse_collisions(branch: BranchName, paths: Set[str]) -> None:
+    """Refuse what the server would only find when the commit is there: it could not be read, nor any put upon it."""
+    folders: set[str] = set()
+    for path in sorted(paths):
+        above = path.rpartition("/")[0]
+        while above and above not in folders:
+            if above in paths:
+                raise RequestError(
+                    f"{above} would be a file and a folder of {branch} at once, for {path} lies in it; "
+                    "give one of them another --prefix, or let --mirror delete what is there"
+                )
+            folders.add(above)
+            above = above.rpartition("/")[0]
+
+
 def _same(client: Connection, commit: Commit | None, path: str, local: Path, present: Listing) -> bool:
     entry = present.get(path)
     if commit is None or entry is None:
@@ -127,10 +152,17 @@ def _ours(
         if before is not None and commit.id == before.id:
             break
         new.append(commit)
-    for commit in reversed(new):
-        listing = files(client, commit.repo, inspect(client, commit.repo, commit.id, wait=True).id)
-        arrived = all(path in listing and listing[path].bytes == one.stat().st_size for path, one in changed.items())
-        if len(new) == 1 or (arrived and not any(path in listing for path in gone)):
+    if len(new) == 1:
+        return new[0]
+    new.reverse()
+    # Of those that fit, one that nobody has given a message yet: equal writes at once are told apart by nothing else.
+    for commit in sorted(new, key=lambda one: MESSAGE in one.metadata):
+        ended = inspect(client, commit.repo, commit.id, wait=True)
+        if ended.error:
+            continue
+        listing = files(client, commit.repo, commit.id)
+        arrived = all(_same(client, ended, path, local, listing) for path, local in changed.items())
+        if arrived and not any(path in listing for path in gone):
             return commit
     raise RequestError(f"what was put into {branch} is gone again: another writer dropped or changed it")
 

@@ -106,6 +106,9 @@ def test_arguments_of_runs_come_from_the_file_and_the_environment_parameter_by_p
             "[kubeflow.arguments.training_and_export]\nhyperparameters = 'x'",
             "hyperparameters belongs",
         ),
+        ("look_every = nan", "look_every = nan is no number of use"),
+        ("[kubeflow]\ntimeout = inf", "timeout = inf is no number of use"),
+        (f"look_every = {'9' * 5000}", "is no TOML"),
         ("[kubeflow.arguments.training_and_export]\ngpus = 1", "gpus = 1 is no text"),
         ("[kubeflow.arguments.training_and_export]\nimage = ''", "image is empty; leave it out"),
         ("[kubeflow.arguments.training_and_export]\nnode_selector = 'a100'", "node_selector=a100 is not of the type"),
@@ -145,6 +148,8 @@ def test_a_configuration_that_is_not_there_is_said(tmp_path: Path) -> None:
         ("trigger = 1", "trigger is a section"),
         ("[trigger]\npolcy = 'every'", "unknown setting polcy"),
         ("[", "no TOML"),
+        (f"x = {'[' * 5000}", "no TOML"),
+        (f"x = {'9' * 5000}", "no TOML"),
     ],
 )
 def test_a_mistake_in_an_inputs_own_file_is_one_clear_line(text: str, said: str) -> None:
@@ -188,7 +193,7 @@ def test_health_readiness_and_metrics_follow_the_loop() -> None:
         assert get(server.address, "/x")[0] == 404
 
 
-@pytest.mark.parametrize("listen", ["nowhere", "127.0.0.1:x", "256.0.0.1:80"])
+@pytest.mark.parametrize("listen", ["nowhere", "127.0.0.1:x", "256.0.0.1:80", "127.0.0.1:99999", "127.0.0.1:²"])
 def test_an_address_that_cannot_be_listened_on_is_said(listen: str) -> None:
     with pytest.raises(RunInputError):
         MetricsServer(Metrics(lambda: 0.0, lambda: 0.0), listen)
@@ -213,3 +218,8 @@ def test_json_logs_are_one_object_a_line_and_name_commit_set_and_run() -> None:
         "run": "r",
     }
     assert second["traceback"].endswith("ValueError: x")
+
+
+def test_variables_that_kubernetes_sets_beside_our_service_are_none_of_ours() -> None:
+    links = {"PIX2PIX_TRIGGER_PORT": "tcp://10.0.0.1:9090", "PIX2PIX_TRIGGER_SERVICE_HOST": "10.0.0.1"}
+    assert load(None, links) == Configuration()

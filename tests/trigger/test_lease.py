@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,13 +34,19 @@ def cluster() -> Iterator[FakeKubernetes]:
         yield fake
 
 
-def lease(cluster: FakeKubernetes, me: str, steady: Time, wall: float = 1_700_000_000.0) -> KubernetesLease:
+def lease(
+    cluster: FakeKubernetes,
+    me: str,
+    steady: Time,
+    wall: float = 1_700_000_000.0,
+    settings: LeaseSettings = SETTINGS,
+) -> KubernetesLease:
     from kubernetes.client import ApiClient, Configuration, CoordinationV1Api
 
     configuration = Configuration()
     configuration.host = cluster.url
     configuration.retries = False
-    return KubernetesLease(CoordinationV1Api(ApiClient(configuration)), SETTINGS, me, steady, lambda: wall)
+    return KubernetesLease(CoordinationV1Api(ApiClient(configuration)), settings, me, steady, lambda: wall)
 
 
 def holder(cluster: FakeKubernetes) -> str:
@@ -219,3 +226,22 @@ def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunInputError, match="cannot be made"):
         LockFile(tmp_path / "file" / "lock").leads()
+
+
+def test_a_lease_that_an_administrator_made_empty_is_taken(cluster: FakeKubernetes) -> None:
+    cluster.leases["kubeflow/pix2pix-trigger"] = {
+        "metadata": {"name": "pix2pix-trigger", "namespace": "kubeflow", "resourceVersion": "7"}
+    }
+    assert lease(cluster, "a", Time()).step()
+    assert holder(cluster) == "a"
+
+
+def test_what_is_written_never_ends_before_the_leader_stops(cluster: FakeKubernetes) -> None:
+    settings = replace(SETTINGS, seconds=2.4, renew_within=2.3, retry=0.5)
+    time = Time()
+    a, b = (lease(cluster, name, time, settings=settings) for name in "ab")
+    assert a.step()
+    assert not b.step()
+    time.now += 2.2
+    assert a.leads()
+    assert not b.step()

@@ -9,6 +9,11 @@ from conftest import World
 
 from pachyderm.decisions import decisions_of
 from pachyderm.repos import CANDIDATE, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
+from workflows.trigger.assemble import CLOCK
+from workflows.trigger.observe import Observer
+from workflows.trigger.policy import defaults
+from workflows.trigger.reconcile import reconcile
+from workflows.trigger.world import End
 
 
 def test_nothing_open_is_nothing_to_do(world: World) -> None:
@@ -152,3 +157,34 @@ def test_the_parameters_file_of_the_input_may_choose_the_policy(world: World, po
     sets = [world.train("1"), world.commit(TRAINING, f'[trigger]\npolicy = "{policy}"\n', "/pix2pix.toml")]
     assert [unit.state for unit in world.once()] == ["good", "good"]
     assert [world.by("model", one).split("-")[1] for one in sets] == sets
+
+
+def test_what_waits_in_the_end_for_an_open_input_is_said_and_left_whatever_stands_between(world: World) -> None:
+    commit = world.client.pfs.start_commit(branch=world.client.branch(INPUT_IMAGES))
+    world.client.pfs.create_branch(branch=world.client.branch(MODEL), head=world.client.head(CANDIDATE))
+    assert world.once() == ()
+    assert sum("is left" in line for line in world.said) == 2
+    world.client.pfs.finish_commit(commit=world.client.commit("input_images", commit.id))
+    assert {unit.state for unit in world.once()} == {"good"}
+
+
+def test_the_policy_of_an_input_counts_only_once_the_input_is_there(world: World) -> None:
+    first = world.train("1")
+    observer = Observer(world.client, world.place.runner, defaults(), 0, "tests:1", CLOCK)
+    second = world.client.pfs.start_commit(branch=world.client.branch(TRAINING))
+    assert reconcile(observer.look()).actions == ()
+    content = b'[trigger]\npolicy = "every"\n'
+    world.client.pfs.put_file_from_bytes(commit=second, path="/pix2pix.toml", data=content)
+    world.client.pfs.finish_commit(commit=second)
+    assert reconcile(observer.look()).actions == ()
+    third = world.commit(TRAINING, '[trigger]\npolicy = "latest"\n', "/pix2pix.toml")
+    ends = reconcile(observer.look()).actions
+    assert [(end.unit.commit_set, end.error) for end in ends if isinstance(end, End)] == [
+        (one, f"superseded: by {third}") for one in (first, second.id)
+    ]
+
+
+def test_a_parameters_file_that_no_parser_takes_stops_nothing_else(world: World) -> None:
+    world.commit(TRAINING, "x = " + "[" * 5000, "/pix2pix.toml")
+    world.draw()
+    assert {unit.state for unit in world.once()} == {"good"}

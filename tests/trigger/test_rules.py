@@ -9,10 +9,12 @@ from dataclasses import replace
 import pytest
 from fake_pachyderm import FakePachyderm
 from fake_runner import FakeRunner
+from prometheus_client import generate_latest
 
 from pachyderm.claims import STALE_AFTER, live_claim, take
 from pachyderm.commits import inspect
 from pachyderm.decisions import decisions_of
+from pachyderm.ends import finish_with
 from pachyderm.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PREPROCESS_IMAGES, TRAINING
 from workflows.runners.runner import Phase, RunKey
 from workflows.trigger.controller import Controller, Settings
@@ -357,8 +359,6 @@ def test_failed_commits_without_a_good_one_are_walked_once() -> None:
 
 
 def test_superseded_and_cancelled_sets_are_counted_apart_from_failures() -> None:
-    from prometheus_client import generate_latest
-
     stage = Stage(attempts=1)
     for _ in range(3):
         stage.pachyderm.put(TRAINING)
@@ -397,3 +397,28 @@ def test_an_interruption_that_strikes_where_python_loses_it_is_seen_by_the_loop(
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_run_that_is_not_there_any_more_is_tried_again_after_the_back_off() -> None:
+    stage = Stage(backoff=10.0)
+    stage.pachyderm.put(TRAINING)
+    stage.look()
+    stage.runner.forget(stage.run())
+    stage.look()
+    assert stage.live() == []
+    assert stage.why() == ["attempt 1 failed; the next one in 10 s"]
+    stage.tick(10.1)
+    assert stage.live() == [f"{TRAIN} 2"]
+
+
+def test_a_set_that_its_stage_ended_counts_among_the_failures_that_are_told() -> None:
+    stage = Stage()
+    ended = f'pix2pix_trigger_decisions_total{{decision="end-failed",pipeline="{TRAIN}"}}'
+    assert f"{ended} 0.0" in generate_latest(stage.metrics.registry).decode()
+    commit_set = stage.pachyderm.put(TRAINING)
+    stage.look()
+    for repo in ("checkpoint", "model"):
+        finish_with(stage.pachyderm, inspect(stage.pachyderm, repo, commit_set), "failed: no such parameter")
+    stage.runner.end(stage.run(), Phase.FAILED, "no such parameter")
+    stage.look()
+    assert f"{ended} 1.0" in generate_latest(stage.metrics.registry).decode()

@@ -155,3 +155,23 @@ def test_the_commands_answer_with_one_document(world: World, monkeypatch: pytest
     assert done["commit_set"] != commit_set
     text = CliRunner().invoke(why_command, [*at, commit_set], catch_exceptions=False)
     assert f"model@{commit_set} is failed: failed: training_and_export failed 1 time" in text.stdout
+
+
+@pytest.mark.parametrize("retried", ["the pictures' set", "the promotion's set"])
+def test_a_set_whose_pictures_failed_is_followed_by_one_that_works_though_a_promotion_came_after(
+    world: World, retried: str
+) -> None:
+    world.train()
+    world.once()
+    world.order("fail-preprocess_images", "no luck")
+    pictures = world.draw()
+    world.once(attempts=1)
+    world.client.pfs.create_branch(branch=world.client.branch(MODEL), head=world.client.head(CANDIDATE), provenance=[])
+    promoted = world.head(GENERATE_IMAGES).id
+    (done,) = world.once(attempts=1)
+    assert (done.commit_set, done.state) == (promoted, "failed")
+    assert f"pix2pix retry {pictures}" in done.error
+    (world.orders / "fail-preprocess_images").unlink()
+    fresh, _ = again(world, pictures if "pictures" in retried else promoted)
+    (done,) = world.once(attempts=1)
+    assert (done.commit_set, done.state) == (fresh, "good")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from command_line import Said, pix2pix
 
-from pachyderm import commits
+from pachyderm import commits, upload
 from pachyderm.commits import head
 from pachyderm.connection import Connection, Target, connect
 from pachyderm.download import download
 from pachyderm.errors import RequestError
-from pachyderm.listings import FileEntry
+from pachyderm.listings import FileEntry, read_pieces
 from pachyderm.repos import TRAINING
 
 Capture = pytest.CaptureFixture[str]
@@ -191,6 +194,7 @@ def test_each_wrong_use_of_the_data_is_one_clear_line(
     refused(at("rollback"), "no model was promoted before")
     refused(at("promote", "a" * 12 + "4" + "a" * 19), "no commit")
     refused(at("run", "nosuch"), "no pipeline", "nosuch")
+    refused(at("run", "nosuch", "--commit-set", "deadbeef"), "no pipeline", "nosuch")
     refused(at("run", "training_and_export", "-p", "nosuch=1"), "nosuch", "max_steps")
     refused(at("run", "training_and_export", "-p", "max_steps=-1"), "max_steps")
     refused(at("run", "training_and_export", "-p", "resize.size=64"), "resize")
@@ -238,3 +242,105 @@ def test_a_run_that_fails_exits_with_1_and_still_prints_its_document(
     assert said.code == 1
     assert said.document["state"] == "failed"
     assert "nosuch" in said.err and "commit a corrected file" in said.err
+
+
+def test_a_path_that_would_be_a_file_and_a_folder_is_refused_before_anything_is_sent(
+    store: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "deep" / "a").mkdir(parents=True)
+    (tmp_path / "deep" / "a" / "b").write_text("g")
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "a").write_text("f")
+    put = ("--store", store, "put", "training")
+    refused(pix2pix(capsys, *put, tmp_path / "deep", tmp_path / "flat"), "/a would be a file and a folder", "/a/b")
+    assert pix2pix(capsys, *put, tmp_path / "deep").code == 0
+    refused(pix2pix(capsys, *put, tmp_path / "flat"), "/a would be a file and a folder", "/a/b")
+    refused(pix2pix(capsys, *put, tmp_path / "deep" / "a", "--prefix", "/a/b"), "/a/b would be a file and a folder")
+    assert pix2pix(capsys, *put, tmp_path / "flat", "--mirror").code == 0
+    assert [one["path"] for one in pix2pix(capsys, "--store", store, "ls", "training", "--json").document] == ["/a"]
+
+
+def test_what_a_failed_commit_held_is_put_again(store: Path, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "b.jpg").write_text("B")
+    with connect(Target(store=store)) as client:
+        commit = client.pfs.start_commit(branch=client.branch(TRAINING))
+        client.pfs.put_file_from_bytes(commit=commit, path="/b.jpg", data=b"B")
+        client.pfs.finish_commit(commit=commit, error="the writer gave up")
+    assert pix2pix(capsys, "--store", store, "put", "training", tmp_path / "b.jpg", "--json").document["files_put"] == 1
+    listing = pix2pix(capsys, "--store", store, "ls", "training", "--json").document
+    assert [one["path"] for one in listing] == ["/b.jpg"]
+
+
+def test_a_folder_that_cannot_be_read_is_refused_and_deletes_nothing(
+    store: Path, pictures: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = ("--store", store, "put", "training", pictures)
+    assert pix2pix(capsys, *put).code == 0
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name == "cats":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    refused(pix2pix(capsys, *put, "--mirror"), "cats cannot be read: Permission denied")
+
+
+def test_a_store_is_not_put_into_itself_and_an_empty_name_is_no_folder(
+    pictures: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pictures)
+    monkeypatch.delenv("PIX2PIX_STORE", raising=False)
+    monkeypatch.delenv("PACHD_ADDRESS", raising=False)
+    assert pix2pix(capsys, "setup").code == 0
+    assert pix2pix(capsys, "put", "training", ".", "--json").document["files_put"] == 2
+    assert pix2pix(capsys, "put", "training", ".", "--json").document["commit"] is None
+    refused(pix2pix(capsys, "put", "training", ""), "an empty name does not exist")
+
+
+def test_a_prefix_is_cleaned_and_encoded_and_the_mirror_below_it_is_exact(
+    store: Path, pictures: Path, capsys: Capture
+) -> None:
+    put = ("--store", store, "put", "training", pictures, "--prefix", "./a (1)//b/")
+    assert pix2pix(capsys, *put, "--json").document["files_put"] == 2
+    assert pix2pix(capsys, *put, "--json").document["commit"] is None
+    (pictures / "a.png").unlink()
+    assert pix2pix(capsys, *put, "--mirror", "--json").document["files_deleted"] == 1
+    refused(pix2pix(capsys, "--store", store, "put", "training", pictures, "--prefix", "../b"), "the prefix ../b")
+
+
+def test_a_source_that_is_named_twice_is_put_once(store: Path, pictures: Path, capsys: Capture) -> None:
+    put = ("--store", store, "put", "training", "--json", pictures / "a.png", pictures / "a.png")
+    assert pix2pix(capsys, *put).document["files_put"] == 1
+    again = pix2pix(capsys, *put, pictures, pictures).document
+    assert (again["files_put"], again["files_deleted"]) == (1, 0)
+
+
+def test_puts_at_once_each_tell_their_own_commit(store: Path, tmp_path: Path) -> None:
+    folders = []
+    for name in "abcd":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "one").write_bytes(name.encode() * 2_000_000)
+        folders.append(tmp_path / name / "one")
+
+    def write(one: Path) -> tuple[str, bytes]:
+        with connect(Target(store=store)) as client:
+            made = upload.put(client, TRAINING, {"/one": one}, message=one.parent.name).commit
+            commit = commits.inspect(client, "training", made or "")
+            return commit.metadata["message"], b"".join(read_pieces(client, "training", commit.id, "/one"))[:1]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(write, folders)) == [(name, name.encode()) for name in "abcd"]
+
+
+def test_get_refuses_the_current_folder_and_a_path_beside_a_pattern(
+    store: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    get = ("--store", store, "get")
+    assert pix2pix(capsys, *get, "training", tmp_path / "link").code == 0
+    refused(pix2pix(capsys, *get, "training@master:/x", tmp_path / "out", "--glob", "/*"), "give one of the two")
+    monkeypatch.chdir(tmp_path / "empty")
+    refused(pix2pix(capsys, *get, "training", "."), "is the current folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from command_line import Said, pix2pix
 
 sys.path.append(str(Path(__file__).parent.parent / "trigger"))
 from fake_kubeflow import FakeKubeflow
+
+from pachyderm.connection import Target, connect
+from pachyderm.repos import TRAINING
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +65,16 @@ def test_a_kubeflow_that_is_not_there_is_one_line_and_3(tmp_path: Path, capsys: 
     assert said.code == 3
     (line,) = said.err.splitlines()
     assert line.startswith(f"pix2pix: Kubeflow at {fake.url} does not answer: ")
+
+
+def test_with_json_logs_what_a_person_would_read_is_a_line_of_json_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, file = tmp_path / "store", tmp_path / "trigger.toml"
+    file.write_text('log = "json"\n')
+    pix2pix(capsys, "--store", store, "setup")
+    with connect(Target(store=store)) as client:
+        client.pfs.start_commit(branch=client.branch(TRAINING))
+    said = pix2pix(capsys, "--store", store, "trigger", "--once", "--config", file)
+    assert said.code == 0
+    assert any("is left" in json.loads(line)["message"] for line in said.err.splitlines())

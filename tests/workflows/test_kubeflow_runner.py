@@ -329,3 +329,29 @@ def test_a_server_that_goes_away_and_comes_back(runner: KubeflowRunner, kubeflow
         runner.live()
     kubeflow.faults = lambda method, path: None
     assert len(runner.live()) == 1
+
+
+def test_a_login_page_in_place_of_an_answer_is_no_answer(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+    run = runner.start(KEY, ARGUMENTS).run
+    kubeflow.faults = lambda method, path: "html"
+    for ask in (lambda: runner.find(KEY), runner.live, lambda: runner.state(run)):
+        with pytest.raises(RunnerUnreachableError, match="perhaps a login page"):
+            ask()
+    with pytest.raises(RunnerUnreachableError, match="perhaps a login page"):
+        runner.start(RunKey("trivial", SET, 2), ARGUMENTS)
+    kubeflow.faults = only("POST /apis/v2beta1/runs", "html")
+    assert runner.start(RunKey("trivial", SET, 3), ARGUMENTS).run == kubeflow.workflows[-1]["run_id"]
+    assert [one["display_name"] for one in kubeflow.workflows] == [f"trivial {SET} {number}" for number in (1, 3)]
+
+
+def test_a_version_that_somebody_deleted_is_uploaded_again(
+    runner: KubeflowRunner, kubeflow: FakeKubeflow, time: Time
+) -> None:
+    runner.start(KEY, ARGUMENTS)
+    kubeflow.versions.clear()
+    kubeflow.specs.clear()
+    with pytest.raises(UnclearAnswerError):
+        runner.start(RunKey("trivial", SET, 2), ARGUMENTS)
+    time.now += SETTLES_WITHIN
+    assert runner.start(RunKey("trivial", SET, 2), ARGUMENTS).phase is Phase.RUNNING
+    assert len(kubeflow.versions) == 1

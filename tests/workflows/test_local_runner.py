@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import yaml
 from trivial_pipelines import compile_all
 
 from pachyderm.connection import Target
+from pachyderm.errors import StorageError
 from workflows.errors import RunInputError
 from workflows.runners import local_child
 from workflows.runners.compiled import shipped
@@ -279,3 +282,18 @@ def test_a_local_run_is_tried_once_for_retries_are_the_triggers() -> None:
         tried = local_child._tried_once(package)
         assert "retryPolicy" not in tried
         assert "deploymentSpec" in tried and len(list(yaml.safe_load_all(tried))) == 2
+
+
+def test_a_full_disk_is_said_and_the_run_can_be_asked_for_again(
+    runner: LocalRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for owner, name in ((tempfile, "mkdtemp"), (Path, "write_text"), (subprocess, "Popen")):
+        with monkeypatch.context() as patch, pytest.raises(StorageError, match=r"my runs: No space left on device"):
+            patch.setattr(owner, name, full)
+            runner.start(KEY, {})
+        assert runner.find(KEY) == ()
+    runner.start(KEY, {})
+    assert ended(runner).phase is Phase.SUCCEEDED

@@ -105,9 +105,11 @@ class KubeflowRunner:
             service_account=self._service_account or None,
         )
         try:
-            made = self._api.change("run", "run_service_create_run", run=body)
+            made = self._state(self._api.change("run", "run_service_create_run", run=body))
         except UnclearAnswerError:
             self._unclear[key] = self._steady()
+            # A version or an experiment that somebody deleted is answered with 500 (seen), as is much else.
+            self._forget(package)
             found = self.find(key)
             if not found:
                 raise
@@ -116,13 +118,17 @@ class KubeflowRunner:
         except RefusedError as error:
             return self._refused(key, package, error)
         self._unclear.pop(key, None)
-        return self._state(made)
+        return made
+
+    def _forget(self, package: CompiledPipeline) -> None:
+        """Look the experiment and the version up again next time."""
+        self._versions.pop(package.digest, None)
+        self._experiment = ""
 
     def _refused(self, key: RunKey, package: CompiledPipeline, error: RefusedError) -> RunState:
         if error.status in (404, 409):
             # The version or the experiment was deleted by somebody, or a run of this name has just been made.
-            self._versions.pop(package.digest, None)
-            self._experiment = ""
+            self._forget(package)
             found = self.find(key)
             if found:
                 return found[0]
@@ -195,9 +201,11 @@ class KubeflowRunner:
             raise RunnerUnreachableError(f"Kubeflow refuses to list {items}: {error}") from error
 
     def _state(self, run: Any) -> RunState:
+        if not run.run_id:
+            raise UnclearAnswerError("Kubeflow answers with a run that has no id; look at what stands before its API")
         word = run.state or ""
         phase = _ENDS.get(word, Phase.RUNNING)
-        history = [status.state for status in run.state_history or ()]
+        history = [status.state for status in run.state_history or () if status is not None]
         if phase is Phase.FAILED and "CANCELING" in history:
             # A run that a person terminates ends as FAILED (seen).
             phase = Phase.TERMINATED

@@ -149,11 +149,8 @@ class Api:
             ) from error
         except RunnerUnreachableError as error:
             raise RunnerUnreachableError(f"{error}; {_CHECK}") from error
-        if "json" not in headers.get("Content-Type", ""):
-            # The generated API would read a page of HTML as an empty list.
-            raise RunnerUnreachableError(
-                f"what answers at {where} is no Kubeflow Pipelines API, perhaps a login page; {_CHECK}"
-            )
+        if not _is_json(headers):
+            raise RunnerUnreachableError(_no_api(where))
 
     def ask(self, service: str, method: str, **arguments: Any) -> Any:
         """Call what changes nothing; tried again with growing pauses where the API is busy or away.
@@ -218,10 +215,14 @@ class Api:
             seen.add(token)
 
     def _call(self, service: str, method: str, arguments: dict[str, Any]) -> Any:
-        call = getattr(getattr(self.client, f"_{service}_api"), method)
+        call = getattr(getattr(self.client, f"_{service}_api"), f"{method}_with_http_info")
         timeout = self._access.timeout
         with _translated(self._where()):
-            return call(**arguments, _request_timeout=(min(timeout, REACH_WITHIN), timeout))
+            answer, _, headers = call(**arguments, _request_timeout=(min(timeout, REACH_WITHIN), timeout))
+        if answer is None or not _is_json(headers):
+            # A cookie that ran out is answered with a login page, as a success.
+            raise UnclearAnswerError(_no_api(self._where()))
+        return answer
 
     def _where(self) -> str:
         return _host(self.client)
@@ -254,6 +255,15 @@ def _meant(error: Any, where: str) -> Exception:
     if status == 429 or status >= 500 or status == 0:
         return UnclearAnswerError(f"Kubeflow at {where} answers {status}: {reason}", _retry_after(error))
     return RefusedError(status, reason)
+
+
+def _is_json(headers: Any) -> bool:
+    """The generated API would read a page of HTML as an empty list."""
+    return "json" in headers.get("Content-Type", "")
+
+
+def _no_api(where: str) -> str:
+    return f"what answers at {where} is no Kubeflow Pipelines API, perhaps a login page; {_CHECK}"
 
 
 def _host(client: Any) -> str:

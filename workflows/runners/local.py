@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pachyderm.connection import Target, connect
+from pachyderm.errors import StorageError
 from pachyderm.open_commits import give_back_claims_of
 from workflows.errors import RunInputError
 from workflows.runners.compiled import CompiledPipeline, named, shipped
@@ -119,7 +121,13 @@ class LocalRunner:
             creator=(os.getpid(), born(os.getpid()) or ""),
         )
         if folder.create(request):
-            self._children[run] = self._spawn(folder, pipeline)
+            try:
+                with folder.kept():
+                    self._children[run] = self._spawn(folder, pipeline)
+            except StorageError:
+                # It never began, and may be asked for again.
+                shutil.rmtree(folder.path, ignore_errors=True)
+                raise
             logger.info("run %s started", run, extra={"run": run})
         return folder.state() or RunState(run, RunKey.parse(display_name), Phase.RUNNING, started=request.started)
 

@@ -14,12 +14,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from workflows.errors import RunInputError
+from pachyderm.errors import StorageError
 from workflows.runners.processes import lives
 from workflows.runners.runner import Phase, RunKey, RunState
 
@@ -77,22 +77,30 @@ class RunFolder:
         """Make the folder with the request in it, in one step; False where it is there already.
 
         Raises:
-            RunInputError: the folder cannot be made.
+            StorageError: the folder cannot be made now; the disk may be full.
         """
-        try:
+        with self.kept():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self.path.parent))
-        except OSError as error:
-            raise RunInputError(f"runs cannot be kept in {self.path.parent}: {error.strerror}") from error
-        try:
-            (draft / "run.json").write_text(json.dumps(asdict(request), indent=2))
-            draft.rename(self.path)
-        except OSError:
-            shutil.rmtree(draft, ignore_errors=True)
-            if self.path.is_dir():
-                return False
-            raise
+            try:
+                (draft / "run.json").write_text(json.dumps(asdict(request), indent=2))
+                draft.rename(self.path)
+            except OSError:
+                shutil.rmtree(draft, ignore_errors=True)
+                if self.path.is_dir():
+                    return False
+                raise
         return True
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Say what a disk that is full or read-only means here: the run may be kept, and so started, later."""
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"runs cannot be kept in {self.path.parent}: {error.strerror or error}; free space, or mend the disk"
+            ) from error
 
     def request(self) -> Request | None:
         """What the run was started for; None where there is no such run."""
@@ -111,18 +119,23 @@ class RunFolder:
         return Progress(**{**content, "phase": Phase(content["phase"]), "process": tuple(content["process"])})
 
     def write(self, progress: Progress) -> None:
-        """Replace ``state.json`` whole, durably."""
-        handle, name = tempfile.mkstemp(prefix=".state-", dir=self.path)
-        try:
-            with os.fdopen(handle, "w") as file:
-                json.dump(asdict(progress), file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self.path / "state.json")
-        except OSError:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        """Replace ``state.json`` whole, durably.
+
+        Raises:
+            StorageError: it cannot be written now.
+        """
+        with self.kept():
+            handle, name = tempfile.mkstemp(prefix=".state-", dir=self.path)
+            try:
+                with os.fdopen(handle, "w") as file:
+                    json.dump(asdict(progress), file, indent=2)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(name).replace(self.path / "state.json")
+            except OSError:
+                with contextlib.suppress(OSError):
+                    Path(name).unlink()
+                raise
 
     def state(self) -> RunState | None:
         """The run as any process of this machine sees it; None where there is no such run."""

@@ -26,6 +26,10 @@ ARGUMENTS = f"{PREFIX}KUBEFLOW_ARGUMENTS_"
 ``[kubeflow.arguments.training_and_export]``."""
 
 
+SERVICE_LINKS = (f"{PREFIX}SERVICE_", f"{PREFIX}PORT")
+"""Variables that Kubernetes sets in every pod beside our Service of that name; none of ours."""
+
+
 @dataclass(frozen=True)
 class KubeflowSettings:
     """How the Kubeflow runner reaches its API.
@@ -124,7 +128,7 @@ def load(file: Path | None, environment: Mapping[str, str]) -> Configuration:
             content = tomllib.loads(file.read_text())
         except OSError as error:
             raise RunInputError(f"the configuration {file} cannot be read: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise RunInputError(f"the configuration {file} is no TOML: {error}") from error
         made = _apply(made, content, str(file))
     made = _apply(made, _of_environment(environment), "the environment")
@@ -170,8 +174,9 @@ def _checked(name: str, given: Any, kind: Any, place: str) -> Any:
         raise RunInputError(f"{place} = {value!r} is no {_KINDS[kind]}")
     if name in _ALLOWED and value not in _ALLOWED[name]:
         raise RunInputError(f"{place} = {value!r} is not allowed; it is {' or '.join(_ALLOWED[name])}")
-    if name in _AT_LEAST and value < _AT_LEAST[name]:
-        raise RunInputError(f"{place} = {value!r} is too little; it is at least {_AT_LEAST[name]:g}")
+    if name in _AT_LEAST and not _AT_LEAST[name] <= value < float("inf"):
+        how = "too little" if value < _AT_LEAST[name] else "no number of use"
+        raise RunInputError(f"{place} = {value!r} is {how}; it is at least {_AT_LEAST[name]:g}")
     return value
 
 
@@ -185,7 +190,7 @@ def _of_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     if any(variable.startswith(ARGUMENTS) for variable in environment):
         known |= argument_variables()
     for variable, text in environment.items():
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or variable.startswith(SERVICE_LINKS):
             continue
         if variable not in known:
             raise RunInputError(f"unknown variable {variable}; there are {', '.join(sorted(known))}")

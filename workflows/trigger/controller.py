@@ -23,7 +23,7 @@ from workflows.trigger.metrics import Metrics
 from workflows.trigger.observe import Clock, Observer
 from workflows.trigger.policy import Policy
 from workflows.trigger.reconcile import reconcile
-from workflows.trigger.units import CONFIRMED, units_of
+from workflows.trigger.units import CONFIRMED, chains_of, units_of
 from workflows.trigger.world import Action, Plan, UnitId, World
 
 logger = logging.getLogger(__name__)
@@ -175,15 +175,20 @@ class Controller:
         self._told = lines
 
     def _waits_for_people(self, world: World, plan: Plan) -> bool:
-        """Whether all that is open waits for an input commit that is open, and nobody is at work."""
+        """Whether all that is open waits, in the end, for an input commit that is open, and nobody is at work."""
         if any(not run.state.over for run in world.runs):
             return False
         names = {branch.repo for branch in INPUTS}
-        held = {
-            UnitId(unit.id.commit_set, unit.id.pipeline)
-            for unit in units_of(world.commits, ())
-            if (pending := unit.inputs().pending) is not None and pending.repo in names
-        }
+        chains = chains_of(world.commits).values()
+        held: set[UnitId] = set()
+        unfilled: set[CommitId] = set()
+        # Oldest first, so whatever holds a unit has been looked at before it.
+        for unit in units_of(world.commits, ()):
+            pending = unit.inputs().pending
+            behind = any(unit.id in chain and held.intersection(chain[: chain.index(unit.id)]) for chain in chains)
+            if behind or (pending is not None and (pending.repo in names or pending in unfilled)):
+                held.add(unit.id)
+                unfilled |= unit.own
         return bool(held) and {one.unit for one in plan.waiting} <= held
 
     def _keep_account(self, world: World) -> None:
@@ -195,6 +200,8 @@ class Controller:
         for unit_id, commits in self._open.items():
             if unit_id not in seen:
                 self._done[unit_id] = self._outcome(unit_id, commits)
+                if self._leadership.leads():
+                    self._metrics.ended(unit_id.pipeline, self._done[unit_id].state)
         self._open = seen
 
     def _outcome(self, unit: UnitId, commits: set[CommitId]) -> Done:

@@ -8,6 +8,7 @@ resource version that was read, and a leader that could not renew in time stops 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -135,11 +136,12 @@ class KubernetesLease:
         version = lease.metadata.resource_version
         if self._seen is not None and self._seen.version == version:
             return self._seen
+        spec = lease.spec  # may be missing: who may take a Lease may have been told beforehand by an empty one
         return _Record(
             version=version,
-            holder=lease.spec.holder_identity or "",
-            seconds=float(lease.spec.lease_duration_seconds or self._settings.seconds),
-            transitions=lease.spec.lease_transitions or 0,
+            holder=(spec and spec.holder_identity) or "",
+            seconds=float((spec and spec.lease_duration_seconds) or self._settings.seconds),
+            transitions=(spec and spec.lease_transitions) or 0,
             since=self._steady(),
         )
 
@@ -187,7 +189,7 @@ class KubernetesLease:
             ),
             spec=V1LeaseSpec(
                 holder_identity=holder,
-                lease_duration_seconds=max(1, round(seconds)),
+                lease_duration_seconds=max(1, math.ceil(seconds)),
                 acquire_time=now,
                 renew_time=now,
                 lease_transitions=transitions,
@@ -204,6 +206,7 @@ def coordination_api(settings: LeaseSettings) -> tuple[Any, LeaseSettings]:
     """
     import dataclasses
 
+    import yaml
     from kubernetes import client, config
 
     try:
@@ -211,7 +214,7 @@ def coordination_api(settings: LeaseSettings) -> tuple[Any, LeaseSettings]:
     except config.ConfigException:
         try:
             config.load_kube_config()
-        except config.ConfigException as error:
+        except (config.ConfigException, yaml.YAMLError, ValueError, OSError) as error:
             raise RunnerUnreachableError(
                 f"the lease needs a Kubernetes cluster, and none is configured: {error}; "
                 f'set KUBECONFIG, or name = "" in [lease] to work without'

@@ -6,6 +6,7 @@ cancelled sets are counted apart from failures: they call for nobody.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter as Tally
 from collections.abc import Callable, Sequence
@@ -17,13 +18,19 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from pachyderm.repos import PIPELINES
 from workflows.errors import RunInputError
 from workflows.trigger.units import units_of
-from workflows.trigger.world import Action, End, Note, Plan, Start, World
+from workflows.trigger.world import Action, Note, Plan, Start, World
+
+LAST_PORT = 65535
 
 READY_WITHIN = 60.0
 """Seconds since the last look that came to its end, within which the trigger counts as ready."""
 
 ALIVE_WITHIN = 300.0
 """Seconds since the loop last turned, in trouble or not, within which the trigger counts as alive."""
+
+
+ENDS = ("good", "failed", "superseded", "cancelled")
+"""How a set may end."""
 
 
 class Metrics:
@@ -59,6 +66,10 @@ class Metrics:
             ("pipeline", "decision"),
             registry=self.registry,
         )
+        # Prometheus sees no increase in what first appears as 1.
+        for pipeline in PIPELINES:
+            for state in ENDS:
+                self._decisions.labels(pipeline.name, f"end-{state}")
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"pix2pix_trigger_{name}", text, ("pipeline",), registry=self.registry)
@@ -83,8 +94,10 @@ class Metrics:
                     self._decisions.labels(action.unit.pipeline, "start").inc()
                 case Note():
                     self._decisions.labels(action.unit.pipeline, action.decision).inc()
-                case End():
-                    self._decisions.labels(action.unit.pipeline, f"end-{action.error.partition(':')[0]}").inc()
+
+    def ended(self, pipeline: str, state: str) -> None:
+        """Take note of how a set ended, whoever ended it."""
+        self._decisions.labels(pipeline, f"end-{state}").inc()
 
     def troubled(self) -> None:
         """Take note that something could not be reached; the loop still turns."""
@@ -134,8 +147,8 @@ class MetricsServer:
                 """Probes come every few seconds and say nothing."""
 
         host, _, port = listen.rpartition(":")
-        if not port.isdigit():
-            raise RunInputError(f"listen = {listen!r} is no host:port")
+        if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > LAST_PORT:
+            raise RunInputError(f"listen = {listen!r} is no host:port, the port from 0 to {LAST_PORT}")
         try:
             self._server = ThreadingHTTPServer((host, int(port)), Handler)
         except OSError as error:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pachyderm.claims import live_claim
-from pachyderm.commits import Commit, CommitId
+from pachyderm.commits import Commit, CommitId, inspect
 from pachyderm.connection import Connection
 from pachyderm.listings import read
 from pachyderm.open_commits import OpenCommit, OpenCommits
@@ -113,6 +113,7 @@ class Observer:
             runs=runs,
             quiet=self._quiet(commits, now),
             intent_for=self._intents(units, now),
+            gone_for=self._gone(units, now),
             policies=self._policies_of(units),
             since_start={pipeline: now - then for pipeline, then in self._last_start.items()},
             slots=self._at_once - sum(1 for run in runs if not run.state.over and run.state.key is not None),
@@ -178,6 +179,13 @@ class Observer:
             if unit.attempt and not unit.last_runs and not unit.confirmed
         }
 
+    def _gone(self, units: tuple[Unit, ...], now: float) -> dict[tuple[UnitId, int], float]:
+        return {
+            (unit.id, unit.attempt): self._since.unchanged(("gone", unit.id, unit.attempt), True, now)
+            for unit in units
+            if unit.attempt and not unit.last_runs and (unit.confirmed or unit.noted)
+        }
+
     def _policies_of(self, units: tuple[Unit, ...]) -> dict[UnitId, Policy]:
         """The policy of each unit: what the newest open set's input says holds for its whole pipeline."""
         newest = {unit.id.pipeline: unit for unit in units}
@@ -189,6 +197,13 @@ class Observer:
         if source is None:
             return default
         if source not in self._from_file:
+            commit = inspect(self._client, source.repo, source.id)
+            if not commit.ended:
+                # Its file may be still to come: until it is known nothing is superseded on its account.
+                return replace(default, policy="every")
+            if commit.error:
+                # It may not even be readable.
+                return default
             self._from_file = {source: self._read_policy(source, default), **dict(list(self._from_file.items())[:7])}
         return self._from_file[source]
 

@@ -80,7 +80,7 @@ def of_parameters_file(policy: Policy, text: str, source: str) -> Policy:
     """
     try:
         section = tomllib.loads(text).get("trigger", {})
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise RunInputError(f"{source} is no TOML: {error}") from error
     if not isinstance(section, dict):
         raise RunInputError(f"{source}: trigger is a section, [trigger]")

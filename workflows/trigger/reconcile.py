@@ -265,15 +265,20 @@ class _Look:
         return None
 
     def _back_off(self, unit: Unit) -> float:
-        if not unit.last_runs or unit.attempt <= unit.forgiven:
+        if unit.attempt <= unit.forgiven or not (unit.last_runs or unit.confirmed or unit.noted):
             return 0.0
-        last = unit.last_runs[-1]
-        if last.state.phase is Phase.INTERRUPTED:
+        last = unit.last_runs[-1] if unit.last_runs else None
+        if last is not None:
+            interrupted, over_for = last.state.phase is Phase.INTERRUPTED, last.over_for
+        else:
+            interrupted = unit.noted is not None and unit.noted.decision == Phase.INTERRUPTED
+            over_for = self._world.gone_for.get((unit.id, unit.attempt), 0.0)
+        if interrupted:
             # What was interrupted goes on at once; where that happens again and again, something else is wrong.
             tries = unit.interruptions() + (unit.noted is None) - FREE_INTERRUPTIONS
         else:
             tries = self._failures(unit)
-        return self._policy(unit).wait(tries) - last.over_for if tries > 0 else 0.0
+        return self._policy(unit).wait(tries) - over_for if tries > 0 else 0.0
 
     def _interval(self, unit: Unit) -> float:
         minimum = self._policy(unit).minimum_interval

@@ -50,6 +50,7 @@ class World:
         runs: the live runs, the last runs of the open sets, and the holders of live claims, as far as they are known.
         quiet: (repo, commit id, claim number) -> seconds without a change of its sign of life.
         intent_for: (unit, attempt) -> seconds for which a start has been announced and not been confirmed.
+        gone_for: (unit, attempt) -> seconds for which an attempt that had begun has had no run.
         policies: unit -> its policy.
         since_start: pipeline -> seconds since the first run of its newest started set; absent if never.
         slots: how many more runs may be live at once.
@@ -61,6 +62,7 @@ class World:
     runs: tuple[SeenRun, ...] = ()
     quiet: Mapping[tuple[str, str, int], float] = field(default_factory=dict)
     intent_for: Mapping[tuple[UnitId, int], float] = field(default_factory=dict)
+    gone_for: Mapping[tuple[UnitId, int], float] = field(default_factory=dict)
     policies: Mapping[UnitId, Policy] = field(default_factory=dict)
     since_start: Mapping[str, float] = field(default_factory=dict)
     slots: int = 1

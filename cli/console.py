@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -25,13 +25,19 @@ def emit(session: Session, document: Any, text: str = "") -> None:
     if session.json:
         click.echo(json.dumps(document, indent=2))
     elif text:
-        click.echo(text)
+        click.echo(_printable(text, sys.stdout))
 
 
 def say(session: Session, text: str) -> None:
     """Print a message for the person on standard error, unless ``-q`` was given."""
     if session.verbosity >= 0:
-        click.echo(text, err=True)
+        click.echo(_printable(text, sys.stderr), err=True)
+
+
+def _printable(text: str, stream: TextIO | None) -> str:
+    """Spell out what a stream's encoding has no sign for, such as a file's name that is no UTF-8."""
+    encoding = (stream.encoding if stream else None) or "utf-8"  # there is no stream where it was closed
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:

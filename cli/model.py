@@ -17,6 +17,7 @@ import click
 
 from cli.console import emit, progress, say, table
 from cli.options import Session, with_session
+from cli.pictures import require_some
 
 FOLDER = click.Path(path_type=Path)
 
@@ -25,7 +26,7 @@ parameters_of = click.option(
     "file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="A TOML file with [train], [export], [resize], [generate]; -p wins over it.",
+    help="A TOML file with [train], [export], [resize], [generate], as in a repo; -p wins over it.",
 )
 assignments = click.option(
     "-p", "assigned", metavar="NAME=VALUE", multiple=True, help="One hyperparameter; repeatable."
@@ -123,6 +124,7 @@ def generate(
 
     with progress(session, "generate") as show:
         made = work(model, source, output, parameters, progress=show)
+    require_some(source, {**made.written, **made.kept}, made.rejected)
     kept = f", {len(made.kept)} kept (same model, same input)" if made.kept else ""
     emit(session, dataclasses.asdict(made), f"{len(made.written)} pictures written{kept}; see {output / 'index.html'}")
     _say_rejected(session, made.rejected)
@@ -137,11 +139,18 @@ def _resolve(
     values: Mapping[str, object] = {}
     if file is not None:
         try:
-            values = parse(file.read_text(encoding="utf-8"), str(file)).get(section, {})
+            values = parse(file.read_text(encoding="utf-8"), str(file), besides=_of_the_pipelines()).get(section, {})
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"the parameters' file {file} cannot be read: {error}") from error
     given = {name: value for name, value in (options or {}).items() if value is not None}
     return resolve(section, values, parse_assignments(assigned), given)
+
+
+def _of_the_pipelines() -> tuple[str, ...]:
+    """What a repo's parameters file also says: how pipelines run, and nothing about the model."""
+    from components.parameters import POLICY, PROMOTE
+
+    return (POLICY, f"export.{PROMOTE}")
 
 
 def _require_folder(folder: Path) -> None:

@@ -136,7 +136,7 @@ def split(
     shares = Shares(train, val, test)
     with progress(session, "split") as show:
         made = split_folder(source, output, shares, link=link, workers=workers, progress=show)
-    _require_some(source, made.sides, made.rejected)
+    require_some(source, made.sides, made.rejected)
     counts = {side: sum(1 for taken in made.sides.values() if taken == side) for side in SIDES}
     if made.stale:
         say(session, f"{len(made.stale)} files in {output} are no longer in {source}, among them {made.stale[0]}")
@@ -155,13 +155,18 @@ def split(
 
 def _report(session: Session, source: Path, output: Path, made: Any) -> None:
     """Show what a command made and what it left out."""
-    _require_some(source, made.written, made.rejected)
+    require_some(source, made.written, made.rejected)
     document = {"output": str(output), "written": len(made.written), "rejected": _rows(made.rejected)}
     lines = [f"{len(made.written)} pictures written to {output}", *_listing(made.rejected)]
     emit(session, document, "\n".join(lines))
 
 
-def _require_some(source: Path, done: Any, rejected: tuple[Any, ...]) -> None:
+def require_some(source: Path, done: Any, rejected: tuple[Any, ...]) -> None:
+    """Refuse to call it success when not one picture could be used.
+
+    Raises:
+        InputError: nothing was `done`; the text names the first of those `rejected`.
+    """
     from pix2pix.errors import InputError
 
     if not done:

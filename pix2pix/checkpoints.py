@@ -18,7 +18,6 @@ import json
 import logging
 import os
 import shutil
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +34,8 @@ logger = logging.getLogger(__name__)
 FORMAT = 1
 """Of the folder; raised when an older one can no longer be read."""
 DOCUMENT = "checkpoint.json"
+RESULT, STATES = Path("checkpoint"), Path("state") / "checkpoints"
+"""Inside a training's work folder: the resulting weights, and what it goes on from."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -134,7 +135,7 @@ def read(folder: Path, *archives: str) -> Checkpoint:
         )
     except HyperparameterError as error:
         raise InputError(f"the checkpoint {folder} is of another version: {error}") from error
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"the checkpoint {folder} is damaged or cut short ({type(error).__name__}: {error});"
             " take another or train again"
@@ -190,8 +191,12 @@ def prune(folder: Path, keep: int, pinned: int | None) -> None:
 
 
 def _load(path: Path) -> Arrays:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    with path.open("rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except Exception as error:  # zipfile, tokenize and NumPy raise anything on flipped bits: RuntimeError, ...
+            raise ValueError(f"{path.name}: {type(error).__name__}: {error}") from error
 
 
 def _to_disk(file: Any) -> None:

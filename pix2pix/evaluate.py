@@ -16,17 +16,22 @@ from PIL import Image
 
 from pix2pix.environment import tf
 from pix2pix.errors import InputError, PictureError
+from pix2pix.folders import check_apart, check_spared
 from pix2pix.gallery import write_page
 from pix2pix.generate import Translator
-from pix2pix.hyperparameters import GenerateParameters, TrainParameters, resolve
+from pix2pix.hyperparameters import GenerateParameters, TrainParameters
 from pix2pix.images import Rejection, decode, encode_png
 from pix2pix.metrics import NAMES, SMALLEST, measure
+from pix2pix.names import length_problem
 from pix2pix.pairs import find_pictures, read_pair
 from pix2pix.progress import Progress, silent
-from pix2pix.rejections import TOO_SMALL
+from pix2pix.rejections import BAD_PATH, TOO_SMALL
 from pix2pix.workers import in_threads
 
 Pixels = NDArray[np.uint8]
+
+KINDS = ("input", "output", "target")
+"""Folders of the pictures that the page shows."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +80,20 @@ def evaluate(
         progress: told after each batch.
 
     Raises:
-        InputError: no pairs that can be used, or no model of ours.
+        InputError: no pairs that can be used, no model of ours, or an `output` in which results would become pairs.
     """
     options = parameters or GenerateParameters()
+    check_apart(pairs, output)
     names = find_pictures(pairs)
+    check_spared(pairs, output, (f"{kind}/{name}.png" for name in names for kind in KINDS))
     translator = Translator(model)
-    train: TrainParameters = resolve("train", translator.options["train"])
+    train = translator.trained
     rejected: list[Rejection] = []
     measured: list[Measured] = []
 
     def read(name: str) -> tuple[str, Pixels, Pixels] | Rejection:
+        if too_long := length_problem(f"{name}.png"):
+            return Rejection(name, BAD_PATH, f"its result {name}.png: {too_long}")
         try:
             return (name, *_input_and_target(pairs / name, train))
         except PictureError as error:
@@ -104,7 +113,7 @@ def evaluate(
             figures = {name: values.numpy() for name, values in found.items()}
             for n, (name, a, _) in enumerate(ready):
                 measured.append(Measured(name, {key: float(figures[key][n]) for key in NAMES}))
-                for kind, picture in (("input", a), ("output", outputs[n]), ("target", targets[n])):
+                for kind, picture in zip(KINDS, (a, outputs[n], targets[n]), strict=True):
                     encode_png(picture, output / kind / f"{name}.png")
         progress(min(first + options.batch_size, len(names)), len(names), "")
     if not measured:
@@ -151,13 +160,11 @@ def _write(evaluation: Evaluation, output: Path) -> None:
     rows: list[list[str | Path]] = [
         [
             one.path,
-            Path("input") / f"{one.path}.png",
-            Path("output") / f"{one.path}.png",
-            Path("target") / f"{one.path}.png",
+            *(Path(kind) / f"{one.path}.png" for kind in KINDS),
             *(f"{one.metrics[name]:.4f}" for name in NAMES),
         ]
         for one in evaluation.pictures
     ]
     mean = ", ".join(f"{name.upper()} {value:.4f}" for name, value in evaluation.mean.items())
-    heads = ["name", "input", "output", "target", *(name.upper() for name in NAMES)]
+    heads = ["name", *KINDS, *(name.upper() for name in NAMES)]
     write_page(output / "index.html", "Evaluation", f"{len(rows)} pairs, the worst first; mean {mean}", heads, rows)

@@ -108,7 +108,7 @@ class Model(tf.Module):
 
 
 def export(checkpoint: Path, target: Path, parameters: ExportParameters | None = None) -> Exported:
-    """Write ``target/<version>/``; a version of that number is replaced.
+    """Write ``target/<version>/``; a version of that number that an export made is replaced.
 
     Args:
         checkpoint: folder with ``checkpoint.json`` and ``generator.npz``, or the work folder of a training.
@@ -116,12 +116,13 @@ def export(checkpoint: Path, target: Path, parameters: ExportParameters | None =
         parameters: see `pix2pix.hyperparameters`.
 
     Raises:
-        InputError: no checkpoint, or one cut short.
+        InputError: no checkpoint, or one cut short; what stands at ``target/<version>`` is not of an export.
         WorkError: no space left.
     """
     options = parameters or ExportParameters()
-    if not (checkpoint / checkpoints.DOCUMENT).exists() and (checkpoint / "checkpoint").is_dir():
-        checkpoint = checkpoint / "checkpoint"
+    folder, partial = target / str(options.version), target / f".{options.version}.part"
+    checkpoint = _find_checkpoint(checkpoint)
+    _check_replaceable(folder, checkpoint)
     loaded = checkpoints.read(checkpoint, "generator")
     train, weights = loaded.parameters, loaded.arrays["generator"]
     digest = hashlib.sha256((checkpoint / "generator.npz").read_bytes()).hexdigest()
@@ -136,7 +137,6 @@ def export(checkpoint: Path, target: Path, parameters: ExportParameters | None =
     generator = Generator(train, 0, matrix=True)
     checkpoints.require_fit(checkpoint, weights, generator.weights)
     assign(generator, weights)
-    folder, partial = target / str(options.version), target / f".{options.version}.part"
     with checkpoints.full_disk_told(f"the model {folder}"), contextlib.ExitStack() as undo:
         undo.callback(shutil.rmtree, partial, ignore_errors=True)
         shutil.rmtree(partial, ignore_errors=True)
@@ -151,6 +151,30 @@ def export(checkpoint: Path, target: Path, parameters: ExportParameters | None =
         partial.rename(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Exported(folder, loaded.step, digest, loaded.metrics, size)
+
+
+def _find_checkpoint(folder: Path) -> Path:
+    """The checkpoint that a folder is, or that the training in it came to."""
+    result, states = folder / checkpoints.RESULT, folder / checkpoints.STATES
+    if (folder / checkpoints.DOCUMENT).exists():
+        return folder
+    if result.is_dir():
+        return result
+    if saved := checkpoints.steps(states):
+        raise InputError(
+            f"the training in {folder} has not finished; run it again until it has, or name its last state,"
+            f" {states / str(saved[-1])}"
+        )
+    return folder
+
+
+def _check_replaceable(folder: Path, checkpoint: Path) -> None:
+    """Refuse to replace what no export made, and the checkpoint itself."""
+    remedy = "name another folder for the model, or another version (-p version=N)"
+    if Path(os.path.realpath(checkpoint)).is_relative_to(os.path.realpath(folder)):
+        raise InputError(f"the model {folder} would replace the checkpoint {checkpoint}; {remedy}")
+    if os.path.lexists(folder) and (folder.is_symlink() or not (folder / OPTIONS).is_file()):
+        raise InputError(f"{folder} is there already and was not made by `pix2pix export`; {remedy}")
 
 
 def _save(model: Model, folder: Path) -> None:

@@ -6,6 +6,7 @@ It exists so that the same folder gives the same list on every machine and file 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from pix2pix.errors import InputError
@@ -61,12 +62,38 @@ def check_apart(source: Path, target: Path) -> None:
     """Refuse a target in which results would be taken for inputs, or overwrite them.
 
     Raises:
-        InputError: `target` is a file, is `source` or lies inside it.
+        InputError: `target` is a file or a link that leads nowhere, is `source` or lies inside it.
     """
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{target} is a file; name a folder for the results")
-    if target.resolve().is_relative_to(source.resolve()):
+    if os.path.lexists(target) and not target.is_dir():
+        kind = "a file" if target.exists() else "a link that leads nowhere"
+        raise InputError(f"{target} is {kind}; name a folder for the results")
+    if real(target).is_relative_to(real(source)):
         raise InputError(f"the output folder {target} lies in the input folder {source}; name one outside of it")
+
+
+def check_spared(source: Path, target: Path, outputs: Iterable[str]) -> None:
+    """Refuse to write over inputs where the input folder lies inside the output folder.
+
+    Args:
+        source: folder of the inputs.
+        target: folder for the results.
+        outputs: their paths, relative to `target`, posix form.
+
+    Raises:
+        InputError: one of them would lie in `source`.
+    """
+    here, there = real(source), real(target)
+    if here.is_relative_to(there):
+        inside = here.relative_to(there).as_posix() + "/"
+        hit = next((path for path in outputs if path.startswith(inside)), None)
+        if hit is not None:
+            raise InputError(f"the output {hit} would lie in the input folder {source}; name another output folder")
+
+
+def real(path: Path) -> Path:
+    """The absolute path without links."""
+    # Path.resolve() raises RuntimeError on a link that leads to itself.
+    return Path(os.path.realpath(path))
 
 
 def _walk(folder: Path) -> list[str]:

@@ -42,7 +42,7 @@ def write_gallery(target: Path, source: Path, pictures: Mapping[str, str]) -> No
         source: folder of the inputs, which the page links to.
         pictures: input -> output, relative to their folders.
     """
-    inputs = Path(os.path.relpath(source.resolve(), target.resolve()))
+    inputs = Path(os.path.relpath(os.path.realpath(source), os.path.realpath(target)))
     rows: list[list[str | Path]] = [[name, inputs / name, Path(output)] for name, output in pictures.items()]
     count = f"{len(rows)} picture{'s' * (len(rows) != 1)}"
     write_page(target / "index.html", "Generated pictures", count, ["name", "input", "output"], rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,9 +25,9 @@ from pix2pix.checkpoints import full_disk_told
 from pix2pix.environment import fused, tf
 from pix2pix.errors import HyperparameterError, InputError, PictureError
 from pix2pix.export import OPTIONS, find_version
-from pix2pix.folders import check_apart, find_pictures
+from pix2pix.folders import check_apart, check_spared, find_pictures
 from pix2pix.gallery import write_gallery
-from pix2pix.hyperparameters import GenerateParameters, resolve
+from pix2pix.hyperparameters import GenerateParameters, TrainParameters, resolve
 from pix2pix.images import Rejection, decode_bytes, encode_png
 from pix2pix.names import assign_outputs
 from pix2pix.opening import read_file
@@ -40,7 +41,10 @@ logger = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 
 LARGEST = 2**24
-"""Pixels of a picture that the network is given at most; more would need tens of gigabytes."""
+"""Pixels of a picture or of a batch that the network is given at most; more would need tens of gigabytes."""
+
+MOST_WAITING = 2 * LARGEST
+"""Pixels that wait for others of their size at most; three bytes each."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Translator:
 
     Attributes:
         options: the content of its ``assets.extra/pix2pix.json``.
+        trained: the hyperparameters of its training.
         digest: SHA-256 of these options, which name the checkpoint's own.
         multiple: what height and width are padded to, pixels.
     """
@@ -76,12 +81,13 @@ class Translator:
         folder = find_version(model)
         try:
             self.options: dict[str, Any] = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
+            self.trained: TrainParameters = resolve("train", self.options["train"])
             self._loaded = tf.saved_model.load(str(folder))
             self._image = self._loaded.signatures["image"]
-            self.multiple: int = 2 ** resolve("train", self.options["train"]).levels
-            self.digest = hashlib.sha256(json.dumps(self.options, sort_keys=True).encode()).hexdigest()
-        except (OSError, ValueError, KeyError, HyperparameterError, tf.errors.OpError) as error:
+        except Exception as error:  # TensorFlow raises anything on a cut or changed SavedModel: IndexError, ...
             raise InputError(f"the model {folder} is damaged ({type(error).__name__}); export it again") from error
+        self.multiple = 2**self.trained.levels
+        self.digest = hashlib.sha256(json.dumps(self.options, sort_keys=True).encode()).hexdigest()
 
     def __call__(self, pictures: Pixels) -> Pixels:
         """Translate a batch: uint8 ``[N, H, W, 3]`` to ``[N, H, W, 3 or 1]``."""
@@ -111,12 +117,14 @@ def generate(
         progress: told after each picture.
 
     Raises:
-        InputError: no pictures, no model, or a size that does not fit the model.
+        InputError: no pictures, no model, a size that does not fit the model, or a `target` in which results would
+            become inputs or overwrite them.
         WorkError: no space left; what was written stays and is not made again.
     """
     options = parameters or GenerateParameters()
     check_apart(source, target)
     names, rejected = assign_outputs(find_pictures(source))
+    check_spared(source, target, names.values())
     if only is not None:
         names = {path: names[path] for path in names if path in only}
         rejected = tuple(r for r in rejected if r.path in only)
@@ -127,7 +135,9 @@ def generate(
             " picture's own size"
         )
     used = json.dumps({"size": options.size, "aspect_ratio": options.aspect_ratio})
-    labels = bool(translator.options["train"]["labels"])
+    trained = translator.trained
+    # As training scaled the model's inputs: of a pair, A alone may be a label map, and colorization has photographs.
+    labels = trained.labels and trained.direction == "AtoB" and not trained.lab_colorization
     workers = options.workers or cores()
     written: dict[str, str] = {}
     kept: dict[str, str] = {}
@@ -187,22 +197,34 @@ def _ahead(pool: ThreadPoolExecutor, read: Any, paths: list[str], most: int) -> 
 
 
 def _batches(results: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    """Group pictures of one size; what needs no network goes through at once."""
+    """Group pictures of one size; what needs no network goes through at once, and not too many pixels wait."""
     open_batches: dict[tuple[int, ...], list[Any]] = {}
     for result in results:
         if isinstance(result, Rejection) or result[2] is None:
             yield [result]
             continue
-        batch = open_batches.setdefault(result[2].shape, [])
+        shape = result[2].shape
+        batch = open_batches.setdefault(shape, [])
         batch.append(result)
-        if len(batch) == size:
-            yield open_batches.pop(result[2].shape)
+        if len(batch) == _most(shape, size):
+            yield open_batches.pop(shape)
+        while sum(len(open_batches[one]) * math.prod(one[:2]) for one in open_batches) > MOST_WAITING:
+            yield open_batches.pop(max(open_batches, key=lambda one: len(open_batches[one])))
     yield from open_batches.values()
 
 
+def _most(shape: tuple[int, ...], size: int) -> int:
+    """How many pictures of a shape make a batch: `size`, or as many as the network is given pixels at most."""
+    return max(1, min(size, LARGEST // math.prod(shape[:2])))
+
+
 def _padded(pictures: list[Pixels], size: int) -> Pixels:
-    """Stack pictures, the last repeated up to the batch's size: the network then sees one shape."""
-    return np.stack([*pictures, *[pictures[-1]] * (size - len(pictures))])
+    """Stack pictures of one shape, the last repeated up to a full batch.
+
+    The network then sees one batch of each shape, whatever lies in the folder: on some devices, how many are in a batch
+    decides how its sums are rounded.
+    """
+    return np.stack([*pictures, *[pictures[-1]] * (_most(pictures[0].shape, size) - len(pictures))])
 
 
 def _prepare(pixels: Pixels, size: int, labels: bool) -> Pixels:

@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -172,6 +172,10 @@ class TrainParameters(_Section):
         limits = [self.max_steps, math.ceil(self.epochs * pairs / self.batch_size)]
         return min((limit for limit in limits if limit), default=0)
 
+    def steps_between_evaluations(self, total: int) -> int:
+        """How often held-out pairs are measured in a training of so many steps; 0 where only time limits it."""
+        return self.evaluation_steps or max(1, total // 10 or 500)
+
     def _require_together(self) -> None:
         height, width = self.shape
         if not 32 <= width <= 1024:
@@ -308,12 +312,13 @@ def resolve(section: str, *layers: Mapping[str, object]) -> Any:
     return kind(**values)
 
 
-def parse(text: str, source: str) -> dict[str, dict[str, object]]:
+def parse(text: str, source: str, besides: Collection[str] = ()) -> dict[str, dict[str, object]]:
     """Read the text of a parameters' file: TOML with the tables [train], [export], [resize], [generate].
 
     Args:
         text: the file's content.
         source: what to call the file in an error.
+        besides: sections and names (``section.name``) that the file may have for others; they are left out.
 
     Returns:
         section -> names and values, checked as far as one file can be.
@@ -323,8 +328,13 @@ def parse(text: str, source: str) -> dict[str, dict[str, object]]:
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise HyperparameterError(f"{source} is no TOML file: {error}") from error
+    for section, values in [*tables.items()]:
+        if isinstance(values, dict):
+            tables[section] = {name: value for name, value in values.items() if f"{section}.{name}" not in besides}
+            if section in besides:
+                del tables[section]
     for section, values in tables.items():
         try:
             if section not in SECTIONS and not isinstance(values, dict):
@@ -355,7 +365,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, object]:
             raise HyperparameterError(f"{assignment!r} is no NAME=VALUE, for example max_steps=600")
         try:
             values[name.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             values[name.strip()] = value.strip()
     return values
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
+from pix2pix.names import partial_of
 from pix2pix.opening import decoder_failures, open_header, read_file
 from pix2pix.png_chunks import check_rows
 from pix2pix.rejections import CODES, Rejection
@@ -136,8 +137,7 @@ def _png(picture: Image.Image, text: Mapping[str, str] | None) -> bytes:
 
 
 def _write(data: bytes, path: Path) -> None:
-    # Hidden, so that a listing made meanwhile, or after a crash, does not take it for a picture.
-    partial = path.with_name(f".{path.name}.part")
+    partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(data)

@@ -14,6 +14,11 @@ from pix2pix.environment import tf
 
 Record = dict[str, Any]
 
+NAME = "metrics.jsonl"
+
+_START = '{"step": '
+"""What each line begins with."""
+
 
 class Journal:
     """The history of one run.
@@ -33,7 +38,7 @@ class Journal:
             step: the last one that counts.
             writes: whether this process is the one that writes.
         """
-        path = work / "metrics.jsonl"
+        path = work / NAME
         self._path = path
         self._events = work / "state" / "tensorboard"
         self._writes = writes
@@ -101,6 +106,23 @@ def read(path: Path) -> list[Record]:
         except ValueError:
             break
     return records
+
+
+def is_history(path: Path) -> bool:
+    """Tell whether a file is a history that a `Journal` wrote; its last line may be cut by a crash."""
+    try:
+        *lines, cut = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return cut[: len(_START)] == _START[: len(cut)] and all(map(_is_record, lines))
+
+
+def _is_record(line: str) -> bool:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and isinstance(record.get("step"), int) and bool({"losses", "held_out"} & {*record})
 
 
 def _line(record: Record) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from pix2pix.errors import InputError, PictureError
-from pix2pix.folders import check_apart, find_pictures
+from pix2pix.folders import check_apart, check_spared, find_pictures
 from pix2pix.images import save_png
 from pix2pix.names import assign_outputs
 from pix2pix.progress import Progress, silent
@@ -63,7 +63,7 @@ def mirror(
     if missing:
         raise InputError(f"{source} has no picture {missing[0]!r}; name pictures that are in it")
     outputs, refused = assign_outputs(listing)
-    _check_spared(source, target, outputs.values())
+    check_spared(source, target, outputs.values())
     chosen = [path for path in outputs if only is None or path in only]
 
     def work(path: str) -> Rejection | None:
@@ -80,13 +80,3 @@ def mirror(
         {path: outputs[path] for path in chosen if path not in failed},
         tuple(failed[path] for path in listing if path in failed),
     )
-
-
-def _check_spared(source: Path, target: Path, outputs: Collection[str]) -> None:
-    """Refuse to write over inputs where the input folder lies inside the output folder."""
-    here, there = source.resolve(), target.resolve()
-    if here.is_relative_to(there):
-        inside = here.relative_to(there).as_posix() + "/"
-        hit = next((path for path in outputs if path.startswith(inside)), None)
-        if hit is not None:
-            raise InputError(f"the output {hit} would lie in the input folder {source}; name another output folder")

@@ -1,14 +1,15 @@
-"""Gives each input picture the name of its output.
+"""Gives each input picture the name of its output, and of the file that becomes it.
 
 It exists apart so that a stage, a command and the trigger's plan agree on names from a listing alone, without memory.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import unicodedata
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pix2pix.rejections import BAD_PATH, NAME_COLLISION, Rejection
 
@@ -47,6 +48,9 @@ def assign_outputs(paths: Iterable[str]) -> tuple[dict[str, str], tuple[Rejectio
             rejected.append(Rejection(path, BAD_PATH, problem))
             continue
         output = str(PurePosixPath(path).with_suffix(SUFFIX))
+        if too_long := length_problem(output):
+            rejected.append(Rejection(path, BAD_PATH, f"its output {output}: {too_long}"))
+            continue
         same = unicodedata.normalize("NFC", output).casefold()
         above = [str(folder) for folder in PurePosixPath(same).parents][:-1]
         holder = files.get(same) or folders.get(same) or next((files[f] for f in above if f in files), None)
@@ -60,6 +64,20 @@ def assign_outputs(paths: Iterable[str]) -> tuple[dict[str, str], tuple[Rejectio
     return outputs, tuple(rejected)
 
 
+def length_problem(path: str) -> str | None:
+    """Say what is wrong with a posix path of which a file system would not take a part; None where nothing is."""
+    if any(len(os.fsencode(part)) > MAX_PART for part in path.split("/")):
+        return f"a part of the path is longer than {MAX_PART} bytes"
+    return None
+
+
+def partial_of(path: Path) -> Path:
+    """Name the file beside `path` that is written first, and renamed once it is whole."""
+    # Hidden, so that a listing made meanwhile, or after a crash, does not take it for a picture; and short, whatever
+    # the length of the name.
+    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.part")
+
+
 def _problem(path: str) -> str | None:
     parts = path.split("/")
     if path.startswith("/"):
@@ -68,6 +86,4 @@ def _problem(path: str) -> str | None:
         return "the path has an empty part, '.' or '..'"
     if "\0" in path:
         return "the path has a NUL character"
-    if any(len(os.fsencode(part)) > MAX_PART for part in parts):
-        return f"a part of the path is longer than {MAX_PART} bytes"
-    return None
+    return length_problem(path)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pix2pix.errors import InputError, PictureError
-from pix2pix.folders import check_apart, find_pictures
+from pix2pix.folders import check_apart, check_spared, find_pictures
 from pix2pix.images import load
 from pix2pix.mirrored import Mirrored, mirror
 from pix2pix.names import assign_outputs
@@ -148,6 +148,7 @@ def _combine(
     counterparts, refused = assign_outputs(find_pictures(partners))
     by_output = {output: path for path, output in counterparts.items()}
     outputs, _ = assign_outputs(find_pictures(source))
+    check_spared(partners, target, outputs.values())
 
     def make(path: str) -> Image.Image:
         other = by_output.get(outputs[path])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from pix2pix import checkpoints
+from pix2pix import checkpoints, journal
 from pix2pix.checkpoints import Arrays, Checkpoint
 from pix2pix.errors import InputError
+from pix2pix.folders import check_apart, check_spared
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.networks import assign
+from pix2pix.showcase import PICTURES
 from pix2pix.step import TrainingStep
 
 ARCHIVES = ("generator", "discriminator", "optimizer")
@@ -51,28 +54,48 @@ class Course:
     best: dict[str, float] | None = None
 
 
+def check_work_folder(work: Path, pairs: Path) -> None:
+    """Refuse a work folder in which a training would learn from its own pictures, or overwrite what is not its own.
+
+    Raises:
+        InputError: it lies among the pairs, or pairs lie where results go; or it holds no state, but a ``checkpoint``
+            or ``metrics.jsonl`` that is not of a training.
+    """
+    check_apart(pairs, work)
+    check_spared(pairs, work, PICTURES)
+    if checkpoints.steps(work / checkpoints.STATES):
+        return
+    result, history = work / checkpoints.RESULT, work / journal.NAME
+    foreign = [result] if os.path.lexists(result) and not (result / checkpoints.DOCUMENT).is_file() else []
+    foreign += [history] if os.path.lexists(history) and not journal.is_history(history) else []
+    if foreign:
+        raise InputError(
+            f"{work} holds {foreign[0].name}, which is not of a pix2pix training; name another output folder"
+        )
+
+
 class States:
     """The checkpoints that one training can go on from."""
 
-    def __init__(self, folder: Path, parameters: TrainParameters, data: str) -> None:
-        """Look at a folder of states.
+    def __init__(self, work: Path, parameters: TrainParameters, data: str) -> None:
+        """Look at the states in a work folder.
 
         Args:
-            folder: theirs.
+            work: the work folder.
             parameters: of the training that is to go on.
             data: digest of its pairs.
         """
-        self._folder, self._parameters, self._data = folder, parameters, data
+        self._work, self._folder, self._parameters, self._data = work, work / checkpoints.STATES, parameters, data
 
-    def newest(self, owner: Path) -> Checkpoint | None:
+    def newest(self) -> Checkpoint | None:
         """Read the newest intact state; None for a fresh start.
 
         Raises:
-            InputError: it is of other hyperparameters or pairs, or all are damaged; the text names `owner`.
+            InputError: it is of other hyperparameters or pairs, or all are damaged.
         """
         saved = checkpoints.newest(self._folder, *ARCHIVES)
         if saved:
-            self._require_same(saved, owner)
+            self._require_same(saved)
         return saved
 
     def of(self, step: int) -> Checkpoint:
@@ -95,7 +118,7 @@ class States:
         best = int(course.best["step"]) if course.best else None
         checkpoints.prune(self._folder, self._parameters.keep_checkpoints, best)
 
-    def _require_same(self, saved: Checkpoint, owner: Path) -> None:
+    def _require_same(self, saved: Checkpoint) -> None:
         before, now = dataclasses.asdict(saved.parameters), dataclasses.asdict(self._parameters)
         free = set(MAY_CHANGE)
         if self._parameters.learning_rate_schedule != "constant":
@@ -105,12 +128,12 @@ class States:
         ]
         if changed:
             raise InputError(
-                f"{owner} holds a training with other hyperparameters ({', '.join(changed)});"
+                f"{self._work} holds a training with other hyperparameters ({', '.join(changed)});"
                 " give the same ones, or another output folder"
             )
         if saved.state["data"] != self._data:
             raise InputError(
-                f"{owner} holds a training on other pairs; give the same folder of pairs, or another output folder"
+                f"{self._work} holds a training on other pairs; give the same folder of pairs, or another output folder"
             )
 
 

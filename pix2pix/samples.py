@@ -36,7 +36,12 @@ def grid(rows: list[list[Pixels]]) -> Pixels:
 
 def keep(state: Path, step: int, outputs: Pixels) -> None:
     """Keep one look: the outputs, uint8 ``[N, H, W, C]``, in a column of full pixels."""
-    encode_png(np.concatenate(list(np.repeat(outputs, 3 // outputs.shape[-1], -1))), state / f"{step:010d}.png")
+    encode_png(np.concatenate(list(np.repeat(outputs, 3 // outputs.shape[-1], -1))), _look(state, step))
+
+
+def is_kept(state: Path, step: int) -> bool:
+    """Tell whether the look at a step was kept."""
+    return _look(state, step).exists()
 
 
 def forget_after(state: Path, step: int) -> None:
@@ -65,3 +70,7 @@ def publish(state: Path, folder: Path, inputs: Pixels, targets: Pixels) -> list[
     encode_png(grid(rows), folder / "over_time.png")
     encode_png(grid([[row[0], row[-2], row[-1]] for row in rows]), folder / "grid.png")
     return [int(path.stem) for path in shown]
+
+
+def _look(state: Path, step: int) -> Path:
+    return state / f"{step:010d}.png"

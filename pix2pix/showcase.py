@@ -15,6 +15,9 @@ from pix2pix.hyperparameters import TrainParameters
 from pix2pix.journal import Journal
 from pix2pix.report import write_report
 
+PICTURES = ("samples/grid.png", "state/samples/0000000000.png")
+"""One picture of each folder of a work folder that gets some."""
+
 
 class Showcase:
     """Samples and report of one work folder."""
@@ -33,6 +36,10 @@ class Showcase:
     def forget_after(self, step: int) -> None:
         """Forget the looks behind the step from which a run goes on."""
         samples.forget_after(self._looks, step)
+
+    def has_look(self, step: int) -> bool:
+        """Tell whether what the generator makes at this step was kept."""
+        return samples.is_kept(self._looks, step)
 
     def look(self, step: int) -> None:
         """Keep what the generator makes of the samples now."""

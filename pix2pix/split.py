@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pix2pix.errors import InputError, PictureError
-from pix2pix.folders import check_apart, find_pictures
+from pix2pix.folders import check_apart, find_pictures, real
+from pix2pix.names import partial_of
 from pix2pix.opening import open_header, read_file
 from pix2pix.progress import Progress, silent
 from pix2pix.rejections import Rejection
@@ -101,7 +102,7 @@ def split_folder(
         OSError: `target` cannot be written.
     """
     check_apart(source, target)
-    if source.resolve().is_relative_to(target.resolve()):
+    if real(source).is_relative_to(real(target)):
         raise InputError(f"the input folder {source} lies in the output folder {target}; name another output folder")
     listing = find_pictures(source)
 
@@ -131,7 +132,7 @@ def _place(origin: Path, data: bytes, goal: Path, link: bool) -> bool:
     if goal.exists() and (link if goal.samefile(origin) else goal.read_bytes() == data):
         return False
     goal.parent.mkdir(parents=True, exist_ok=True)
-    partial = goal.with_name(f".{goal.name}.part")
+    partial = partial_of(goal)
     partial.unlink(missing_ok=True)
     try:
         if not (link and _linked(origin, partial)):

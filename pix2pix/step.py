@@ -130,6 +130,11 @@ class TrainingStep:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
+def in_words(losses: Any) -> str:
+    """What a step reports, as a note for a person."""
+    return f"L1 {losses[2]:.3f}, D {losses[0]:.2f}, G {losses[1]:.2f}" if losses[0] else f"L1 {losses[2]:.3f}"
+
+
 def learning_rate(parameters: TrainParameters, step: Tensor, total: int) -> Tensor:
     """The learning rate of a step, float32 scalar.
 

@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -35,9 +34,9 @@ from pix2pix.images import Rejection
 from pix2pix.journal import Journal
 from pix2pix.metrics import is_better
 from pix2pix.progress import Progress, silent
-from pix2pix.resumption import States, arrays_of, course_of, is_finite, restore
+from pix2pix.resumption import States, arrays_of, check_work_folder, course_of, is_finite, restore
 from pix2pix.showcase import Showcase
-from pix2pix.step import LOSSES, TrainingStep
+from pix2pix.step import LOSSES, TrainingStep, in_words
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,10 @@ def train(
         clock: seconds.
 
     Raises:
-        InputError: no usable pairs; a state of other pairs or hyperparameters; a damaged state.
+        InputError: no usable pairs; a work folder of other pairs, other hyperparameters or another program.
         WorkError: no space left, or losses that are no numbers any more.
     """
+    check_work_folder(work, pairs)
     if parameters.deterministic:
         tf.config.experimental.enable_op_determinism()
     data = load(pairs, parameters)
@@ -120,8 +120,8 @@ class _Run:
     def __init__(self, data: Dataset, work: Path, parameters: TrainParameters, clock: Callable[[], float]) -> None:
         self._data, self._work, self._parameters, self._clock = data, work, parameters, clock
         self._total = parameters.total_steps(len(data.training))
-        self._states = States(work / "state" / "checkpoints", parameters, data.digest)
-        saved = self._states.newest(work)
+        self._states = States(work, parameters, data.digest)
+        saved = self._states.newest()
         self.course = course_of(saved)
         self.resumed_from = self.course.step
         self._devices = choose(parameters)
@@ -142,17 +142,19 @@ class _Run:
     def go(self, dealt: Generator[Batch, None, None], progress: Progress, stop: Callable[[], bool]) -> bool:
         """Take step after step until the end; returns False where `stop` ended it."""
         course, parameters, over = self.course, self._parameters, self._is_over()
-        note = ""
+        every, note = parameters.steps_between_evaluations(self._total), ""
+        if over:
+            self._catch_up()
         while not over:
             pictures, seeds = next(dealt)
             course.pending.append(self._network(pictures, seeds, course.step + 1))
             course.step += 1
             over = self._is_over()
             if course.step % 10 == 1 or over:
-                note = _note(np.asarray(course.pending[-1]))
+                note = in_words(np.asarray(course.pending[-1]))
             if over or course.step % parameters.log_steps == 0:
                 self._log()
-            better = self._evaluate() if over or course.step % self._evaluation_steps() == 0 else False
+            better = (over or course.step % every == 0) and self._evaluate()
             stopped = self._network.any_device(stop())
             if over or better or stopped or self._is_save_due():
                 self._save()
@@ -171,7 +173,7 @@ class _Run:
         if not self._devices.chief:
             return
         arrays = {name: values for name, values in arrays_of(self._network).items() if name != "optimizer" and values}
-        checkpoints.write(self._work / "checkpoint", Checkpoint(step, self._parameters, arrays, course.metrics))
+        checkpoints.write(self._work / checkpoints.RESULT, Checkpoint(step, self._parameters, arrays, course.metrics))
         document = json.dumps(dataclasses.asdict(self._parameters), indent=2) + "\n"
         (self._work / "hyperparameters.json").write_text(document, encoding="utf-8")
         self._showcase.publish(self.journal, course.step, self.seconds())
@@ -180,9 +182,6 @@ class _Run:
         limit = self._parameters.max_seconds
         over = bool(self._total and self.course.step >= self._total) or bool(limit and self.seconds() >= limit)
         return self._network.any_device(over)
-
-    def _evaluation_steps(self) -> int:
-        return self._parameters.evaluation_steps or max(1, self._total // 10 or 500)
 
     def _is_save_due(self) -> bool:
         by_time, by_step = self._parameters.save_seconds, self._parameters.save_steps
@@ -229,6 +228,14 @@ class _Run:
         course.best = {"step": course.step, "value": found[name]}
         return True
 
+    def _catch_up(self) -> None:
+        """Do what a training that was stopped at its end, or behind it, had left undone."""
+        if not self._showcase.has_look(self.course.step):
+            if self.course.pending:
+                self._log()
+            self._evaluate()
+            self._save()
+
     def _save(self) -> None:
         """Save all that a resumption needs, unless it would not be worth resuming from."""
         self._saved_at = self._clock()
@@ -240,7 +247,3 @@ class _Run:
             self._diverged(self.course.step)
         if self._devices.chief:
             self._states.save(self.course, arrays)
-
-
-def _note(losses: Any) -> str:
-    return f"L1 {losses[2]:.3f}, D {losses[0]:.2f}, G {losses[1]:.2f}" if losses[0] else f"L1 {losses[2]:.3f}"

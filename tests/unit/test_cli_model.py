@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_model import TINY, write_pairs
+from tiny_model import TINY, tiny, write_checkpoint, write_pairs
 
 from cli.main import main
+from pix2pix.export import export
 
 SMALL = [
     argument for name, value in {**TINY, "max_steps": 3}.items() for argument in ("-p", f"{name}={json.dumps(value)}")
@@ -83,6 +84,50 @@ def test_a_file_of_parameters_is_read_and_p_wins_over_it(tmp_path: Path, run: An
     assert (written["seed"], written["max_steps"], written["ngf"]) == (9, 1, 4)
 
 
+@pytest.mark.parametrize("repo", ["training", "input_images"])
+def test_the_parameters_file_of_a_repo_works_for_the_plain_commands(tmp_path: Path, run: Any, repo: str) -> None:
+    from components.parameters import resolver
+
+    section, others = {
+        "training": ("train", '[export]\npromote = "never"\nversion = 3\n'),
+        "input_images": ("generate", "[resize]\nsize = 64\n"),
+    }[repo]
+    text = f'[{section}]\nbatch_size = 2\n{others}[trigger]\npolicy = "latest"\nattempts = 2\n'
+    resolver(repo, section)(text, {}, "here")
+    (tmp_path / "p.toml").write_text(text, encoding="utf-8")
+    for command, folders in (("train", 1), ("export", 1), ("generate", 2)):
+        words = [tmp_path / "missing"] * folders
+        ran = run(command, "--parameters", tmp_path / "p.toml", *words, tmp_path / "out")
+        assert "missing does not exist; name one that does" in ran.err  # the file was read, and all is well with it
+
+
+def test_promote_is_nowhere_but_in_export_and_other_names_are_refused_as_ever(tmp_path: Path, run: Any) -> None:
+    for text, problem in (
+        ('[train]\npromote = "never"\n', "promote"),
+        ("[export]\npromotes = 1\n", "promotes"),
+        ("trigger = 3\n", "trigger stands outside a section"),
+        ("[triggers]\n", "unknown section: triggers"),
+    ):
+        (tmp_path / "p.toml").write_text(text, encoding="utf-8")
+        ran = run("train", "--parameters", tmp_path / "p.toml", tmp_path, tmp_path / "out")
+        assert ran.code == 2
+        assert f"{tmp_path / 'p.toml'}: " in ran.err
+        assert problem in ran.err
+
+
+def test_no_usable_picture_is_bad_input_for_generate_too(tmp_path: Path, run: Any) -> None:
+    export(write_checkpoint(tmp_path / "checkpoint", tiny()), tmp_path / "model")
+    pictures = write_pairs(tmp_path / "in", 1, halves=1)
+    (pictures / "bad.png").write_text("no picture", encoding="utf-8")
+    for _ in ("made", "kept"):
+        assert run("generate", tmp_path / "model", pictures, tmp_path / "out", "-q").code == 0
+    (pictures / "000.png").write_text("", encoding="utf-8")
+    ran = run("generate", tmp_path / "model", pictures, tmp_path / "out", "-q", "--json")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert "none of the 2 pictures in " in ran.err
+    assert "the first, 000.png: EMPTY" in ran.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -101,13 +146,20 @@ def test_a_file_of_parameters_is_read_and_p_wins_over_it(tmp_path: Path, run: An
         (["generate", "{empty}", "{pairs}", "{out}"], "holds no model"),
         (["generate", "{empty}", "{pairs}", "{out}", "--batch-size", "0"], "batch_size = 0 cannot be used"),
         (["evaluate", "{empty}", "{pairs}", "{out}"], "holds no model"),
+        (["evaluate", "{empty}", "{pairs}", "{pairs}"], "lies in the input folder"),
+        (["evaluate", "{empty}", "{pairs}", "{file}"], "is a file; name a folder for the results"),
+        (["evaluate", "{empty}", "{pairs}", "{circle}"], "is a link that leads nowhere"),
+        (["generate", "{empty}", "{circle}", "{out}"], "does not exist"),
+        (["train", "{pairs}", "{pairs}", *SMALL], "lies in the input folder"),
+        (["train", "{pairs}", "{circle}", *SMALL], "is a link that leads nowhere"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_code_2(tmp_path: Path, run: Any, arguments: list[str], problem: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("", encoding="utf-8")
     write_pairs(tmp_path / "pairs", 1)
-    places = {name: tmp_path / name for name in ("empty", "missing", "file", "pairs", "out")}
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    places = {name: tmp_path / name for name in ("empty", "missing", "file", "pairs", "out", "circle")}
     ran = run(*(argument.format(**places) if "{" in argument else argument for argument in arguments))
     assert ran.code == 2
     assert ran.out == ""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +170,35 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 )
 def test_wrong_use_is_exit_code_2(run: Any, arguments: str) -> None:
     assert run(*arguments.split()).code == 2
+
+
+@pytest.mark.parametrize("command", [["resize"], ["split"], ["pairs", "--operation", "blank"]])
+def test_a_picture_with_the_longest_name_that_there_is_is_made(
+    photos: Path, tmp_path: Path, run: Any, command: list[str]
+) -> None:
+    name = "é" * 125 + "x.png"
+    (photos / "a.png").rename(photos / name)
+    assert run(*command, photos, tmp_path / "out").code == 0
+    assert name in [path.name for path in (tmp_path / "out").rglob("*.png")]
+    assert not list((tmp_path / "out").rglob(".*"))
+
+
+@pytest.mark.parametrize("command", [["resize"], ["split"], ["pairs", "--operation", "blank"]])
+def test_a_name_that_is_no_utf8_is_told_whatever_the_terminal(photos: Path, tmp_path: Path, command: list[str]) -> None:
+    Path(os.fsdecode(bytes(photos) + b"/\xff.png")).write_text("no picture")
+    words = [sys.executable, "-m", "cli.main", *command, str(photos), str(tmp_path / "out")]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    ran = subprocess.run(words, env=environment, capture_output=True, check=False)
+    assert (ran.returncode, b"Unicode" in ran.stderr) == (0, False)
+    assert b"\\udcff.png" in ran.stdout
+
+
+@pytest.mark.parametrize("command", [["resize"], ["split"], ["pairs", "--operation", "blank"]])
+@pytest.mark.parametrize("words", [("in", "circle"), ("circle", "out")])
+def test_a_link_to_itself_is_one_clear_line_and_exit_code_2(
+    photos: Path, tmp_path: Path, run: Any, command: list[str], words: tuple[str, str]
+) -> None:
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    ran = run(*command, *(tmp_path / word for word in words), "-q")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "circle is a link that leads nowhere; name" in ran.err or "circle does not exist; name" in ran.err

@@ -203,3 +203,66 @@ def test_the_newest_version_is_taken(tmp_path):
         (folder / OPTIONS).write_bytes(b"{}")
     assert find_version(tmp_path) == tmp_path / "10"
     assert find_version(tmp_path / "9") == tmp_path / "9"
+
+
+@pytest.mark.parametrize("content", ["folder", "file", "link"])
+def test_what_no_export_made_is_never_replaced(checkpoint, tmp_path, content):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("years of work", encoding="utf-8")
+    (tmp_path / "m").mkdir()
+    if content == "folder":
+        (tmp_path / "precious").rename(tmp_path / "m" / "1")
+    elif content == "file":
+        (tmp_path / "m" / "1").write_text("years of work", encoding="utf-8")
+    else:
+        (tmp_path / "m" / "1").symlink_to(tmp_path / "precious")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=r"m/1 is there already and was not made by .* another version \(-p version=N"):
+        export(checkpoint, tmp_path / "m")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_model_of_an_export_is_replaced(checkpoint, tmp_path):
+    (tmp_path / "1" / OPTIONS).parent.mkdir(parents=True)
+    (tmp_path / "1" / OPTIONS).write_text("{}", encoding="utf-8")
+    assert find_version(export(checkpoint, tmp_path).folder) == tmp_path / "1"
+    assert json.loads((tmp_path / "1" / OPTIONS).read_text(encoding="utf-8"))["step"] == 0
+
+
+@pytest.mark.parametrize("inside", [".", "deep/down"])
+def test_a_model_never_replaces_its_own_checkpoint(tmp_path, inside):
+    own = write_checkpoint(tmp_path / "1" / inside, tiny())
+    (tmp_path / "1" / OPTIONS).parent.mkdir()
+    (tmp_path / "1" / OPTIONS).write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match="would replace the checkpoint"):
+        export(own, tmp_path)
+    assert checkpoints.read(own, "generator").step == 0
+
+
+def test_a_training_that_has_not_finished_is_named_as_such_with_its_last_state(tmp_path):
+    for step in (3, 12):
+        write_checkpoint(tmp_path / "work" / checkpoints.STATES / str(step), tiny())
+    last = tmp_path / "work" / "state" / "checkpoints" / "12"
+    with pytest.raises(
+        InputError, match=rf"has not finished; run it again until it has, or name its last state, {last}"
+    ):
+        export(tmp_path / "work", tmp_path / "m")
+    assert export(last, tmp_path / "m").step == 0
+
+
+def test_a_bit_flipped_anywhere_in_the_weights_is_told_as_damage_or_changes_nothing(tmp_path):
+    whole = write_checkpoint(tmp_path / "c", tiny(ngf=1, depth=3))
+    file = whole / "generator.npz"
+    data, weights = file.read_bytes(), checkpoints.read(whole, "generator").arrays["generator"]
+    draw = np.random.default_rng(0)
+    directory = data.index(b"PK\x01\x02")
+    places = {*range(120), *range(directory, directory + 120), *range(len(data) - 22, len(data))}
+    for place in sorted({*places, *draw.integers(0, len(data), 50).tolist()}):
+        for bit in (1, 8, 128):
+            file.write_bytes(data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :])
+            try:
+                found = checkpoints.read(whole, "generator").arrays["generator"]
+            except InputError as error:
+                assert "is damaged or cut short" in str(error)
+            else:
+                assert all(np.array_equal(values, weights[name]) for name, values in found.items())

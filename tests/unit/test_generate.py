@@ -12,7 +12,7 @@ from tiny_model import tiny, write_checkpoint, write_pairs
 from pix2pix.errors import HyperparameterError, InputError
 from pix2pix.evaluate import evaluate
 from pix2pix.export import export
-from pix2pix.generate import generate
+from pix2pix.generate import Translator, _batches, _prepare, generate
 from pix2pix.hyperparameters import GenerateParameters
 
 
@@ -136,6 +136,13 @@ def test_what_cannot_work_is_refused_and_nothing_is_written(model, source, tmp_p
         generate(model, tmp_path / "empty", tmp_path / "out")
     with pytest.raises(InputError, match="lies in the input folder"):
         generate(model, source, source / "out")
+    for name in ("x.png", "in/x.png"):
+        place = tmp_path / "nest" / "in" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / "000.png", place)
+    with pytest.raises(InputError, match=r"the output in/x\.png would lie in the input folder .*nest/in; name another"):
+        generate(model, tmp_path / "nest" / "in", tmp_path / "nest")
+    assert (tmp_path / "nest" / "in" / "x.png").read_bytes() == (source / "000.png").read_bytes()
     damaged = shutil.copytree(model, tmp_path / "damaged")
     (damaged / "1" / "variables" / "variables.index").unlink()
     with pytest.raises(InputError, match=r"is damaged .* export it again"):
@@ -167,9 +174,24 @@ def test_evaluation_measures_each_pair_worst_first_and_in_all(model, tmp_path):
 
 
 def test_evaluation_without_a_usable_pair_is_refused(model, tmp_path):
-    Image.new("RGB", (33, 16)).save(tmp_path / "odd.png")
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (33, 16)).save(tmp_path / "in" / "odd.png")
     with pytest.raises(InputError, match=r"none of the 1 pictures in .* the first: odd\.png: .* even width"):
-        evaluate(model, tmp_path, tmp_path / "out")
+        evaluate(model, tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.parametrize("place", [".", "out"])
+def test_an_evaluation_whose_pictures_would_become_pairs_is_refused(model, tmp_path, place):
+    write_pairs(tmp_path, 2)
+    with pytest.raises(InputError, match="lies in the input folder"):
+        evaluate(model, tmp_path, tmp_path / place)
+    pairs = write_pairs(tmp_path / "all" / "target", 2)
+    with pytest.raises(InputError, match=r"the output target/000\.png\.png would lie in the input folder"):
+        evaluate(model, pairs, tmp_path / "all")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file is a file; name a folder for the results"):
+        evaluate(model, pairs, tmp_path / "file")
+    assert not list(tmp_path.rglob("*.png.png"))
 
 
 def test_an_identical_picture_measures_perfectly():
@@ -178,3 +200,84 @@ def test_an_identical_picture_measures_perfectly():
     picture = np.random.default_rng(0).integers(0, 255, (1, 16, 16, 3)).astype(np.uint8)
     found = {name: float(value[0]) for name, value in measure(picture, picture).items()}
     assert found == {"l1": 0.0, "psnr": 100.0, "ssim": pytest.approx(1.0)}
+
+
+@pytest.mark.parametrize("file", ["variables.data-00000-of-00001", "variables.index", "../saved_model.pb"])
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_a_model_cut_short_anywhere_is_told_as_damaged(model, tmp_path, file, share):
+    damaged = shutil.copytree(model, tmp_path / "damaged")
+    place = damaged / "1" / "variables" / file
+    place.write_bytes(place.read_bytes()[: int(share * place.stat().st_size)])
+    with pytest.raises(InputError, match=r"the model .* is damaged \(.*\); export it again"):
+        Translator(damaged)
+
+
+def test_no_batch_has_more_pixels_than_the_network_is_given_and_no_byte_changes(
+    model, source, generated, tmp_path, monkeypatch
+):
+    shapes = []
+    translate = Translator.__call__
+
+    def watched(self, pictures):
+        shapes.append(pictures.shape)
+        return translate(self, pictures)
+
+    monkeypatch.setattr(Translator, "__call__", watched)
+    monkeypatch.setattr("pix2pix.generate.LARGEST", 64 * 33)
+    monkeypatch.setattr("pix2pix.generate.MOST_WAITING", 64 * 33)
+    generate(model, source, tmp_path)
+    assert set(shapes) == {(2, 32, 32, 3), (1, 40, 40, 3), (1, 64, 33, 3)}
+    assert contents(tmp_path) == contents(generated[1])
+
+
+def test_few_pixels_wait_however_many_sizes_a_folder_has(monkeypatch):
+    monkeypatch.setattr("pix2pix.generate.MOST_WAITING", 6 * 32 * 32)
+    read, done, most = [0], [], 0
+
+    def results():
+        for n in range(200):
+            read[0] += 1
+            yield str(n), {}, np.zeros((32, 8 + n % 32, 3), np.uint8)
+
+    for batch in _batches(results(), 8):
+        most = max(most, read[0] - len(done))
+        done += [name for name, _, _ in batch]
+    assert sorted(done, key=int) == [str(n) for n in range(200)]
+    assert most <= 6 * 32 // 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "nearest"),
+    [
+        ({"labels": True}, True),
+        ({"labels": True, "direction": "BtoA"}, False),
+        ({"labels": True, "lab_colorization": True}, False),
+        ({}, False),
+    ],
+)
+def test_pictures_are_scaled_as_training_scaled_the_input(tmp_path, monkeypatch, changes, nearest):
+    asked = []
+
+    def watched(pixels, size, labels):
+        asked.append(labels)
+        return _prepare(pixels, size, labels)
+
+    monkeypatch.setattr("pix2pix.generate._prepare", watched)
+    model = export(write_checkpoint(tmp_path / "c", tiny(**changes)), tmp_path / "m").folder
+    generate(model, write_pairs(tmp_path / "in", 1, halves=1), tmp_path / "out", GenerateParameters(size=64))
+    assert asked == [nearest]
+
+
+def test_a_pair_whose_result_would_have_too_long_a_name_is_left_out_of_an_evaluation(model, tmp_path):
+    pairs = write_pairs(tmp_path / "pairs", 3)
+    (pairs / "000.png").rename(pairs / f"{'a' * 247}.png")
+    (pairs / "001.png").rename(pairs / f"{'b' * 248}.png")
+    made = evaluate(model, pairs, tmp_path / "out")
+    assert sorted(len(one.path) for one in made.pictures) == [7, 251]
+    assert [(r.path[0], r.code) for r in made.rejected] == [("b", "BAD_PATH")]
+
+
+def test_a_picture_with_the_longest_name_that_there_is_is_made(model, tmp_path):
+    pictures = write_pairs(tmp_path / "in", 2, halves=1)
+    (pictures / "000.png").rename(pictures / f"{'a' * 251}.png")
+    assert list(generate(model, pictures, tmp_path / "out").written) == ["001.png", f"{'a' * 251}.png"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import unicodedata
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pix2pix.names import assign_outputs, byte_order
+from pix2pix.names import assign_outputs, byte_order, partial_of
 from pix2pix.rejections import BAD_PATH, NAME_COLLISION
 
 
@@ -95,3 +95,18 @@ def test_a_rejected_name_frees_nothing_for_others(listing: list[str]) -> None:
 
 def test_names_that_are_no_utf8_are_ordered_by_their_bytes() -> None:
     assert sorted(["b", "\udcff", "é", "a"], key=byte_order) == ["a", "b", "é", "\udcff"]
+
+
+def test_the_file_that_is_written_first_is_hidden_short_and_one_for_each_name() -> None:
+    files = [Path("a") / name for name in ("x" * 255, "x" * 254, "é.png", "\udcff.png", "x.png")]
+    partial = [partial_of(file) for file in files]
+    assert len(set(partial)) == len(files)
+    assert all(one.parent == Path("a") and one.name.startswith(".") and len(one.name) < 30 for one in partial)
+    assert partial == [partial_of(file) for file in files]
+
+
+@pytest.mark.parametrize(("length", "fits"), [(251, True), (252, False), (255, False)])
+def test_an_output_with_a_longer_name_than_file_systems_take_is_left_out(length: int, fits: bool) -> None:
+    outputs, rejected = assign_outputs(["x" * length, "good.png"])
+    assert outputs == {"good.png": "good.png", **({"x" * length: "x" * length + ".png"} if fits else {})}
+    assert [each.code for each in rejected] == [] if fits else [BAD_PATH]

@@ -173,3 +173,15 @@ def test_an_operation_that_makes_no_sense_is_refused(
             partners=tmp_path / partners if partners else None,
         )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["x.png", "in/x.png"])
+def test_combine_never_writes_over_the_pictures_of_either_folder(tmp_path: Path, place: str) -> None:
+    for folder in ("a", "out/in"):
+        encode_png(np.zeros((16, 16, 3), np.uint8), tmp_path / folder / "in" / "x.png")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+    a, b = tmp_path / "a", tmp_path / "out" / "in"
+    for source, partners in ((a, b), (b, a)):
+        with pytest.raises(InputError, match=r"the output in/x\.png would lie in the input folder .*/out/in"):
+            operate(Operation("combine"), source, tmp_path / "out", partners=partners)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.png")} == before

@@ -115,6 +115,42 @@ def test_a_checkpoint_cut_short_is_passed_over_and_the_result_is_the_same(pairs,
     assert_same(result(tmp_path), uninterrupted)
 
 
+def test_a_checkpoint_with_flipped_bits_is_passed_over_whatever_the_parser_makes_of_them(pairs, tmp_path, caplog):
+    train(pairs, tmp_path, PARAMETERS, stop=AtStep(1))
+    train(pairs, tmp_path, PARAMETERS, stop=AtStep(1))
+    file = tmp_path / "state" / "checkpoints" / "2" / "generator.npz"
+    data = bytearray(file.read_bytes())
+    data[8] ^= 0x40  # the method of compression of the first entry, twice
+    data[data.index(b"PK\x01\x02") + 10] ^= 0x40
+    file.write_bytes(data)
+    made = train(pairs, tmp_path, PARAMETERS, stop=AtStep(1))
+    assert made.resumed_from == 1
+    assert "generator.npz: NotImplementedError" in caplog.text
+
+
+@pytest.mark.parametrize("held_out", [0.3, 0.0])
+@pytest.mark.parametrize(("evaluation_steps", "stopped", "end"), [(0, 2, 1), (0, 2, 2), (2, 3, 3)])
+def test_a_stopped_training_can_be_ended_where_it_is_and_is_measured_there(
+    pairs, tmp_path, held_out, evaluation_steps, stopped, end
+):
+    begun = tiny(max_steps=4000, evaluation_steps=evaluation_steps, held_out=held_out)
+    train(pairs, tmp_path, begun, stop=AtStep(stopped))
+    made = train(pairs, tmp_path, dataclasses.replace(begun, max_steps=end))
+    assert (made.finished, made.step) == (True, stopped)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    found = [line for line in lines if line["step"] == stopped]
+    assert [[*({"losses", "held_out"} & {*line})] for line in found] == [["losses"], ["held_out"]][: 1 + bool(held_out)]
+    assert made.metrics["loss_l1"] == found[0]["losses"]["l1"]
+    assert {name: made.metrics.get(name) for name in ("l1", "psnr", "ssim")} == (
+        found[1]["held_out"] if held_out else dict.fromkeys(("l1", "psnr", "ssim"))
+    )
+    assert checkpoints.read(tmp_path / "checkpoint").metrics == made.metrics
+    assert (tmp_path / "state" / "samples" / f"{stopped:010d}.png").exists()
+    again = train(pairs, tmp_path, dataclasses.replace(begun, max_steps=end))
+    assert again.metrics == made.metrics
+    assert len((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == len(lines)
+
+
 def test_no_readable_checkpoint_at_all_is_refused_with_what_to_do(pairs, tmp_path):
     train(pairs, tmp_path, PARAMETERS, stop=AtStep(1))
     (tmp_path / "state" / "checkpoints" / "1" / "generator.npz").write_bytes(b"PK")

@@ -197,6 +197,58 @@ def test_a_full_disk_is_told_and_what_was_saved_before_stays(pairs, tmp_path):
     assert not list((tmp_path / "state").rglob("*.part"))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("checkpoint", None),
+        ("checkpoint", "a file"),
+        ("metrics.jsonl", '{"accuracy": 1}\n'),
+        ("metrics.jsonl", '{"step": 5, "accuracy": 1}\n'),
+        ("metrics.jsonl", '{"step": 1, "losses": {}}\n{"accuracy": 1}\n'),
+        ("metrics.jsonl", "[1]\n"),
+        ("metrics.jsonl", "no JSON"),
+        ("metrics.jsonl", None),
+    ],
+)
+def test_what_another_program_wrote_is_refused_before_training_and_left_alone(pairs, tmp_path, name, content):
+    place = tmp_path / name
+    if content is None:
+        place.mkdir()
+        place /= "theirs.txt"
+    place.write_text(content or "", encoding="utf-8")
+    told = rf"{tmp_path} holds {name}, which is not of a pix2pix training; name another output folder"
+    with pytest.raises(InputError, match=told):
+        train(pairs, tmp_path, tiny(max_steps=1))
+    assert place.read_text(encoding="utf-8") == (content or "")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [place]
+
+
+@pytest.mark.parametrize("cut", ["", '{"s', '{"step": 2, "hel'])
+def test_what_a_crash_before_the_first_state_left_is_no_obstacle(pairs, tmp_path, cut):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "losses": {}}\n' + cut, encoding="utf-8")
+    assert train(pairs, tmp_path, tiny(max_steps=1)).finished
+
+
+def test_a_result_whose_state_was_removed_is_replaced(trained, pairs, tmp_path):
+    work = shutil.copytree(trained[0], tmp_path / "work")
+    shutil.rmtree(work / "state")
+    assert train(pairs, work, tiny(max_steps=1)).finished
+    assert checkpoints.read(work / "checkpoint").step == 1
+
+
+def test_a_work_folder_whose_pictures_would_become_pairs_is_refused(tmp_path):
+    pairs = write_pairs(tmp_path / "work" / "samples", 2)
+    for work in (pairs, pairs / "deep"):
+        with pytest.raises(InputError, match="lies in the input folder"):
+            train(pairs, work, tiny(max_steps=1))
+    with pytest.raises(InputError, match="would lie in the input folder"):
+        train(pairs, tmp_path / "work", tiny(max_steps=1))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file is a file; name a folder for the results"):
+        train(pairs, tmp_path / "file", tiny(max_steps=1))
+    assert len(list(tmp_path.rglob("*.png"))) == 2
+
+
 @pytest.mark.long
 def test_it_learns_facades(tmp_path):
     from pix2pix.facades import make_pairs

@@ -43,6 +43,8 @@ def diff(session: Session, before: str, after: str, page: Path | None) -> None:
                 compared = pictures_of(client, a, b, changed, show)
             write_page(page, str(a), str(b), changed, records, compared)
             say(session, f"{page} shows {len(compared)} pictures side by side")
+    for problem in records.problems if records else ():
+        say(session, problem)
     rows: list[dict[str, Any]] = [{"path": one.path, "change": one.change} for one in changed]
     text = table(("path", "change"), rows) if rows else f"{a} and {b} hold the same files"
     emit(session, rows, "\n\n".join(filter(None, (text, describe(records) if records else ""))))

@@ -6,22 +6,26 @@ It exists because a figure says that two models differ, and only the pictures sa
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pachyderm.archive import Archive
 from pachyderm.commit_diff import Changed, Difference
 from pachyderm.commits import Commit, all_commits
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.listings import read
 from pachyderm.repos import GENERATE_IMAGES, MODEL
-from pachyderm.stage_record import StageRecord, read_record
+from pachyderm.stage_record import StageRecord
 
 if TYPE_CHECKING:
     from pix2pix.likeness import Likeness
+
+logger = logging.getLogger(__name__)
 
 SHOWN = 60
 """Pairs on a page; what is most apart comes first."""
@@ -86,12 +90,15 @@ def same_inputs(client: Connection, a: Commit, b: Commit) -> tuple[tuple[Commit,
     Raises:
         RequestError: there are none.
     """
+    archive = Archive(client)
     made: dict[str, dict[str, tuple[Commit, StageRecord]]] = {a.id: {}, b.id: {}}
     for commit in all_commits(client, GENERATE_IMAGES.repo):
         model = next((one.id for one in commit.provenance if one.repo == MODEL.repo), "")
         if commit.state != "good" or model not in made:
             continue
-        record = read_record(client, commit.repo, commit.id)
+        record = archive.record(commit)
+        if archive.trouble(commit):
+            logger.warning("%s; its pictures are passed over", archive.trouble(commit))
         if record is None or not record.files:
             continue
         pictures = next(one.digest for one in record.inputs if one.repo != MODEL.repo)

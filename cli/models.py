@@ -19,31 +19,33 @@ from cli.options import Session, with_session
 @with_session
 def models(session: Session) -> None:
     """List the models, newest first."""
+    from pachyderm.archive import Archive
     from pachyderm.commit_sets import source_of
     from pachyderm.commits import all_commits, head
     from pachyderm.connection import connect
     from pachyderm.promotion import promotions_of
     from pachyderm.repos import MODEL
     from pachyderm.set_up import check_set_up
-    from pachyderm.stage_record import read_record
 
     rows: list[dict[str, Any]] = []
     with connect(session.target()) as client:
         check_set_up(client)
         in_use = head(client, MODEL).id
+        archive = Archive(client)
         for commit in all_commits(client, MODEL.repo):
-            record = read_record(client, commit.repo, commit.id) if commit.state == "good" else None
-            if record is None or not record.files:
+            record, trouble = archive.record(commit), archive.trouble(commit)
+            if not trouble and (record is None or not record.files):
                 continue
             rows.append(
                 {
                     "commit": commit.id,
                     "training_commit": source_of(client, commit).id,
                     "started": moment(commit.started),
-                    "metrics": dict(record.metrics),
+                    "metrics": dict(record.metrics) if record else {},
                     "promoted": bool(promotions_of(commit)),
                     "in_use": commit.id == in_use,
-                    "outcome": record.outcome,
+                    "outcome": record.outcome if record else None,
+                    "problem": trouble or None,
                 }
             )
     shown = [
@@ -55,7 +57,8 @@ def models(session: Session) -> None:
         }
         for row in rows
     ]
-    emit(session, rows, table(("model", "training_commit", "started", "l1", "use"), shown))
+    columns = ("model", "training_commit", "started", "l1", "use")
+    emit(session, rows, table((*columns, "problem") if any(row["problem"] for row in rows) else columns, shown))
 
 
 @click.command()

@@ -72,15 +72,18 @@ def with_session(function: F) -> F:
         quiet: int,
         **options: Any,
     ) -> Any:
-        before = context.find_object(Session) or Session()
+        before = context.find_object(Session)
         explicit = {
             name: context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
             for name in ("pachd", "store")
         }
+        # The group has read the environment already; read once more here, it would win over the group's own options.
+        taken = {name: explicit[name] or before is None for name in explicit}
+        before = before or Session()
         session = replace(
             before,
-            pachd=pachd if explicit["pachd"] or before.pachd is None else before.pachd,
-            store=store if store is not None and (explicit["store"] or before.store == Session.store) else before.store,
+            pachd=pachd if taken["pachd"] else before.pachd,
+            store=store if taken["store"] and store is not None else before.store,
             json=before.json or as_json,
             verbosity=before.verbosity + verbose - quiet,
         )

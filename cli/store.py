@@ -15,6 +15,10 @@ import click
 
 from cli.console import emit, say, table
 from cli.options import Session, with_session
+from pachyderm.errors import RequestError
+
+LONGEST_GRACE = 24 * 365 * 100
+"""Hours; a grace period beyond a century is a slip of the keyboard, and one without end is no time to reckon with."""
 
 
 @click.group()
@@ -35,6 +39,7 @@ def serve(session: Session, listen: str) -> None:
     """
     from pachyderm.store.server import StoreServer
 
+    _check_port(listen)
     if not _is_local(listen):
         say(session, f"warning: {listen} can be reached from other machines, and the store has no authentication")
     server = StoreServer(session.store, listen)
@@ -51,6 +56,17 @@ def serve(session: Session, listen: str) -> None:
     say(session, "stopped; what was acknowledged is kept")
 
 
+def _check_port(listen: str) -> None:
+    """Refuse what is no port; gRPC would take a number modulo 65536."""
+    if listen.startswith("unix"):
+        return
+    _, colon, port = listen.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise RequestError(
+            f"--listen {listen} has no valid port; give host:port with a port from 0 (any free one) to 65535"
+        )
+
+
 def _is_local(listen: str) -> bool:
     host = listen.rpartition(":")[0].strip("[]")
     if listen.startswith("unix:") or host == "localhost":
@@ -62,12 +78,15 @@ def _is_local(listen: str) -> bool:
 
 
 @store.command()
-@click.option("--grace", metavar="HOURS", type=click.FloatRange(0), default=24.0, show_default=True)
+@click.option("--grace", metavar="HOURS", type=float, default=24.0, show_default=True)
 @with_session
 def gc(session: Session, grace: float) -> None:
     """Remove data that no commit and no open write needs, and that is older than the grace period."""
     from pachyderm.store.gc import collect
 
+    # Not a number compares as false with everything.
+    if not 0 <= grace <= LONGEST_GRACE:
+        raise RequestError(f"--grace {grace}: the grace period is hours from 0 to {LONGEST_GRACE}; 24 are usual")
     done = collect(session.store, grace * 3600)
     emit(
         session,

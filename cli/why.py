@@ -49,6 +49,8 @@ def _lines(story: Story) -> list[str]:
     ]
     if story.outcome:
         lines.append(f"  {story.outcome}")
+    if story.problem:
+        lines.append(f"  {story.problem}")
     if story.compared_with:
         differs = ", ".join(story.differs) or "nothing"
         lines.append(f"  differs from {story.compared_with} in: {differs}")

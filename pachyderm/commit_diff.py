@@ -5,17 +5,18 @@ It exists because "what changed between these two models?" is the first question
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from pachyderm.archive import Archive
 from pachyderm.commits import Commit
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.fingerprints import Fingerprint
 from pachyderm.listings import Listing, content, files
 from pachyderm.repos import CHECKPOINT, MODEL, PROVENANCE
-from pachyderm.stage_record import StageRecord, read_record
+from pachyderm.stage_record import StageRecord
 
 Change = Literal["added", "deleted", "changed"]
 
@@ -38,6 +39,7 @@ class Difference:
         versions: package -> the same.
         metrics: figure -> the same.
         inputs: input repo -> (commit before, commit after), of all inputs; of models back to ``training``.
+        problems: why a record cannot be read; what it would have told is left out.
     """
 
     parts: tuple[str, ...] = ()
@@ -45,6 +47,7 @@ class Difference:
     versions: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     metrics: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     inputs: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
 
 def changed_files(before: Listing, after: Listing) -> list[Changed]:
@@ -84,18 +87,18 @@ def difference(client: Connection, before: Commit, after: Commit) -> Difference 
 
     Of models, also what the records of their checkpoints do: the pairs and the parameters that they were trained with.
     """
-    a, b = (read_record(client, one.repo, one.id) for one in (before, after))
+    archive = Archive(client)
+    a, b = (archive.record(one) for one in (before, after))
     if a is None or b is None:
-        return None
+        problems = _troubles(archive, (before, after))
+        return Difference(problems=problems) if problems else None
     found = compared(a, b)
     if before.repo != MODEL.repo:
         return found
-    above = [
-        next((read_record(client, one.repo, one.commit) for one in record.inputs if one.repo == CHECKPOINT.repo), None)
-        for record in (a, b)
-    ]
+    checkpoints = [_checkpoint(archive, record) for record in (a, b)]
+    above = [archive.record(one) if one is not None else None for one in checkpoints]
     if above[0] is None or above[1] is None:
-        return found
+        return replace(found, problems=_troubles(archive, [one for one in checkpoints if one is not None]))
     trained = compared(above[0], above[1])
     return Difference(
         parts=(*found.parts, *(f"{above[0].stage}.{name}" for name in trained.parts)),
@@ -107,6 +110,16 @@ def difference(client: Connection, before: Commit, after: Commit) -> Difference 
         metrics={**trained.metrics, **found.metrics},
         inputs={**trained.inputs, **found.inputs},
     )
+
+
+def _troubles(archive: Archive, commits: Iterable[Commit]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, map(archive.trouble, commits))))
+
+
+def _checkpoint(archive: Archive, model: StageRecord) -> Commit | None:
+    """The checkpoint that a model was exported from, or None where it was dropped."""
+    named = next((one for one in model.inputs if one.repo == CHECKPOINT.repo), None)
+    return archive.commit(named.repo, named.commit) if named is not None else None
 
 
 def compared(a: StageRecord, b: StageRecord) -> Difference:

@@ -91,9 +91,25 @@ def source_of(client: Connection, commit: Commit) -> Commit:
 
 
 def own_parameters(client: Connection, commit: Commit) -> dict[str, Any]:
-    """The parameters that belong to the set of an output commit alone; empty for most sets."""
-    text = source_of(client, commit).metadata.get(own_parameters_key(commit.id))
-    return json.loads(text) if text else {}
+    """The parameters that belong to the set of an output commit alone; empty for most sets.
+
+    Raises:
+        RequestError: they are no JSON object.
+    """
+    source, key = source_of(client, commit), own_parameters_key(commit.id)
+    text = source.metadata.get(key)
+    if not text:
+        return {}
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise RequestError(
+            f"the metadata {key} of {source} is no JSON object: {text[:80]!r}; delete the key:"
+            f" pachctl edit metadata commit {source} delete '{key}', and ask for the hyperparameters again"
+        )
+    return told
 
 
 def commits_of(client: Connection, commit_set: str) -> list[Commit]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pachyderm.archive import Archive
 from pachyderm.claims import claims_of
 from pachyderm.commit_sets import commits_of
 from pachyderm.commits import Commit, inspect
@@ -15,7 +16,7 @@ from pachyderm.decisions import Decision, decisions_of
 from pachyderm.errors import RequestError
 from pachyderm.fingerprints import Fingerprint
 from pachyderm.repos import PROVENANCE
-from pachyderm.stage_record import StageRecord, read_record
+from pachyderm.stage_record import StageRecord
 from pachyderm.waiting import waiting
 
 
@@ -32,6 +33,7 @@ class Story:
         outcome: ``computed``, ``reused`` or ``empty``, where it was filled by a stage.
         compared_with: the good commit before it, ``repo@id``, or empty.
         differs: the parts of the fingerprint that differ from that one's.
+        problem: why what the stage said cannot be read, of this commit or of one before it; or empty.
     """
 
     commit: str
@@ -42,6 +44,7 @@ class Story:
     outcome: str = ""
     compared_with: str = ""
     differs: tuple[str, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,27 +66,31 @@ def explain(client: Connection, commit_set: str) -> Explanation:
     own = [one for one in commits_of(client, commit_set) if one.id == commit_set and one.repo in outputs]
     reasons = {str(one.commit): one.reason for one in waiting(client)}
     decisions = sorted((d for one in own for d in decisions_of(one.metadata)), key=lambda d: d.time)
-    return Explanation(commit_set, tuple(decisions), tuple(_story(client, one, reasons) for one in own))
+    archive = Archive(client)
+    return Explanation(commit_set, tuple(decisions), tuple(_story(archive, one, reasons) for one in own))
 
 
-def _story(client: Connection, commit: Commit, reasons: dict[str, str]) -> Story:
+def _story(archive: Archive, commit: Commit, reasons: dict[str, str]) -> Story:
     claims = tuple((claim.number, claim.holder, claim.over or "") for claim in claims_of(commit.metadata))
     waits_for = reasons.get(str(commit), "")
-    record = read_record(client, commit.repo, commit.id) if commit.state == "good" else None
-    before, differs = ("", ()) if record is None else _compared(client, commit, record)
+    record, problem = archive.record(commit), archive.trouble(commit)
+    before, differs, passed = ("", (), "") if record is None else _compared(archive, commit, record)
     outcome = record.outcome if record is not None else ""
-    return Story(str(commit), commit.state, commit.error, claims, waits_for, outcome, before, differs)
+    return Story(
+        str(commit), commit.state, commit.error, claims, waits_for, outcome, before, differs, problem or passed
+    )
 
 
-def _compared(client: Connection, commit: Commit, record: StageRecord) -> tuple[str, tuple[str, ...]]:
-    """The nearest good ancestor that a stage filled, and the parts of the fingerprint that differ from it."""
-    at = commit
+def _compared(archive: Archive, commit: Commit, record: StageRecord) -> tuple[str, tuple[str, ...], str]:
+    """The nearest good ancestor whose record can be read, what differs from it, and why nearer ones cannot be."""
+    at, passed = commit, ""
     while at.parent is not None:
         try:
-            at = inspect(client, at.repo, at.parent)
+            at = inspect(archive.client, at.repo, at.parent)
         except RequestError:
             break
-        earlier = read_record(client, at.repo, at.id) if at.state == "good" else None
+        earlier = archive.record(at)
         if earlier is not None:
-            return str(at), Fingerprint(record.parts).differs_from(earlier.parts)
-    return "", ()
+            return str(at), Fingerprint(record.parts).differs_from(earlier.parts), passed
+        passed = passed or archive.trouble(at)
+    return "", (), passed

@@ -14,7 +14,7 @@ from pachyderm.connection import Connection
 from pachyderm.errors import PachydermError, RequestError
 from pachyderm.record_checks.claims_kept import Over, check_claims, check_metadata
 from pachyderm.record_checks.contents import check_contents
-from pachyderm.record_checks.ends_told import check_ends, check_recorded
+from pachyderm.record_checks.ends_told import check_ends, check_open_inputs, check_recorded
 from pachyderm.record_checks.evidence import Evidence, Reading
 from pachyderm.record_checks.heads_right import check_heads, check_model
 from pachyderm.record_checks.origins import check_once, check_origins, check_reuse
@@ -97,6 +97,7 @@ def fsck(
 
 def _all(evidence: Evidence, over: Over | None) -> Iterator[Problem]:
     yield from check_ends(evidence)
+    yield from check_open_inputs(evidence)
     yield from check_claims(evidence, over)
     yield from check_metadata(evidence)
     readings: list[Reading] = []

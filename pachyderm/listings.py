@@ -14,6 +14,7 @@ from pachyderm_sdk.api import pfs
 
 from pachyderm.answers import commit_of, file_of, streamed
 from pachyderm.connection import Connection
+from pachyderm.errors import RequestError
 from pachyderm.repos import PARAMETERS_FILE, REPORT
 
 
@@ -35,14 +36,29 @@ Listing = Mapping[str, FileEntry]
 
 
 def files(client: Connection, repo: str, commit_id: str, under: str = "/") -> dict[str, FileEntry]:
-    """List every file of a commit below a path, in byte order; empty where the path is not there."""
+    """List every file of a commit below a path, in byte order; empty where the path is not there.
+
+    Raises:
+        RequestError: the commit is open, and so is the one before it, on which its files rest.
+    """
     found = streamed(client, "WalkFile", "FileInfo", file=file_of(client, repo, commit_id, under))
     try:
         return dict(map(_entry, filter(_is_file, found)))
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.NOT_FOUND:
             return {}
+        _tell_open(repo, commit_id, error)
         raise
+
+
+def _tell_open(repo: str, commit_id: str, error: grpc.RpcError) -> None:
+    """Say in our words that a commit cannot be listed because nothing that it rests on has ended."""
+    told = error.details() or ""
+    if "base commit" in told and "unfinished" in told:
+        raise RequestError(
+            f"{repo}@{commit_id} is still open, and so is the commit before it: it has no files that could be shown"
+            " yet; `pix2pix status` says what they wait for"
+        ) from error
 
 
 def matching(client: Connection, repo: str, commit_id: str, pattern: str) -> dict[str, FileEntry]:
@@ -85,12 +101,17 @@ def read_pieces(client: Connection, repo: str, commit_id: str, path: str) -> Ite
 
 
 def read(client: Connection, repo: str, commit_id: str, path: str) -> bytes | None:
-    """Read one small file whole, or None where the commit has none."""
+    """Read one small file whole, or None where the commit has none.
+
+    Raises:
+        RequestError: as `files`.
+    """
     try:
         return b"".join(read_pieces(client, repo, commit_id, path))
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.NOT_FOUND or "not found" in (error.details() or ""):
             return None
+        _tell_open(repo, commit_id, error)
         raise
 
 

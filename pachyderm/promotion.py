@@ -136,11 +136,17 @@ def _position(commit: Commit, done: list[Promotion]) -> Promotion | None:
     at = next((one for one in reversed(done) if one.commit == commit.id), None)
     since = at.time if at else 0.0
     for key, value in commit.metadata.items():
-        if key.partition(".")[0] == ROLLED_BACK:
+        if key.partition(".")[0] != ROLLED_BACK:
+            continue
+        try:
             told = json.loads(value)
-            if float(told["time"]) >= since:
-                since = float(told["time"])
-                at = next((one for one in done if one.transaction == told["to"]), at)
+            time, to = float(told["time"]), told["to"]
+        except (ValueError, TypeError, KeyError):
+            logger.warning("%s has a %s that is not ours: %r", commit, key, value)
+            continue
+        if time >= since:
+            since = time
+            at = next((one for one in done if one.transaction == to), at)
     return at
 
 

@@ -14,6 +14,7 @@ from pachyderm.commits import Commit, all_commits, head, inspect
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.repos import REPOS, BranchName
+from pachyderm.set_up import check_set_up
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _PREFIX = re.compile(r"[0-9a-f]{6,31}")
@@ -51,11 +52,12 @@ def resolve_any(client: Connection, text: str) -> Commit:
     """Find a commit by ``REPO@COMMIT``, or by an id or prefix alone in whichever of our repos has it.
 
     Raises:
-        RequestError: none, or several different ids.
+        RequestError: none, or several different ids; or set-up was not done.
     """
     if "@" in text:
         repo, _, rest = text.partition("@")
         return resolve(client, repo, rest or "master")
+    check_set_up(client)
     found: dict[str, Commit] = {}
     for repo in REPOS:
         for commit in all_commits(client, repo):

@@ -33,7 +33,8 @@ def revert(client: Connection, commit: Commit) -> Reverted:
     """Move the input branch of a commit's repo to it.
 
     Raises:
-        RequestError: the repo is no input, or the commit is open or failed.
+        RequestError: the repo is no input, the commit is open or failed, or the branch's head is open: what was opened
+            for it would wait for it for ever, for no `put` finds it any more.
     """
     branch = next((one for one in INPUTS if one.repo == commit.repo), None)
     if branch is None:
@@ -44,6 +45,11 @@ def revert(client: Connection, commit: Commit) -> Reverted:
     before = head(client, branch)
     if before.id == commit.id:
         return Reverted(before.id, commit.id, None)
+    if before.state == "open":
+        raise RequestError(
+            f"{before} is still open: another program writes it, or was ended while it did; finish it"
+            f" (pachctl finish commit {before}) or drop it (pachctl delete commit {before}), then revert again"
+        )
     with client.transaction.transaction() as transaction:
         client.pfs.create_branch(branch=client.branch(branch), head=client.commit(commit.repo, commit.id))
     return Reverted(before.id, commit.id, str(transaction.id))

@@ -5,12 +5,14 @@ It exists because all of it must be there, and be ours, before anything is put: 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import grpc
 from pachyderm_sdk.api import pfs
 
-from pachyderm.commits import CommitId, head, inspect
+from pachyderm.commits import Commit, CommitId, head, inspect
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.repos import (
@@ -27,6 +29,11 @@ from pachyderm.repos import (
     BranchName,
 )
 
+logger = logging.getLogger(__name__)
+
+TRIES = 5
+"""How often set-up begins again where another one made in the meantime what it was about to make."""
+
 
 @dataclass(frozen=True)
 class SetUp:
@@ -40,11 +47,23 @@ def set_up(client: Connection) -> SetUp:
     """Make the repos, branches and provenance that are missing.
 
     Two transactions, for two branches of one repo cannot get heads in one (pachd: "inconsistent commit"). Output
-    commits that set-up itself opens over empty inputs are finished empty; an input that holds data is work.
+    commits that set-up itself opens over empty inputs are finished empty; an input that holds data is work. Where
+    another set-up made something meanwhile, what is there is read again.
 
     Raises:
         RequestError: the repos are there with another provenance; nothing is changed.
     """
+    for _ in range(TRIES - 1):
+        try:
+            return _made(client)
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.ALREADY_EXISTS and "already exists" not in (error.details() or ""):
+                raise
+            logger.info("another set-up is at work here; what it made is read again: %s", error.details())
+    return _made(client)
+
+
+def _made(client: Connection) -> SetUp:
     if client.project not in {info.project.name for info in client.pfs.list_project()}:
         client.pfs.create_project(project=pfs.Project(name=client.project))
     before = _branches(client)
@@ -127,8 +146,17 @@ def _finish_empty(client: Connection, made: list[BranchName]) -> None:
             continue
         first = head(client, name)
         if first.state == "open" and not any(_holds_files(client, source) for source in first.provenance):
-            client.pfs.finish_commit(commit=client.commit(name.repo, first.id))
+            _finish(client, first)
             inspect(client, name.repo, first.id, wait=True)
+
+
+def _finish(client: Connection, commit: Commit) -> None:
+    try:
+        client.pfs.finish_commit(commit=client.commit(commit.repo, commit.id))
+    except grpc.RpcError as error:
+        # Another set-up was quicker.
+        if "already" not in (error.details() or ""):
+            raise
 
 
 def _holds_files(client: Connection, source: CommitId) -> bool:

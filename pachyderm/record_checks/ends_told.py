@@ -12,7 +12,7 @@ from pachyderm.connection import Connection
 from pachyderm.ends import finish_with
 from pachyderm.errors import RequestError
 from pachyderm.record_checks.distrust import AFRESH
-from pachyderm.record_checks.evidence import Evidence, ancestors
+from pachyderm.record_checks.evidence import INPUT_REPOS, Evidence, ancestors
 from pachyderm.record_checks.problem import Mend, Problem
 from pachyderm.repos import PROVENANCE, BranchName, pipeline_of
 from pachyderm.stage_record import STAGE_JSON
@@ -37,6 +37,29 @@ def check_ends(evidence: Evidence) -> Iterator[Problem]:
             repair = "ends it as cancelled; results come from what the branch's head leads to"
             what = "it is open, and no branch leads to it: a head was moved by hand, so nobody fills it"
             yield Problem("OUT_OF_REACH", str(commit), what, repair, _cancel(commit))
+
+
+def check_open_inputs(evidence: Evidence) -> Iterator[Problem]:
+    """An open input commit is the head of a branch; what was opened for one that is lost waits for it for ever."""
+    for repo in sorted(INPUT_REPOS):
+        still = [one for one in evidence.commits[repo] if one.state == "open"]
+        led_to = _led_to(evidence, repo) if still else frozenset()
+        for commit in still:
+            if commit.id not in led_to:
+                what = "it is open, and no branch leads to it: the head was moved away while somebody wrote it"
+                advice = (
+                    f"finish it: pachctl finish commit {commit}; or drop it with what was opened for it:"
+                    f" pachctl delete commit {commit}"
+                )
+                yield Problem("INPUT_OUT_OF_REACH", str(commit), what, advice)
+
+
+def _led_to(evidence: Evidence, repo: str) -> frozenset[str]:
+    """Ids of the commits that a branch of a repo leads to; people may have made branches beside ours."""
+    client = evidence.client
+    heads = [info.head.id for info in client.pfs.list_branch(repo=client.repo(repo))]
+    known = [evidence.known[repo, head] for head in heads if (repo, head) in evidence.known]
+    return frozenset(one.id for head in known for one in (head, *ancestors(evidence, head)))
 
 
 def _reason(evidence: Evidence, commit: Commit) -> Iterator[Problem]:

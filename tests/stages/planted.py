@@ -247,6 +247,15 @@ def newest_superseded(garden: Garden) -> str:
     return garden.finish(garden.open(CHECKPOINT), "superseded: by " + NOBODY)
 
 
+def input_left_open(garden: Garden) -> str:
+    client, before = garden.house.client, garden.house.head(INPUT_IMAGES)
+    opened = client.pfs.start_commit(branch=client.branch(INPUT_IMAGES))
+    client.pfs.create_branch(
+        branch=client.branch(INPUT_IMAGES), head=client.commit(before.repo, before.id), provenance=[]
+    )
+    return f"{INPUT_IMAGES.repo}@{opened.id}"
+
+
 def one(*codes: str) -> frozenset[str]:
     return frozenset(codes)
 
@@ -323,4 +332,6 @@ FAULTS = (
     Fault("the newest superseded", newest_superseded, one("NEWEST_SUPERSEDED")),
     Fault("a promotion that does not parse", promotion_garbled, one("PROMOTION_UNREADABLE")),
     Fault("hyperparameters that do not parse", hyperparameters_garbled, one("HYPERPARAMETERS_UNREADABLE")),
+    # The last, for what is open behind it is filled by nobody.
+    Fault("an open input that no branch leads to", input_left_open, one("INPUT_OUT_OF_REACH")),
 )

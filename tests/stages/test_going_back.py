@@ -98,3 +98,19 @@ def test_only_inputs_are_reverted(house: House) -> None:
     one = trained(house, "A")
     with pytest.raises(RequestError, match="rollback"):
         revert(house.client, house.output(CHECKPOINT, one))
+
+
+def test_a_roll_back_that_cannot_be_read_does_not_stand_in_the_way(house: House) -> None:
+    one, two = (trained(house, text) for text in "AB")
+    house.client.edit_keys("model", two, put={"rolledback." + "b" * 32: "{"})
+    assert rollback(house.client, None, 10.0**10).after == one
+
+
+def test_an_input_is_not_reverted_while_its_newest_commit_is_open(house: House) -> None:
+    one = trained(house, "A")
+    trained(house, "B")
+    opened = house.client.pfs.start_commit(branch=house.client.branch(TRAINING)).id
+    with pytest.raises(RequestError, match=f"{opened} is still open"):
+        revert(house.client, house.output(TRAINING, one))
+    house.client.pfs.finish_commit(commit=house.client.commit(TRAINING.repo, opened))
+    assert revert(house.client, house.output(TRAINING, one)).after == one

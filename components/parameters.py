@@ -26,7 +26,10 @@ POLICY = "trigger"
 PROMOTE = "promote"
 """A key of [export] that says whether a new model is promoted; no part of the model."""
 
-PROMOTE_WHEN = ("always", "never")
+PROMOTION = ("export", PROMOTE)
+"""Where it stands; it is the pipelines' and none of the model's."""
+NEVER = "never"
+PROMOTE_WHEN = ("always", NEVER)
 
 Sections = dict[str, dict[str, Any]]
 
@@ -50,7 +53,7 @@ def resolver(repo: str, section: str) -> Callable[[str | None, Mapping[str, Any]
             told.pop(POLICY, None)
             for name, values in told.items():
                 resolve(name, values)
-            given = dict(own.get(section, {}))
+            given = {name: value for name, value in own.get(section, {}).items() if (section, name) != PROMOTION}
             values = resolve(section, told.get(section, {}), given)
         except HyperparameterError as error:
             raise HopelessError(f"{where}: {error}; commit a corrected file") from error
@@ -95,9 +98,15 @@ def parse_own(text: str, repo: str | None = None) -> Sections:
             )
     for section, values in sections.items():
         try:
-            resolve(section, {name: value for name, value in values.items() if (section, name) != ("export", PROMOTE)})
+            resolve(section, {name: value for name, value in values.items() if (section, name) != PROMOTION})
         except HyperparameterError as error:
             raise RequestError(f"{where}: {error}") from error
+    promote = sections.get("export", {}).get(PROMOTE, NEVER)
+    if promote != NEVER:
+        raise RequestError(
+            f"{where}: promote = {promote!r} in export is not allowed here: the model of a run with hyperparameters of"
+            " its own is promoted by hand (pix2pix promote)"
+        )
     return sections
 
 

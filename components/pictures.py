@@ -12,14 +12,17 @@ from pachyderm.download import download
 from pachyderm.listings import FileEntry
 from pachyderm.stage import Job
 from pachyderm.stage_record import Rejected
+from pix2pix.folders import is_picture
 from pix2pix.names import assign_outputs
-from pix2pix.rejections import Rejection
+from pix2pix.rejections import CODES, NOT_A_PICTURE, Rejection
 
 
 def assign(paths: Collection[str]) -> tuple[Mapping[str, str], tuple[Rejected, ...]]:
-    """Names of the outputs of absolute input paths (see `pix2pix.names`)."""
-    outputs, rejected = assign_outputs([path.lstrip("/") for path in paths])
-    return {f"/{path}": f"/{output}" for path, output in outputs.items()}, as_rejected(rejected)
+    """Names of the outputs of absolute input paths (see `pix2pix.names`); what is no picture by its name has none."""
+    relative = [path.lstrip("/") for path in paths]
+    outputs, rejected = assign_outputs(path for path in relative if is_picture(path))
+    others = [Rejection(path, NOT_A_PICTURE, CODES[NOT_A_PICTURE]) for path in relative if not is_picture(path)]
+    return {f"/{path}": f"/{output}" for path, output in outputs.items()}, as_rejected((*rejected, *others))
 
 
 def as_rejected(rejections: Iterable[Rejection]) -> tuple[Rejected, ...]:

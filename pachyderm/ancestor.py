@@ -51,11 +51,11 @@ def nearest_good(client: Connection, commit: Commit, datums: str) -> Ancestor | 
         at = inspect(client, at.repo, at.parent)
         if at.state == "good" and trusted(at):
             record = readable_record(client, at.repo, at.id)
-            return None if record is None else _reckoned(at, record, datums)
+            return None if record is None else _reckoned(client, at, record, datums)
     return None
 
 
-def _reckoned(commit: Commit, record: StageRecord, datums: str) -> Ancestor | None:
+def _reckoned(client: Connection, commit: Commit, record: StageRecord, datums: str) -> Ancestor | None:
     read = next((one.commit for one in record.inputs if one.repo == datums), None)
     sources = {
         one.source: FileEntry(one.source_bytes, one.source_hash)
@@ -63,12 +63,13 @@ def _reckoned(commit: Commit, record: StageRecord, datums: str) -> Ancestor | No
         if one.source is not None and one.source_hash is not None and one.source_bytes is not None
     }
     sources |= {one.path: FileEntry(one.bytes, one.hash) for one in record.rejected}
-    whole = len(sources) == record.counts.inputs and all(one.hash for one in record.files.values())
-    if read is None or not whole:
+    if read is None or len(sources) != record.counts.inputs:
         return None
-    return Ancestor(
-        commit, record, {path: FileEntry(one.bytes, one.hash) for path, one in record.files.items()}, read, sources
-    )
+    held = {path: FileEntry(one.bytes, one.hash) for path, one in record.files.items()}
+    if not all(one.hash for one in held.values()):
+        # The server's hash of a file of several chunks was not known when the record was written.
+        held = content(files(client, commit.repo, commit.id))
+    return Ancestor(commit, record, held, read, sources)
 
 
 def datums_of(client: Connection, repo: str, commit_id: str, ancestor: Ancestor | None) -> dict[str, FileEntry]:

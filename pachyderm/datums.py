@@ -14,7 +14,7 @@ from pachyderm.stage_record import OutputFile, Rejected, StageRecord
 Assign = Callable[[Collection[str]], tuple[Mapping[str, str], tuple[Rejected, ...]]]
 """Input paths -> (input path -> output path, inputs rejected for their names); a function of the paths alone."""
 
-BY_NAME = frozenset({"NAME_COLLISION", "BAD_PATH"})
+BY_NAME = frozenset({"NAME_COLLISION", "BAD_PATH", "NOT_A_PICTURE"})
 """The rejections that come from the listing and not from the content, so they are never carried over."""
 
 

@@ -64,6 +64,7 @@ def record_facts(record: StageRecord) -> dict[str, Any]:
         "parameters_from": record.parameters_from,
         "versions": dict(record.versions),
         "run": dict(record.run),
+        "inputs": [{"repo": one.repo, "commit": one.commit} for one in record.inputs],
         "worked_from": stamp(record.started),
         "seconds": record.seconds,
         "files": len(record.files),

@@ -14,7 +14,7 @@ from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.lineage_facts import DATUMS, INPUT_REPOS, add_run, commit_facts, file_facts
 from pachyderm.lineage_graph import Drawing, Graph, Node, Relation, file_id
-from pachyderm.repos import GENERATE_IMAGES, INPUT_IMAGES, PREPROCESS_IMAGES, PROVENANCE, REPORT
+from pachyderm.repos import GENERATE_IMAGES, INPUT_IMAGES, PARAMETERS_FILE, PREPROCESS_IMAGES, PROVENANCE, REPORT
 from pachyderm.stage_record import StageRecord
 
 Progress = Callable[[int, int, str], None]
@@ -66,12 +66,15 @@ def forward(
 
 
 def _later(client: Connection, repo: str, start: Commit) -> list[Commit]:
-    """The commits of a repo that are no older than `start`, oldest first."""
+    """The commits of a repo that can have been made after `start`, oldest first.
+
+    In its own repo they stand behind it in the server's order; elsewhere all are looked at, for clocks are set back.
+    """
     found = []
     for one in all_commits(client, repo):
-        if one.started < start.started and one.id != start.id:
-            break
         found.append(one)
+        if (one.repo, one.id) == (start.repo, start.id):
+            break
     return found[::-1]
 
 
@@ -105,7 +108,7 @@ class _Walk:
         self.drawing.add(Node(start, "file", file_facts(self.archive, commit, path, told)))
         self.drawing.join(start, str(commit), "held by")
         self._contents.setdefault(commit.repo, {})[entry.hash] = start
-        if commit.repo not in (INPUT_IMAGES.repo, *ONE_FROM_ONE) or path.startswith(REPORT):
+        if commit.repo not in (INPUT_IMAGES.repo, *ONE_FROM_ONE) or path.startswith(REPORT) or path == PARAMETERS_FILE:
             # Every file of these shapes all results.
             self.reached.add(str(commit))
             self._later_holders(commit, path, entry.hash)

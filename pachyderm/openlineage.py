@@ -7,6 +7,7 @@ It exists so that catalogues which people run already (Marquez, DataHub, Egeria)
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from pachyderm.lineage_graph import Graph, Node
@@ -32,12 +33,11 @@ def events(graph: Graph, namespace: str) -> list[dict[str, Any]]:
     """
     commits = [node for node in graph.nodes.values() if node.kind == "commit" and "stage" in node.facts]
     commits.sort(key=lambda node: (node.facts["finished"] or "", node.facts["worked_from"], node.id))
-    return [_event(graph, node, namespace) for node in commits]
+    return [_event(node, namespace) for node in commits]
 
 
-def _event(graph: Graph, node: Node, namespace: str) -> dict[str, Any]:
+def _event(node: Node, namespace: str) -> dict[str, Any]:
     facts = node.facts
-    sources = [graph.nodes[edge.source] for edge in graph.sources(node.id) if edge.relation == "made from"]
     return {
         "eventType": "COMPLETE",
         "eventTime": facts["finished"] or facts["worked_from"],
@@ -52,18 +52,19 @@ def _event(graph: Graph, node: Node, namespace: str) -> dict[str, Any]:
             },
         },
         "job": {"namespace": namespace, "name": facts["stage"]},
-        "inputs": [_dataset(source, namespace) for source in sources],
-        "outputs": [_dataset(node, namespace)],
+        "inputs": [_dataset(one, namespace) for one in facts["inputs"]],
+        "outputs": [_dataset(facts, namespace)],
     }
 
 
-def _dataset(node: Node, namespace: str) -> dict[str, Any]:
+def _dataset(at: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+    """A repo at a version, from a mapping with ``repo`` and ``commit``."""
     version = {
         "_producer": PRODUCER,
         "_schemaURL": "https://openlineage.io/spec/facets/1-0-1/DatasetVersionDatasetFacet.json",
-        "datasetVersion": node.facts["commit"],
+        "datasetVersion": at["commit"],
     }
-    return {"namespace": namespace, "name": node.facts["repo"], "facets": {"version": version}}
+    return {"namespace": namespace, "name": at["repo"], "facets": {"version": version}}
 
 
 def _facet(values: dict[str, Any]) -> dict[str, Any]:

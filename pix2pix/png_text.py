@@ -33,5 +33,5 @@ def read_text(path: Path) -> dict[str, str]:
             picture.load()  # text may stand behind the pixels
             found = getattr(picture, "text", {})
             return {key: str(value) for key, value in found.items() if key.startswith(_OURS)}
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return {}

@@ -20,6 +20,7 @@ SAMPLE_RANGE = "SAMPLE_RANGE"
 NOT_FINITE = "NOT_FINITE"
 BAD_PAIR = "BAD_PAIR"
 UNPAIRED = "UNPAIRED"
+NOT_A_PICTURE = "NOT_A_PICTURE"
 BAD_PATH = "BAD_PATH"
 NAME_COLLISION = "NAME_COLLISION"
 
@@ -37,6 +38,7 @@ CODES: dict[str, str] = {
     NOT_FINITE: "Floating point samples that are infinite or not a number.",
     BAD_PAIR: "No A|B pair: an odd width, or two halves of different sizes.",
     UNPAIRED: "A picture without its counterpart in the other folder.",
+    NOT_A_PICTURE: "A name that does not end as a picture's does, or that is hidden.",
     BAD_PATH: "A name that could leave the folder or that other systems refuse.",
     NAME_COLLISION: "Another input, first in byte order, has the same output name.",
 }

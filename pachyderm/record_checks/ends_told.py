@@ -70,7 +70,8 @@ def _reason(evidence: Evidence, commit: Commit) -> Iterator[Problem]:
     if word != "superseded":
         return
     by = reason.strip().removeprefix("by ").split(" ")[0]
-    if commit.id in {head.id for branch, head in evidence.heads.items() if branch in PROVENANCE}:
+    heads = {(head.repo, head.id) for branch, head in evidence.heads.items() if branch in PROVENANCE}
+    if (commit.repo, commit.id) in heads:
         what = f"it is the newest and was superseded by {by or 'nothing'}: nothing covers its inputs"
         yield Problem("NEWEST_SUPERSEDED", str(commit), what, f"pix2pix retry {commit.id}")
     elif len(by) == 32 and (commit.repo, by) not in evidence.known:

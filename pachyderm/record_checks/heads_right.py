@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pachyderm.commit_sets import open_fresh
+from pachyderm.commits import head
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.listings import content
@@ -32,12 +33,15 @@ def check_heads(evidence: Evidence) -> Iterator[Problem]:
                 what = f"its head {head} is not made from {newest}, the head of {source}: nothing covers that"
                 root = pipeline_of(branch).source
                 repair = f"moves {root} onto itself, which opens fresh output commits for the newest inputs"
-                yield Problem("HEAD_BEHIND", str(branch), what, repair, _fresh(root))
+                yield Problem("HEAD_BEHIND", str(branch), what, repair, _fresh(root, branch, source))
                 break
 
 
-def _fresh(source: BranchName) -> Mend:
+def _fresh(source: BranchName, behind: BranchName, of: BranchName) -> Mend:
     def mend(client: Connection) -> str:
+        # A commit may have come between the two heads that were read.
+        if head(client, of).id in {one.id for one in head(client, behind).provenance if one.repo == of.repo}:
+            return f"{behind} follows {of} by now"
         return f"opened the set {open_fresh(client, source)} for the newest {source}"
 
     return mend

@@ -19,6 +19,7 @@ from pix2pix import limits
 from pix2pix.errors import PictureError
 from pix2pix.hyperparameters import ResizeParameters
 from pix2pix.images import CODES, decode, decode_bytes
+from pix2pix.png_text import read_text
 from pix2pix.resize import resize_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -166,3 +167,13 @@ def test_a_mutated_picture_is_accepted_or_refused_with_a_code() -> None:
 @pytest.mark.long
 def test_a_hundred_thousand_mutated_pictures_are_accepted_or_refused_with_a_code() -> None:
     fuzz(100_000, seed=2)
+
+
+def test_a_picture_that_is_too_large_to_open_says_nothing_of_itself(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(bomb)
+    assert read_text(tmp_path / "bomb.png") == {}

@@ -301,3 +301,23 @@ def test_a_record_that_cannot_be_read_stops_nothing_and_carries_nothing(house: H
     second = house.put(INPUT_IMAGES, {"/b.jpg": "2"})
     assert house.content(house.fill("resize", second)) == {"/a.png": "small(1)", "/b.png": "small(2)"}
     assert house.worked == [("resize", ("/a.jpg", "/b.jpg"))]
+
+
+def test_a_file_that_is_no_picture_by_its_name_is_left_out_and_stops_nothing(house: House) -> None:
+    others = {"/README.md": "text", "/.DS_Store": "mac", "/cats/._a.png": "mac", "/x.gif": "1"}
+    first = house.put(INPUT_IMAGES, {"/a.png": "2", **others})
+    house.run("resize")
+    record = house.record(house.output(PREPROCESS_IMAGES, first))
+    assert {(one.path, one.code) for one in record.rejected} == {(path, "NOT_A_PICTURE") for path in others}
+    second = house.put(INPUT_IMAGES, {"/a.png": "2", "/x.png": "1"}, mirror=True)
+    house.run("resize")
+    assert house.content(house.output(PREPROCESS_IMAGES, second)) == {"/a.png": "small(2)", "/x.png": "small(1)"}
+
+
+def test_results_too_large_for_one_chunk_are_carried_over_too(house: House) -> None:
+    house.put(INPUT_IMAGES, {"/a.png": "a" * 1_100_000, "/b.png": "b" * 1_100_000})
+    house.run("resize")
+    house.worked.clear()
+    house.put(INPUT_IMAGES, {"/b.png": "c"})
+    house.run("resize")
+    assert house.worked == [("resize", ("/b.png",))]

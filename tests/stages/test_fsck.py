@@ -24,7 +24,16 @@ from pachyderm.lineage_forward import forward
 from pachyderm.listings import files
 from pachyderm.record_checks.ends_told import check_ends
 from pachyderm.record_checks.heads_right import check_heads
-from pachyderm.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PROVENANCE, REPOS, TRAINING, BranchName
+from pachyderm.repos import (
+    CANDIDATE,
+    CHECKPOINT,
+    GENERATE_IMAGES,
+    INPUT_IMAGES,
+    PROVENANCE,
+    REPOS,
+    TRAINING,
+    BranchName,
+)
 
 
 def check(house: House, repair: bool = False, contents: bool = True) -> Findings:
@@ -221,3 +230,20 @@ def test_a_thousand_commits_are_checked_in_ten_seconds_and_a_picture_is_traced_i
     said = f"{commits} commits: fsck {checked:.2f} s, lineage {traced:.3f} s, forward {followed:.2f} s"
     assert found.problems == () and graph.problems() == [] and len(ahead.nodes) > 2, said
     assert checked < 10 * commits / 1000 and traced < 1, said
+
+
+def test_a_superseded_set_on_both_inputs_is_healthy(house: House) -> None:
+    house.run("train", "export", commit_set=house.put(TRAINING, {"/a.png": "1"}))
+    with house.client.transaction.transaction() as transaction:
+        for branch in (TRAINING, INPUT_IMAGES):
+            house.client.pfs.start_commit(branch=house.client.branch(branch))
+    both = str(transaction.id)
+    for repo in ("training", "input_images"):
+        commit = house.client.commit(repo, both)
+        house.client.pfs.put_file_from_bytes(commit=commit, path="/b.png", data=b"2")
+        house.client.pfs.finish_commit(commit=commit)
+    newer = house.put(TRAINING, {"/c.png": "3"})
+    for branch in (CHECKPOINT, CANDIDATE):
+        finish_with(house.client, house.output(branch, both), f"superseded: by {newer}")
+    house.run("resize", "generate", "train", "export", "generate")
+    assert fsck(house.client, now=time.time()).problems == ()

@@ -261,3 +261,12 @@ def typed(capsys: pytest.CaptureFixture[str], at: Target, *words: object) -> tup
     except SystemExit as stop:
         code = int(stop.code or 0)
     return (code, *capsys.readouterr())
+
+
+def test_a_parameters_file_leads_forward_to_all_that_it_shaped(house: House) -> None:
+    made = house.put(INPUT_IMAGES, {"/a.png": "1", "/pix2pix.toml": "size=32"})
+    house.run("resize")
+    graph = forward(house.client, inspect(house.client, "input_images", made), "/pix2pix.toml")
+    assert f"preprocess_images@{made}" in graph.nodes
+    (event,) = events(graph, "x")
+    assert [one["name"] for one in event["inputs"]] == ["input_images"]

@@ -87,3 +87,11 @@ def test_each_pipeline_takes_its_own_part() -> None:
     both = parse_own("train.max_steps = 1\nresize.size = 64")
     assert of_pipeline(both, "training") == {"train": {"max_steps": 1}}
     assert of_pipeline(both, "input_images") == {"resize": {"size": 64}}
+
+
+def test_a_run_of_its_own_may_say_that_its_model_is_not_promoted_and_no_more() -> None:
+    own = parse_own('export.promote = "never"', "training")
+    assert "promote" not in export(None, own, "here").parameters
+    for wrong in ("always", "sometimes"):
+        with pytest.raises(RequestError, match="promoted by hand"):
+            parse_own(f'export.promote = "{wrong}"', "training")

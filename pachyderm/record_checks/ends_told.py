@@ -13,7 +13,7 @@ from pachyderm.ends import finish_with
 from pachyderm.errors import RequestError
 from pachyderm.record_checks.distrust import AFRESH
 from pachyderm.record_checks.evidence import INPUT_REPOS, Evidence, ancestors
-from pachyderm.record_checks.problem import Mend, Problem
+from pachyderm.record_checks.problem import Mend, Problem, unreadable
 from pachyderm.repos import PROVENANCE, BranchName, pipeline_of
 from pachyderm.stage_record import STAGE_JSON
 
@@ -117,9 +117,7 @@ def check_recorded(evidence: Evidence, commit: Commit) -> Iterator[Problem]:
     try:
         reading = evidence.reading(commit)
     except RequestError as error:
-        what = f"the server cannot read it: {error}"
-        advice = f"drop it: pachctl delete commit {commit}, then run the newest inputs again with --commit-set new"
-        yield Problem("UNREADABLE", str(commit), what, advice)
+        yield unreadable(commit, error)
         return
     if reading.record is None and reading.trouble:
         yield Problem("RECORD_UNREADABLE", f"{commit}:{STAGE_JSON}", reading.trouble, AFRESH)
@@ -130,6 +128,9 @@ def check_recorded(evidence: Evidence, commit: Commit) -> Iterator[Problem]:
 
 def _made_of_something(evidence: Evidence, commit: Commit) -> bool:
     """Whether a stage should have filled it; set-up finishes first commits whose inputs hold nothing."""
-    return any(
-        (one.repo, one.id) in evidence.known and evidence.listing(one.repo, one.id)[0] for one in commit.provenance
-    )
+    try:
+        return any(
+            (one.repo, one.id) in evidence.known and evidence.listing(one.repo, one.id)[0] for one in commit.provenance
+        )
+    except RequestError:
+        return True

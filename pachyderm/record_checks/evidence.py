@@ -109,14 +109,21 @@ class Evidence:
             try:
                 self._read[key] = self._fetch(commit)
             except grpc.RpcError as error:
-                raise RequestError(error.details() or error.code().name) from error
+                raise _unreadable(error) from error
         return self._read[key]
 
     def listing(self, repo: str, commit_id: str) -> tuple[Mapping[str, FileEntry], str]:
-        """The listing of an input of a stage without report and parameters file, and its digest."""
+        """The listing of an input of a stage without report and parameters file, and its digest.
+
+        Raises:
+            RequestError: the server cannot read it any more.
+        """
         key = (repo, commit_id)
         if key not in self._listings:
-            listing = content(self._files(repo, commit_id))
+            try:
+                listing = content(self._files(repo, commit_id))
+            except grpc.RpcError as error:
+                raise _unreadable(error) from error
             self._listings[key] = (listing, listing_digest(listing))
         return self._listings[key]
 
@@ -169,6 +176,13 @@ class Evidence:
             return
         for path in wanted:
             yield path, *_digest(read_pieces(self.client, commit.repo, commit.id, path), path)
+
+
+def _unreadable(error: grpc.RpcError) -> Exception:
+    """What a refusal to read a commit means; a server that is away says nothing about the commit."""
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return error
+    return RequestError(error.details() or error.code().name)
 
 
 def _digest(pieces: Iterator[bytes], path: str) -> tuple[str, bytes]:

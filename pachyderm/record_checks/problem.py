@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pachyderm.commits import Commit
 from pachyderm.connection import Connection
 
 Mend = Callable[[Connection], str]
@@ -35,3 +36,9 @@ class Problem:
     def document(self) -> dict[str, str]:
         """The problem for JSON."""
         return {"code": self.code, "where": self.where, "what": self.what, "repair": self.repair}
+
+
+def unreadable(commit: Commit, error: Exception) -> Problem:
+    """The problem of a commit that the server cannot read any more, as pachd after a late writer (seen)."""
+    advice = f"drop it: pachctl delete commit {commit}, then run the newest inputs again with --commit-set new"
+    return Problem("UNREADABLE", str(commit), f"the server cannot read it: {error}", advice)

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pachyderm.commit_sets import own_parameters_key
 from pachyderm.commits import Commit
 from pachyderm.connection import Connection
+from pachyderm.errors import RequestError
 from pachyderm.fingerprints import digest
 from pachyderm.lineage_facts import DATUMS
 from pachyderm.record_checks.distrust import distrusted
 from pachyderm.record_checks.evidence import INPUT_REPOS, Evidence, Reading
-from pachyderm.record_checks.problem import Mend, Problem
+from pachyderm.record_checks.problem import Mend, Problem, unreadable
 from pachyderm.repos import GENERATE_IMAGES, PREPROCESS_IMAGES
 from pachyderm.reuse import FINGERPRINT
 from pachyderm.stage_record import StageRecord
@@ -60,7 +61,11 @@ def check_inputs(evidence: Evidence, reading: Reading, record: StageRecord) -> I
             what = f"it is good, and its input {above} ended with: {above.error}"
             yield Problem("INPUT_FAILED", str(commit), what, f"`pix2pix retry {commit.id}` runs it again, if newest")
         elif above.ended:
-            listing, now = evidence.listing(one.repo, one.commit)
+            try:
+                listing, now = evidence.listing(one.repo, one.commit)
+            except RequestError as error:
+                yield unreadable(above, error)
+                continue
             if (len(listing), now) != (one.files, one.digest):
                 what = f"{above} held {one.files} files, digest {one.digest[:12]}; now {len(listing)}, {now[:12]}"
                 yield distrusted(commit, "INPUT_CHANGED", what)
@@ -118,7 +123,10 @@ def check_counts(evidence: Evidence, reading: Reading, record: StageRecord) -> I
             yield distrusted(commit, "COUNTS", f"{rule} does not hold: {is_now} and {should}")
     if datums is None or record.outcome == "empty" or (datums.repo, datums.commit) not in evidence.known:
         return
-    listing = evidence.listing(datums.repo, datums.commit)[0]
+    try:
+        listing = evidence.listing(datums.repo, datums.commit)[0]
+    except RequestError:
+        return  # told with the inputs
     refused = {one.path for one in record.rejected}
     for path in sorted(refused - set(listing)):
         yield distrusted(commit, "REJECTED_UNKNOWN", "it was rejected, and the input has no such file", path)

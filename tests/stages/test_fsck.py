@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import grpc
 import pytest
 from house import House
 from lived_in import live_in, opened
@@ -17,11 +18,13 @@ from pachyderm_sdk.api import pfs
 from planted import FAULTS, Fault, Garden
 
 from pachyderm.commits import Commit, CommitId, all_commits
+from pachyderm.connection import Connection
 from pachyderm.ends import finish_with
 from pachyderm.fsck import Findings, fsck
 from pachyderm.lineage import backward
 from pachyderm.lineage_forward import forward
 from pachyderm.listings import files
+from pachyderm.record_checks import evidence as reading
 from pachyderm.record_checks.ends_told import check_ends
 from pachyderm.record_checks.heads_right import check_heads
 from pachyderm.repos import (
@@ -247,3 +250,36 @@ def test_a_superseded_set_on_both_inputs_is_healthy(house: House) -> None:
         finish_with(house.client, house.output(branch, both), f"superseded: by {newer}")
     house.run("resize", "generate", "train", "export", "generate")
     assert fsck(house.client, now=time.time()).problems == ()
+
+
+@pytest.mark.parametrize("repo", ["input_images", "preprocess_images"])
+def test_a_commit_that_the_server_cannot_read_is_a_finding_and_not_the_end(
+    house: House, monkeypatch: pytest.MonkeyPatch, repo: str
+) -> None:
+    house.run("train", "export", commit_set=house.put(TRAINING, {"/a.png": "1"}))
+    lost = house.put(INPUT_IMAGES, {"/a.png": "x"})
+    house.run("resize", "generate")
+    house.put(INPUT_IMAGES, {"/b.png": "y"})
+    house.run("resize", "generate")
+
+    class ForgottenError(grpc.RpcError):
+        def code(self) -> grpc.StatusCode:
+            return grpc.StatusCode.UNKNOWN
+
+        def details(self) -> str:
+            return "the commit is forgotten"
+
+    def forgetful(really: Callable[..., Any]) -> Callable[..., Any]:
+        def ask(client: Connection, *about: str) -> Any:
+            if about[0] == repo and lost in about[1:]:
+                raise ForgottenError
+            return really(client, *about)
+
+        return ask
+
+    for name in ("files", "differing"):
+        monkeypatch.setattr(reading, name, forgetful(getattr(reading, name)))
+    problems = fsck(house.client, now=time.time()).problems
+    assert [one.where for one in problems if one.code == "UNREADABLE"] == [f"{repo}@{lost}"]
+    # What was carried over from it cannot be held against it any more.
+    assert {one.code for one in problems} <= {"UNREADABLE", "ORIGIN_GONE"}

@@ -6,7 +6,7 @@ Results that were copied from earlier ones count: the records of all later commi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pachyderm.archive import Archive
 from pachyderm.commits import Commit, all_commits
@@ -53,8 +53,11 @@ def forward(
     repos = list(dict.fromkeys(name.repo for name in PROVENANCE))
     if commit.repo in repos:
         repos = repos[repos.index(commit.repo) :]
-    later = {repo: _later(client, repo, commit) for repo in repos}
-    total = sum(map(len, later.values()))
+    later = {commit.repo: _behind(client, commit)}
+    for repo in repos:
+        if repo != commit.repo:
+            later[repo] = _made_after(client, repo, [one for found in later.values() for one in found])
+    total = sum(len(later[repo]) for repo in repos)
     done = 0
     for repo in repos:
         for one in later[repo]:
@@ -65,17 +68,25 @@ def forward(
     return walk.drawing.graph(start)
 
 
-def _later(client: Connection, repo: str, start: Commit) -> list[Commit]:
-    """The commits of a repo that can have been made after `start`, oldest first.
-
-    In its own repo they stand behind it in the server's order; elsewhere all are looked at, for clocks are set back.
-    """
+def _behind(client: Connection, start: Commit) -> list[Commit]:
+    """A commit and those behind it in its repo, oldest first: in the server's order, for clocks are set back."""
     found = []
-    for one in all_commits(client, repo):
+    for one in all_commits(client, start.repo):
         found.append(one)
-        if (one.repo, one.id) == (start.repo, start.id):
+        if one.id == start.id:
             break
     return found[::-1]
+
+
+def _made_after(client: Connection, repo: str, sources: Iterable[Commit]) -> list[Commit]:
+    """The commits of a repo from the first that is made from one of the sources, oldest first.
+
+    Those behind it may be made from older sources, after a revert, and still hold files that it computed.
+    """
+    names = {str(one) for one in sources}
+    found = list(all_commits(client, repo))[::-1]
+    made = (number for number, one in enumerate(found) if any(str(above) in names for above in one.provenance))
+    return found[next(made, len(found)) :]
 
 
 class _Walk:
@@ -118,7 +129,7 @@ class _Walk:
         """Later commits of an input repo that hold the same file still."""
         if commit.repo not in INPUT_REPOS:
             return
-        for one in _later(self.archive.client, commit.repo, commit):
+        for one in _behind(self.archive.client, commit):
             entry = self.archive.entry(one.repo, one.id, path)
             if one.id != commit.id and entry is not None and entry.hash == content:
                 self.reached.add(self.add(one))

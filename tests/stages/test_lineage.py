@@ -6,7 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +270,14 @@ def test_a_parameters_file_leads_forward_to_all_that_it_shaped(house: House) -> 
     assert f"preprocess_images@{made}" in graph.nodes
     (event,) = events(graph, "x")
     assert [one["name"] for one in event["inputs"]] == ["input_images"]
+
+
+def test_what_was_made_before_a_commit_is_not_reached_from_it_whatever_the_clocks_said(house: House) -> None:
+    earlier = house.put(INPUT_IMAGES, {"/a.png": "1"})
+    house.run("resize")
+    later = house.put(INPUT_IMAGES, {"/b.png": "2"})
+    house.run("resize")
+    start = replace(inspect(house.client, "input_images", later), started=4e9)
+    graph = forward(house.client, start, "/a.png")
+    assert f"preprocess_images@{later}:/a.png" in graph.nodes
+    assert not any(earlier in name for name in graph.nodes)

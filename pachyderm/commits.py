@@ -122,6 +122,19 @@ def all_commits(client: Connection, repo: str, number: int = 0) -> Iterator[Comm
     return map(_read, streamed(client, "ListCommit", "CommitInfo", repo=repo_of(client, repo), number=number))
 
 
+def refuse_open(commit: Commit, then: str) -> None:
+    """Refuse to go on from an input commit that is open, and say what to do before `then`.
+
+    Raises:
+        RequestError: it is open.
+    """
+    if commit.state == "open":
+        raise RequestError(
+            f"{commit} is still open: another program writes it, or was ended while it did; finish it"
+            f" (pachctl finish commit {commit}) or drop it (pachctl delete commit {commit}), then {then}"
+        )
+
+
 def of_set(client: Connection, commit_set: str) -> Iterator[Commit]:
     """The commits of a set and its aliases, upstream first; NOT_FOUND where there is no such set."""
     return map(_read, streamed(client, "InspectCommitSet", "CommitInfo", commit_set={"id": commit_set}))

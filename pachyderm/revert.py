@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pachyderm.commits import Commit, head
+from pachyderm.commits import Commit, head, refuse_open
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.repos import INPUTS
@@ -45,11 +45,7 @@ def revert(client: Connection, commit: Commit) -> Reverted:
     before = head(client, branch)
     if before.id == commit.id:
         return Reverted(before.id, commit.id, None)
-    if before.state == "open":
-        raise RequestError(
-            f"{before} is still open: another program writes it, or was ended while it did; finish it"
-            f" (pachctl finish commit {before}) or drop it (pachctl delete commit {before}), then revert again"
-        )
+    refuse_open(before, "revert again")
     with client.transaction.transaction() as transaction:
         client.pfs.create_branch(branch=client.branch(branch), head=client.commit(commit.repo, commit.id))
     return Reverted(before.id, commit.id, str(transaction.id))

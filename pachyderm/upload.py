@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 from pachyderm_sdk.api import pfs
 
-from pachyderm.commits import Commit, head, history, inspect
+from pachyderm.commits import Commit, head, history, inspect, refuse_open
 from pachyderm.connection import Connection
 from pachyderm.errors import RequestError
 from pachyderm.listings import Listing, files
@@ -96,11 +96,7 @@ def _head(client: Connection, branch: BranchName) -> Commit | None:
     if branch.branch not in branches:
         return None
     newest = head(client, branch)
-    if newest.state == "open":
-        raise RequestError(
-            f"{newest} is still open: another program writes it, or was ended while it did; finish it"
-            f" (pachctl finish commit {newest}) or drop it, then put again"
-        )
+    refuse_open(newest, "put again")
     return inspect(client, branch.repo, newest.id, wait=True)
 
 

@@ -188,3 +188,13 @@ def test_a_parameters_file_that_no_parser_takes_stops_nothing_else(world: World)
     world.commit(TRAINING, "x = " + "[" * 5000, "/pix2pix.toml")
     world.draw()
     assert {unit.state for unit in world.once()} == {"good"}
+
+
+def test_what_stands_behind_a_set_that_waits_for_an_open_input_is_left_too(world: World) -> None:
+    good = world.draw()
+    world.once()
+    world.client.pfs.start_commit(branch=world.client.branch(INPUT_IMAGES))
+    earlier = world.client.commit("input_images", good)
+    world.client.pfs.create_branch(branch=world.client.branch(INPUT_IMAGES), head=earlier)
+    assert world.once() == ()
+    assert any("is older and open" in line for line in world.said)

@@ -106,8 +106,8 @@ def pictures(folder: Path, count: int, width: int, height: int) -> None:
 
 def resizing(rounds: int) -> None:
     """1024x768 JPEG to 256 PNG, against a plain Pillow loop in as many threads."""
+    from pix2pix.datasets.resize import resize_folder
     from pix2pix.hyperparameters import ResizeParameters
-    from pix2pix.resize import resize_folder
 
     def plain(path: Path) -> bytes:
         out = io.BytesIO()
@@ -135,9 +135,9 @@ def resizing(rounds: int) -> None:
 
 def input_pipeline(rounds: int) -> None:
     """Pairs a second into the step, against decoding and scaling floats each time."""
-    from pix2pix.dataset import batch, load
-    from pix2pix.environment import tf
     from pix2pix.hyperparameters import resolve
+    from pix2pix.tensorflow import tf
+    from pix2pix.training.dataset import batch, load
 
     with tempfile.TemporaryDirectory() as name:
         place = Path(name) / "in"
@@ -166,7 +166,7 @@ def input_pipeline(rounds: int) -> None:
 
 def limits() -> tuple[float, float]:
     """GFLOP/s of this machine in one matrix product and in one convolution, the best of several."""
-    from pix2pix.environment import tf
+    from pix2pix.tensorflow import tf
 
     a = tf.random.normal([2048, 2048])
     x, kernel = tf.random.normal([8, 64, 64, 256]), tf.random.normal([3, 3, 256, 256])
@@ -188,12 +188,12 @@ def limits() -> tuple[float, float]:
 def first_image(rounds: int) -> float:
     """Seconds from the start of a process to its first generated picture, the model being there."""
     code = (
-        "import sys; from pathlib import Path; from pix2pix.generate import generate\n"
+        "import sys; from pathlib import Path; from pix2pix.inference.generate import generate\n"
         "generate(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))"
     )
     make = (
         "import sys; from pathlib import Path; from pix2pix import checkpoints\n"
-        "from pix2pix.export import export; from pix2pix.networks import Generator\n"
+        "from pix2pix.inference.export import export; from pix2pix.model.networks import Generator\n"
         "from pix2pix.hyperparameters import TrainParameters\n"
         "place, p = Path(sys.argv[1]), TrainParameters()\n"
         "weights = {n: v.numpy() for n, v in Generator(p, 1).weights.items()}\n"
@@ -262,7 +262,7 @@ def main() -> None:
     input_pipeline(options.rounds)
     resizing(options.rounds)
     print(f"\nStart of the process to first generated picture: {first_image(options.rounds):.1f} s")
-    from pix2pix.environment import tf
+    from pix2pix.tensorflow import tf
 
     if tf.config.list_physical_devices("GPU"):
         with_gpu = Contender("ours", "ours")

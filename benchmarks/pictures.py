@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pix2pix.datasets.resize import resize_folder
 from pix2pix.hyperparameters import ResizeParameters
-from pix2pix.resize import resize_folder
-from pix2pix.workers import cores
+from pix2pix.images.thread_map import cores
 
 WIDTH, HEIGHT, SIDE = 1024, 768, 256
 
@@ -26,7 +26,7 @@ class ResizeRates:
     """Medians over the rounds, in pictures a second.
 
     Attributes:
-        ours: `pix2pix.resize.resize_folder` on `threads` threads.
+        ours: `pix2pix.datasets.resize.resize_folder` on `threads` threads.
         exact: the same, decoding every pixel.
         plain: one after the other: open, crop, LANCZOS, save with Pillow's defaults.
         threads: of ours.

@@ -19,19 +19,19 @@ from components.export.stage import STAGE as EXPORT
 from components.generate.stage import STAGE as GENERATE
 from components.resize.stage import STAGE as RESIZE
 from components.train.stage import STAGE as TRAIN
-from pachyderm.commits import inspect
-from pachyderm.connection import Connection, Target, connect
-from pachyderm.output_commit import Attempt, fill_set
-from pachyderm.repos import INPUT_IMAGES, TRAINING
-from pachyderm.revert import revert
-from pachyderm.set_up import set_up
-from pachyderm.stage import Stage
-from pachyderm.stage_record import read_record
-from pachyderm.upload import put
-from pix2pix import facades
-from pix2pix import generate as generation
+from pachyderm.client.commits import inspect
+from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.upload import put
+from pachyderm.dag.repos import INPUT_IMAGES, TRAINING
+from pachyderm.dag.revert import revert
+from pachyderm.dag.setup import set_up
+from pachyderm.output.output_commit import Attempt, fill_set
+from pachyderm.output.stage import Stage
+from pachyderm.record.stage_record import read_record
+from pix2pix.facades import generator
 from pix2pix.hyperparameters import GenerateParameters
-from pix2pix.images import encode_png
+from pix2pix.images.codec import encode_png
+from pix2pix.inference import generate as generation
 from pix2pix.progress import silent
 
 SIZE = 64
@@ -97,7 +97,7 @@ def main(count: int, filters: int) -> None:
         with connect(Target(store=folder / "store")) as client:
             set_up(client)
             bench = Bench(client, folder)
-            facades.make_pairs(folder / "pairs", 8, SIZE, seed=1)
+            generator.make_pairs(folder / "pairs", 8, SIZE, seed=1)
             (folder / "pairs" / "pix2pix.toml").write_text(TRAINING_PARAMETERS.format(size=SIZE, filters=filters))
             pairs = {f"/{path.name}": path for path in (folder / "pairs").iterdir()}
             first = put(client, TRAINING, pairs).commit
@@ -119,7 +119,7 @@ def main(count: int, filters: int) -> None:
             part = [("resize, the change", *bench.fill(RESIZE)), ("generate, the change", *bench.fill(GENERATE))]
             rows += whole + part
             more = folder / "more"
-            facades.make_pairs(more, 1, SIZE, seed=9)
+            generator.make_pairs(more, 1, SIZE, seed=9)
             put(client, TRAINING, {f"/more-{path.name}": path for path in more.iterdir()})
             bench.fill(TRAIN)
             bench.fill(EXPORT)

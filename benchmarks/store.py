@@ -150,10 +150,10 @@ def listing_at_home(folder: Path, scale: int) -> Iterator[Row]:
     """The same list as commands and stages on a laptop ask for it, parsed."""
     from pachyderm_sdk.api import pfs
 
-    from pachyderm.commits import head as newest
-    from pachyderm.connection import Target, connect
-    from pachyderm.listings import files
-    from pachyderm.repos import BranchName
+    from pachyderm.client.commits import head as newest
+    from pachyderm.client.connection import Target, connect
+    from pachyderm.client.files import files
+    from pachyderm.dag.repos import BranchName
 
     repo = f"many{100_000 // scale}"
     with connect(Target(store=folder / "store")) as client:
@@ -201,7 +201,7 @@ def first_answer(scale: int) -> Iterator[Row]:  # noqa: ARG001
     code = (
         "import sys, tempfile, time; from pathlib import Path; from pachyderm_sdk import Client\n"
         "folder = Path(tempfile.mkdtemp()); begin = time.perf_counter()\n"
-        "from pachyderm.connection import Target, connect\n"
+        "from pachyderm.client.connection import Target, connect\n"
         "with connect(Target(store=folder)) as client:\n"
         "    list(client.pfs.list_repo()); print(time.perf_counter() - begin)\n"
     )

@@ -20,11 +20,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from pachyderm.commits import inspect
-from pachyderm.connection import Connection, Target, connect
-from pachyderm.open_commits import OpenCommits
-from pachyderm.repos import INPUT_IMAGES, TRAINING, BranchName
-from pachyderm.set_up import set_up
+from pachyderm.client.commits import inspect
+from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.dag.repos import INPUT_IMAGES, TRAINING, BranchName
+from pachyderm.dag.setup import set_up
+from pachyderm.queue.open_commits import OpenCommits
 from workflows.trigger.configuration import Configuration
 
 TESTS = Path(__file__).resolve().parent.parent / "tests" / "trigger"
@@ -48,7 +48,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     training = str(packages / "training_and_export.yaml")
     order = {
         "store": str(folder / "store"),
-        "look_every": Configuration().look_every,
+        "poll_interval": Configuration().poll_interval,
         "pipelines": {"preprocessing_and_generation": quick, "training_and_export": training},
     }
     orders = folder / "orders"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from pachyderm.connection import Target
+    from pachyderm.client.connection import Target
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +40,7 @@ class Session:
 
     def target(self) -> Target:
         """Where the data is; the project and the token come from the environment."""
-        from pachyderm.connection import Target
+        from pachyderm.client.connection import Target
 
         return replace(Target.from_environment(dict(os.environ)), pachd=self.pachd, store=self.store)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from pachyderm.stage_record import StageRecord
+from pachyderm.record.stage_record import StageRecord
 
 SHOWN = 24
 """How many pictures the page carries; Kubeflow's UI loads the whole page at once."""

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pachyderm.errors import HopelessError, RequestError
-from pachyderm.stage import Resolved
-from pachyderm.stage_record import Parameter
+from pachyderm.output.stage import Resolved
+from pachyderm.record.stage_record import Parameter
 from pix2pix.errors import HyperparameterError
 from pix2pix.hyperparameters import SECTIONS, resolve
 

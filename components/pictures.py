@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from pachyderm.download import download
-from pachyderm.listings import FileEntry
-from pachyderm.stage import Job
-from pachyderm.stage_record import Rejected
-from pix2pix.folders import is_picture
-from pix2pix.names import assign_outputs
-from pix2pix.rejections import CODES, NOT_A_PICTURE, Rejection
+from pachyderm.client.download import download
+from pachyderm.client.files import FileEntry
+from pachyderm.output.stage import Job
+from pachyderm.record.stage_record import Rejected
+from pix2pix.images.folders import is_picture
+from pix2pix.images.names import assign_outputs
+from pix2pix.images.rejections import CODES, NOT_A_PICTURE, Rejection
 
 
 def assign(paths: Collection[str]) -> tuple[Mapping[str, str], tuple[Rejected, ...]]:
-    """Names of the outputs of absolute input paths (see `pix2pix.names`); what is no picture by its name has none."""
+    """Names of the outputs of absolute input paths (see `pix2pix.images.names`); what is no picture by its name has none."""
     relative = [path.lstrip("/") for path in paths]
     outputs, rejected = assign_outputs(path for path in relative if is_picture(path))
     others = [Rejection(path, NOT_A_PICTURE, CODES[NOT_A_PICTURE]) for path in relative if not is_picture(path)]

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components.parameters import of_pipeline, parse_own
-from pachyderm.connection import Target, connect
+from pachyderm.client.connection import Target, connect
+from pachyderm.client.files import read
+from pachyderm.dag.repos import pipeline_of
+from pachyderm.dag.setup import check_set_up
 from pachyderm.errors import PachydermError
-from pachyderm.listings import read
-from pachyderm.output_commit import Attempt, fill_set
-from pachyderm.repos import pipeline_of
-from pachyderm.set_up import check_set_up
-from pachyderm.stage import Stage
-from pachyderm.stage_record import REPORT_HTML, read_record
+from pachyderm.output.output_commit import Attempt, fill_set
+from pachyderm.output.stage import Stage
+from pachyderm.record.stage_record import REPORT_HTML, read_record
 from pix2pix.errors import Pix2PixError
 
 logger = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ class PictureError(InputError):
     """One picture that cannot be used.
 
     Attributes:
-        code: why, as one of the codes of `pix2pix.images`, e.g. ``TRUNCATED``.
+        code: why, as one of the codes of `pix2pix.images.codec`, e.g. ``TRUNCATED``.
         reason: the same for a person, without the file's name.
     """
 

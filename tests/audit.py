@@ -13,13 +13,13 @@ from typing import Any
 
 from pachyderm_sdk.api import pfs
 
-from pachyderm.commits import Commit, all_commits
-from pachyderm.connection import Connection, Target, connect
-from pachyderm.lineage import backward
-from pachyderm.lineage_forward import forward
-from pachyderm.lineage_graph import Graph
-from pachyderm.listings import content, files
-from pachyderm.repos import INPUTS, PROVENANCE
+from pachyderm.client.commits import Commit, all_commits
+from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.files import content, files
+from pachyderm.dag.repos import INPUTS, PROVENANCE
+from pachyderm.record.lineage_backward import backward
+from pachyderm.record.lineage_forward import forward
+from pachyderm.record.lineage_graph import Graph
 
 
 def raw_record(client: Connection, repo: str, commit: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from pachyderm.store.server import StoreServer
+from pachyderm.store.rpc.server import StoreServer
 
 
 class Served:

@@ -1,4 +1,4 @@
-"""Ours: the compiled step of `pix2pix.step`, and generation through an exported model."""
+"""Ours: the compiled step of `pix2pix.training.step`, and generation through an exported model."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pix2pix import checkpoints
-from pix2pix.devices import choose
-from pix2pix.environment import tf
-from pix2pix.export import export
-from pix2pix.generate import Translator
 from pix2pix.hyperparameters import resolve
-from pix2pix.networks import Generator
-from pix2pix.step import TrainingStep
-from pix2pix.translation import translate
+from pix2pix.inference.export import export
+from pix2pix.inference.generate import Translator
+from pix2pix.model.networks import Generator
+from pix2pix.model.translation import translate
+from pix2pix.tensorflow import tf
+from pix2pix.training import checkpoints
+from pix2pix.training.devices import choose
+from pix2pix.training.step import TrainingStep
 
 Run = Callable[[], object]
 

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.code import code_digest
+from components.code_digest import code_digest
 from components.page import page
 from components.parameters import resolver
 from components.pictures import fetch, made_files
 from components.versions import TENSORFLOW, versions_of
+from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, TRAINING
 from pachyderm.errors import HopelessError
-from pachyderm.repos import CANDIDATE, CHECKPOINT, TRAINING
-from pachyderm.stage import Input, Job, Made, Stage
-from pachyderm.stage_record import read_record
+from pachyderm.output.stage import Input, Job, Made, Stage
+from pachyderm.record.stage_record import read_record
 from pix2pix.errors import InputError
 
 
 def work(job: Job) -> Made:
     """Export the checkpoint."""
-    from pix2pix.export import export
+    from pix2pix.inference.export import export
 
     target = job.scratch / "model"
     try:
@@ -41,7 +41,7 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 STAGE = Stage(
     name="export",
     output=CANDIDATE,
-    code=lambda: code_digest(__name__, "pix2pix.export"),
+    code=lambda: code_digest(__name__, "pix2pix.inference.export"),
     versions=versions_of(*TENSORFLOW),
     resolve=resolver(TRAINING.repo, "export"),
     work=work,

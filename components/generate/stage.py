@@ -8,25 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from components.code import code_digest
+from components.code_digest import code_digest
 from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, assign, fetch
 from components.versions import PICTURES, TENSORFLOW, versions_of
+from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
 from pachyderm.errors import HopelessError
-from pachyderm.fingerprints import digest
-from pachyderm.picture_search import made_with
-from pachyderm.repos import GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
-from pachyderm.stage import Input, Job, Made, Stage
+from pachyderm.output.stage import Input, Job, Made, Stage
+from pachyderm.record.fingerprints import digest
+from pachyderm.record.picture_search import made_with
 from pix2pix.errors import InputError
-from pix2pix.png_text import FINGERPRINT
+from pix2pix.images.png_text import FINGERPRINT
 
 
 def work(job: Job) -> Made:
     """Translate the pictures that are work, in batches, in this one process."""
     if job.plan is None or not job.plan.compute:
         return Made({})
-    from pix2pix.generate import generate
+    from pix2pix.inference.generate import generate
 
     model, source = fetch(job, MODEL.repo), fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
     target = job.scratch / "generated"
@@ -63,7 +63,7 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 STAGE = Stage(
     name="generate",
     output=GENERATE_IMAGES,
-    code=lambda: code_digest(__name__, "pix2pix.generate"),
+    code=lambda: code_digest(__name__, "pix2pix.inference.generate"),
     versions=versions_of(*dict.fromkeys((*TENSORFLOW, *PICTURES))),
     resolve=resolver(INPUT_IMAGES.repo, "generate"),
     work=work,

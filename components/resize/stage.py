@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.code import code_digest
+from components.code_digest import code_digest
 from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, assign, fetch
 from components.versions import PICTURES, versions_of
-from pachyderm.repos import INPUT_IMAGES, PREPROCESS_IMAGES
-from pachyderm.stage import Input, Job, Made, Stage
+from pachyderm.dag.repos import INPUT_IMAGES, PREPROCESS_IMAGES
+from pachyderm.output.stage import Input, Job, Made, Stage
 
 
 def work(job: Job) -> Made:
     """Resize the pictures that are work; a file that is no picture is rejected and stops nothing."""
-    from pix2pix.resize import resize_folder
+    from pix2pix.datasets.resize import resize_folder
 
     if job.plan is None or not job.plan.compute:
         return Made({})
@@ -39,7 +39,7 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 STAGE = Stage(
     name="resize",
     output=PREPROCESS_IMAGES,
-    code=lambda: code_digest(__name__, "pix2pix.resize"),
+    code=lambda: code_digest(__name__, "pix2pix.datasets.resize"),
     versions=versions_of(*PICTURES),
     resolve=resolver(INPUT_IMAGES.repo, "resize"),
     work=work,

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.code import code_digest
+from components.code_digest import code_digest
 from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, fetch, made_files
 from components.versions import PICTURES, TENSORFLOW, versions_of
+from pachyderm.dag.repos import CHECKPOINT, TRAINING
 from pachyderm.errors import HopelessError
-from pachyderm.repos import CHECKPOINT, TRAINING
-from pachyderm.stage import Input, Job, Made, Stage
+from pachyderm.output.stage import Input, Job, Made, Stage
 from pix2pix.errors import InputError
 
 NOT_PUBLISHED = ("state", "report.html")
@@ -26,7 +26,7 @@ HELD_OUT = {"l1": "held_out_l1", "psnr": "held_out_psnr", "ssim": "held_out_ssim
 
 def work(job: Job) -> Made:
     """Train on all pairs, going on from where an earlier attempt at the same work stopped."""
-    from pix2pix.train import train
+    from pix2pix.training.train import train
 
     try:
         done = train(fetch(job, TRAINING.repo), job.keep, job.parameters, progress=job.progress)
@@ -50,7 +50,7 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 STAGE = Stage(
     name="train",
     output=CHECKPOINT,
-    code=lambda: code_digest(__name__, "pix2pix.train"),
+    code=lambda: code_digest(__name__, "pix2pix.training.train"),
     versions=versions_of(*dict.fromkeys((*TENSORFLOW, *PICTURES))),
     resolve=resolver(TRAINING.repo, "train"),
     work=work,

@@ -11,7 +11,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pachyderm.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING, BranchName
+from pachyderm.dag.repos import (
+    CHECKPOINT,
+    GENERATE_IMAGES,
+    INPUT_IMAGES,
+    MODEL,
+    PREPROCESS_IMAGES,
+    TRAINING,
+    BranchName,
+)
 
 PROJECT = "pix2pix-native"
 """The project of the pipelines and of their output repos."""

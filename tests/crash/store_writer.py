@@ -19,10 +19,10 @@ from typing import Any
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import metadata, pfs
 
-from pachyderm.store import failpoints
-from pachyderm.store.fsck import check
-from pachyderm.store.gc import collect
-from pachyderm.store.server import StoreServer
+from pachyderm.store.database import failpoints
+from pachyderm.store.maintenance.fsck import check
+from pachyderm.store.maintenance.gc import collect
+from pachyderm.store.rpc.server import StoreServer
 
 SIZES = (10, 3_000, 90_000, 1_100_000)
 """Bytes of the files; the first two stay inside SQLite, the last has two blocks."""

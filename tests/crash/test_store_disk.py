@@ -11,9 +11,9 @@ from pachyderm_sdk.api import pfs
 from store_writer import Writer, acknowledged, body, files, requests
 
 from pachyderm.errors import PachydermError
-from pachyderm.store import failpoints, schema
-from pachyderm.store.fsck import check
-from pachyderm.store.server import StoreServer
+from pachyderm.store.database import failpoints, schema
+from pachyderm.store.maintenance.fsck import check
+from pachyderm.store.rpc.server import StoreServer
 
 ANSWERS = {
     errno.ENOSPC: (grpc.StatusCode.RESOURCE_EXHAUSTED, "the disk is full"),

@@ -12,9 +12,9 @@ from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 from store_writer import Nursery, acknowledged, body, kill
 
-from pachyderm.store.failpoints import POINTS
-from pachyderm.store.fsck import check
-from pachyderm.store.server import StoreServer
+from pachyderm.store.database.failpoints import POINTS
+from pachyderm.store.maintenance.fsck import check
+from pachyderm.store.rpc.server import StoreServer
 
 KILLED = 9
 

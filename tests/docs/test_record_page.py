@@ -6,7 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-from pachyderm.stage_record import OutputFile, StageRecord
+from pachyderm.record.stage_record import OutputFile, StageRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "record.md").read_text()

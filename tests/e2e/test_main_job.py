@@ -16,12 +16,12 @@ from pachyderm_sdk.api import pfs
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from pachyderm.commits import all_commits, inspect
-from pachyderm.connection import Connection, Target, connect
-from pachyderm.listings import content, files
-from pachyderm.repos import PROVENANCE
-from pachyderm.stage_record import StageRecord, read_record
-from pix2pix import facades
+from pachyderm.client.commits import all_commits, inspect
+from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.files import content, files
+from pachyderm.dag.repos import PROVENANCE
+from pachyderm.record.stage_record import StageRecord, read_record
+from pix2pix.facades import generator
 
 TRAIN = """
 [train]
@@ -62,9 +62,9 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     """Trained, exported, promoted, and three pictures generated; the fourth picture is no picture."""
     # A path with a space in it, as people have.
     folder = tmp_path_factory.mktemp("a laptop")
-    facades.make_pairs(folder / "pairs", 8, 32, seed=1)
+    generator.make_pairs(folder / "pairs", 8, 32, seed=1)
     (folder / "pairs" / "pix2pix.toml").write_text(TRAIN)
-    facades.make_labels(folder / "labels", 3, 32, seed=2)
+    generator.make_labels(folder / "labels", 3, 32, seed=2)
     (folder / "labels" / "not-a-picture.png").write_text("text")
     (folder / "labels" / "pix2pix.toml").write_text("[resize]\nsize = 32\n")
     house = Laptop(folder)
@@ -121,7 +121,7 @@ def test_a_second_look_finds_nothing_to_do(laptop: Laptop) -> None:
 def test_one_more_picture_is_the_only_work_and_the_others_keep_their_bytes(laptop: Laptop) -> None:
     before = laptop.type("ls", "generate_images:/")
     late = laptop.folder / "late.png"
-    facades.make_labels(laptop.folder / "late", 1, 32, seed=3)
+    generator.make_labels(laptop.folder / "late", 1, 32, seed=3)
     next((laptop.folder / "late").iterdir()).rename(late)
     commit = laptop.type("put", "input_images", late)["commit"]
     assert [unit["state"] for unit in laptop.type("trigger", "--once")["units"]] == ["good"]

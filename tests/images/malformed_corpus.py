@@ -14,7 +14,7 @@ import numpy as np
 import raw_formats as raw
 from PIL import Image
 
-from pix2pix.rejections import (
+from pix2pix.images.rejections import (
     ASPECT,
     DAMAGED,
     EMPTY,

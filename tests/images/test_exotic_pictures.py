@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from exotic_pictures import Exotic, cases
 
-from pix2pix.images import decode, decode_bytes
+from pix2pix.images.codec import decode, decode_bytes
 
 # Pillow warns of what it passes over; the product keeps it quiet, and pytest would make errors of it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")

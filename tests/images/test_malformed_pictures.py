@@ -15,12 +15,12 @@ import raw_formats as raw
 from exotic_pictures import cases
 from malformed_corpus import CLASSES, VARIANTS, corpus
 
-from pix2pix import limits
+from pix2pix.datasets.resize import resize_folder
 from pix2pix.errors import PictureError
 from pix2pix.hyperparameters import ResizeParameters
-from pix2pix.images import CODES, decode, decode_bytes
-from pix2pix.png_text import read_text
-from pix2pix.resize import resize_folder
+from pix2pix.images import limits
+from pix2pix.images.codec import CODES, decode, decode_bytes
+from pix2pix.images.png_text import read_text
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
@@ -100,7 +100,7 @@ def test_bombs_take_little_memory(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys\n"
         "from pix2pix.errors import PictureError\n"
-        "from pix2pix.images import decode\n"
+        "from pix2pix.images.codec import decode\n"
         "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
         "    try:\n"
         "        decode(path)\n"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix.images import decode, decode_bytes, encode_png, png_bytes
+from pix2pix.images.codec import decode, decode_bytes, encode_png, png_bytes
 
 
 def checkered() -> np.ndarray:

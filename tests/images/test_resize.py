@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pix2pix.datasets.resize import fit, resize_folder
 from pix2pix.errors import InputError
 from pix2pix.hyperparameters import ResizeParameters
-from pix2pix.images import decode, load
-from pix2pix.rejections import NAME_COLLISION
-from pix2pix.resize import fit, resize_folder
+from pix2pix.images.codec import decode, load
+from pix2pix.images.rejections import NAME_COLLISION
 
 
 def scene(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -167,7 +167,7 @@ def test_no_more_than_two_heavy_pictures_are_decoded_at_once(
 ) -> None:
     for number in range(11):
         scene(64, 64, number).save(folder / f"heavy{number}.png")
-    monkeypatch.setattr("pix2pix.images.HEAVY", 1)
+    monkeypatch.setattr("pix2pix.images.codec.HEAVY", 1)
     lock, meeting = threading.Lock(), threading.Barrier(2)
     now, most = 0, 0
 
@@ -182,7 +182,7 @@ def test_no_more_than_two_heavy_pictures_are_decoded_at_once(
             now -= 1
         return picture.convert(mode)
 
-    monkeypatch.setattr("pix2pix.images.to_mode", convert)
+    monkeypatch.setattr("pix2pix.images.codec.to_mode", convert)
     resize_folder(folder, tmp_path / "out", ResizeParameters(size=32), workers=8)
     assert most == 2
 
@@ -199,6 +199,6 @@ def test_progress_counts_every_picture(folder: Path, tmp_path: Path) -> None:
 
 
 def test_resizing_imports_neither_tensorflow_nor_opencv() -> None:
-    program = "import sys, pix2pix.resize, pix2pix.operations; print({'tensorflow', 'cv2', 'keras'} & set(sys.modules))"
+    program = "import sys, pix2pix.datasets.resize, pix2pix.datasets.operations; print({'tensorflow', 'cv2', 'keras'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"

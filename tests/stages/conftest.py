@@ -1,5 +1,5 @@
 """The fixture of the tests of the stages' protocol."""
 
-from house import house
+from stage_harness import house
 
 __all__ = ["house"]

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
-from pachyderm.connection import Connection
+from pachyderm.client.connection import Connection
 
 
 class Killed(BaseException):

@@ -14,16 +14,16 @@ import sys
 import time
 from pathlib import Path
 
-from pachyderm.commits import head, inspect
-from pachyderm.connection import Connection, Target, connect
+from pachyderm.client.commits import head, inspect
+from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.files import content, files, read
+from pachyderm.client.upload import put
+from pachyderm.dag.repos import CHECKPOINT, TRAINING
+from pachyderm.dag.setup import set_up
 from pachyderm.errors import PachydermError
-from pachyderm.listings import content, files, read
-from pachyderm.output_commit import Attempt, fill_set
-from pachyderm.repos import CHECKPOINT, TRAINING
-from pachyderm.set_up import set_up
-from pachyderm.stage import Job, Made, Resolved, Stage
-from pachyderm.stage_record import read_record
-from pachyderm.upload import put
+from pachyderm.output.output_commit import Attempt, fill_set
+from pachyderm.output.stage import Job, Made, Resolved, Stage
+from pachyderm.record.stage_record import read_record
 
 CONTENDERS = 16
 

@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from house import House
+from stage_harness import House
 
-from pachyderm.claims import STALE_AFTER, Watch, claims_of, give_back, live_claim, take
-from pachyderm.commits import inspect
+from pachyderm.client.commits import inspect
+from pachyderm.client.files import files
+from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, MODEL, TRAINING
 from pachyderm.errors import LostClaimError
-from pachyderm.finish import finish
-from pachyderm.listings import files
-from pachyderm.output_commit import fill_set
-from pachyderm.publish import differences, publish
-from pachyderm.repos import CANDIDATE, CHECKPOINT, MODEL, TRAINING
+from pachyderm.output.finish import finish
+from pachyderm.output.output_commit import fill_set
+from pachyderm.output.publish import differences, publish
+from pachyderm.queue.claims import STALE_AFTER, Watch, claims_of, give_back, live_claim, take
 
 
 def opened(house: House) -> str:

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from house import House
 from pachyderm_sdk.api import pfs
+from stage_harness import House
 
-from cli.diff_page import Pair, pictures_of, same_inputs, write_page
-from pachyderm.commit_diff import Changed, diff, difference
-from pachyderm.commits import Commit, inspect
+from cli.data.diff_page import Pair, pictures_of, same_inputs, write_page
+from pachyderm.client.commits import Commit, inspect
+from pachyderm.dag.repos import CANDIDATE, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
 from pachyderm.errors import RequestError
-from pachyderm.repos import CANDIDATE, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
-from pachyderm.stage_record import STAGE_JSON
-from pix2pix.images import png_bytes
-from pix2pix.likeness import Likeness, likeness
+from pachyderm.record.commit_diff import Changed, diff, difference
+from pachyderm.record.stage_record import STAGE_JSON
+from pix2pix.images.codec import png_bytes
+from pix2pix.images.likeness import Likeness, likeness
 
 
 def commit(house: House, repo: str, set_id: str) -> Commit:
@@ -146,7 +146,7 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(tmp_path: Path) -> None
 
 
 def test_likeness_is_what_evaluation_calls_l1_and_ssim() -> None:
-    from pix2pix.metrics import measure
+    from pix2pix.model.metrics import measure
 
     random = np.random.default_rng(3)
     a = random.integers(0, 256, (1, 24, 20, 3), np.uint8)

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from house import House
 from pachyderm_sdk.api import pfs
+from stage_harness import House
 
-from pachyderm import output_commit
-from pachyderm.commit_sets import open_fresh
-from pachyderm.commits import Commit, inspect
-from pachyderm.connection import Connection
+from pachyderm.client.commits import Commit, inspect
+from pachyderm.client.connection import Connection
+from pachyderm.client.files import files
+from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
 from pachyderm.errors import CommitFailedError, HopelessError, RequestError
-from pachyderm.listings import files
-from pachyderm.publish import publish
-from pachyderm.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
+from pachyderm.output import output_commit
+from pachyderm.output.publish import publish
+from pachyderm.queue.commit_sets import open_fresh
 
 
 def trained(house: House) -> str:

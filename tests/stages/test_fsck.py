@@ -12,22 +12,15 @@ from typing import Any
 
 import grpc
 import pytest
-from house import House
-from lived_in import live_in, opened
+from corruptions import FAULTS, Fault, Garden
 from pachyderm_sdk.api import pfs
-from planted import FAULTS, Fault, Garden
+from populated_store import live_in, opened
+from stage_harness import House
 
-from pachyderm.commits import Commit, CommitId, all_commits
-from pachyderm.connection import Connection
-from pachyderm.ends import finish_with
-from pachyderm.fsck import Findings, fsck
-from pachyderm.lineage import backward
-from pachyderm.lineage_forward import forward
-from pachyderm.listings import files
-from pachyderm.record_checks import evidence as reading
-from pachyderm.record_checks.ends_told import check_ends
-from pachyderm.record_checks.heads_right import check_heads
-from pachyderm.repos import (
+from pachyderm.client.commits import Commit, CommitId, all_commits
+from pachyderm.client.connection import Connection
+from pachyderm.client.files import files
+from pachyderm.dag.repos import (
     CANDIDATE,
     CHECKPOINT,
     GENERATE_IMAGES,
@@ -37,6 +30,13 @@ from pachyderm.repos import (
     TRAINING,
     BranchName,
 )
+from pachyderm.fsck import evidence as reading
+from pachyderm.fsck.check import Findings, fsck
+from pachyderm.fsck.end_checks import check_ends
+from pachyderm.fsck.head_checks import check_heads
+from pachyderm.queue.ends import finish_with
+from pachyderm.record.lineage_backward import backward
+from pachyderm.record.lineage_forward import forward
 
 
 def check(house: House, repair: bool = False, contents: bool = True) -> Findings:

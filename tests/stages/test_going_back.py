@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from house import House
+from stage_harness import House
 
+from pachyderm.dag.promotion import promote, promotions, rollback
+from pachyderm.dag.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
+from pachyderm.dag.revert import revert
 from pachyderm.errors import RequestError
-from pachyderm.promotion import promote, promotions, rollback
-from pachyderm.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
-from pachyderm.revert import revert
 
 
 def trained(house: House, text: str) -> str:

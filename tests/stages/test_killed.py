@@ -7,20 +7,12 @@ from dataclasses import replace
 
 import pytest
 from dying import Killed, living
-from house import House
+from stage_harness import House
 
-from pachyderm.claims import claims_of, give_back, live_claim
-from pachyderm.listings import content, files
-from pachyderm.output_commit import fill_set
-from pachyderm.repos import (
-    CANDIDATE,
-    CHECKPOINT,
-    INPUT_IMAGES,
-    MODEL,
-    PREPROCESS_IMAGES,
-    TRAINING,
-    BranchName,
-)
+from pachyderm.client.files import content, files
+from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING, BranchName
+from pachyderm.output.output_commit import fill_set
+from pachyderm.queue.claims import claims_of, give_back, live_claim
 
 CASES: dict[str, tuple[BranchName, dict[str, str]]] = {
     "train": (CHECKPOINT, {"/weights": "weights(B{n};64)"}),

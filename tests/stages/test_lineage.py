@@ -13,28 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 from audit import led_forward, raw_record, reaches, traced_back
-from house import House
-from lived_in import live_in, opened
 from pachyderm_sdk.api import pfs
+from populated_store import live_in, opened
+from stage_harness import House
 
-from cli.lineage_page import write_page
-from cli.lineage_text import tree
 from cli.main import main
-from pachyderm.commits import head, inspect
-from pachyderm.connection import Target
+from cli.record.lineage_page import write_page
+from cli.record.lineage_text import tree
+from pachyderm.client.commits import head, inspect
+from pachyderm.client.connection import Target
+from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
 from pachyderm.errors import RequestError
-from pachyderm.lineage import backward
-from pachyderm.lineage_forward import forward
-from pachyderm.openlineage import events
-from pachyderm.picture_search import Claimed, made_with, search
-from pachyderm.repos import (
-    GENERATE_IMAGES,
-    INPUT_IMAGES,
-    MODEL,
-    PREPROCESS_IMAGES,
-    TRAINING,
-)
-from pix2pix.images import png_bytes
+from pachyderm.record.lineage_backward import backward
+from pachyderm.record.lineage_forward import forward
+from pachyderm.record.openlineage import events
+from pachyderm.record.picture_search import Claimed, made_with, search
+from pix2pix.images.codec import png_bytes
 
 
 @dataclass(frozen=True)
@@ -108,14 +102,14 @@ def test_a_record_of_a_newer_version_is_said_and_the_provenance_is_walked_all_th
     house.run("train")
     commit = inspect(house.client, "checkpoint", set_id)
     record = raw_record(house.client, "checkpoint", set_id) | {"schema": 99}
-    from pachyderm import lineage, stage_record
+    from pachyderm.record import lineage_backward, stage_record
 
     def newer(client: object, repo: str, commit_id: str) -> stage_record.StageRecord:
         return stage_record.parse(json.dumps(record).encode(), f"{repo}@{commit_id}:/_report/stage.json")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pachyderm.archive.read_record", newer)
-        graph = lineage.backward(house.client, commit)
+        patch.setattr("pachyderm.record.archive.read_record", newer)
+        graph = lineage_backward.backward(house.client, commit)
     assert "version 99" in graph.problems()[0] and "newer pix2pix" in graph.problems()[0]
     assert f"training@{set_id}" in graph.nodes
 

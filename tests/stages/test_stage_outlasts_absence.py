@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from house import House
 from served import Served
+from stage_harness import House
 
-from pachyderm import claims
-from pachyderm.claims import claims_of, kept_alive, live_claim, take
-from pachyderm.connection import Target, connect
-from pachyderm.repos import CHECKPOINT, INPUT_IMAGES, PREPROCESS_IMAGES, TRAINING
-from pachyderm.set_up import set_up
+from pachyderm.client.connection import Target, connect
+from pachyderm.dag.repos import CHECKPOINT, INPUT_IMAGES, PREPROCESS_IMAGES, TRAINING
+from pachyderm.dag.setup import set_up
+from pachyderm.queue import claims
+from pachyderm.queue.claims import claims_of, kept_alive, live_claim, take
 
 
 @pytest.fixture

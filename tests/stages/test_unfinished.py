@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from house import House
+from stage_harness import House
 
-from pachyderm.commits import head, history
-from pachyderm.listings import files
-from pachyderm.output_commit import fill_set
-from pachyderm.repos import CHECKPOINT, TRAINING
-from pachyderm.stage import Job, Made
-from pachyderm.unfinished import UNFINISHED, fetch, forget, kept, save
+from pachyderm.client.commits import head, history
+from pachyderm.client.files import files
+from pachyderm.dag.repos import CHECKPOINT, TRAINING
+from pachyderm.output.output_commit import fill_set
+from pachyderm.output.stage import Job, Made
+from pachyderm.output.work_in_progress import UNFINISHED, fetch, forget, kept, save
 
 
 def interrupted(house: House, set_id: str, folder: Path, *, fails: bool, keeps: bool = False) -> list[str]:

@@ -20,7 +20,7 @@ def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], C
     if address:
         yield lambda: Client.from_pachd_address(address)
         return
-    from pachyderm.store.server import StoreServer
+    from pachyderm.store.rpc.server import StoreServer
 
     folder: Path = tmp_path_factory.mktemp("store")
     socket = folder / "s"

@@ -7,7 +7,7 @@ from pathlib import Path
 from pachyderm_sdk import Client
 from server_under_test import Pachd
 
-from pachyderm.store.server import StoreServer
+from pachyderm.store.rpc.server import StoreServer
 
 
 @contextmanager

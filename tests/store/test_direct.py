@@ -12,13 +12,13 @@ import grpc
 import pytest
 from pachyderm_sdk.api import pfs
 
-from pachyderm.channel import MESSAGE
-from pachyderm.commits import head, history, inspect
-from pachyderm.connection import Connection, Target, connect
-from pachyderm.listings import files, read
-from pachyderm.repos import TRAINING
-from pachyderm.set_up import set_up
-from pachyderm.store.server import StoreServer
+from pachyderm.client.commits import head, history, inspect
+from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.files import files, read
+from pachyderm.dag.repos import TRAINING
+from pachyderm.dag.setup import set_up
+from pachyderm.protocol.channel import MESSAGE
+from pachyderm.store.rpc.server import StoreServer
 
 
 @pytest.fixture

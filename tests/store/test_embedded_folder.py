@@ -12,9 +12,9 @@ from pachyderm_sdk.api import pfs
 from server_under_test import soon
 
 from pachyderm.errors import StoreError
-from pachyderm.store import schema
-from pachyderm.store.fsck import check
-from pachyderm.store.server import StoreServer
+from pachyderm.store.database import schema
+from pachyderm.store.maintenance.fsck import check
+from pachyderm.store.rpc.server import StoreServer
 
 pytestmark = pytest.mark.embedded
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pachyderm_sdk.api import pfs
 from server_under_test import Pachd, happened
 
-from pachyderm.store.fsck import check
+from pachyderm.store.maintenance.fsck import check
 
 pytestmark = pytest.mark.embedded
 

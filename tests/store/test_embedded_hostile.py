@@ -9,9 +9,10 @@ from embedded_store import store
 from pachyderm_sdk.api import pfs
 from server_under_test import Pachd, refused
 
-from pachyderm.store import changes, wire
-from pachyderm.store.fsck import check
-from pachyderm.store.paths import DEEPEST, LONGEST
+from pachyderm.store.files.paths import DEEPEST, LONGEST
+from pachyderm.store.maintenance.fsck import check
+from pachyderm.store.objects import changes
+from pachyderm.store.rpc import wire
 
 pytestmark = pytest.mark.embedded
 

@@ -13,10 +13,10 @@ from embedded_store import bytes_on_disk, packs, store
 from pachyderm_sdk.api import pfs
 from server_under_test import Pachd, refused, soon
 
-from pachyderm.store.blocks import BLOCK, INLINE
-from pachyderm.store.fsck import check
-from pachyderm.store.gc import collect
-from pachyderm.store.schema import DATABASE
+from pachyderm.store.database.schema import DATABASE
+from pachyderm.store.maintenance.fsck import check
+from pachyderm.store.maintenance.gc import collect
+from pachyderm.store.objects.blocks import BLOCK, INLINE
 
 pytestmark = pytest.mark.embedded
 

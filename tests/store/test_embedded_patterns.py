@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pachyderm.store.glob import matcher
+from pachyderm.store.files.glob import matcher
 from pachyderm.store.refusals import Refusal
 
 pytestmark = pytest.mark.embedded

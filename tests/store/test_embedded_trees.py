@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from pachyderm.store.changes import Changes
-from pachyderm.store.contents import Content
-from pachyderm.store.pages import Page, PageWriter
-from pachyderm.store.tree_diff import diff, faults
-from pachyderm.store.trees import changed, walk
+from pachyderm.store.objects.changes import Changes
+from pachyderm.store.objects.contents import Content
+from pachyderm.store.objects.pages import Page, PageWriter
+from pachyderm.store.objects.tree_diff import diff, faults
+from pachyderm.store.objects.trees import changed, walk
 
 pytestmark = pytest.mark.embedded
 

@@ -11,7 +11,7 @@ from embedded_store import store
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 
-from pachyderm.store.server import StoreServer
+from pachyderm.store.rpc.server import StoreServer
 
 pytestmark = pytest.mark.embedded
 
@@ -19,7 +19,7 @@ COMMITS = """
 import sys, time
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
-from pachyderm.store.server import StoreServer
+from pachyderm.store.rpc.server import StoreServer
 folder, repo = sys.argv[1:]
 with StoreServer(folder + "/data", f"unix:{folder}/other"):
     client = Client(host="unix", port=folder + "/other")

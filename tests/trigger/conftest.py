@@ -17,13 +17,13 @@ from filling_pipelines import compile_all
 from instant_runner import InstantRunner
 from pachyderm_sdk.api import pfs
 
-from pachyderm.commits import Commit, head, inspect
-from pachyderm.connection import Connection, Target, connect
-from pachyderm.listings import read
-from pachyderm.repos import INPUT_IMAGES, TRAINING, BranchName
-from pachyderm.set_up import set_up
+from pachyderm.client.commits import Commit, head, inspect
+from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.files import read
+from pachyderm.dag.repos import INPUT_IMAGES, TRAINING, BranchName
+from pachyderm.dag.setup import set_up
 from workflows.runners.local import LocalRunner, child_environment
-from workflows.trigger import assemble
+from workflows.trigger import wiring
 from workflows.trigger.configuration import Configuration
 from workflows.trigger.controller import Done
 from workflows.trigger.policy import Policy
@@ -35,12 +35,12 @@ def filling(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @dataclass
-class World:
+class TriggerHarness:
     """A Pachyderm that is set up, and the place of a trigger over it."""
 
     target: Target
     client: Connection
-    place: assemble.Place
+    place: wiring.TriggerContext
     orders: Path
     said: list[str]
 
@@ -72,7 +72,7 @@ class World:
         self.place = replace(self.place, runner=runner)
 
     def processes(self) -> list[int]:
-        """The processes that work on the runs of this world's triggers."""
+        """The processes that work on the runs of this harness's triggers."""
         mark = f"PIX2PIX_SCRATCH={self.target.store / 'scratch'}".encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -82,7 +82,7 @@ class World:
         return found
 
     def once(self, **policy: object) -> tuple[Done, ...]:
-        return assemble.once(self.place, configuration(**policy))
+        return wiring.once(self.place, configuration(**policy))
 
     def output(self, repo: str, commit_set: str) -> Commit:
         return inspect(self.client, repo, commit_set)
@@ -96,7 +96,7 @@ class World:
 
 def configuration(**policy: object) -> Configuration:
     """A configuration whose retries do not wait."""
-    quick = Configuration(look_every=0.5)
+    quick = Configuration(poll_interval=0.5)
     policies = {name: replace(one, backoff=0.0) for name, one in quick.policy.items()}
     changed: dict[str, Policy] = {name: replace(one, **policy) for name, one in policies.items()}  # type: ignore[arg-type]
     return replace(quick, policy=changed)
@@ -111,7 +111,9 @@ def target(tmp_path: Path) -> Target:
 
 
 @pytest.fixture
-def world(target: Target, filling: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def harness(
+    target: Target, filling: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TriggerHarness]:
     orders = tmp_path / "orders"
     orders.mkdir()
     monkeypatch.setenv("TEST_ORDERS", str(orders))
@@ -121,8 +123,8 @@ def world(target: Target, filling: dict[str, Path], tmp_path: Path, monkeypatch:
         if target.pachd is not None:
             client.pfs.create_project(project=pfs.Project(name=target.project))
         set_up(client)
-        place = assemble.Place(target, tmp_path / "store", "tests:1", said.append, InstantRunner(client, orders))
-        yield World(target, client, place, orders, said)
+        place = wiring.TriggerContext(target, tmp_path / "store", "tests:1", said.append, InstantRunner(client, orders))
+        yield TriggerHarness(target, client, place, orders, said)
         if target.pachd is not None:
             client.pfs.delete_repos(projects=[pfs.Project(name=target.project)], force=True)
             client.pfs.delete_project(project=pfs.Project(name=target.project), force=True)

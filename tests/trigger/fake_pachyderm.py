@@ -17,8 +17,8 @@ from typing import Any
 import grpc
 from pachyderm_sdk.api import pfs
 
-from pachyderm.connection import Connection
-from pachyderm.repos import GENERATE_IMAGES, INPUT_IMAGES, INPUTS, MODEL, PROVENANCE, BranchName
+from pachyderm.client.connection import Connection
+from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, INPUTS, MODEL, PROVENANCE, BranchName
 
 Key = tuple[str, str]
 
@@ -83,7 +83,7 @@ class FakePachyderm(Connection):
 
     @property
     def channel(self) -> Any:
-        """Answers what `pachyderm.answers` asks, with the bytes of the SDK's messages."""
+        """Answers what `pachyderm.client.rpc` asks, with the bytes of the SDK's messages."""
         answers = {"InspectCommit": self._inspect, "ListCommit": self._list, "GetFile": self._no_file}
 
         def unary(path: str, response_deserializer: Any, **_: object) -> Any:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from fake_pachyderm import FakePachyderm
 
-from pachyderm.claims import give_back, live_claim, take
-from pachyderm.commits import inspect
-from pachyderm.repos import PIPELINES
+from pachyderm.client.commits import inspect
+from pachyderm.dag.repos import PIPELINES
+from pachyderm.queue.claims import give_back, live_claim, take
 from workflows.errors import RunnerUnreachableError, UnclearAnswerError
 from workflows.runners.runner import Phase, RunKey, RunState
 
@@ -82,7 +82,7 @@ class FakeRunner:
             self.ended_by_trigger.append(run)
             self.runs[run].state = replace(self.runs[run].state, ending=self.says_ending)
 
-    def tend(self) -> bool:
+    def poll(self) -> bool:
         return False
 
     def close(self) -> tuple[RunState, ...]:

@@ -12,7 +12,7 @@ def fill(commit_set: str, repo: str, after: str) -> str:
 
     from filling_stage import Died, fill
 
-    from pachyderm.connection import Target, connect
+    from pachyderm.client.connection import Target, connect
 
     with connect(Target.from_environment(dict(os.environ))) as client:
         try:
@@ -29,7 +29,7 @@ def fill_both(commit_set: str) -> str:
 
     from filling_stage import fill
 
-    from pachyderm.connection import Target, connect
+    from pachyderm.client.connection import Target, connect
 
     with connect(Target.from_environment(dict(os.environ))) as client:
         for repo in ("preprocess_images", "generate_images"):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pachyderm_sdk.api import pfs
 
-from pachyderm.claims import give_back, live_claim, take
-from pachyderm.commits import inspect
-from pachyderm.connection import Connection
+from pachyderm.client.commits import inspect
+from pachyderm.client.connection import Connection
+from pachyderm.queue.claims import give_back, live_claim, take
 
 
 class Died(BaseException):

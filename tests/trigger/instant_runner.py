@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filling_stage import Died, fill
 
-from pachyderm.connection import Connection
-from pachyderm.repos import PIPELINES
+from pachyderm.client.connection import Connection
+from pachyderm.dag.repos import PIPELINES
 from workflows.runners.runner import Phase, RunKey, RunState
 
 
@@ -52,7 +52,7 @@ class InstantRunner:
     def terminate(self, run: str, why: str) -> None:
         raise AssertionError("nothing runs")
 
-    def tend(self) -> bool:
+    def poll(self) -> bool:
         return False
 
     def close(self) -> tuple[RunState, ...]:

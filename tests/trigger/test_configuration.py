@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from workflows.daemon.json_logs import log_json
 from workflows.errors import RunInputError
 from workflows.trigger.configuration import ARGUMENTS, Configuration, load
-from workflows.trigger.json_logs import log_json
 from workflows.trigger.metrics import ALIVE_WITHIN, READY_WITHIN, Metrics, MetricsServer
 from workflows.trigger.policy import Policy, changed, of_parameters_file
-from workflows.trigger.world import Plan, World
+from workflows.trigger.snapshot import Plan, Snapshot
 
 EXAMPLE = """
 runner = "kubeflow"
-at_once = 4
-look_every = 5
+max_concurrent_runs = 4
+poll_interval = 5
 [kubeflow]
 endpoint = "http://ml-pipeline.kubeflow:8888"
 [lease]
@@ -42,12 +42,12 @@ def test_file_and_environment_meet_and_the_environment_wins(tmp_path: Path) -> N
     made = load(
         file,
         {
-            "PIX2PIX_TRIGGER_AT_ONCE": "7",
+            "PIX2PIX_TRIGGER_MAX_CONCURRENT_RUNS": "7",
             "PIX2PIX_TRIGGER_KUBEFLOW_EXPERIMENT": "mine",
             "PIX2PIX_TRIGGER_POLICY_TRAINING_AND_EXPORT_BACKOFF": "1.5",
         },
     )
-    assert (made.runner, made.at_once, made.look_every, made.lease.seconds) == ("kubeflow", 7, 5.0, 30.0)
+    assert (made.runner, made.max_concurrent_runs, made.poll_interval, made.lease.seconds) == ("kubeflow", 7, 5.0, 30.0)
     assert (made.kubeflow.endpoint, made.kubeflow.experiment) == ("http://ml-pipeline.kubeflow:8888", "mine")
     assert made.policy["training_and_export"] == Policy("latest", attempts=5, backoff=1.5, minimum_interval=600)
     assert made.policy["preprocessing_and_generation"] == Policy("every")
@@ -74,10 +74,10 @@ def test_arguments_of_runs_come_from_the_file_and_the_environment_parameter_by_p
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("at_one = 4", "unknown setting at_one; there are runner, at_once"),
-        ("at_once = 0", "at_once = 0 is too little; it is at least 1"),
-        ("at_once = 1.5", "at_once = 1.5 is no whole number"),
-        ("at_once = true", "at_once = True is no whole number"),
+        ("at_one = 4", "unknown setting at_one; there are runner, max_concurrent_runs"),
+        ("max_concurrent_runs = 0", "max_concurrent_runs = 0 is too little; it is at least 1"),
+        ("max_concurrent_runs = 1.5", "max_concurrent_runs = 1.5 is no whole number"),
+        ("max_concurrent_runs = true", "max_concurrent_runs = True is no whole number"),
         ('runner = "airflow"', "runner = 'airflow' is not allowed; it is local or kubeflow"),
         ('kubeflow = "x"', r"kubeflow is a section, \[kubeflow\]"),
         ("[kubeflow]\nendpont = 'x'", "unknown setting kubeflow.endpont"),
@@ -86,7 +86,7 @@ def test_arguments_of_runs_come_from_the_file_and_the_environment_parameter_by_p
         ("[policy.training_and_export]\nattempt = 1", "unknown setting attempt; there are policy, attempts"),
         ("[policy.training_and_export]\nattempts = 0", "attempts = 0 is not allowed; it is a whole number from 1"),
         ("[policy.training_and_export]\npolicy = 'some'", "policy = 'some' is not allowed; it is every or latest"),
-        ("at_once =", "is no TOML"),
+        ("max_concurrent_runs =", "is no TOML"),
         ("kubeflow.arguments = 'x'", r"arguments stand in sections, \[kubeflow\.arguments\.training_and_export\]"),
         ("[kubeflow.arguments]\ngpus = '1'", "arguments stand in sections"),
         ("[kubeflow.arguments.training]\ngpus = '1'", r"no pipeline training in .*; there are training_and_export"),
@@ -106,9 +106,9 @@ def test_arguments_of_runs_come_from_the_file_and_the_environment_parameter_by_p
             "[kubeflow.arguments.training_and_export]\nhyperparameters = 'x'",
             "hyperparameters belongs",
         ),
-        ("look_every = nan", "look_every = nan is no number of use"),
+        ("poll_interval = nan", "poll_interval = nan is no number of use"),
         ("[kubeflow]\ntimeout = inf", "timeout = inf is no number of use"),
-        (f"look_every = {'9' * 5000}", "is no TOML"),
+        (f"poll_interval = {'9' * 5000}", "is no TOML"),
         ("[kubeflow.arguments.training_and_export]\ngpus = 1", "gpus = 1 is no text"),
         ("[kubeflow.arguments.training_and_export]\nimage = ''", "image is empty; leave it out"),
         ("[kubeflow.arguments.training_and_export]\nnode_selector = 'a100'", "node_selector=a100 is not of the type"),
@@ -125,7 +125,11 @@ def test_a_mistake_in_the_file_is_one_clear_line(tmp_path: Path, text: str, said
     ("variable", "value", "said"),
     [
         ("PIX2PIX_TRIGGER_AT_ONE", "1", "unknown variable PIX2PIX_TRIGGER_AT_ONE; there are "),
-        ("PIX2PIX_TRIGGER_AT_ONCE", "many", "PIX2PIX_TRIGGER_AT_ONCE='many' is no whole number"),
+        (
+            "PIX2PIX_TRIGGER_MAX_CONCURRENT_RUNS",
+            "many",
+            "PIX2PIX_TRIGGER_MAX_CONCURRENT_RUNS='many' is no whole number",
+        ),
         ("PIX2PIX_TRIGGER_LOG", "xml", "log = 'xml' is not allowed"),
         (f"{ARGUMENTS}TRAINING_AND_EXPORT_GPU", "1", "unknown variable .*TRAINING_AND_EXPORT_GPU; there are .*_GPUS"),
         (f"{ARGUMENTS}TRAINING_AND_EXPORT_COMMIT_SET", "new", "unknown variable"),
@@ -174,7 +178,7 @@ def test_health_readiness_and_metrics_follow_the_loop() -> None:
     with MetricsServer(metrics, "127.0.0.1:0") as server:
         assert get(server.address, "/healthz") == (200, "ok\n")
         assert get(server.address, "/readyz")[0] == 503
-        metrics.looked(World(), Plan((), ()), (), 0.01, True)
+        metrics.looked(Snapshot(), Plan((), ()), (), 0.01, True)
         assert get(server.address, "/readyz") == (200, "ok\n")
         now[0] += READY_WITHIN
         metrics.troubled()

@@ -15,26 +15,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import World
+from conftest import TriggerHarness
 from fake_kubernetes import FakeKubernetes
 from test_on_kubeflow import Cluster
 
-from pachyderm.claims import claims_of
-from pachyderm.commits import history
-from pachyderm.connection import connect
-from pachyderm.fsck import fsck
-from pachyderm.repos import INPUT_IMAGES
-from pachyderm.store.fsck import check
+from pachyderm.client.commits import history
+from pachyderm.client.connection import connect
+from pachyderm.dag.repos import INPUT_IMAGES
+from pachyderm.fsck.check import fsck
+from pachyderm.queue.claims import claims_of
+from pachyderm.store.maintenance.fsck import check
+from workflows.daemon.lease import NoElection
 from workflows.trigger.controller import Controller, Settings
-from workflows.trigger.lease import Alone
 from workflows.trigger.metrics import Metrics
-from workflows.trigger.observe import Clock
 from workflows.trigger.policy import defaults
+from workflows.trigger.snapshot_builder import Clock
 
 
-def trigger(world: World, filling: dict[str, Path], **more: str) -> subprocess.Popen[bytes]:
+def trigger(harness: TriggerHarness, filling: dict[str, Path], **more: str) -> subprocess.Popen[bytes]:
     pipelines = {"preprocessing_and_generation": str(filling["quick"]), "training_and_export": str(filling["quick"])}
-    at = {"store": str(world.target.store), "pachd": world.target.pachd, "project": world.target.project}
+    at = {"store": str(harness.target.store), "pachd": harness.target.pachd, "project": harness.target.project}
     order = json.dumps({**at, "pipelines": pipelines, **more})
     return subprocess.Popen([sys.executable, str(Path(__file__).parent / "trigger_process.py"), order])
 
@@ -46,28 +46,30 @@ def until(condition: Callable[[], object], seconds: float) -> None:
         time.sleep(0.1)
 
 
-def one_effect_each(world: World, sets: list[str]) -> None:
+def one_effect_each(harness: TriggerHarness, sets: list[str]) -> None:
     for commit_set in sets:
         for repo in ("preprocess_images", "generate_images"):
-            commit = world.output(repo, commit_set)
+            commit = harness.output(repo, commit_set)
             assert commit.state == "good", (str(commit), commit.error)
             # Of two fillers that were mixed there would be two lines.
-            assert len(world.by(repo, commit_set).split()) == 1
+            assert len(harness.by(repo, commit_set).split()) == 1
             # An earlier claim may be over well too: its process was killed after the fence and before the finish.
             assert [claim.over for claim in claims_of(commit.metadata)][-1] == "good"
 
 
-def closed(world: World, commit_set: str) -> bool:
-    return world.output("generate_images", commit_set).state not in ("open", "finishing")
+def closed(harness: TriggerHarness, commit_set: str) -> bool:
+    return harness.output("generate_images", commit_set).state not in ("open", "finishing")
 
 
-def killed_at_random(world: World, filling: dict[str, Path], commits: int, kills: int, seed: int, limit: float) -> None:
+def killed_at_random(
+    harness: TriggerHarness, filling: dict[str, Path], commits: int, kills: int, seed: int, limit: float
+) -> None:
     chance = random.Random(seed)
     sets: list[str] = []
 
     def write() -> None:
-        with connect(world.target) as client:
-            writer = World(world.target, client, world.place, world.orders, [])
+        with connect(harness.target) as client:
+            writer = TriggerHarness(harness.target, client, harness.place, harness.orders, [])
             while len(sets) < commits:
                 sets.append(writer.draw(f"unique {len(sets)}"))
                 # As fast as they are worked on: a long queue tests nothing more.
@@ -76,11 +78,11 @@ def killed_at_random(world: World, filling: dict[str, Path], commits: int, kills
 
     writer = threading.Thread(target=write)
     writer.start()
-    process = trigger(world, filling)
+    process = trigger(harness, filling)
     over: set[str] = set()
 
     def ended() -> int:
-        over.update(one for one in sets if one not in over and closed(world, one))
+        over.update(one for one in sets if one not in over and closed(harness, one))
         return len(over)
 
     for kill in range(kills):
@@ -95,68 +97,70 @@ def killed_at_random(world: World, filling: dict[str, Path], commits: int, kills
         except subprocess.TimeoutExpired:
             if chance.random() < 0.3:
                 # A run's process as well, at the same moment.
-                for victim in chance.sample(world.processes(), min(1, len(world.processes()))):
+                for victim in chance.sample(harness.processes(), min(1, len(harness.processes()))):
                     os.kill(victim, signal.SIGKILL)
         process.kill()
         process.wait()
-        process = trigger(world, filling)
+        process = trigger(harness, filling)
     try:
-        until(lambda: len(sets) == commits and all(closed(world, one) for one in sets), limit)
+        until(lambda: len(sets) == commits and all(closed(harness, one) for one in sets), limit)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
         writer.join(20)
-    one_effect_each(world, sets)
-    until(lambda: not world.processes(), 10)
-    assert {commit.id for commit in history(world.client, INPUT_IMAGES) if commit.parent} == set(sets)
+    one_effect_each(harness, sets)
+    until(lambda: not harness.processes(), 10)
+    assert {commit.id for commit in history(harness.client, INPUT_IMAGES) if commit.parent} == set(sets)
     # These tasks write no record; whatever else fsck finds, the kills did.
-    assert {problem.code for problem in fsck(world.client, now=time.time()).problems} == {"NO_RECORD"}
-    if world.target.pachd is None:
-        assert check(world.target.store) == []
+    assert {problem.code for problem in fsck(harness.client, now=time.time()).problems} == {"NO_RECORD"}
+    if harness.target.pachd is None:
+        assert check(harness.target.store) == []
 
 
-def test_a_trigger_that_is_killed_at_random_loses_and_doubles_nothing(world: World, filling: dict[str, Path]) -> None:
-    killed_at_random(world, filling, commits=6, kills=4, seed=3, limit=120)
+def test_a_trigger_that_is_killed_at_random_loses_and_doubles_nothing(
+    harness: TriggerHarness, filling: dict[str, Path]
+) -> None:
+    killed_at_random(harness, filling, commits=6, kills=4, seed=3, limit=120)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(14400)
 @pytest.mark.parametrize(("commits", "kills"), [(200, 100), (2000, 1000)])
 def test_hundreds_of_kills_while_commits_arrive_lose_and_double_nothing(
-    world: World, filling: dict[str, Path], commits: int, kills: int
+    harness: TriggerHarness, filling: dict[str, Path], commits: int, kills: int
 ) -> None:
-    killed_at_random(world, filling, commits, kills, seed=5, limit=6000)
+    killed_at_random(harness, filling, commits, kills, seed=5, limit=6000)
 
 
 def test_an_interrupted_trigger_ends_its_runs_and_the_next_takes_the_work_up_at_once(
-    world: World, filling: dict[str, Path]
+    harness: TriggerHarness, filling: dict[str, Path]
 ) -> None:
-    world.order("wait")
-    commit_set = world.draw()
-    process = trigger(world, filling)
-    until(lambda: claims_of(world.output("preprocess_images", commit_set).metadata), 60)
+    harness.order("wait")
+    commit_set = harness.draw()
+    process = trigger(harness, filling)
+    until(lambda: claims_of(harness.output("preprocess_images", commit_set).metadata), 60)
     process.send_signal(signal.SIGTERM)
     process.wait(20)
-    assert not world.processes()
-    (claim,) = claims_of(world.output("preprocess_images", commit_set).metadata)
+    assert not harness.processes()
+    (claim,) = claims_of(harness.output("preprocess_images", commit_set).metadata)
     assert claim.over == f"run {claim.holder} is over: interrupted"
-    (world.orders / "wait").unlink()
-    process = trigger(world, filling)
-    until(lambda: closed(world, commit_set), 60)
+    (harness.orders / "wait").unlink()
+    process = trigger(harness, filling)
+    until(lambda: closed(harness, commit_set), 60)
     process.send_signal(signal.SIGTERM)
     process.wait(20)
-    one_effect_each(world, [commit_set])
+    one_effect_each(harness, [commit_set])
 
 
-def paused_leader(world: World, filling: dict[str, Path], rounds: int) -> int:
+def paused_leader(harness: TriggerHarness, filling: dict[str, Path], rounds: int) -> int:
     """Pause whoever leads, longer than its lease, again and again; the workflows that were started twice."""
-    cluster = Cluster(world.client, world.orders)
+    cluster = Cluster(harness.client, harness.orders)
     sets: list[str] = []
     with cluster.api, FakeKubernetes() as kubernetes:
         addresses = {"kubeflow": cluster.api.url, "kubernetes": kubernetes.url}
         triggers = {}
         for name in "ab":
-            process = trigger(world, filling, name=name, **addresses)
+            process = trigger(harness, filling, name=name, **addresses)
             triggers[f"{name}:{process.pid}"] = process
 
         def leader() -> str:
@@ -165,53 +169,55 @@ def paused_leader(world: World, filling: dict[str, Path], rounds: int) -> int:
         try:
             until(leader, 60)
             for _ in range(rounds):
-                sets.append(world.draw(str(len(sets))))
+                sets.append(harness.draw(str(len(sets))))
                 paused = leader()
                 triggers[paused].send_signal(signal.SIGSTOP)
-                sets.append(world.draw(str(len(sets))))
+                sets.append(harness.draw(str(len(sets))))
                 until(lambda paused=paused: leader() not in ("", paused), 30)
-                until(lambda: cluster.work() or all(closed(world, one) for one in sets), 60)
+                until(lambda: cluster.work() or all(closed(harness, one) for one in sets), 60)
                 triggers[paused].send_signal(signal.SIGCONT)
-                sets.append(world.draw(str(len(sets))))
-                until(lambda: cluster.work() or all(closed(world, one) for one in sets), 60)
+                sets.append(harness.draw(str(len(sets))))
+                until(lambda: cluster.work() or all(closed(harness, one) for one in sets), 60)
         finally:
             for process in triggers.values():
                 process.send_signal(signal.SIGCONT)
                 process.send_signal(signal.SIGTERM)
                 process.wait(20)
-    one_effect_each(world, sets)
+    one_effect_each(harness, sets)
     return len(cluster.api.workflows) - len({run["display_name"] for run in cluster.api.workflows})
 
 
-def test_a_leader_that_was_paused_has_no_double_effect(world: World, filling: dict[str, Path]) -> None:
-    assert paused_leader(world, filling, rounds=2) <= 2
+def test_a_leader_that_was_paused_has_no_double_effect(harness: TriggerHarness, filling: dict[str, Path]) -> None:
+    assert paused_leader(harness, filling, rounds=2) <= 2
 
 
 @pytest.mark.long
-def test_two_hundred_paused_leaders_have_no_double_effect(world: World, filling: dict[str, Path]) -> None:
-    wasted = paused_leader(world, filling, rounds=200)
+def test_two_hundred_paused_leaders_have_no_double_effect(harness: TriggerHarness, filling: dict[str, Path]) -> None:
+    wasted = paused_leader(harness, filling, rounds=200)
     assert wasted <= 200
 
 
-def two_triggers(world: World, filling: dict[str, Path], commits: int) -> tuple[int, int]:
+def two_triggers(harness: TriggerHarness, filling: dict[str, Path], commits: int) -> tuple[int, int]:
     """Two triggers without any lease; how many sets there were, and how many workflows."""
-    cluster = Cluster(world.client, world.orders)
-    sets = [world.draw(str(number)) for number in range(commits)]
+    cluster = Cluster(harness.client, harness.orders)
+    sets = [harness.draw(str(number)) for number in range(commits)]
     together = threading.Barrier(2)
 
     def run(name: str) -> None:
         from workflows.runners.kubeflow import KubeflowRunner
         from workflows.runners.kubeflow_api import Access, Api
 
-        with connect(world.target) as client:
+        with connect(harness.target) as client:
             runner = KubeflowRunner(Api(Access(endpoint=cluster.api.url, timeout=5.0), time.sleep), pipelines=filling)
             clock = Clock(time.monotonic, time.time)
             settings = Settings(defaults(), 10, 0.1, name)
             made = Controller(
-                client, runner, Alone(), settings, clock, lambda s: False, Metrics(*(time.monotonic,) * 2)
+                client, runner, NoElection(), settings, clock, lambda s: False, Metrics(*(time.monotonic,) * 2)
             )
             together.wait(30)
-            while not all(closed(World(world.target, client, world.place, world.orders, []), one) for one in sets):
+            while not all(
+                closed(TriggerHarness(harness.target, client, harness.place, harness.orders, []), one) for one in sets
+            ):
                 made.look()
                 cluster.work()
 
@@ -221,12 +227,12 @@ def two_triggers(world: World, filling: dict[str, Path], commits: int) -> tuple[
             thread.start()
         for thread in threads:
             thread.join()
-    one_effect_each(world, sets)
+    one_effect_each(harness, sets)
     names = Counter(run["display_name"].rsplit(" ", 1)[0] for run in cluster.api.workflows)
     assert set(names) == {f"preprocessing_and_generation {one}" for one in sets}
     return len(sets), len(cluster.api.workflows)
 
 
-def test_two_triggers_without_a_lease_have_no_double_effect(world: World, filling: dict[str, Path]) -> None:
-    sets, workflows = two_triggers(world, filling, commits=4)
+def test_two_triggers_without_a_lease_have_no_double_effect(harness: TriggerHarness, filling: dict[str, Path]) -> None:
+    sets, workflows = two_triggers(harness, filling, commits=4)
     assert sets <= workflows <= 2 * sets

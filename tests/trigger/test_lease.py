@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from fake_kubernetes import FakeKubernetes
 
+from workflows.daemon.kubernetes_lease import KubernetesLease
+from workflows.daemon.lease import LockFile
 from workflows.errors import RunInputError
 from workflows.trigger.configuration import LeaseSettings
-from workflows.trigger.kubernetes_lease import KubernetesLease
-from workflows.trigger.lease import LockFile
 
 SETTINGS = LeaseSettings(name="pix2pix-trigger", namespace="kubeflow")
 
@@ -57,9 +57,9 @@ def test_the_first_takes_the_lead_and_the_second_waits(cluster: FakeKubernetes) 
     time = Time()
     a, b = lease(cluster, "a", time), lease(cluster, "b", time)
     assert a.step()
-    assert a.leads()
+    assert a.is_leader()
     assert not b.step()
-    assert not b.leads()
+    assert not b.is_leader()
     assert b.holder() == "a"
     assert holder(cluster) == "a"
 
@@ -93,13 +93,13 @@ def test_a_paused_leader_stops_acting_before_another_may_begin(cluster: FakeKube
     a.step()
     b.step()
     time.now += 10
-    assert not a.leads()
+    assert not a.is_leader()
     assert not b.step()
     time.now += 5
     assert b.step()
     assert not a.step()
-    assert not a.leads()
-    assert b.leads()
+    assert not a.is_leader()
+    assert b.is_leader()
 
 
 def test_of_two_that_take_an_expired_lease_at_once_one_gets_it(cluster: FakeKubernetes) -> None:
@@ -114,8 +114,8 @@ def test_of_two_that_take_an_expired_lease_at_once_one_gets_it(cluster: FakeKube
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(rival.leads() for rival in rivals) == 1
-    assert [rival for rival in rivals if rival.leads()][0]._me == holder(cluster)  # noqa: RUF015
+    assert sum(rival.is_leader() for rival in rivals) == 1
+    assert [rival for rival in rivals if rival.is_leader()][0]._me == holder(cluster)  # noqa: RUF015
 
 
 def test_of_two_that_create_the_lease_at_once_one_gets_it(cluster: FakeKubernetes) -> None:
@@ -125,7 +125,7 @@ def test_of_two_that_create_the_lease_at_once_one_gets_it(cluster: FakeKubernete
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(rival.leads() for rival in rivals) == 1
+    assert sum(rival.is_leader() for rival in rivals) == 1
 
 
 def test_a_write_on_an_old_version_is_refused_and_is_no_lead(cluster: FakeKubernetes) -> None:
@@ -149,10 +149,10 @@ def test_an_api_that_fails_costs_the_lead_only_when_it_lasts(cluster: FakeKubern
     cluster.faults = lambda method: fault
     time.now += 2
     assert not a.step()
-    assert a.leads()
+    assert a.is_leader()
     time.now += 8
     assert not a.step()
-    assert not a.leads()
+    assert not a.is_leader()
     cluster.faults = lambda method: None
     assert a.step()
 
@@ -163,7 +163,7 @@ def test_a_lead_that_is_given_up_is_taken_at_once(cluster: FakeKubernetes) -> No
     a.step()
     assert not b.step()
     a.release()
-    assert not a.leads()
+    assert not a.is_leader()
     assert b.step()
 
 
@@ -193,9 +193,9 @@ def test_a_thread_renews_the_lead(cluster: FakeKubernetes) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from workflows.trigger.lease import LockFile
+from workflows.daemon.lease import LockFile
 lock = LockFile(Path(sys.argv[1]))
-assert lock.leads()
+assert lock.is_leader()
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -210,22 +210,22 @@ def test_the_lock_of_this_machine_is_held_by_a_living_process_alone(tmp_path: Pa
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         mine = LockFile(path)
-        assert not mine.leads()
+        assert not mine.is_leader()
         assert mine.holder() == f"process {other.pid}"
         other.kill()
         other.wait()
-        assert mine.leads()
-        assert mine.leads()
+        assert mine.is_leader()
+        assert mine.is_leader()
         mine.release()
         last = LockFile(path)
-        assert last.leads()
+        assert last.is_leader()
         last.release()
 
 
 def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunInputError, match="cannot be made"):
-        LockFile(tmp_path / "file" / "lock").leads()
+        LockFile(tmp_path / "file" / "lock").is_leader()
 
 
 def test_a_lease_that_an_administrator_made_empty_is_taken(cluster: FakeKubernetes) -> None:
@@ -243,5 +243,5 @@ def test_what_is_written_never_ends_before_the_leader_stops(cluster: FakeKuberne
     assert a.step()
     assert not b.step()
     time.now += 2.2
-    assert a.leads()
+    assert a.is_leader()
     assert not b.step()

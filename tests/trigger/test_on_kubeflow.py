@@ -10,21 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import World, configuration
+from conftest import TriggerHarness, configuration
 from fake_kubeflow import FAULTS, Document, FakeKubeflow
 from filling_stage import Died, fill
 
-from pachyderm.commits import inspect
-from pachyderm.connection import Connection
-from pachyderm.repos import GENERATE_IMAGES, PIPELINES, TRAINING
+from pachyderm.client.commits import inspect
+from pachyderm.client.connection import Connection
+from pachyderm.dag.repos import GENERATE_IMAGES, PIPELINES, TRAINING
+from workflows.daemon.lease import NoElection
 from workflows.errors import RunnerUnreachableError
 from workflows.runners import kubeflow
 from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
 from workflows.trigger.controller import Controller, Done, Settings
-from workflows.trigger.lease import Alone
 from workflows.trigger.metrics import Metrics
-from workflows.trigger.observe import Clock
+from workflows.trigger.snapshot_builder import Clock
 
 
 class Time:
@@ -71,7 +71,7 @@ class Cluster:
                     self.api.advance(run["run_id"], "SUCCEEDED")
 
     @contextmanager
-    def controller(self, world: World, filling: dict[str, Path], by: str = "a:1") -> Iterator[Drive]:
+    def controller(self, harness: TriggerHarness, filling: dict[str, Path], by: str = "a:1") -> Iterator[Drive]:
         time = Time()
         api = Api(Access(endpoint=self.api.url, timeout=2.0), time.pause)  # type: ignore[arg-type]
         runner = KubeflowRunner(api, pipelines=filling, steady=time)
@@ -80,7 +80,7 @@ class Cluster:
         clock = Clock(time, time)
         yield Drive(
             self,
-            Controller(world.client, runner, Alone(), settings, clock, time.pause, metrics, world.said.append),
+            Controller(harness.client, runner, NoElection(), settings, clock, time.pause, metrics, harness.said.append),
             time,
         )
 
@@ -96,12 +96,12 @@ class Drive:
         for _ in range(400):
             meanwhile()
             try:
-                world, _, done = self.controller.look()
+                harness, _, done = self.controller.look()
             except RunnerUnreachableError:
                 self.away += 1
                 self.time.pause(5.0)
                 continue
-            if not world.commits:
+            if not harness.commits:
                 return {one.commit_set: one for one in self.controller.done}
             if not done:
                 self.cluster.work()
@@ -110,15 +110,17 @@ class Drive:
 
 
 @pytest.fixture
-def cluster(world: World) -> Iterator[Cluster]:
-    made = Cluster(world.client, world.orders)
+def cluster(harness: TriggerHarness) -> Iterator[Cluster]:
+    made = Cluster(harness.client, harness.orders)
     with made.api:
         yield made
 
 
-def test_commits_are_run_and_decisions_link_to_the_ui(world: World, cluster: Cluster, filling: dict[str, Path]) -> None:
-    commit_set = world.train()
-    with cluster.controller(world, filling) as drive:
+def test_commits_are_run_and_decisions_link_to_the_ui(
+    harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path]
+) -> None:
+    commit_set = harness.train()
+    with cluster.controller(harness, filling) as drive:
         done = drive.until_nothing_is_open()
     assert done[commit_set].state == "good"
     assert [run["display_name"] for run in cluster.api.workflows] == [f"training_and_export {commit_set} 1"]
@@ -126,10 +128,10 @@ def test_commits_are_run_and_decisions_link_to_the_ui(world: World, cluster: Clu
 
 
 def test_a_run_that_a_person_terminates_ends_the_set_as_cancelled(
-    world: World, cluster: Cluster, filling: dict[str, Path]
+    harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path]
 ) -> None:
-    commit_set = world.train()
-    with cluster.controller(world, filling) as drive:
+    commit_set = harness.train()
+    with cluster.controller(harness, filling) as drive:
         drive.controller.look()
         (run,) = cluster.api.runs
         cluster.api.advance(run, "CANCELING")
@@ -140,10 +142,10 @@ def test_a_run_that_a_person_terminates_ends_the_set_as_cancelled(
 
 
 def test_a_run_that_was_deleted_is_replaced_by_the_next_attempt(
-    world: World, cluster: Cluster, filling: dict[str, Path]
+    harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path]
 ) -> None:
-    commit_set = world.train()
-    with cluster.controller(world, filling) as drive:
+    commit_set = harness.train()
+    with cluster.controller(harness, filling) as drive:
         drive.controller.look()
         (run,) = cluster.api.runs
         cluster.orders.clear()
@@ -154,26 +156,26 @@ def test_a_run_that_was_deleted_is_replaced_by_the_next_attempt(
 
 
 def test_a_trigger_that_is_started_anew_creates_nothing_twice(
-    world: World, cluster: Cluster, filling: dict[str, Path]
+    harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path]
 ) -> None:
-    world.train()
+    harness.train()
     for number in range(3):
-        with cluster.controller(world, filling, by=f"a:{number}") as drive:
+        with cluster.controller(harness, filling, by=f"a:{number}") as drive:
             drive.controller.look()
-    with cluster.controller(world, filling, by="a:9") as drive:
+    with cluster.controller(harness, filling, by="a:9") as drive:
         drive.until_nothing_is_open()
     assert len(cluster.api.workflows) == 1
 
 
 def test_a_run_whose_commits_were_dropped_is_terminated(
-    world: World, cluster: Cluster, filling: dict[str, Path]
+    harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path]
 ) -> None:
     from pachyderm_sdk.api import pfs
 
-    commit_set = world.train()
-    with cluster.controller(world, filling) as drive:
+    commit_set = harness.train()
+    with cluster.controller(harness, filling) as drive:
         drive.controller.look()
-        world.client.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=commit_set))
+        harness.client.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=commit_set))
         drive.controller.look()
         drive.time.now += 200
         drive.controller.look()
@@ -182,14 +184,14 @@ def test_a_run_whose_commits_were_dropped_is_terminated(
 
 
 def test_two_creators_at_once_have_one_effect_and_the_second_workflow_is_ended(
-    world: World, cluster: Cluster, filling: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit_set = world.train()
+    commit_set = harness.train()
     original = KubeflowRunner.find
     # The search shows nothing, as it does while two creators search before either creates.
     blind = [True]
     monkeypatch.setattr(KubeflowRunner, "find", lambda self, key: () if blind[0] else original(self, key))
-    with cluster.controller(world, filling, "a:1") as a, cluster.controller(world, filling, "b:1") as b:
+    with cluster.controller(harness, filling, "a:1") as a, cluster.controller(harness, filling, "b:1") as b:
         key = kubeflow.RunKey("training_and_export", commit_set, 1)
         for drive in (a, b):
             drive.controller._runner.start(key, {"commit_set": commit_set})
@@ -201,7 +203,9 @@ def test_two_creators_at_once_have_one_effect_and_the_second_workflow_is_ended(
     assert sorted(run["state"] for run in cluster.api.runs.values()) == ["FAILED", "SUCCEEDED"]
 
 
-def faults(world: World, cluster: Cluster, filling: dict[str, Path], injections: int, seed: int) -> Counter[str]:
+def faults(
+    harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path], injections: int, seed: int
+) -> Counter[str]:
     """Commit and run until so many faults were injected; then check each set."""
     chance = random.Random(seed)
     left = [injections]
@@ -215,33 +219,33 @@ def faults(world: World, cluster: Cluster, filling: dict[str, Path], injections:
 
     cluster.api.faults = fault
     sets: dict[str, str] = {}
-    with cluster.controller(world, filling) as drive:
+    with cluster.controller(harness, filling) as drive:
         while left[0] > 0:
             for _ in range(4):
                 training = chance.random() < 0.5
                 content = str(len(sets))
-                sets[world.train(content) if training else world.draw(content)] = (
+                sets[harness.train(content) if training else harness.draw(content)] = (
                     "model" if training else "generate_images"
                 )
                 drive.controller.look() if left[0] < 0 else None
             done = drive.until_nothing_is_open()
             assert {done[one].state for one in sets if one in done} <= {"good", "superseded"}
     for commit_set, repo in sets.items():
-        commit = inspect(world.client, repo, commit_set)
+        commit = inspect(harness.client, repo, commit_set)
         if commit.state == "superseded":
             continue
         assert commit.state == "good"
         # One line: of two fillers that were mixed there would be two.
-        assert world.by(repo, commit_set) in cluster.api.runs
-    assert inspect(world.client, "model", world.head(TRAINING).id).state == "good"
-    assert world.head(GENERATE_IMAGES).state == "good"
+        assert harness.by(repo, commit_set) in cluster.api.runs
+    assert inspect(harness.client, "model", harness.head(TRAINING).id).state == "good"
+    assert harness.head(GENERATE_IMAGES).state == "good"
     return Counter(cluster.api.injected)
 
 
 def test_a_hundred_faults_of_the_api_leave_one_finished_output_per_set(
-    world: World, cluster: Cluster, filling: dict[str, Path]
+    harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path]
 ) -> None:
-    seen = faults(world, cluster, filling, 100, seed=7)
+    seen = faults(harness, cluster, filling, 100, seed=7)
     assert sum(seen.values()) == 100
     assert len(seen) >= 8
     # Every workflow beyond one per attempt was a waste; there are none, for nobody else creates.
@@ -251,9 +255,9 @@ def test_a_hundred_faults_of_the_api_leave_one_finished_output_per_set(
 
 @pytest.mark.long
 def test_a_thousand_faults_of_the_api_leave_one_finished_output_per_set(
-    world: World, cluster: Cluster, filling: dict[str, Path]
+    harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path]
 ) -> None:
-    seen = faults(world, cluster, filling, 1000, seed=11)
+    seen = faults(harness, cluster, filling, 1000, seed=11)
     assert sum(seen.values()) == 1000
     assert set(seen) == set(FAULTS)
     names = Counter(run["display_name"] for run in cluster.api.workflows)
@@ -261,11 +265,11 @@ def test_a_thousand_faults_of_the_api_leave_one_finished_output_per_set(
 
 
 def test_parameters_that_the_pipeline_lacks_end_the_set_at_once(
-    world: World, cluster: Cluster, filling: dict[str, Path]
+    harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path]
 ) -> None:
-    commit_set = world.train()
+    commit_set = harness.train()
     broken = {**filling, "training_and_export": filling["training_and_export"].with_name("gone.yaml")}
-    with cluster.controller(world, broken) as drive:
+    with cluster.controller(harness, broken) as drive:
         done = drive.until_nothing_is_open()
     assert done[commit_set].state == "failed"
     assert "cannot be started: the compiled pipeline" in done[commit_set].error

@@ -11,20 +11,20 @@ from fake_pachyderm import FakePachyderm
 from fake_runner import FakeRunner
 from prometheus_client import generate_latest
 
-from pachyderm.claims import STALE_AFTER, live_claim, take
-from pachyderm.commits import inspect
-from pachyderm.decisions import decisions_of
-from pachyderm.ends import finish_with
-from pachyderm.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PREPROCESS_IMAGES, TRAINING
+from pachyderm.client.commits import inspect
+from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PREPROCESS_IMAGES, TRAINING
+from pachyderm.queue.claims import STALE_AFTER, live_claim, take
+from pachyderm.queue.decisions import decisions_of
+from pachyderm.queue.ends import finish_with
+from workflows.daemon.lease import NoElection
+from workflows.daemon.signals import Interruption
 from workflows.runners.runner import Phase, RunKey
 from workflows.trigger.controller import Controller, Settings
-from workflows.trigger.interruption import Interruption
-from workflows.trigger.lease import Alone
 from workflows.trigger.metrics import Metrics
-from workflows.trigger.observe import Clock
 from workflows.trigger.policy import Policy, defaults
 from workflows.trigger.reconcile import ANOTHER_STARTS, LINGER
-from workflows.trigger.world import Plan
+from workflows.trigger.snapshot import Plan
+from workflows.trigger.snapshot_builder import Clock
 
 TRAIN, DRAW = "training_and_export", "preprocessing_and_generation"
 
@@ -32,7 +32,7 @@ TRAIN, DRAW = "training_and_export", "preprocessing_and_generation"
 class Stage:
     """A trigger over the fakes, and a clock."""
 
-    def __init__(self, at_once: int = 9, one_creator: bool = True, **policy: object) -> None:
+    def __init__(self, max_concurrent_runs: int = 9, one_creator: bool = True, **policy: object) -> None:
         self.steady, self.wall = 0.0, 1_700_000_000.0
         self.pachyderm = FakePachyderm(lambda: self.wall)
         self.runner = FakeRunner(self.pachyderm, lambda: self.wall, one_creator)
@@ -40,15 +40,17 @@ class Stage:
             name: replace(one, **policy)  # type: ignore[arg-type]
             for name, one in defaults().items()
         }
-        self.at_once = at_once
+        self.max_concurrent_runs = max_concurrent_runs
         self.metrics = Metrics(lambda: self.steady, lambda: self.wall)
         self.controller = self.anew("t:1")
         self.plan = Plan((), ())
 
     def anew(self, by: str) -> Controller:
         clock = Clock(lambda: self.steady, lambda: self.wall)
-        settings = Settings(self.policies, self.at_once, 2.0, by)
-        return Controller(self.pachyderm, self.runner, Alone(), settings, clock, lambda seconds: False, self.metrics)
+        settings = Settings(self.policies, self.max_concurrent_runs, 2.0, by)
+        return Controller(
+            self.pachyderm, self.runner, NoElection(), settings, clock, lambda seconds: False, self.metrics
+        )
 
     def look(self) -> None:
         """Look until nothing more is done at once."""
@@ -256,7 +258,7 @@ def test_a_minimum_interval_keeps_the_starts_of_sets_apart_and_the_newest_is_run
 
 
 def test_no_more_runs_are_live_at_once_than_allowed() -> None:
-    stage = Stage(at_once=1)
+    stage = Stage(max_concurrent_runs=1)
     stage.pachyderm.put(TRAINING, INPUT_IMAGES)
     stage.look()
     assert len(stage.live()) == 1

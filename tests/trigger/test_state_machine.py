@@ -26,15 +26,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pachyderm.decisions import decisions_of
-from pachyderm.repos import CANDIDATE, INPUT_IMAGES, PIPELINES, PROVENANCE, TRAINING, pipeline_of
+from pachyderm.dag.repos import CANDIDATE, INPUT_IMAGES, PIPELINES, PROVENANCE, TRAINING, pipeline_of
+from pachyderm.queue.decisions import decisions_of
+from workflows.daemon.lease import NoElection
 from workflows.errors import RunnerUnreachableError
 from workflows.runners.runner import Phase, RunKey
 from workflows.trigger.controller import Controller, Settings
-from workflows.trigger.lease import Alone
 from workflows.trigger.metrics import Metrics
-from workflows.trigger.observe import Clock
 from workflows.trigger.policy import defaults
+from workflows.trigger.snapshot_builder import Clock
 
 ATTEMPTS = 3
 
@@ -44,10 +44,10 @@ class Trigger:
 
     def __init__(self, machine: Histories, name: str) -> None:
         clock = Clock(lambda: machine.steady, lambda: machine.wall)
-        configured = Settings(defaults(), at_once=3, look_every=2.0, by=name)
+        configured = Settings(defaults(), max_concurrent_runs=3, poll_interval=2.0, by=name)
         metrics = Metrics(clock.steady, clock.wall)
         self.controller = Controller(
-            machine.pachyderm, machine.runner, Alone(), configured, clock, lambda seconds: False, metrics
+            machine.pachyderm, machine.runner, NoElection(), configured, clock, lambda seconds: False, metrics
         )
 
     def look(self) -> int:

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import World, configuration
+from conftest import TriggerHarness, configuration
 from served import Served
 
-from pachyderm import channel
-from pachyderm.connection import Target
-from workflows.trigger import assemble
+from pachyderm.client.connection import Target
+from pachyderm.protocol import channel
+from workflows.trigger import wiring
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def target(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> T
 
 
 @contextmanager
-def serving(world: World) -> Iterator[None]:
+def serving(harness: TriggerHarness) -> Iterator[None]:
     """A trigger in a thread of its own."""
     told_to_stop = threading.Event()
 
@@ -42,7 +42,7 @@ def serving(world: World) -> Iterator[None]:
 
     def serve() -> None:
         with suppress(KeyboardInterrupt):
-            assemble.serve(replace(world.place, check=check), configuration())
+            wiring.serve(replace(harness.place, check=check), configuration())
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -60,17 +60,19 @@ def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
         tick.wait(0.05)
 
 
-def test_a_trigger_outlasts_an_absence_of_pachyderm_and_runs_what_comes_after(world: World, served: Served) -> None:
-    with serving(world):
-        before = world.draw("before")
-        until(lambda: world.output("generate_images", before).state == "good")
+def test_a_trigger_outlasts_an_absence_of_pachyderm_and_runs_what_comes_after(
+    harness: TriggerHarness, served: Served
+) -> None:
+    with serving(harness):
+        before = harness.draw("before")
+        until(lambda: harness.output("generate_images", before).state == "good")
         served.leave()
-        until(lambda: any("trying again" in line for line in world.said))
+        until(lambda: any("trying again" in line for line in harness.said))
         served.come_back()
-        after = world.draw("after")
-        until(lambda: world.output("generate_images", after).state == "good")
-        until(lambda: "it is back" in world.said)
-    (trouble,) = [line for line in world.said if "trying again" in line]
+        after = harness.draw("after")
+        until(lambda: harness.output("generate_images", after).state == "good")
+        until(lambda: "it is back" in harness.said)
+    (trouble,) = [line for line in harness.said if "trying again" in line]
     assert trouble.startswith(("Pachyderm at grpc://", "no Pachyderm answers at grpc://"))
-    began = [commit_set for repo, commit_set, *_ in world.began() if repo == "generate_images"]
+    began = [commit_set for repo, commit_set, *_ in harness.began() if repo == "generate_images"]
     assert began == [before, after]

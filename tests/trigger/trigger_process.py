@@ -14,16 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pachyderm.connection import Target
+from pachyderm.client.connection import Target
+from workflows.daemon.kubernetes_lease import KubernetesLease
+from workflows.daemon.lease import Leadership
+from workflows.daemon.signals import Interruption
 from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.runner import Runner
-from workflows.trigger import assemble
+from workflows.trigger import wiring
 from workflows.trigger.configuration import Configuration, LeaseSettings
-from workflows.trigger.interruption import Interruption
-from workflows.trigger.kubernetes_lease import KubernetesLease
-from workflows.trigger.lease import Leadership
 
 INTERRUPTION = Interruption()
 
@@ -48,14 +48,14 @@ def main(order: dict[str, Any]) -> None:
     if "kubeflow" in order:
         runner = KubeflowRunner(Api(Access(endpoint=order["kubeflow"], timeout=5.0), time.sleep), pipelines=pipelines)
         # Whatever the configuration says, the lead is by the Lease.
-        assemble.leadership_for = lambda place, configuration: leadership(order, by)  # type: ignore[assignment]
+        wiring.leadership_for = lambda place, configuration: leadership(order, by)  # type: ignore[assignment]
     else:
         environment = child_environment(target, target.store / "scratch", os.environ)
         runner = LocalRunner(target.store / "runs", environment, pipelines)
-    place = assemble.Place(target, target.store, by, lambda line: None, runner, INTERRUPTION.check)
-    base = Configuration(look_every=order.get("look_every", 0.2), at_once=3)
+    place = wiring.TriggerContext(target, target.store, by, lambda line: None, runner, INTERRUPTION.check)
+    base = Configuration(poll_interval=order.get("poll_interval", 0.2), max_concurrent_runs=3)
     policies = {name: replace(one, attempts=50, backoff=0.0) for name, one in base.policy.items()}
-    assemble.serve(place, replace(base, policy=policies))
+    wiring.serve(place, replace(base, policy=policies))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from command_line import Said, pix2pix
 
-from pachyderm import commits, upload
-from pachyderm.commits import head
-from pachyderm.connection import Connection, Target, connect
-from pachyderm.download import download
+from pachyderm.client import commits, upload
+from pachyderm.client.commits import head
+from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.download import download
+from pachyderm.client.files import FileEntry, read_pieces
+from pachyderm.dag.repos import TRAINING
 from pachyderm.errors import RequestError
-from pachyderm.listings import FileEntry, read_pieces
-from pachyderm.repos import TRAINING
 
 Capture = pytest.CaptureFixture[str]
 

@@ -13,7 +13,7 @@ import pytest
 from tiny_model import TINY, tiny, write_checkpoint, write_pairs
 
 from cli.main import main
-from pix2pix.export import export
+from pix2pix.inference.export import export
 
 SMALL = [
     argument for name, value in {**TINY, "max_steps": 3}.items() for argument in ("-p", f"{name}={json.dumps(value)}")

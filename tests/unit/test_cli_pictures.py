@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from cli.main import main
-from pix2pix.images import decode, encode_png
-from pix2pix.pairs import read_pair
+from pix2pix.datasets.pairs import read_pair
+from pix2pix.images.codec import decode, encode_png
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 from command_line import pix2pix
 from pachyderm_sdk.api import pfs
 
-from pachyderm import set_up as rooms
-from pachyderm.commits import head
-from pachyderm.connection import Connection, Target, connect
-from pachyderm.repos import CANDIDATE, CHECKPOINT, PROVENANCE, TRAINING, BranchName
-from pachyderm.set_up import set_up
-from pachyderm.stage_record import STAGE_JSON
+from pachyderm.client.commits import head
+from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.dag import setup as rooms
+from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, PROVENANCE, TRAINING, BranchName
+from pachyderm.dag.setup import set_up
+from pachyderm.record.stage_record import STAGE_JSON
 
 Capture = pytest.CaptureFixture[str]
 NOBODY = "grpc://127.0.0.1:1"

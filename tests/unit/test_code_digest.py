@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from components import code
+from components import code_digest
 
 
 @pytest.fixture(autouse=True)
 def fresh() -> None:
-    code.code_digest.cache_clear()
+    code_digest.code_digest.cache_clear()
 
 
 def changed(monkeypatch: pytest.MonkeyPatch, name: str, *modules: str) -> bool:
-    before = code.code_digest(*modules)
-    code.code_digest.cache_clear()
-    original = code._source
-    monkeypatch.setattr(code, "_source", lambda one: original(one) + (b"\n# changed" if one == name else b""))
-    after = code.code_digest(*modules)
-    code.code_digest.cache_clear()
+    before = code_digest.code_digest(*modules)
+    code_digest.code_digest.cache_clear()
+    original = code_digest._source
+    monkeypatch.setattr(code_digest, "_source", lambda one: original(one) + (b"\n# changed" if one == name else b""))
+    after = code_digest.code_digest(*modules)
+    code_digest.code_digest.cache_clear()
     return before != after
 
 
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("pix2pix.resize", {"resize"}),
-        ("pix2pix.images", {"resize", "train", "export", "generate"}),
-        ("pix2pix.losses", {"train"}),
-        ("pix2pix.networks", {"train", "export"}),
-        ("pix2pix.report", set()),
+        ("pix2pix.datasets.resize", {"resize"}),
+        ("pix2pix.images.codec", {"resize", "train", "export", "generate"}),
+        ("pix2pix.model.losses", {"train"}),
+        ("pix2pix.model.networks", {"train", "export"}),
+        ("pix2pix.pages.training_report", set()),
         ("components.train.stage", {"train"}),
-        ("pix2pix.facades", set()),
+        ("pix2pix.facades.generator", set()),
     ],
 )
 def test_a_change_of_a_module_runs_the_stages_whose_output_it_shapes(
@@ -44,6 +44,6 @@ def test_a_change_of_a_module_runs_the_stages_whose_output_it_shapes(
 
 
 def test_the_digest_is_the_same_each_time() -> None:
-    first = code.code_digest("pix2pix.resize")
-    code.code_digest.cache_clear()
-    assert code.code_digest("pix2pix.resize") == first
+    first = code_digest.code_digest("pix2pix.datasets.resize")
+    code_digest.code_digest.cache_clear()
+    assert code_digest.code_digest("pix2pix.datasets.resize") == first

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix.colour import join_lab, split_lab, to_network, to_picture
+from pix2pix.model.colour import join_lab, split_lab, to_network, to_picture
 
 EVERY = np.stack(np.meshgrid(*[np.arange(0, 256, 15, np.uint8)] * 3, indexing="ij"), -1).reshape(1, 18, -1, 3)
 

@@ -21,14 +21,15 @@ from cryptography.x509.oid import NameOID
 from pachyderm_sdk.api import pfs
 from served import Served
 
-from pachyderm import channel, connection
-from pachyderm.commits import head, inspect
-from pachyderm.connection import Connection, Target, connect
+from pachyderm.client import connection
+from pachyderm.client.commits import head, inspect
+from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.dag.repos import TRAINING
+from pachyderm.dag.setup import check_set_up, set_up
 from pachyderm.errors import RequestError, UnreachableError
-from pachyderm.repos import TRAINING
-from pachyderm.set_up import check_set_up, set_up
-from pachyderm.store.engine import Engine
-from pachyderm.store.services import handlers
+from pachyderm.protocol import channel
+from pachyderm.store.objects.engine import Engine
+from pachyderm.store.rpc.services import handlers
 
 
 def authority() -> tuple[bytes, bytes]:

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from tiny_model import tiny, write_pairs
 
-from pix2pix import dataset
-from pix2pix.dataset import batch, batches, load
 from pix2pix.errors import InputError, WorkError
+from pix2pix.training import dataset
+from pix2pix.training.dataset import batch, batches, load
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_pair_stays_on_its_side_whatever_its_name_and_whatever_is_added(folder
 
 
 def test_the_part_that_split_made_is_not_held_out_as_a_whole(tmp_path):
-    from pix2pix.split import Shares, split_folder
+    from pix2pix.datasets.split import Shares, split_folder
 
     write_pairs(tmp_path / "all", 60)
     split_folder(tmp_path / "all", tmp_path / "parts", Shares(0.5, 0.5))

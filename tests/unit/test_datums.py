@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.pictures import assign
-from pachyderm.datums import Base, plan
-from pachyderm.listings import FileEntry
-from pachyderm.stage_record import Counts, OutputFile, Rejected, StageRecord
+from pachyderm.client.files import FileEntry
+from pachyderm.output.plan import Base, plan
+from pachyderm.record.stage_record import Counts, OutputFile, Rejected, StageRecord
 
 RECORD = StageRecord(
     stage="resize",

@@ -19,10 +19,10 @@ sys.path.append(str(Path(__file__).parent.parent / "trigger"))
 from fake_kubeflow import FakeKubeflow
 from fake_kubernetes import FakeKubernetes
 
-from cli import health, health_kubeflow
-from pachyderm.connection import Target, connect
-from pachyderm.set_up import set_up
-from pachyderm.store.server import StoreServer
+from cli.system import doctor_checks, doctor_kubeflow
+from pachyderm.client.connection import Target, connect
+from pachyderm.dag.setup import set_up
+from pachyderm.store.rpc.server import StoreServer
 from workflows.trigger.configuration import Configuration, KubeflowSettings
 
 
@@ -35,10 +35,12 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "gpu", lambda **_: iter([health.Finding("TensorFlow", True, "left out of this test")]))
+    monkeypatch.setattr(
+        doctor_checks, "gpu", lambda **_: iter([doctor_checks.Finding("TensorFlow", True, "left out of this test")])
+    )
 
 
-def one(findings: Iterator[health.Finding], check: str) -> health.Finding:
+def one(findings: Iterator[doctor_checks.Finding], check: str) -> doctor_checks.Finding:
     found = [finding for finding in findings if finding.check.startswith(check)]
     return found[-1]
 
@@ -80,31 +82,31 @@ def closed_port() -> int:
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    seen = one(health.folders({"HOME": str(tmp_path / "gone")}), "HOME")
+    seen = one(doctor_checks.folders({"HOME": str(tmp_path / "gone")}), "HOME")
     assert (seen.ok, seen.code) == (False, 2)
     assert str(tmp_path / "gone") in seen.detail
     assert "set HOME" in seen.remedy
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "NEEDED", ("click", "no-such-distribution"))
-    seen = one(health.packages(), "packages")
+    monkeypatch.setattr(doctor_checks, "NEEDED", ("click", "no-such-distribution"))
+    seen = one(doctor_checks.packages(), "packages")
     assert (seen.ok, seen.code) == (False, 2)
     assert "no-such-distribution" in seen.detail
 
 
 def test_an_address_that_is_none_is_wrong_use() -> None:
-    seen = one(health.pachyderm(Target(pachd="ftp://127.0.0.1:1")), "Pachyderm")
+    seen = one(doctor_checks.pachyderm(Target(pachd="ftp://127.0.0.1:1")), "Pachyderm")
     assert (seen.ok, seen.code) == (False, 2)
     assert "grpc://host:port" in seen.detail
 
 
 def test_tls_against_plain_text_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pachyderm.connection.REACH_WITHIN", 1.0)
+    monkeypatch.setattr("pachyderm.client.connection.REACH_WITHIN", 1.0)
     with StoreServer(tmp_path / "store", "127.0.0.1:0") as server:
         address = server.address if hasattr(server, "address") else str(server)
         port = str(address).rpartition(":")[2]
-        seen = one(health.pachyderm(Target(pachd=f"grpcs://127.0.0.1:{port}")), "Pachyderm")
+        seen = one(doctor_checks.pachyderm(Target(pachd=f"grpcs://127.0.0.1:{port}")), "Pachyderm")
     assert (seen.ok, seen.code) == (False, 3)
     assert "TLS" in seen.detail
 
@@ -124,7 +126,7 @@ class Refusal(grpc.RpcError):  # type: ignore[misc]
 @contextmanager
 def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **methods: Any) -> Iterator[Target]:
     """A store some of whose answers are replaced: ``get_version=...``."""
-    from pachyderm import connection
+    from pachyderm.client import connection
 
     target = Target(store=tmp_path / "store")
     with connect(target) as client:
@@ -148,13 +150,13 @@ def test_a_token_that_is_missing_or_expired_is_said(
         raise Refusal(code, details)
 
     with answered(tmp_path, monkeypatch, get_version=refuse) as target:
-        seen = one(health.pachyderm(target), "Pachyderm")
+        seen = one(doctor_checks.pachyderm(target), "Pachyderm")
     assert (seen.ok, seen.code) == (False, 3)
     assert "PACH_TOKEN" in seen.remedy
 
 
 def test_a_request_that_an_old_pachyderm_does_not_know_names_the_version_that_does() -> None:
-    from pachyderm.connection import translate
+    from pachyderm.client.connection import translate
     from pachyderm.errors import RequestError
 
     made = translate(Refusal(grpc.StatusCode.UNIMPLEMENTED, "unknown service metadata.API"), "grpc://there:1")
@@ -166,7 +168,7 @@ def test_a_pachyderm_without_commit_metadata_is_refused(tmp_path: Path, monkeypa
     from pachyderm_sdk.api.version import Version
 
     with answered(tmp_path, monkeypatch, get_version=lambda client: Version(major=2, minor=9, micro=4)) as target:
-        seen = list(health.pachyderm(target))
+        seen = list(doctor_checks.pachyderm(target))
     assert [(finding.check, finding.code) for finding in seen] == [("Pachyderm", 2)]
     assert "2.10" in seen[0].remedy
 
@@ -175,24 +177,24 @@ def test_repos_that_are_not_set_up_or_are_anothers_are_told_apart(tmp_path: Path
     target = Target(store=tmp_path / "store")
     with connect(target) as client:
         client.pfs.create_repo(repo=client.repo("training"))
-    seen = one(health.pachyderm(target), "repos")
+    seen = one(doctor_checks.pachyderm(target), "repos")
     assert (seen.ok, seen.remedy, seen.code) == (False, "pix2pix setup", 2)
     with connect(target) as client:
         client.pfs.create_repo(repo=client.repo("checkpoint"))
-        from pachyderm.repos import CHECKPOINT, INPUT_IMAGES
+        from pachyderm.dag.repos import CHECKPOINT, INPUT_IMAGES
 
         client.pfs.create_repo(repo=client.repo("input_images"))
         client.pfs.create_branch(branch=client.branch(INPUT_IMAGES))
         client.pfs.create_branch(branch=client.branch(CHECKPOINT), provenance=[client.branch(INPUT_IMAGES)])
-    seen = one(health.pachyderm(target), "repos")
+    seen = one(doctor_checks.pachyderm(target), "repos")
     assert "another project owns these repos" in seen.detail
     assert "PACH_PROJECT" in seen.remedy
 
 
 def test_a_pachyderm_pipeline_that_owns_a_repo_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "_owned_by_pipelines", lambda client: ["checkpoint"])
+    monkeypatch.setattr(doctor_checks, "_owned_by_pipelines", lambda client: ["checkpoint"])
     with answered(tmp_path, monkeypatch) as target:
-        seen = one(health.pachyderm(target), "repos")
+        seen = one(doctor_checks.pachyderm(target), "repos")
     assert "own checkpoint" in seen.detail
     assert seen.code == 2
 
@@ -210,7 +212,7 @@ def test_the_owner_is_told_from_the_spec_repo(tmp_path: Path) -> None:
 
     with connect(Target(store=tmp_path / "store")) as client:
         client.pfs = Listed()  # type: ignore[assignment]
-        assert health._owned_by_pipelines(client) == ["checkpoint"]
+        assert doctor_checks._owned_by_pipelines(client) == ["checkpoint"]
 
 
 def settings(url: str, namespace: str = "", token_file: str = "") -> Configuration:
@@ -220,22 +222,22 @@ def settings(url: str, namespace: str = "", token_file: str = "") -> Configurati
 
 
 def test_no_kubeflow_is_no_problem_unless_it_is_asked_for() -> None:
-    (seen,) = health_kubeflow.kubeflow(Configuration(), {}, lambda seconds: None)
+    (seen,) = doctor_kubeflow.kubeflow(Configuration(), {}, lambda seconds: None)
     assert seen.ok
 
 
 def test_a_kubeflow_that_answers_is_shown_with_its_version() -> None:
     with FakeKubeflow() as fake:
-        seen = list(health_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None))
+        seen = list(doctor_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None))
         assert [finding.ok for finding in seen] == [True, True]
         assert "for one user" in seen[0].detail
         assert not any("POST" in request for request in fake.requests)
 
 
 def test_an_old_kubeflow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health_kubeflow, "_kubeflow_tag", lambda client: "2.14.3")
+    monkeypatch.setattr(doctor_kubeflow, "_kubeflow_tag", lambda client: "2.14.3")
     with FakeKubeflow() as fake:
-        seen = list(health_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None))
+        seen = list(doctor_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None))
     assert [(finding.ok, finding.code) for finding in seen] == [(False, 2)]
     assert "2.15" in seen[0].remedy
 
@@ -245,12 +247,12 @@ def test_a_kubeflow_that_is_away_or_refuses_the_token_ends_with_3(tmp_path: Path
     token.write_text("old")
     with FakeKubeflow(token="new") as fake:
         refused = one(
-            health_kubeflow.kubeflow(settings(fake.url, token_file=str(token)), {}, lambda s: None), "Kubeflow"
+            doctor_kubeflow.kubeflow(settings(fake.url, token_file=str(token)), {}, lambda s: None), "Kubeflow"
         )
     assert (refused.ok, refused.code) == (False, 3)
     assert "token" in refused.detail
     away = settings(f"http://127.0.0.1:{closed_port()}")
-    seen = one(health_kubeflow.kubeflow(away, {}, lambda seconds: None), "Kubeflow")
+    seen = one(doctor_kubeflow.kubeflow(away, {}, lambda seconds: None), "Kubeflow")
     assert (seen.ok, seen.code) == (False, 3)
 
 
@@ -264,14 +266,14 @@ def test_many_users_need_a_namespace_and_a_role(monkeypatch: pytest.MonkeyPatch)
             yield from routes()
 
         monkeypatch.setattr(fake, "_routes", with_users)
-        seen = one(health_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None), "Kubeflow runs")
+        seen = one(doctor_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None), "Kubeflow runs")
         assert (seen.ok, seen.code) == (False, 2)
         monkeypatch.setattr(
-            health_kubeflow,
+            doctor_kubeflow,
             "may_create_runs",
-            lambda namespace: health.Finding("Kubeflow runs", False, namespace, "a role", 2),
+            lambda namespace: doctor_checks.Finding("Kubeflow runs", False, namespace, "a role", 2),
         )
-        seen = one(health_kubeflow.kubeflow(settings(fake.url, "ann"), {}, lambda seconds: None), "Kubeflow runs")
+        seen = one(doctor_kubeflow.kubeflow(settings(fake.url, "ann"), {}, lambda seconds: None), "Kubeflow runs")
         assert seen.detail == "ann"
 
 
@@ -295,9 +297,9 @@ def test_kubernetes_is_asked_whether_runs_may_be_created(
         configuration = client.Configuration()
         configuration.host = cluster.url
         client.Configuration.set_default(configuration)
-        monkeypatch.setattr(health_kubeflow, "_load_cluster", lambda config: None)
+        monkeypatch.setattr(doctor_kubeflow, "_load_cluster", lambda config: None)
         try:
-            allowed, denied = (health_kubeflow.may_create_runs(name) for name in ("ann", "bob"))
+            allowed, denied = (doctor_kubeflow.may_create_runs(name) for name in ("ann", "bob"))
         finally:
             client.Configuration.set_default(before)
     assert allowed.ok
@@ -310,22 +312,22 @@ def test_without_a_cluster_nothing_is_claimed_and_nothing_printed(
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    seen = health_kubeflow.may_create_runs("ann")
+    seen = doctor_kubeflow.may_create_runs("ann")
     assert "no Kubernetes here" in seen.detail
     assert capsys.readouterr().out == ""
 
 
 def test_a_missing_gpu_is_a_problem_where_one_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "LOOK_FOR_GPU", "print('[\"2.21.0\", []]')")
-    assert one(health.gpu(needed=False, environment=os.environ), "GPU").ok is not Path("/dev/nvidiactl").exists()
-    seen = one(health.gpu(needed=True, environment=os.environ), "GPU")
+    monkeypatch.setattr(doctor_checks, "LOOK_FOR_GPU", "print('[\"2.21.0\", []]')")
+    assert one(doctor_checks.gpu(needed=False, environment=os.environ), "GPU").ok is not Path("/dev/nvidiactl").exists()
+    seen = one(doctor_checks.gpu(needed=True, environment=os.environ), "GPU")
     assert (seen.ok, seen.code) == (False, 2)
     assert "GPU variant" in seen.remedy
 
 
 def test_a_tensorflow_that_cannot_be_imported_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "LOOK_FOR_GPU", "raise ImportError('libcudart.so.12 is missing')")
-    seen = one(health.gpu(needed=False, environment=os.environ), "TensorFlow")
+    monkeypatch.setattr(doctor_checks, "LOOK_FOR_GPU", "raise ImportError('libcudart.so.12 is missing')")
+    seen = one(doctor_checks.gpu(needed=False, environment=os.environ), "TensorFlow")
     assert (seen.ok, seen.code) == (False, 2)
     assert "libcudart" in seen.detail
 
@@ -333,8 +335,8 @@ def test_a_tensorflow_that_cannot_be_imported_is_said(monkeypatch: pytest.Monkey
 def test_pipelines_that_name_the_image_of_another_version_are_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert one(health.images({}), "image of the tasks").ok
+    assert one(doctor_checks.images({}), "image of the tasks").ok
     monkeypatch.setattr("components.image.IMAGE", "ghcr.io/pix2pix-pipelines/pix2pix-python:9.9.9")
-    seen = one(health.images({"PIX2PIX_IMAGE": "x:1"}), "image of the tasks")
+    seen = one(doctor_checks.images({"PIX2PIX_IMAGE": "x:1"}), "image of the tasks")
     assert (seen.ok, seen.remedy) == (False, "pix2pix compile")
-    assert one(health.images({"PIX2PIX_IMAGE": "x:1"}), "this image").detail == "x:1"
+    assert one(doctor_checks.images({"PIX2PIX_IMAGE": "x:1"}), "this image").detail == "x:1"

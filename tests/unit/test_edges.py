@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pix2pix.edges import draw_edges
+from pix2pix.datasets.edges import draw_edges
 
 
 def disc(side: int, inside: tuple[int, int, int], outside: tuple[int, int, int]) -> np.ndarray:

@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 from tiny_model import tiny, write_checkpoint
 
-from pix2pix import checkpoints
-from pix2pix.environment import tf
 from pix2pix.errors import InputError
-from pix2pix.export import OPTIONS, TFLITE, export, find_version
 from pix2pix.hyperparameters import ExportParameters
-from pix2pix.images import png_bytes
-from pix2pix.networks import Generator, assign
-from pix2pix.translation import translate
+from pix2pix.images.codec import png_bytes
+from pix2pix.inference.export import OPTIONS, TFLITE, export, find_version
+from pix2pix.model.networks import Generator, assign
+from pix2pix.model.translation import translate
+from pix2pix.tensorflow import tf
+from pix2pix.training import checkpoints
 
 PICTURES = np.random.default_rng(1).integers(0, 255, (3, 32, 32, 3)).astype(np.uint8)
 
@@ -114,7 +114,7 @@ def test_the_weights_are_the_same_bytes_each_time(exported, checkpoint, tmp_path
 
 @pytest.mark.long
 def test_a_fresh_process_writes_the_same_graph(checkpoint, tmp_path):
-    code = "import sys; from pathlib import Path; from pix2pix.export import export; export(*map(Path, sys.argv[1:]))"
+    code = "import sys; from pathlib import Path; from pix2pix.inference.export import export; export(*map(Path, sys.argv[1:]))"
     for name in ("a", "b"):
         subprocess.run([sys.executable, "-c", code, str(checkpoint), str(tmp_path / name)], check=True)
     one, other = ((tmp_path / name / "1" / "saved_model.pb").read_bytes() for name in ("a", "b"))

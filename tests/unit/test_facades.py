@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pix2pix.datasets.pairs import find_pictures, read_pair
 from pix2pix.errors import InputError
-from pix2pix.facade_layout import CLASSES
-from pix2pix.facades import facade, make_facades, make_labels, make_pairs, paint
-from pix2pix.images import decode
-from pix2pix.pairs import find_pictures, read_pair
+from pix2pix.facades.generator import facade, make_facades, make_labels, make_pairs, paint
+from pix2pix.facades.layout import CLASSES
+from pix2pix.images.codec import decode
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -10,10 +10,10 @@ from PIL import Image
 from tiny_model import tiny, write_checkpoint, write_pairs
 
 from pix2pix.errors import HyperparameterError, InputError
-from pix2pix.evaluate import evaluate
-from pix2pix.export import export
-from pix2pix.generate import Translator, _batches, _prepare, generate
 from pix2pix.hyperparameters import GenerateParameters
+from pix2pix.inference.evaluate import evaluate
+from pix2pix.inference.export import export
+from pix2pix.inference.generate import Translator, _batches, _prepare, generate
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_an_evaluation_whose_pictures_would_become_pairs_is_refused(model, tmp_p
 
 
 def test_an_identical_picture_measures_perfectly():
-    from pix2pix.metrics import measure
+    from pix2pix.model.metrics import measure
 
     picture = np.random.default_rng(0).integers(0, 255, (1, 16, 16, 3)).astype(np.uint8)
     found = {name: float(value[0]) for name, value in measure(picture, picture).items()}
@@ -223,15 +223,15 @@ def test_no_batch_has_more_pixels_than_the_network_is_given_and_no_byte_changes(
         return translate(self, pictures)
 
     monkeypatch.setattr(Translator, "__call__", watched)
-    monkeypatch.setattr("pix2pix.generate.LARGEST", 64 * 33)
-    monkeypatch.setattr("pix2pix.generate.MOST_WAITING", 64 * 33)
+    monkeypatch.setattr("pix2pix.inference.generate.LARGEST", 64 * 33)
+    monkeypatch.setattr("pix2pix.inference.generate.MOST_WAITING", 64 * 33)
     generate(model, source, tmp_path)
     assert set(shapes) == {(2, 32, 32, 3), (1, 40, 40, 3), (1, 64, 33, 3)}
     assert contents(tmp_path) == contents(generated[1])
 
 
 def test_few_pixels_wait_however_many_sizes_a_folder_has(monkeypatch):
-    monkeypatch.setattr("pix2pix.generate.MOST_WAITING", 6 * 32 * 32)
+    monkeypatch.setattr("pix2pix.inference.generate.MOST_WAITING", 6 * 32 * 32)
     read, done, most = [0], [], 0
 
     def results():
@@ -262,7 +262,7 @@ def test_pictures_are_scaled_as_training_scaled_the_input(tmp_path, monkeypatch,
         asked.append(labels)
         return _prepare(pixels, size, labels)
 
-    monkeypatch.setattr("pix2pix.generate._prepare", watched)
+    monkeypatch.setattr("pix2pix.inference.generate._prepare", watched)
     model = export(write_checkpoint(tmp_path / "c", tiny(**changes)), tmp_path / "m").folder
     generate(model, write_pairs(tmp_path / "in", 1, halves=1), tmp_path / "out", GenerateParameters(size=64))
     assert asked == [nearest]

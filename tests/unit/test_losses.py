@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pix2pix.losses import adversarial_loss, discriminator_loss, l1_loss
+from pix2pix.model.losses import adversarial_loss, discriminator_loss, l1_loss
 
 DRAW = np.random.default_rng(3)
 REAL, FAKE = (DRAW.normal(0, 3, (2, 5, 4, 1)).astype(np.float32) for _ in range(2))

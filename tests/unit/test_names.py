@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pix2pix.names import assign_outputs, byte_order, partial_of
-from pix2pix.rejections import BAD_PATH, NAME_COLLISION
+from pix2pix.images.names import assign_outputs, byte_order, partial_of
+from pix2pix.images.rejections import BAD_PATH, NAME_COLLISION
 
 
 def test_an_output_has_the_path_of_its_input_and_ends_in_png() -> None:

@@ -1,4 +1,4 @@
-"""Every layer is as in the paper, with the differences that `pix2pix.networks` names, in every form of computing it."""
+"""Every layer is as in the paper, with the differences that `pix2pix.model.networks` names, in every form of computing it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from tiny_model import tiny
 
-from pix2pix.convolutions import double, halve
-from pix2pix.environment import tf
 from pix2pix.hyperparameters import TrainParameters, resolve
-from pix2pix.networks import (
+from pix2pix.model.convolutions import double, halve
+from pix2pix.model.networks import (
     Discriminator,
     Generator,
     discriminator_layers,
@@ -17,6 +16,7 @@ from pix2pix.networks import (
     is_deep,
     parameter_count,
 )
+from pix2pix.tensorflow import tf
 
 
 def pictures(*shape: int, seed: int = 1):

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pix2pix.datasets.operations import OPERATIONS, Operation, operate
+from pix2pix.datasets.pairs import find_pictures, is_picture, read_pair
 from pix2pix.errors import InputError, PictureError
-from pix2pix.images import decode, encode_png
-from pix2pix.operations import OPERATIONS, Operation, operate
-from pix2pix.pairs import find_pictures, is_picture, read_pair
-from pix2pix.rejections import BAD_PAIR, NAME_COLLISION, UNPAIRED
+from pix2pix.images.codec import decode, encode_png
+from pix2pix.images.rejections import BAD_PAIR, NAME_COLLISION, UNPAIRED
 
 
 def picture(path: Path, width: int = 40, height: int = 40, seed: int = 0) -> np.ndarray:

@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from pix2pix.curves import Curve, draw
 from pix2pix.hyperparameters import TrainParameters
-from pix2pix.images import encode_png
-from pix2pix.report import write_report
-from pix2pix.samples import grid, keep, publish
+from pix2pix.images.codec import encode_png
+from pix2pix.pages.curves import Curve, draw
+from pix2pix.pages.training_report import write_report
+from pix2pix.training.samples import grid, keep, publish
 
 LOSSES = {"discriminator": 1.2, "adversarial": 0.9, "l1": 0.3}
 
@@ -101,7 +101,7 @@ def test_samples_over_time_show_first_and_last_and_few_between(tmp_path):
         keep(tmp_path / "state", step, np.full((2, 8, 8, 1), step, np.uint8))
     steps = publish(tmp_path / "state", tmp_path / "out", inputs, np.full((2, 8, 8, 1), 200, np.uint8))
     assert (steps[0], steps[-1], len(steps)) == (1, 40, 6)
-    from pix2pix.images import decode
+    from pix2pix.images.codec import decode
 
     page = decode(tmp_path / "out" / "over_time.png")
     assert [int(page[0, 12 * n, 0]) for n in range(8)] == [0, *steps, 200]

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from tiny_model import tiny, write_pairs
 
-from pix2pix import checkpoints
-from pix2pix.environment import tf
 from pix2pix.errors import InputError
-from pix2pix.train import train
+from pix2pix.tensorflow import tf
+from pix2pix.training import checkpoints
+from pix2pix.training.train import train
 
 PARAMETERS = tiny(
     max_steps=9,
@@ -173,8 +173,8 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from pix2pix.hyperparameters import resolve
-from pix2pix.train import train
-from pix2pix.environment import tf
+from pix2pix.training.train import train
+from pix2pix.tensorflow import tf
 tf.config.run_functions_eagerly(True)
 def tell(step, total, note):
     print(step, flush=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pix2pix.datasets.split import SIDES, Shares, split_folder
 from pix2pix.errors import InputError
-from pix2pix.images import encode_png
-from pix2pix.split import SIDES, Shares, split_folder
+from pix2pix.images.codec import encode_png
 
 
 def fill(folder: Path, start: int, stop: int) -> None:

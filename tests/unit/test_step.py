@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from tiny_model import tiny
 
-from pix2pix.devices import choose
-from pix2pix.environment import tf
 from pix2pix.errors import HyperparameterError
-from pix2pix.optimizer import Adam
-from pix2pix.step import TrainingStep, learning_rate
+from pix2pix.model.optimizer import Adam
+from pix2pix.tensorflow import tf
+from pix2pix.training.devices import choose
+from pix2pix.training.step import TrainingStep, learning_rate
 
 PICTURES = np.random.default_rng(5).integers(0, 255, (2, 32, 32, 6)).astype(np.uint8)
 SEEDS = np.array([[1, 0], [1, 1]], np.int32)
@@ -168,12 +168,12 @@ def test_xla_gives_the_same_losses():
 DISTRIBUTED = """
 import json, sys
 import numpy as np
-from pix2pix.environment import tf
+from pix2pix.tensorflow import tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[2]))
-from pix2pix.devices import choose
+from pix2pix.training.devices import choose
 from pix2pix.hyperparameters import resolve
-from pix2pix.step import TrainingStep
+from pix2pix.training.step import TrainingStep
 found = {}
 if int(sys.argv[2]) > 1:
     try:

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from tiny_model import tiny, write_pairs
 
-from pix2pix import checkpoints
-from pix2pix.environment import tf
 from pix2pix.errors import InputError, WorkError
-from pix2pix.step import TrainingStep
-from pix2pix.train import train
+from pix2pix.tensorflow import tf
+from pix2pix.training import checkpoints
+from pix2pix.training.step import TrainingStep
+from pix2pix.training.train import train
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -169,7 +169,7 @@ def test_a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(
                 self.generator.weights["d1/bias"].assign([0.0, np.nan, 0.0])
             return losses
 
-    monkeypatch.setattr("pix2pix.train.TrainingStep", Poisoned)
+    monkeypatch.setattr("pix2pix.training.train.TrainingStep", Poisoned)
     parameters = tiny(max_steps=8, save_steps=save_steps, log_steps=log_steps, evaluation_steps=100)
     told = f"the last good checkpoint, of step {kept}, is kept" if kept else "no checkpoint was due before"
     with pytest.raises(WorkError, match=rf"diverged between steps {steps}: .*; {told}\. .* smaller learning_rate"):
@@ -251,7 +251,7 @@ def test_a_work_folder_whose_pictures_would_become_pairs_is_refused(tmp_path):
 
 @pytest.mark.long
 def test_it_learns_facades(tmp_path):
-    from pix2pix.facades import make_pairs
+    from pix2pix.facades.generator import make_pairs
 
     tf.config.run_functions_eagerly(False)
 

@@ -12,8 +12,8 @@ from command_line import Said, pix2pix
 sys.path.append(str(Path(__file__).parent.parent / "trigger"))
 from fake_kubeflow import FakeKubeflow
 
-from pachyderm.connection import Target, connect
-from pachyderm.repos import TRAINING
+from pachyderm.client.connection import Target, connect
+from pachyderm.dag.repos import TRAINING
 
 
 @pytest.fixture(autouse=True)

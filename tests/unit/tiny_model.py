@@ -33,8 +33,8 @@ def write_pairs(folder: Path, count: int, size: int = 32, seed: int = 0, halves:
 
 def write_checkpoint(folder: Path, parameters: TrainParameters, seed: int = 1) -> Path:
     """A checkpoint of a generator that has learnt nothing."""
-    from pix2pix import checkpoints
-    from pix2pix.networks import Generator
+    from pix2pix.model.networks import Generator
+    from pix2pix.training import checkpoints
 
     weights = {name: v.numpy() * 5 for name, v in Generator(parameters, seed).weights.items()}
     checkpoints.write(folder, checkpoints.Checkpoint(0, parameters, {"generator": weights}, {"l1": 0.5}))

@@ -14,13 +14,13 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pachyderm.commits import head
-from pachyderm.connection import Target, connect
-from pachyderm.listings import content, files
-from pachyderm.repos import INPUT_IMAGES, PREPROCESS_IMAGES
-from pachyderm.set_up import set_up
-from pachyderm.upload import put
-from pix2pix import facades
+from pachyderm.client.commits import head
+from pachyderm.client.connection import Target, connect
+from pachyderm.client.files import content, files
+from pachyderm.client.upload import put
+from pachyderm.dag.repos import INPUT_IMAGES, PREPROCESS_IMAGES
+from pachyderm.dag.setup import set_up
+from pix2pix.facades import generator
 from workflows.compile import BESIDE, NAMES, stale
 from workflows.tasks import CONFIG_FILES, CONNECTION
 
@@ -139,7 +139,7 @@ components.load_component_from_file({file!r})(commit_set="")
 
 def test_plain_kfp_runs_a_committed_pipeline_without_our_runner(tmp_path: Path) -> None:
     target = Target(store=tmp_path / "store")
-    facades.make_labels(tmp_path / "labels", 2, 32, seed=1)
+    generator.make_labels(tmp_path / "labels", 2, 32, seed=1)
     with connect(target) as client:
         set_up(client)
         put(client, INPUT_IMAGES, {f"/{one.name}": one for one in (tmp_path / "labels").iterdir()})

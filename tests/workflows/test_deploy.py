@@ -21,12 +21,12 @@ sys.path.append(str(Path(__file__).parent.parent / "trigger"))
 from fake_kubeflow import FakeKubeflow
 from fake_kubernetes import FakeKubernetes
 
+from workflows.daemon.kubernetes_lease import KubernetesLease
 from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.runner import RunKey
 from workflows.tasks import CONFIG_FILES, CONNECTION
 from workflows.trigger.configuration import Configuration, LeaseSettings, load
-from workflows.trigger.kubernetes_lease import KubernetesLease
 
 HOUSE = Path(__file__).resolve().parents[2]
 KUSTOMIZE, RENDERED = HOUSE / "deploy" / "kustomize", HOUSE / "deploy" / "rendered"

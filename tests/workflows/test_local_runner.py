@@ -17,7 +17,7 @@ import pytest
 import yaml
 from trivial_pipelines import compile_all
 
-from pachyderm.connection import Target
+from pachyderm.client.connection import Target
 from pachyderm.errors import StorageError
 from workflows.errors import RunInputError
 from workflows.runners import local_child
@@ -228,7 +228,7 @@ def test_the_follower_shows_what_tasks_said_and_no_kfp_noise(runner: LocalRunner
     said: list[str] = []
     showing = LocalRunner(tmp_path / "shown", runner._environment, runner._pipelines, said.append)
     showing.start(KEY, {"commit_set": SET})
-    until(showing.tend)
+    until(showing.poll)
     assert said == [
         f"trivial: {line}" for line in ("say: begins", "say: step 1/2", "say: success", "echo: begins", "echo: success")
     ]

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pachyderm.connection import Target, connect
-from pachyderm.repos import INPUT_IMAGES
-from pachyderm.set_up import set_up
-from pachyderm.upload import put
-from pix2pix import facades
+from pachyderm.client.connection import Target, connect
+from pachyderm.client.upload import put
+from pachyderm.dag.repos import INPUT_IMAGES
+from pachyderm.dag.setup import set_up
+from pix2pix.facades import generator
 
 
 def test_a_pipeline_runs_with_a_python_whose_path_has_a_space(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_pipeline_runs_with_a_python_whose_path_has_a_space(tmp_path: Path) ->
     environment_folder = folder / "environment"
     environment_folder.symlink_to(Path(sys.prefix), target_is_directory=True)
     target = Target(store=folder / "store")
-    facades.make_labels(folder / "labels", 1, 32, seed=1)
+    generator.make_labels(folder / "labels", 1, 32, seed=1)
     with connect(target) as client:
         set_up(client)
         put(client, INPUT_IMAGES, {f"/{one.name}": one for one in (folder / "labels").iterdir()})

@@ -18,8 +18,8 @@ from betterproto.casing import camel_case
 from pachyderm_sdk.api import pfs, pps
 
 from components.image import IMAGE
-from pachyderm.connection import Target, connect
-from pachyderm.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
+from pachyderm.client.connection import Target, connect
+from pachyderm.dag.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
 from pachyderm.specs import native
 
 NAMES = sorted(native.specs())

@@ -162,7 +162,7 @@ class KubeflowRunner:
             # It is over, is being terminated already, or is gone.
             logger.info("run %s was not terminated: %s", run, error)
 
-    def tend(self) -> bool:
+    def poll(self) -> bool:
         """Nothing; the runs are elsewhere."""
         return False
 

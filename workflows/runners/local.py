@@ -19,9 +19,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pachyderm.connection import Target, connect
+from pachyderm.client.connection import Target, connect
 from pachyderm.errors import StorageError
-from pachyderm.open_commits import give_back_claims_of
+from pachyderm.queue.open_commits import give_back_claims_of
 from workflows.errors import RunInputError
 from workflows.runners.compiled import CompiledPipeline, named, shipped
 from workflows.runners.local_child import CORRUPTED
@@ -169,8 +169,8 @@ class LocalRunner:
         if child is not None:
             self._wait(run, child, Phase.TERMINATED, why)
 
-    def tend(self) -> bool:
-        """Show what the tasks said and see which children ended; see `Runner.tend`."""
+    def poll(self) -> bool:
+        """Show what the tasks said and see which children ended; see `Runner.poll`."""
         ended = False
         for run, child in list(self._children.items()):
             over = child.process.poll() is not None
@@ -327,7 +327,7 @@ def run_once(
     run = f"{pipeline}-{uuid.uuid4().hex[:12]}"
     try:
         state = runner.begin(run, pipeline, run, arguments)
-        while not runner.tend():
+        while not runner.poll():
             time.sleep(0.05)
     finally:
         for ended in runner.close():

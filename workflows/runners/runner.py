@@ -118,7 +118,7 @@ class Runner(Protocol):
     def terminate(self, run: str, why: str) -> None:
         """End a run; nothing happens where it is over or unknown."""
 
-    def tend(self) -> bool:
+    def poll(self) -> bool:
         """Do what must be done often (show log lines, see children end); True where a run has ended since."""
 
     def close(self) -> tuple[RunState, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pachyderm.repos import PIPELINES
+from pachyderm.dag.repos import PIPELINES
 from workflows.errors import RunInputError
 from workflows.runners.compiled import CompiledPipeline, named, shipped
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pachyderm.repos import PIPELINES
+from pachyderm.dag.repos import PIPELINES
 from workflows.errors import RunInputError
 from workflows.trigger.arguments import Arguments, merged, places
 from workflows.trigger.policy import Policy, changed, defaults
 
 PREFIX = "PIX2PIX_TRIGGER_"
-"""``PIX2PIX_TRIGGER_AT_ONCE`` sets ``at_once``, ``PIX2PIX_TRIGGER_KUBEFLOW_ENDPOINT`` sets ``endpoint`` of
+"""``PIX2PIX_TRIGGER_MAX_CONCURRENT_RUNS`` sets ``max_concurrent_runs``, ``PIX2PIX_TRIGGER_KUBEFLOW_ENDPOINT`` sets ``endpoint`` of
 ``[kubeflow]``; a policy's names follow its pipeline's."""
 
 ARGUMENTS = f"{PREFIX}KUBEFLOW_ARGUMENTS_"
@@ -82,9 +82,9 @@ class Configuration:
 
     Attributes:
         runner: ``local`` or ``kubeflow``.
-        at_once: runs that may be live at once.
-        look_every: seconds between two looks where no event wakes it.
-        listen: ``host:port`` for ``/metrics``, ``/healthz`` and ``/readyz``; empty: none.
+        max_concurrent_runs: runs that may be live at once.
+        poll_interval: seconds between two looks where no event wakes it.
+        metrics_address: ``host:port`` for ``/metrics``, ``/healthz`` and ``/readyz``; empty: none.
         log: ``text`` or ``json``.
         kubeflow: see `KubeflowSettings`.
         lease: see `LeaseSettings`.
@@ -92,9 +92,9 @@ class Configuration:
     """
 
     runner: str = "local"
-    at_once: int = 2
-    look_every: float = 2.0
-    listen: str = ""
+    max_concurrent_runs: int = 2
+    poll_interval: float = 2.0
+    metrics_address: str = ""
     log: str = "text"
     kubeflow: KubeflowSettings = field(default_factory=KubeflowSettings)
     lease: LeaseSettings = field(default_factory=LeaseSettings)
@@ -103,8 +103,8 @@ class Configuration:
 
 _ALLOWED: dict[str, tuple[Any, ...]] = {"runner": ("local", "kubeflow"), "log": ("text", "json")}
 _AT_LEAST: dict[str, float] = {
-    "at_once": 1,
-    "look_every": 0.1,
+    "max_concurrent_runs": 1,
+    "poll_interval": 0.1,
     "timeout": 1,
     "seconds": 1,
     "renew_within": 0.5,

@@ -11,24 +11,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
-from pachyderm.commits import Commit, CommitId, inspect
-from pachyderm.connection import Connection
-from pachyderm.decisions import decisions_of
+from pachyderm.client.commits import Commit, CommitId, inspect
+from pachyderm.client.connection import Connection
+from pachyderm.dag.repos import INPUTS
 from pachyderm.errors import RequestError
-from pachyderm.repos import INPUTS
+from pachyderm.queue.decisions import decisions_of
+from workflows.daemon.lease import Leadership
 from workflows.runners.runner import Runner
-from workflows.trigger.carry_out import Hands
-from workflows.trigger.lease import Leadership
+from workflows.trigger.executor import ActionExecutor
 from workflows.trigger.metrics import Metrics
-from workflows.trigger.observe import Clock, Observer
 from workflows.trigger.policy import Policy
 from workflows.trigger.reconcile import reconcile
-from workflows.trigger.units import CONFIRMED, chains_of, units_of
-from workflows.trigger.world import Action, Plan, UnitId, World
+from workflows.trigger.snapshot import Action, Plan, Snapshot, WorkItemId
+from workflows.trigger.snapshot_builder import Clock, Observer
+from workflows.trigger.work_items import CONFIRMED, chains_of, work_items_of
 
 logger = logging.getLogger(__name__)
 
-TEND_EVERY = 0.1
+RUNNER_POLL_INTERVAL = 0.1
 """Seconds between two looks at the runner's children."""
 
 UnitEnd = Literal["good", "failed", "superseded", "cancelled"]
@@ -38,7 +38,7 @@ _WORST_FIRST: tuple[UnitEnd, ...] = ("failed", "cancelled", "superseded", "good"
 
 @dataclass(frozen=True)
 class Done:
-    """How a unit ended that was open while the trigger looked.
+    """How a item ended that was open while the trigger looked.
 
     Attributes:
         run: the last run that was started for it, or empty.
@@ -58,14 +58,14 @@ class Settings:
 
     Attributes:
         policies: pipeline -> policy.
-        at_once: live runs allowed at once.
-        look_every: seconds between two looks where nothing wakes it.
+        max_concurrent_runs: live runs allowed at once.
+        poll_interval: seconds between two looks where nothing wakes it.
         by: who decides, ``host:process``.
     """
 
     policies: Mapping[str, Policy]
-    at_once: int
-    look_every: float
+    max_concurrent_runs: int
+    poll_interval: float
     by: str
 
 
@@ -102,30 +102,30 @@ class Controller:
         self._pause = pause
         self._metrics = metrics
         self._tell = tell
-        self._observer = Observer(client, runner, settings.policies, settings.at_once, settings.by, clock)
-        self._hands = Hands(client, runner, settings.by, clock.wall, self._observer.started)
-        self._open: dict[UnitId, set[CommitId]] = {}
-        self._done: dict[UnitId, Done] = {}
+        self._observer = Observer(client, runner, settings.policies, settings.max_concurrent_runs, settings.by, clock)
+        self._hands = ActionExecutor(client, runner, settings.by, clock.wall, self._observer.started)
+        self._open: dict[WorkItemId, set[CommitId]] = {}
+        self._done: dict[WorkItemId, Done] = {}
         self._told = ""
 
     @property
     def done(self) -> tuple[Done, ...]:
-        """The units that were open at some look and have ended, in the order of their ends."""
+        """The items that were open at some look and have ended, in the order of their ends."""
         return tuple(self._done.values())
 
-    def look(self) -> tuple[World, Plan, tuple[Action, ...]]:
+    def look(self) -> tuple[Snapshot, Plan, tuple[Action, ...]]:
         """Look, decide and, if it leads, do.
 
         Returns:
             what was seen, what was decided, and the actions that had an effect.
         """
         began = self._clock.steady()
-        world = self._observer.look()
-        plan = reconcile(world)
-        self._keep_account(world)
-        done = self._hands.carry_out(plan, self._leadership.leads)
-        self._metrics.looked(world, plan, done, self._clock.steady() - began, self._leadership.leads())
-        return world, plan, done
+        snapshot = self._observer.look()
+        plan = reconcile(snapshot)
+        self._keep_account(snapshot)
+        done = self._hands.carry_out(plan, self._leadership.is_leader)
+        self._metrics.looked(snapshot, plan, done, self._clock.steady() - began, self._leadership.is_leader())
+        return snapshot, plan, done
 
     def once(self) -> tuple[Done, ...]:
         """Work until nothing is open, then stop.
@@ -133,17 +133,17 @@ class Controller:
         Sets that wait for an input commit which somebody has left open are said, and left.
 
         Returns:
-            how the units ended that were open meanwhile.
+            how the items ended that were open meanwhile.
         """
         while True:
-            world, plan, effects = self.look()
+            snapshot, plan, effects = self.look()
             if effects:
                 continue
-            if not world.commits:
+            if not snapshot.commits:
                 return self.done
-            if self._waits_for_people(world, plan):
+            if self._waits_for_people(snapshot, plan):
                 for one in plan.waiting:
-                    self._tell(f"{one.unit} is left: {one.why}")
+                    self._tell(f"{one.item} is left: {one.why}")
                 return self.done
             self._say_what_waits(plan)
             self._wait(plan)
@@ -162,49 +162,53 @@ class Controller:
 
     def _wait(self, plan: Plan) -> None:
         """Wait for the next look, while the runner is tended to."""
-        due = self._settings.look_every if plan.next_look is None else min(plan.next_look, self._settings.look_every)
-        until = self._clock.steady() + max(due, TEND_EVERY)
+        due = (
+            self._settings.poll_interval
+            if plan.next_look is None
+            else min(plan.next_look, self._settings.poll_interval)
+        )
+        until = self._clock.steady() + max(due, RUNNER_POLL_INTERVAL)
         while (left := until - self._clock.steady()) > 0:
-            if self._runner.tend() or self._pause(min(TEND_EVERY, left)):
+            if self._runner.poll() or self._pause(min(RUNNER_POLL_INTERVAL, left)):
                 return
 
     def _say_what_waits(self, plan: Plan) -> None:
-        lines = "\n".join(f"{one.unit}: {one.why}" for one in plan.waiting if one.seconds is None)
-        if lines != self._told and not self._leadership.leads():
+        lines = "\n".join(f"{one.item}: {one.why}" for one in plan.waiting if one.seconds is None)
+        if lines != self._told and not self._leadership.is_leader():
             self._tell(f"another trigger ({self._leadership.holder()}) works here; waiting for it")
         self._told = lines
 
-    def _waits_for_people(self, world: World, plan: Plan) -> bool:
+    def _waits_for_people(self, snapshot: Snapshot, plan: Plan) -> bool:
         """Whether all that is open waits, in the end, for an input commit that is open, and nobody is at work."""
-        if any(not run.state.over for run in world.runs):
+        if any(not run.state.over for run in snapshot.runs):
             return False
         names = {branch.repo for branch in INPUTS}
-        chains = chains_of(world.commits).values()
-        held: set[UnitId] = set()
+        chains = chains_of(snapshot.commits).values()
+        held: set[WorkItemId] = set()
         unfilled: set[CommitId] = set()
-        # Oldest first, so whatever holds a unit has been looked at before it.
-        for unit in units_of(world.commits, ()):
-            pending = unit.inputs().pending
-            behind = any(unit.id in chain and held.intersection(chain[: chain.index(unit.id)]) for chain in chains)
+        # Oldest first, so whatever holds a item has been looked at before it.
+        for item in work_items_of(snapshot.commits, ()):
+            pending = item.inputs().pending
+            behind = any(item.id in chain and held.intersection(chain[: chain.index(item.id)]) for chain in chains)
             if behind or (pending is not None and (pending.repo in names or pending in unfilled)):
-                held.add(unit.id)
-                unfilled |= unit.own
-        return bool(held) and {one.unit for one in plan.waiting} <= held
+                held.add(item.id)
+                unfilled |= item.own
+        return bool(held) and {one.item for one in plan.waiting} <= held
 
-    def _keep_account(self, world: World) -> None:
-        """Take note of the units that are open, and of how those ended that are not any more."""
-        seen: dict[UnitId, set[CommitId]] = {}
-        for unit in units_of(world.commits, ()):
-            seen[unit.id] = set(unit.own) | self._open.get(unit.id, set())
-            self._done.pop(unit.id, None)
+    def _keep_account(self, snapshot: Snapshot) -> None:
+        """Take note of the items that are open, and of how those ended that are not any more."""
+        seen: dict[WorkItemId, set[CommitId]] = {}
+        for item in work_items_of(snapshot.commits, ()):
+            seen[item.id] = set(item.own) | self._open.get(item.id, set())
+            self._done.pop(item.id, None)
         for unit_id, commits in self._open.items():
             if unit_id not in seen:
                 self._done[unit_id] = self._outcome(unit_id, commits)
-                if self._leadership.leads():
+                if self._leadership.is_leader():
                     self._metrics.ended(unit_id.pipeline, self._done[unit_id].state)
         self._open = seen
 
-    def _outcome(self, unit: UnitId, commits: set[CommitId]) -> Done:
+    def _outcome(self, item: WorkItemId, commits: set[CommitId]) -> Done:
         ends: list[tuple[UnitEnd, str]] = []
         run = ""
         for commit in self._found(commits):
@@ -215,7 +219,7 @@ class Controller:
         if len(ends) < len(commits):
             ends.append(("cancelled", "its commits were dropped"))
         state, error = min(ends, key=lambda end: _WORST_FIRST.index(end[0]))
-        return Done(unit.commit_set, unit.pipeline, run, state, error)
+        return Done(item.commit_set, item.pipeline, run, state, error)
 
     def _found(self, commits: set[CommitId]) -> list[Commit]:
         found = []

@@ -15,10 +15,10 @@ from types import TracebackType
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from pachyderm.repos import PIPELINES
+from pachyderm.dag.repos import PIPELINES
 from workflows.errors import RunInputError
-from workflows.trigger.units import units_of
-from workflows.trigger.world import Action, Note, Plan, Start, World
+from workflows.trigger.snapshot import Action, Note, Plan, Snapshot, Start
+from workflows.trigger.work_items import work_items_of
 
 LAST_PORT = 65535
 
@@ -74,26 +74,26 @@ class Metrics:
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"pix2pix_trigger_{name}", text, ("pipeline",), registry=self.registry)
 
-    def looked(self, world: World, plan: Plan, done: Sequence[Action], seconds: float, leads: bool) -> None:  # noqa: ARG002
+    def looked(self, snapshot: Snapshot, plan: Plan, done: Sequence[Action], seconds: float, is_leader: bool) -> None:  # noqa: ARG002
         """Take one look into account."""
         self._turned = self._looked = self._steady()
         self._looks.inc()
         self._seconds.observe(seconds)
-        self._leads.set(leads)
-        units = units_of(world.commits, ())
-        live = Tally(r.state.key.pipeline for r in world.runs if r.state.key is not None and not r.state.over)
+        self._leads.set(is_leader)
+        items = work_items_of(snapshot.commits, ())
+        live = Tally(r.state.key.pipeline for r in snapshot.runs if r.state.key is not None and not r.state.over)
         for name in (pipeline.name for pipeline in PIPELINES):
-            own = [unit for unit in units if unit.id.pipeline == name]
-            started = [commit.commit.started for unit in own for commit in unit.commits]
+            own = [item for item in items if item.id.pipeline == name]
+            started = [commit.commit.started for item in own for commit in item.commits]
             self._open.labels(name).set(len(own))
             self._live.labels(name).set(live[name])
             self._oldest.labels(name).set(max(0.0, self._wall() - min(started)) if started else 0.0)
         for action in done:
             match action:
                 case Start():
-                    self._decisions.labels(action.unit.pipeline, "start").inc()
+                    self._decisions.labels(action.item.pipeline, "start").inc()
                 case Note():
-                    self._decisions.labels(action.unit.pipeline, action.decision).inc()
+                    self._decisions.labels(action.item.pipeline, action.decision).inc()
 
     def ended(self, pipeline: str, state: str) -> None:
         """Take note of how a set ended, whoever ended it."""
@@ -118,13 +118,13 @@ class MetricsServer:
 
     Args:
         metrics: what to serve.
-        listen: ``host:port``; port 0 takes a free one.
+        metrics_address: ``host:port``; port 0 takes a free one.
 
     Raises:
         RunInputError: the address cannot be listened on.
     """
 
-    def __init__(self, metrics: Metrics, listen: str) -> None:
+    def __init__(self, metrics: Metrics, metrics_address: str) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.path == "/metrics":
@@ -146,13 +146,15 @@ class MetricsServer:
             def log_message(self, *_: object) -> None:
                 """Probes come every few seconds and say nothing."""
 
-        host, _, port = listen.rpartition(":")
+        host, _, port = metrics_address.rpartition(":")
         if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > LAST_PORT:
-            raise RunInputError(f"listen = {listen!r} is no host:port, the port from 0 to {LAST_PORT}")
+            raise RunInputError(
+                f"metrics_address = {metrics_address!r} is no host:port, the port from 0 to {LAST_PORT}"
+            )
         try:
             self._server = ThreadingHTTPServer((host, int(port)), Handler)
         except OSError as error:
-            raise RunInputError(f"{listen} cannot be listened on: {error.strerror}") from error
+            raise RunInputError(f"{metrics_address} cannot be listened on: {error.strerror}") from error
         self._server.daemon_threads = True
         self.address = f"{host}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)

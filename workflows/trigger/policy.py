@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
-from pachyderm import repos
+from pachyderm.dag import repos
 from workflows.errors import RunInputError
 
 
@@ -88,5 +88,5 @@ def of_parameters_file(policy: Policy, text: str, source: str) -> Policy:
 
 
 def defaults() -> dict[str, Policy]:
-    """Pipeline -> its policy as `pachyderm.repos` says."""
+    """Pipeline -> its policy as `pachyderm.dag.repos` says."""
     return {pipeline.name: Policy(policy=pipeline.policy) for pipeline in repos.PIPELINES}

@@ -6,12 +6,11 @@ every rule of its can be tested by the thousand without a server. It reads no cl
 
 from __future__ import annotations
 
-from pachyderm.claims import STALE_AFTER, Claim, live_claim
-from pachyderm.commits import CommitId
+from pachyderm.client.commits import CommitId
+from pachyderm.queue.claims import STALE_AFTER, Claim, live_claim
 from workflows.runners.runner import Phase
 from workflows.trigger.policy import Policy
-from workflows.trigger.units import Unit, chains_of, last_word, units_of
-from workflows.trigger.world import (
+from workflows.trigger.snapshot import (
     Action,
     End,
     GiveBack,
@@ -19,12 +18,13 @@ from workflows.trigger.world import (
     Plan,
     Reopen,
     SeenRun,
+    Snapshot,
     Start,
     Terminate,
-    UnitId,
     Waiting,
-    World,
+    WorkItemId,
 )
+from workflows.trigger.work_items import WorkItem, chains_of, last_word, work_items_of
 
 LINGER = 120.0
 """Seconds that a run may go on after the last commit of its set has ended; then it has nothing to do."""
@@ -36,67 +36,67 @@ ANOTHER_STARTS = 60.0
 """Seconds that another trigger gets to confirm a start that it has announced."""
 
 
-def reconcile(world: World) -> Plan:
+def reconcile(snapshot: Snapshot) -> Plan:
     """Decide what to do now.
 
     Args:
-        world: one look.
+        snapshot: one look.
 
     Returns:
-        the actions in the order in which they are to be done, and why every other unit waits.
+        the actions in the order in which they are to be done, and why every other item waits.
     """
-    return _Look(world).plan()
+    return _Look(snapshot).plan()
 
 
 class _Look:
     """One call: the actions and reasons so far."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._units = units_of(world.commits, world.runs)
-        self._chains = chains_of(world.commits)
-        self._runs = {run.state.run: run for run in world.runs}
-        self._slots = world.slots
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._world = snapshot
+        self._units = work_items_of(snapshot.commits, snapshot.runs)
+        self._chains = chains_of(snapshot.commits)
+        self._runs = {run.state.run: run for run in snapshot.runs}
+        self._slots = snapshot.slots
         self._actions: list[Action] = []
         self._waiting: list[Waiting] = []
-        self._busy: dict[UnitId, str] = {}
-        self._ended: set[UnitId] = set()
+        self._busy: dict[WorkItemId, str] = {}
+        self._ended: set[WorkItemId] = set()
         self._begun: set[str] = set()
 
     def plan(self) -> Plan:
-        for unit in self._units:
-            self._tend_runs_and_claims(unit)
-        for unit in self._units:
-            if unit.id not in self._busy:
-                self._end_if_hopeless(unit)
+        for item in self._units:
+            self._tend_runs_and_claims(item)
+        for item in self._units:
+            if item.id not in self._busy:
+                self._end_if_hopeless(item)
         self._supersede()
-        for unit in self._units:
-            self._start_or_wait(unit)
+        for item in self._units:
+            self._start_or_wait(item)
         self._terminate_idle()
         for pipeline, commit in self._world.uncovered.items():
             self._actions.append(Reopen(pipeline, commit))
         return Plan(tuple(self._actions), tuple(self._waiting))
 
-    def _policy(self, unit: Unit) -> Policy:
-        return self._world.policies.get(unit.id) or Policy()
+    def _policy(self, item: WorkItem) -> Policy:
+        return self._world.policies.get(item.id) or Policy()
 
-    def _tend_runs_and_claims(self, unit: Unit) -> None:
-        """Give back the claims of runs that are over; note how attempts ended; see what works on the unit."""
-        live = [run for run in unit.last_runs if not run.state.over]
-        for one in unit.commits:
+    def _tend_runs_and_claims(self, item: WorkItem) -> None:
+        """Give back the claims of runs that are over; note how attempts ended; see what works on the item."""
+        live = [run for run in item.last_runs if not run.state.over]
+        for one in item.commits:
             claim = live_claim(one.commit.metadata)
             if one.commit.state != "open" or claim is None:
                 continue
             over = self._over(one.commit.repo, one.commit.id, claim)
             if over is None:
-                self._busy[unit.id] = f"run {claim.holder} works on {one.commit}"
+                self._busy[item.id] = f"run {claim.holder} works on {one.commit}"
             else:
-                self._actions.append(GiveBack(unit.id, one.commit, claim.number, over))
+                self._actions.append(GiveBack(item.id, one.commit, claim.number, over))
         if live:
-            self._busy.setdefault(unit.id, f"run {live[0].state.run} works on it")
-            self._end_doubles(unit, live)
-        elif unit.last_runs and unit.noted is None and unit.id not in self._busy and not unit.checked_only:
-            self._note(unit, unit.last_runs[-1])
+            self._busy.setdefault(item.id, f"run {live[0].state.run} works on it")
+            self._end_doubles(item, live)
+        elif item.last_runs and item.noted is None and item.id not in self._busy and not item.checked_only:
+            self._note(item, item.last_runs[-1])
 
     def _over(self, repo: str, commit_id: str, claim: Claim) -> str | None:
         """Why a claim that was not given back does not hold any more; None while it holds."""
@@ -106,9 +106,9 @@ class _Look:
         quiet = self._world.quiet.get((repo, commit_id, claim.number), 0.0)
         return f"no sign of life for {quiet:.0f} s" if quiet >= STALE_AFTER else None
 
-    def _end_doubles(self, unit: Unit, live: list[SeenRun]) -> None:
+    def _end_doubles(self, item: WorkItem, live: list[SeenRun]) -> None:
         """Of several live runs of one attempt keep the one that has a claim, else the oldest."""
-        claims = [live_claim(one.commit.metadata) for one in unit.commits]
+        claims = [live_claim(one.commit.metadata) for one in item.commits]
         holders = {claim.holder for claim in claims if claim is not None}
         first = min(live, key=lambda r: (r.state.ending, r.state.run not in holders, r.state.started, r.state.run))
         for run in live:
@@ -116,184 +116,184 @@ class _Look:
                 why = f"two creators started {run.state.key.display_name if run.state.key else 'it'} at once"
                 self._actions.append(Terminate(run.state.run, why))
 
-    def _note(self, unit: Unit, run: SeenRun) -> None:
+    def _note(self, item: WorkItem, run: SeenRun) -> None:
         state = run.state
-        reason = state.error or (f"run {state.run} left {unit.anchor} open" if state.phase is Phase.SUCCEEDED else "")
-        self._actions.append(Note(unit.id, unit.anchor, unit.attempt, last_word(state.phase), reason, state.run))
+        reason = state.error or (f"run {state.run} left {item.anchor} open" if state.phase is Phase.SUCCEEDED else "")
+        self._actions.append(Note(item.id, item.anchor, item.attempt, last_word(state.phase), reason, state.run))
 
-    def _end_if_hopeless(self, unit: Unit) -> None:
-        bad = unit.inputs().bad
-        last = unit.last_runs[-1].state if unit.last_runs else None
+    def _end_if_hopeless(self, item: WorkItem) -> None:
+        bad = item.inputs().bad
+        last = item.last_runs[-1].state if item.last_runs else None
         terminated = (last is not None and last.phase is Phase.TERMINATED) or (
-            unit.noted is not None and unit.noted.decision == Phase.TERMINATED
+            item.noted is not None and item.noted.decision == Phase.TERMINATED
         )
         if bad is not None:
             word, commit, error = bad
             # The first cause keeps its place at the front of a chain of failures.
-            self._end(unit, error if word == "superseded" else f"{word}: {commit}: {error.removeprefix(word + ': ')}")
-        elif terminated and unit.attempt > unit.forgiven:
-            name = last.run if last else unit.noted.run if unit.noted else ""
-            self._end(unit, f"cancelled: run {name} was terminated; `pix2pix retry {unit.id.commit_set}` runs it again")
-        elif self._failures(unit) >= self._policy(unit).attempts:
-            self._end(unit, self._failure(unit))
+            self._end(item, error if word == "superseded" else f"{word}: {commit}: {error.removeprefix(word + ': ')}")
+        elif terminated and item.attempt > item.forgiven:
+            name = last.run if last else item.noted.run if item.noted else ""
+            self._end(item, f"cancelled: run {name} was terminated; `pix2pix retry {item.id.commit_set}` runs it again")
+        elif self._failures(item) >= self._policy(item).attempts:
+            self._end(item, self._failure(item))
 
-    def _failures(self, unit: Unit) -> int:
+    def _failures(self, item: WorkItem) -> int:
         """Failed attempts, the one that is being noted in this very look included."""
         now = sum(
             1
             for action in self._actions
             if isinstance(action, Note)
-            and action.unit == unit.id
+            and action.item == item.id
             and action.decision != Phase.INTERRUPTED
-            and action.attempt > unit.forgiven
+            and action.attempt > item.forgiven
         )
-        return unit.failures() + now + (1 if self._disappeared(unit) and unit.attempt > unit.forgiven else 0)
+        return item.failures() + now + (1 if self._disappeared(item) and item.attempt > item.forgiven else 0)
 
-    def _disappeared(self, unit: Unit) -> bool:
+    def _disappeared(self, item: WorkItem) -> bool:
         """Whether the last attempt was seen running once, and its run is not there any more."""
-        return unit.confirmed and not unit.last_runs and unit.noted is None
+        return item.confirmed and not item.last_runs and item.noted is None
 
-    def _failure(self, unit: Unit) -> str:
+    def _failure(self, item: WorkItem) -> str:
         run, why = "", "its run is gone"
-        if unit.last_runs:
-            run, why = unit.last_runs[-1].state.run, unit.last_runs[-1].state.error
-            if unit.last_runs[-1].state.phase is Phase.SUCCEEDED:
-                why = f"it succeeded and left {unit.anchor} open"
-        elif unit.noted is not None:
-            run, why = unit.noted.run, unit.noted.reason
-        times = self._failures(unit)
+        if item.last_runs:
+            run, why = item.last_runs[-1].state.run, item.last_runs[-1].state.error
+            if item.last_runs[-1].state.phase is Phase.SUCCEEDED:
+                why = f"it succeeded and left {item.anchor} open"
+        elif item.noted is not None:
+            run, why = item.noted.run, item.noted.reason
+        times = self._failures(item)
         count = f"{times} time{'s' if times > 1 else ''}"
         return (
-            f"failed: {unit.id.pipeline} failed {count}, last in run {run or '?'}: {why}; "
-            f"mend the cause, then: pix2pix retry {unit.id.commit_set}"
+            f"failed: {item.id.pipeline} failed {count}, last in run {run or '?'}: {why}; "
+            f"mend the cause, then: pix2pix retry {item.id.commit_set}"
         )
 
-    def _end(self, unit: Unit, error: str) -> None:
-        run = unit.last_runs[-1].state.run if unit.last_runs else ""
-        commits = tuple(one.commit for one in unit.commits if one.commit.state == "open")
+    def _end(self, item: WorkItem, error: str) -> None:
+        run = item.last_runs[-1].state.run if item.last_runs else ""
+        commits = tuple(one.commit for one in item.commits if one.commit.state == "open")
         if commits:
-            self._actions.append(End(unit.id, commits, error, run, unit.attempt))
-            self._ended.add(unit.id)
+            self._actions.append(End(item.id, commits, error, run, item.attempt))
+            self._ended.add(item.id)
 
     def _supersede(self) -> None:
         """Under `latest`: end what is older than the newest set, unless somebody works on it or needs it."""
         needed: set[CommitId] = set()
-        newest: dict[str, UnitId] = {}
-        superseded: list[Unit] = []
-        for unit in reversed(self._units):
-            if unit.id in self._ended:
+        newest: dict[str, WorkItemId] = {}
+        superseded: list[WorkItem] = []
+        for item in reversed(self._units):
+            if item.id in self._ended:
                 continue
-            by = newest.get(unit.id.pipeline)
+            by = newest.get(item.id.pipeline)
             keep = (
                 by is None
-                or self._policy(unit).policy != "latest"
-                or unit.pinned
-                or unit.id in self._busy
-                or unit.checked_only
-                or bool(unit.own & needed)
-                or self._announced_by_another(unit)
+                or self._policy(item).policy != "latest"
+                or item.pinned
+                or item.id in self._busy
+                or item.checked_only
+                or bool(item.own & needed)
+                or self._announced_by_another(item)
             )
-            newest.setdefault(unit.id.pipeline, unit.id)
+            newest.setdefault(item.id.pipeline, item.id)
             if keep:
-                needed.update(CommitId(i.repo, i.id) for c in unit.commits for i in c.inputs)
+                needed.update(CommitId(i.repo, i.id) for c in item.commits for i in c.inputs)
             else:
-                superseded.append(unit)
-        for unit in reversed(superseded):
-            self._end(unit, f"superseded: by {newest[unit.id.pipeline].commit_set}")
+                superseded.append(item)
+        for item in reversed(superseded):
+            self._end(item, f"superseded: by {newest[item.id.pipeline].commit_set}")
 
-    def _announced_by_another(self, unit: Unit) -> bool:
+    def _announced_by_another(self, item: WorkItem) -> bool:
         """Whether a start was announced that may still come true."""
-        if self._world.sole_creator or unit.attempt == 0 or unit.confirmed or unit.last_runs:
+        if self._world.sole_creator or item.attempt == 0 or item.confirmed or item.last_runs:
             return False
-        return self._world.intent_for.get((unit.id, unit.attempt), 0.0) < ANOTHER_STARTS
+        return self._world.intent_for.get((item.id, item.attempt), 0.0) < ANOTHER_STARTS
 
-    def _start_or_wait(self, unit: Unit) -> None:
-        if unit.id in self._ended:
+    def _start_or_wait(self, item: WorkItem) -> None:
+        if item.id in self._ended:
             return
-        reason, seconds = self._obstacle(unit)
+        reason, seconds = self._obstacle(item)
         if reason is not None:
-            self._waiting.append(Waiting(unit.id, reason, seconds))
+            self._waiting.append(Waiting(item.id, reason, seconds))
             return
         # An announced attempt whose run nobody has seen: it may have been created or not, and is looked for again.
-        resumed = unit.attempt > 0 and not unit.last_runs and not unit.confirmed and unit.noted is None
-        attempt = unit.attempt if resumed else unit.attempt + 1
-        if self._disappeared(unit):
+        resumed = item.attempt > 0 and not item.last_runs and not item.confirmed and item.noted is None
+        attempt = item.attempt if resumed else item.attempt + 1
+        if self._disappeared(item):
             self._actions.append(
-                Note(unit.id, unit.anchor, unit.attempt, Phase.VANISHED, "its run is not there any more", "")
+                Note(item.id, item.anchor, item.attempt, Phase.VANISHED, "its run is not there any more", "")
             )
-        commits = tuple(one.commit for one in unit.commits)
-        self._actions.append(Start(unit.id, commits, attempt, self._reason(unit, attempt), announced=resumed))
+        commits = tuple(one.commit for one in item.commits)
+        self._actions.append(Start(item.id, commits, attempt, self._reason(item, attempt), announced=resumed))
         self._slots -= 1
-        self._begun.add(unit.id.pipeline)
+        self._begun.add(item.id.pipeline)
 
-    def _reason(self, unit: Unit, attempt: int) -> str:
+    def _reason(self, item: WorkItem, attempt: int) -> str:
         if attempt == 1:
-            return f"open: {', '.join(str(c.commit) for c in unit.commits)}"
-        return f"attempt {attempt}, after {unit.noted.decision if unit.noted else 'an attempt without an end'}"
+            return f"open: {', '.join(str(c.commit) for c in item.commits)}"
+        return f"attempt {attempt}, after {item.noted.decision if item.noted else 'an attempt without an end'}"
 
-    def _obstacle(self, unit: Unit) -> tuple[str | None, float | None]:
-        """Why a unit is not started now, and after how many seconds that changes by itself."""
-        if unit.checked_only:
-            return f"{unit.anchor} is being checked by the server", None
-        if unit.id in self._busy:
-            return self._busy[unit.id], None
-        pending = unit.inputs().pending
+    def _obstacle(self, item: WorkItem) -> tuple[str | None, float | None]:
+        """Why a item is not started now, and after how many seconds that changes by itself."""
+        if item.checked_only:
+            return f"{item.anchor} is being checked by the server", None
+        if item.id in self._busy:
+            return self._busy[item.id], None
+        pending = item.inputs().pending
         if pending is not None:
             return f"{pending} is not finished", None
-        older = self._older(unit)
+        older = self._older(item)
         if older is not None:
             return f"{older} is older and open", None
-        if self._announced_by_another(unit):
-            spent = self._world.intent_for.get((unit.id, unit.attempt), 0.0)
-            return f"another trigger is starting attempt {unit.attempt}", ANOTHER_STARTS - spent
-        left = self._back_off(unit)
+        if self._announced_by_another(item):
+            spent = self._world.intent_for.get((item.id, item.attempt), 0.0)
+            return f"another trigger is starting attempt {item.attempt}", ANOTHER_STARTS - spent
+        left = self._back_off(item)
         if left > 0:
-            return f"attempt {unit.attempt} failed; the next one in {left:.0f} s", left
-        left = self._interval(unit)
+            return f"attempt {item.attempt} failed; the next one in {left:.0f} s", left
+        left = self._interval(item)
         if left > 0:
             return f"minimum interval: {left:.0f} s left", left
         if self._slots <= 0:
             return "as many runs as allowed are running", None
         return None, None
 
-    def _older(self, unit: Unit) -> UnitId | None:
-        """An older unit that keeps one of its branches from being finished in order."""
-        for one in unit.commits:
-            first = next(other for other in self._chains[one.branch] if other == unit.id or other not in self._ended)
-            if first != unit.id:
+    def _older(self, item: WorkItem) -> WorkItemId | None:
+        """An older item that keeps one of its branches from being finished in order."""
+        for one in item.commits:
+            first = next(other for other in self._chains[one.branch] if other == item.id or other not in self._ended)
+            if first != item.id:
                 return first
         return None
 
-    def _back_off(self, unit: Unit) -> float:
-        if unit.attempt <= unit.forgiven or not (unit.last_runs or unit.confirmed or unit.noted):
+    def _back_off(self, item: WorkItem) -> float:
+        if item.attempt <= item.forgiven or not (item.last_runs or item.confirmed or item.noted):
             return 0.0
-        last = unit.last_runs[-1] if unit.last_runs else None
+        last = item.last_runs[-1] if item.last_runs else None
         if last is not None:
             interrupted, over_for = last.state.phase is Phase.INTERRUPTED, last.over_for
         else:
-            interrupted = unit.noted is not None and unit.noted.decision == Phase.INTERRUPTED
-            over_for = self._world.gone_for.get((unit.id, unit.attempt), 0.0)
+            interrupted = item.noted is not None and item.noted.decision == Phase.INTERRUPTED
+            over_for = self._world.gone_for.get((item.id, item.attempt), 0.0)
         if interrupted:
             # What was interrupted goes on at once; where that happens again and again, something else is wrong.
-            tries = unit.interruptions() + (unit.noted is None) - FREE_INTERRUPTIONS
+            tries = item.interruptions() + (item.noted is None) - FREE_INTERRUPTIONS
         else:
-            tries = self._failures(unit)
-        return self._policy(unit).wait(tries) - over_for if tries > 0 else 0.0
+            tries = self._failures(item)
+        return self._policy(item).wait(tries) - over_for if tries > 0 else 0.0
 
-    def _interval(self, unit: Unit) -> float:
-        minimum = self._policy(unit).minimum_interval
-        if not minimum or unit.attempt > 0:
+    def _interval(self, item: WorkItem) -> float:
+        minimum = self._policy(item).minimum_interval
+        if not minimum or item.attempt > 0:
             return 0.0
-        if unit.id.pipeline in self._begun:
+        if item.id.pipeline in self._begun:
             return minimum
-        return minimum - self._world.since_start.get(unit.id.pipeline, float("inf"))
+        return minimum - self._world.since_start.get(item.id.pipeline, float("inf"))
 
     def _terminate_idle(self) -> None:
         """End runs whose commits are gone or ended."""
-        open_units = {unit.id for unit in self._units}
+        open_units = {item.id for item in self._units}
         for run in self._world.runs:
             key = run.state.key
-            if key is None or run.state.over or UnitId(key.commit_set, key.pipeline) in open_units:
+            if key is None or run.state.over or WorkItemId(key.commit_set, key.pipeline) in open_units:
                 continue
             if run.idle_for >= LINGER and not run.state.ending:
                 self._actions.append(Terminate(run.state.run, "the commits of its set are gone or have ended"))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pachyderm.claims import give_back, live_claim
-from pachyderm.connection import Connection
-from pachyderm.decisions import Decision, record, stamp
-from pachyderm.open_commits import OpenCommits
+from pachyderm.client.connection import Connection
+from pachyderm.queue.claims import give_back, live_claim
+from pachyderm.queue.decisions import Decision, record, stamp
+from pachyderm.queue.open_commits import OpenCommits
 from workflows.runners.runner import RunState
-from workflows.trigger.units import last_word, units_of
-from workflows.trigger.world import UnitId
+from workflows.trigger.snapshot import WorkItemId
+from workflows.trigger.work_items import last_word, work_items_of
 
 
 def release_runs(client: Connection, runs: Collection[RunState], by: str, now: float) -> None:
@@ -27,14 +27,14 @@ def release_runs(client: Connection, runs: Collection[RunState], by: str, now: f
         now: seconds since 1970.
     """
     holders = {state.run: state for state in runs}
-    keys = {UnitId(s.key.commit_set, s.key.pipeline): s for s in runs if s.key is not None}
+    keys = {WorkItemId(s.key.commit_set, s.key.pipeline): s for s in runs if s.key is not None}
     commits = OpenCommits(client).look()
     for one in commits:
         claim = live_claim(one.commit.metadata)
         if claim is not None and claim.holder in holders:
             give_back(client, one.commit, claim.number, f"run {claim.holder} is over: {holders[claim.holder].phase}")
-    for unit in units_of(commits, ()):
-        state = keys.get(unit.id)
+    for item in work_items_of(commits, ()):
+        state = keys.get(item.id)
         if state is not None and state.key is not None:
             made = Decision(stamp(now), last_word(state.phase), state.error, state.run, state.key.attempt, by)
-            record(client, unit.anchor, f"{state.key.attempt}.over", made)
+            record(client, item.anchor, f"{state.key.attempt}.over", made)

@@ -1,0 +1,1 @@
+"""Subcommands for data: setup, put, get, ls, log, status, diff."""

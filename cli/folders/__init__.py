@@ -1,0 +1,1 @@
+"""Subcommands for plain folders: pairs, split, resize, train, export, generate, evaluate."""

@@ -1,0 +1,1 @@
+"""Subcommands for models and history: models, promote, rollback, revert, lineage, fsck."""

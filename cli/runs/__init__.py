@@ -1,0 +1,1 @@
+"""Subcommands for runs: trigger, run, why, retry."""

@@ -1,0 +1,1 @@
+"""Subcommands around the project: store, compile, doctor."""

@@ -1,0 +1,1 @@
+"""A connection to Pachyderm: commits, listings, uploads and downloads."""

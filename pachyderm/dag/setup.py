@@ -1,0 +1,166 @@
+"""Makes the repos, branches and provenance that are missing, and refuses those of another project.
+
+It exists because all of it must be there, and be ours, before anything is put: provenance is what opens output commits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import grpc
+from pachyderm_sdk.api import pfs
+
+from pachyderm.client.commits import Commit, CommitId, head, inspect
+from pachyderm.client.connection import Connection
+from pachyderm.dag.repos import (
+    CANDIDATE,
+    CHECKPOINT,
+    GENERATE_IMAGES,
+    INPUT_IMAGES,
+    INPUTS,
+    MODEL,
+    PREPROCESS_IMAGES,
+    PROVENANCE,
+    REPOS,
+    TRAINING,
+    BranchName,
+)
+from pachyderm.errors import RequestError
+
+logger = logging.getLogger(__name__)
+
+TRIES = 5
+"""How often set-up begins again where another one made in the meantime what it was about to make."""
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """What `set_up` found and made; names of repos and of branches (``repo@branch``)."""
+
+    created: tuple[str, ...]
+    existing: tuple[str, ...]
+
+
+def set_up(client: Connection) -> SetUp:
+    """Make the repos, branches and provenance that are missing.
+
+    Two transactions, for two branches of one repo cannot get heads in one (pachd: "inconsistent commit"). Output
+    commits that set-up itself opens over empty inputs are finished empty; an input that holds data is work. Where
+    another set-up made something meanwhile, what is there is read again.
+
+    Raises:
+        RequestError: the repos are there with another provenance; nothing is changed.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return _made(client)
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.ALREADY_EXISTS and "already exists" not in (error.details() or ""):
+                raise
+            logger.info("another set-up is at work here; what it made is read again: %s", error.details())
+    return _made(client)
+
+
+def _made(client: Connection) -> SetUp:
+    if client.project not in {info.project.name for info in client.pfs.list_project()}:
+        client.pfs.create_project(project=pfs.Project(name=client.project))
+    before = _branches(client)
+    _refuse_another_dag(before)
+    missing_repos = [name for name in REPOS if name not in before]
+    created, existing = list(missing_repos), [name for name in REPOS if name in before]
+    for batch in ((TRAINING, INPUT_IMAGES, CHECKPOINT, CANDIDATE, PREPROCESS_IMAGES), (MODEL, GENERATE_IMAGES)):
+        missing = [name for name in batch if name.branch not in before.get(name.repo, {})]
+        created += [str(name) for name in missing]
+        existing += [str(name) for name in batch if name not in missing]
+        if missing or missing_repos:
+            with client.transaction.transaction():
+                for repo in missing_repos:
+                    client.pfs.create_repo(repo=client.repo(repo), description=_DESCRIPTIONS[repo])
+                for name in missing:
+                    provenance = [client.branch(p) for p in PROVENANCE.get(name, ())]
+                    client.pfs.create_branch(branch=client.branch(name), provenance=provenance)
+            missing_repos = []
+        _finish_empty(client, missing)
+    return SetUp(tuple(created), tuple(existing))
+
+
+def check_set_up(client: Connection) -> None:
+    """Refuse to work where set-up was not done.
+
+    Raises:
+        RequestError: a repo or branch is missing, or the provenance is another.
+    """
+    present = _branches(client)
+    _refuse_another_dag(present)
+    missing = [str(name) for name in (*INPUTS, MODEL, *PROVENANCE) if name.branch not in present.get(name.repo, {})]
+    if missing:
+        raise RequestError(f"the repos are not set up here ({', '.join(missing)} missing); run: pix2pix setup")
+
+
+_DESCRIPTIONS = {
+    "training": "A|B pairs and the parameters to train with; a commit trains a model",
+    "checkpoint": "trained weights of each training commit, made by the stage train",
+    "model": "SavedModels; candidate: every model, master: the promoted one",
+    "input_images": "pictures to translate; a commit generates",
+    "preprocess_images": "input pictures at the model's size, made by the stage resize",
+    "generate_images": "translated pictures, made by the stage generate",
+}
+
+
+def _branches(client: Connection) -> dict[str, dict[str, frozenset[BranchName]]]:
+    """Repo -> branch -> its direct provenance, of our repos that exist."""
+    present = {
+        info.repo.name for info in client.pfs.list_repo(type="user", projects=[pfs.Project(name=client.project)])
+    }
+    return {
+        repo: {
+            info.branch.name: frozenset(BranchName(b.repo.name, b.name) for b in info.direct_provenance)
+            for info in client.pfs.list_branch(repo=client.repo(repo))
+        }
+        for repo in REPOS
+        if repo in present
+    }
+
+
+def _refuse_another_dag(present: dict[str, dict[str, frozenset[BranchName]]]) -> None:
+    for name in (*INPUTS, MODEL, *PROVENANCE):
+        branches = present.get(name.repo, {})
+        expected = frozenset(PROVENANCE.get(name, ()))
+        if name.branch in branches and branches[name.branch] != expected:
+            raise RequestError(
+                f"{name} is made from {_names(branches[name.branch])} here, and pix2pix needs {_names(expected)}; "
+                f"another project owns these repos: use another Pachyderm project, or rename them"
+            )
+
+
+def _names(branches: Iterable[BranchName]) -> str:
+    return ", ".join(sorted(map(str, branches))) or "nothing"
+
+
+def _finish_empty(client: Connection, made: list[BranchName]) -> None:
+    """Finish the first output commits, parents before children, where their inputs hold nothing."""
+    for name in PROVENANCE:
+        if name not in made:
+            continue
+        first = head(client, name)
+        if first.state == "open" and not any(_holds_files(client, source) for source in first.provenance):
+            _finish(client, first)
+            inspect(client, name.repo, first.id, wait=True)
+
+
+def _finish(client: Connection, commit: Commit) -> None:
+    try:
+        client.pfs.finish_commit(commit=client.commit(commit.repo, commit.id))
+    except grpc.RpcError as error:
+        # Another set-up was quicker.
+        if "already" not in (error.details() or ""):
+            raise
+
+
+def _holds_files(client: Connection, source: CommitId) -> bool:
+    if not inspect(client, source.repo, source.id).ended:
+        return True
+    found = client.pfs.list_file(file=client.file(source.repo, source.id, "/"))
+    return next(iter(found), None) is not None

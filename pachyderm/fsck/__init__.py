@@ -1,0 +1,1 @@
+"""The checks of the record and their repairs."""

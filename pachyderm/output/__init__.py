@@ -1,0 +1,1 @@
+"""The life of one output commit, from find to finish."""

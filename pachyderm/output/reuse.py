@@ -1,0 +1,55 @@
+"""Finds an earlier good commit that holds what this one shall hold.
+
+It exists so that going back to earlier data or parameters trains nothing and moves no bytes through the client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pachyderm.client.commits import Commit, all_commits
+from pachyderm.client.connection import Connection
+from pachyderm.client.files import FileEntry, Listing, content, files
+from pachyderm.record.quarantine import trusted
+from pachyderm.record.stage_record import StageRecord, readable_record
+
+LOOK_BACK = 1000
+"""How many commits of the repo are looked at, newest first."""
+
+FINGERPRINT = "fingerprint"
+"""Metadata key of a good output commit."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier good commit with the same fingerprint.
+
+    Attributes:
+        commit: it.
+        files: its listing, without its report.
+        record: what its stage said.
+    """
+
+    commit: Commit
+    files: Mapping[str, FileEntry]
+    record: StageRecord
+
+
+def reusable(client: Connection, commit: Commit, fingerprint: str) -> Earlier | None:
+    """Find the newest good commit of the same repo with this fingerprint and a record that names its files."""
+    for earlier in all_commits(client, commit.repo, number=LOOK_BACK):
+        if earlier.id == commit.id or earlier.state != "good" or earlier.metadata.get(FINGERPRINT) != fingerprint:
+            continue
+        record = readable_record(client, earlier.repo, earlier.id) if trusted(earlier) else None
+        listing = content(files(client, earlier.repo, earlier.id)) if record is not None else {}
+        if record is not None and _names(record, listing):
+            return Earlier(earlier, listing, record)
+    return None
+
+
+def _names(record: StageRecord, listing: Listing) -> bool:
+    """Whether a record names exactly these files; a hash that it does not know is left out."""
+    return record.files.keys() == listing.keys() and all(
+        one.bytes == listing[path].bytes and one.hash in ("", listing[path].hash) for path, one in record.files.items()
+    )

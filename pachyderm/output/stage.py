@@ -1,0 +1,122 @@
+"""What a stage brings to an output commit, and what it is given: the types between a stage's file and the protocol.
+
+It exists so that a stage's own file holds only its work, and the protocol knows no stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pachyderm.client.commits import Commit
+from pachyderm.client.connection import Connection
+from pachyderm.client.files import FileEntry
+from pachyderm.dag.repos import BranchName
+from pachyderm.output.plan import Assign, Plan
+from pachyderm.record.stage_record import Parameter, Rejected, StageRecord
+
+
+@dataclass(frozen=True)
+class Input:
+    """A commit in the direct provenance of the output commit.
+
+    Attributes:
+        commit: finished and good.
+        files: its listing without report and parameters file.
+        digest: of that listing.
+    """
+
+    commit: Commit
+    files: Mapping[str, FileEntry]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A stage's parameters for one output commit.
+
+    Attributes:
+        values: what the work takes.
+        parameters: each shown with where it came from; all of them count in the fingerprint.
+        promote: whether the result becomes the model that generates, where the stage makes models.
+    """
+
+    values: Any
+    parameters: Mapping[str, Parameter]
+    promote: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """One output commit's work, as a stage sees it.
+
+    Attributes:
+        client: the connection.
+        commit: the output commit.
+        inputs: repo -> the input commit.
+        parameters: the stage's own type of parameters.
+        plan: which datums are work; None for a stage whose output is one whole.
+        scratch: an empty folder of this attempt; gone afterwards.
+        keep: a folder that the next attempt at equal work finds again.
+        progress: called as ``progress(done, total, note)``.
+    """
+
+    client: Connection
+    commit: Commit
+    inputs: Mapping[str, Input]
+    parameters: Any
+    plan: Plan | None
+    scratch: Path
+    keep: Path
+    progress: Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the work made.
+
+    Attributes:
+        files: output path (absolute) -> local file.
+        rejected: inputs that gave no output.
+        metrics: figures for the record and the Kubeflow UI.
+        report: self-contained HTML for people; empty for the plain one.
+        notes: sentences for the report, such as that training was resumed.
+    """
+
+    files: Mapping[str, Path]
+    rejected: tuple[Rejected, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    report: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One of resize, train, export, generate.
+
+    Attributes:
+        name: the stage's.
+        output: the branch whose commits it fills.
+        code: digest of the source files that shape the output.
+        versions: package -> version, of the libraries that shape the output.
+        resolve: text of the parameters file or None, the set's own parameters, names for errors -> parameters. Raises
+            HopelessError where they cannot be used.
+        work: does it. Raises HopelessError where no retry can help.
+        awaited: what a commit that has nothing to work on waits for, or None where there is work.
+        page: record, output path -> local file where there is one -> HTML report for people.
+        datums: the input repo whose files are datums, one output each; None where the output is one whole.
+        assign: names of outputs, for a stage with datums.
+    """
+
+    name: str
+    output: BranchName
+    code: Callable[[], str]
+    versions: Callable[[], Mapping[str, str]]
+    resolve: Callable[[str | None, Mapping[str, Any], str], Resolved]
+    work: Callable[[Job], Made]
+    awaited: Callable[[Mapping[str, Input]], str | None]
+    page: Callable[[StageRecord, Mapping[str, Path]], str]
+    datums: str | None = None
+    assign: Assign | None = None

@@ -1,0 +1,1 @@
+"""Pachyderm's wire protocol: the channel and the messages."""

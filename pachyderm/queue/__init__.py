@@ -1,0 +1,1 @@
+"""The work queue: open output commits, claims, decisions and ends."""

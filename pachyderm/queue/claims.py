@@ -1,0 +1,172 @@
+"""The claim of a run on an output commit: who works on it, whether that one is alive, who may take over.
+
+It exists because pachd lets any number of writers into an open commit. Metadata keys are the fence: ``add_key``
+succeeds for exactly one caller, several of them in one request all or none (seen on pachd; ``edit_key`` is no fence).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import grpc
+
+from pachyderm.client.commits import Commit
+from pachyderm.client.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+RENEW_EVERY = 30.0
+"""Seconds between two signs of life of a claim."""
+
+STALE_AFTER = 300.0
+"""Seconds without a sign of life, as the observer saw it, after which a claim may be taken over."""
+
+
+ENDS_WITHIN = 10.0
+"""Seconds within which an attempt that said it finishes the commit has done so, or died."""
+
+FINISHING = "finishing: "
+"""How the word of an attempt begins that ends its claim to finish the commit; pachd shows it before the end itself."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One attempt's claim on an output commit.
+
+    Attributes:
+        number: 1 for the first claim of the commit, then 2, ...
+        holder: id of the run.
+        attempt: what tells this attempt of the run from any other.
+        alive: the last sign of life; only its changes mean anything, for clocks differ.
+        over: why the claim ended, or None while it holds.
+    """
+
+    number: int
+    holder: str
+    attempt: str
+    alive: str | None
+    over: str | None
+
+
+def claims_of(metadata: Mapping[str, str]) -> tuple[Claim, ...]:
+    """Read the claims from a commit's metadata, oldest first."""
+    found = []
+    for key, value in metadata.items():
+        word, _, number = key.partition(".")
+        if word == "run" and number.isdigit():
+            try:
+                named = json.loads(value)
+                holder, attempt = str(named["run"]), str(named["attempt"])
+            except (ValueError, TypeError, KeyError):
+                holder, attempt = value, ""
+            found.append(
+                Claim(int(number), holder, attempt, metadata.get(f"alive.{number}"), metadata.get(f"over.{number}"))
+            )
+    return tuple(sorted(found, key=lambda claim: claim.number))
+
+
+def live_claim(metadata: Mapping[str, str]) -> Claim | None:
+    """The claim that holds now, or None."""
+    claims = claims_of(metadata)
+    return claims[-1] if claims and claims[-1].over is None else None
+
+
+def working(metadata: Mapping[str, str]) -> Claim | None:
+    """The claim whose attempt works on the commit, or is just finishing it, or None."""
+    claims = claims_of(metadata)
+    if claims and (claims[-1].over is None or claims[-1].over.startswith(FINISHING)):
+        return claims[-1]
+    return None
+
+
+def take(client: Connection, commit: Commit, holder: str, attempt: str, over: str | None = None) -> Claim | None:
+    """Claim a commit.
+
+    Args:
+        client: the connection.
+        commit: as it was last read; the claim's number follows from its metadata.
+        holder: id of the run.
+        attempt: what tells this attempt from any other.
+        over: with a claim that is alive by its keys: take over from it, giving this reason. One request ends the old
+            claim and makes the new one, so a second taker is refused.
+
+    Returns:
+        the claim, or None where somebody else was faster.
+    """
+    claims = claims_of(commit.metadata)
+    number = claims[-1].number + 1 if claims else 1
+    keys = {f"run.{number}": json.dumps({"run": holder, "attempt": attempt})}
+    if claims and claims[-1].over is None:
+        if over is None:
+            return None
+        keys = {f"over.{claims[-1].number}": over, **keys}
+    if not added(client, commit, keys):
+        return None
+    return Claim(number, holder, attempt, None, None)
+
+
+def give_back(client: Connection, commit: Commit, number: int, why: str) -> bool:
+    """End a claim; False where it had ended already."""
+    return added(client, commit, {f"over.{number}": why})
+
+
+def added(client: Connection, commit: Commit, keys: dict[str, str]) -> bool:
+    """Add metadata keys, all or none; False where one of them is there already."""
+    try:
+        client.edit_keys(commit.repo, commit.id, add=keys)
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+            return False
+        raise
+    return True
+
+
+class Watch:
+    """Sees, by an observer's own clock, whether a claim gives signs of life."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[tuple[str, str, int], tuple[str | None, float]] = {}
+
+    def stale(self, commit: Commit, claim: Claim) -> bool:
+        """Whether nothing was heard of the claim for too long: no sign of life, or no end after it said so."""
+        key, now = (commit.repo, commit.id, claim.number), self._clock()
+        heard = claim.over or claim.alive
+        seen = self._seen.get(key)
+        if seen is None or seen[0] != heard:
+            self._seen[key] = (heard, now)
+            return False
+        return now - seen[1] >= (STALE_AFTER if claim.over is None else ENDS_WITHIN)
+
+
+@contextmanager
+def kept_alive(client: Connection, commit: Commit, claim: Claim) -> Iterator[None]:
+    """Renew a claim's sign of life from a thread of its own while the block works."""
+    stop = threading.Event()
+
+    def renew() -> None:
+        second = client.another()
+        beat = 0
+        try:
+            while not stop.wait(RENEW_EVERY):
+                beat += 1
+                try:
+                    second.edit_keys(commit.repo, commit.id, put={f"alive.{claim.number}": str(beat)})
+                except grpc.RpcError as error:
+                    logger.warning("the claim on %s could not be renewed: %s", commit, error.details())
+        finally:
+            second.close()
+
+    thread = threading.Thread(target=renew, name=f"alive-{commit.repo}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,126 @@
+"""Which commit set a run is about: a named one, all that is open, or a fresh one.
+
+It exists so that a run is a function of its commit set, and no run overwrites a record.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+
+from pachyderm.client.commits import Commit, head, inspect, of_set
+from pachyderm.client.connection import Connection
+from pachyderm.dag.repos import INPUTS, PROVENANCE, BranchName, Policy
+from pachyderm.errors import RequestError
+from pachyderm.queue.claims import live_claim
+from pachyderm.queue.ends import finish_with
+from pachyderm.queue.open_commits import OpenCommits
+
+logger = logging.getLogger(__name__)
+
+NEW = "new"
+"""Asks for a fresh commit set for the newest inputs."""
+
+
+def own_parameters_key(commit_set: str) -> str:
+    """Metadata key, on the input commit, of the parameters that belong to one set alone."""
+    return f"hyperparameters.{commit_set}"
+
+
+def open_fresh(client: Connection, source: BranchName, hyperparameters: Mapping[str, Any] | None = None) -> str:
+    """Open fresh output commits for the newest commit of an input branch, and return the set's id.
+
+    The head is moved onto itself by name, resolved when the transaction ends; by a stale id it would be set back
+    (seen on pachd). The transaction's id is the set's, so the hyperparameters are there before anybody sees the set.
+
+    Raises:
+        RequestError: the branch is not there, or moved just now to a commit that the hyperparameters are not on.
+    """
+    newest = head(client, source)
+    with client.transaction.transaction() as transaction:
+        set_id = str(transaction.id)
+        if hyperparameters:
+            text = json.dumps(hyperparameters, sort_keys=True)
+            client.edit_keys(source.repo, newest.id, add={own_parameters_key(set_id): text})
+        client.pfs.create_branch(branch=client.branch(source), head=client.head(source))
+    if hyperparameters and inspect(client, source.repo, set_id).id != newest.id:
+        raise RequestError(
+            f"{source} moved while the set {set_id} was opened, so it runs without the hyperparameters;"
+            " ask for them again"
+        )
+    return set_id
+
+
+def to_fill(client: Connection, branch: BranchName, policy: Policy, source: BranchName) -> list[Commit]:
+    """What a run without a commit set fills on a branch, oldest first.
+
+    Under ``latest`` the older open sets without claim and without hyperparameters of their own end as superseded.
+    Where the newest ended with an error, a fresh set is opened. Empty where the newest is good.
+    """
+    look = OpenCommits(client, (branch,)).look
+    waiting = look()
+    if not waiting:
+        newest = head(client, branch)
+        if newest.error:
+            set_id = open_fresh(client, source)
+            logger.info("%s ended with an error; the fresh set is %s", newest, set_id)
+            return [inspect(client, branch.repo, set_id)]
+        return []
+    if policy == "latest":
+        for one in waiting[:-1]:
+            if live_claim(one.commit.metadata) is None and not one.pinned:
+                finish_with(client, one.commit, f"superseded: by {waiting[-1].commit.id}")
+        waiting = look()
+    return [one.commit for one in waiting]
+
+
+def source_of(client: Connection, commit: Commit) -> Commit:
+    """The input commit at the root of an output commit, along the data (not the model)."""
+    at = commit
+    while at.repo not in {name.repo for name in INPUTS}:
+        first = next(p[0] for name, p in PROVENANCE.items() if name.repo == at.repo)
+        above = next((one for one in at.provenance if one.repo == first.repo), None)
+        if above is None:
+            raise RequestError(f"{at} is not made from {first}; another project made it")
+        at = inspect(client, above.repo, above.id)
+    return at
+
+
+def own_parameters(client: Connection, commit: Commit) -> dict[str, Any]:
+    """The parameters that belong to the set of an output commit alone; empty for most sets.
+
+    Raises:
+        RequestError: they are no JSON object.
+    """
+    source, key = source_of(client, commit), own_parameters_key(commit.id)
+    text = source.metadata.get(key)
+    if not text:
+        return {}
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise RequestError(
+            f"the metadata {key} of {source} is no JSON object: {text[:80]!r}; delete the key:"
+            f" pachctl edit metadata commit {source} delete '{key}', and ask for the hyperparameters again"
+        )
+    return told
+
+
+def commits_of(client: Connection, commit_set: str) -> list[Commit]:
+    """The commits of a set and its aliases, upstream first.
+
+    Raises:
+        RequestError: there is no such set.
+    """
+    try:
+        return list(of_set(client, commit_set))
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            raise RequestError(f"there is no commit set {commit_set} here; `pix2pix log REPO` lists commits") from error
+        raise

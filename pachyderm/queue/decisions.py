@@ -1,0 +1,73 @@
+"""Keeps what was decided about a commit set with its output commits, as metadata.
+
+It exists so that `pix2pix why` and a trigger that was started anew know what was decided, by whom and why, without a
+database of our own. ``add_key`` succeeds for one caller alone, so a decision to start is a fence as well: of two
+triggers, one starts an attempt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from pachyderm.client.commits import Commit
+from pachyderm.client.connection import Connection
+from pachyderm.queue.claims import added
+
+_PREFIX = "decision."
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision about a commit set.
+
+    Attributes:
+        time: ISO 8601, UTC.
+        decision: one word: ``start``, ``started``, ``failed``, ``interrupted``, ``superseded``, ``retry``, ...
+        reason: why, for a person.
+        run: the run that it is about, or empty.
+        attempt: the attempt that it is about; 0 where it is about none.
+        by: who decided, ``host:process`` of a trigger or a person's command.
+    """
+
+    time: str
+    decision: str
+    reason: str
+    run: str = ""
+    attempt: int = 0
+    by: str = ""
+
+
+def stamp(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601, UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def record(client: Connection, commit: Commit, slot: str, decision: Decision) -> bool:
+    """Add a decision to a commit.
+
+    Args:
+        client: the connection.
+        commit: an output commit, open or not.
+        slot: ``<attempt>.<what>``; each slot of a commit is written once.
+        decision: what was decided.
+
+    Returns:
+        False where that slot has been written, by whomever: then somebody else decided it.
+    """
+    return added(client, commit, {f"{_PREFIX}{slot}": json.dumps(asdict(decision))})
+
+
+def decisions_of(metadata: Mapping[str, str]) -> tuple[Decision, ...]:
+    """Read a commit's decisions, oldest first; what is not ours is left out."""
+    found = []
+    for key, value in metadata.items():
+        if not key.startswith(_PREFIX):
+            continue
+        try:
+            found.append(Decision(**json.loads(value)))
+        except (ValueError, TypeError):
+            continue
+    return tuple(sorted(found, key=lambda one: (one.time, one.attempt)))

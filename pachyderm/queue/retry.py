@@ -1,0 +1,126 @@
+"""Runs a commit set again: the one that is open, or a fresh one for the newest inputs.
+
+It exists because a finished commit stays as it is: what ended with an error is not mended but followed by a new one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pachyderm.client.commits import Commit, head, inspect
+from pachyderm.client.connection import Connection
+from pachyderm.dag.repos import MODEL, PIPELINES, PROVENANCE, BranchName, Pipeline
+from pachyderm.errors import RequestError
+from pachyderm.queue.commit_sets import commits_of, own_parameters, own_parameters_key
+from pachyderm.queue.decisions import Decision, decisions_of, record, stamp
+
+RETRY = "retry"
+"""The decision that sets failed attempts of an open set aside."""
+
+
+@dataclass(frozen=True)
+class Retried:
+    """What was asked for.
+
+    Attributes:
+        commit_set: the set that will be run.
+        fresh: whether it is a new one.
+        pipelines: names of the pipelines that fill it.
+    """
+
+    commit_set: str
+    fresh: bool
+    pipelines: tuple[str, ...]
+
+
+def retry(client: Connection, commit_set: str, by: str, now: float) -> Retried:
+    """Run a set again.
+
+    A set of which something is open is tried again at once, and its failed attempts do not count any more. Else fresh
+    output commits are opened for the newest inputs, with the set's own hyperparameters if it had any.
+
+    Args:
+        client: the connection.
+        commit_set: id of the set.
+        by: who asks.
+        now: seconds since 1970.
+
+    Raises:
+        RequestError: there is no such set, it holds no output of ours, or a newer set covers it.
+    """
+    members = (one for one in commits_of(client, commit_set) if one.id == commit_set)
+    # What is made from nothing is no output: the first commit of `model@master` is none.
+    own = {commit.repo: commit for commit in members if commit.provenance}
+    parts = [(pipeline, _outputs(pipeline, own)) for pipeline in PIPELINES]
+    parts = [(pipeline, commits) for pipeline, commits in parts if commits]
+    if not parts:
+        raise RequestError(f"the set {commit_set} has no output commit that a run could fill; see: pix2pix log REPO")
+    still_open = [(pipeline, commits) for pipeline, commits in parts if any(c.state == "open" for c in commits)]
+    for _, commits in still_open:
+        last = [commit for commit in commits if commit.state == "open"][-1]
+        attempts = max((d.attempt for commit in commits for d in decisions_of(commit.metadata)), default=0)
+        record(client, last, f"{attempts}.retry", Decision(stamp(now), RETRY, "a person asked", "", attempts, by))
+    if still_open:
+        return Retried(commit_set, False, tuple(pipeline.name for pipeline, _ in still_open))
+    bad = [(pipeline, commits) for pipeline, commits in parts if any(c.state != "good" for c in commits)] or parts
+    for pipeline, _ in bad:
+        _refuse_covered(client, pipeline, commit_set)
+    return Retried(open_again(client, bad), True, tuple(pipeline.name for pipeline, _ in bad))
+
+
+def _outputs(pipeline: Pipeline, own: dict[str, Commit]) -> list[Commit]:
+    """The set's own output commits of a pipeline, upstream first."""
+    return [own[branch.repo] for branch in pipeline.outputs if branch.repo in own]
+
+
+def _refuse_covered(client: Connection, pipeline: Pipeline, commit_set: str) -> None:
+    newest, first = head(client, pipeline.outputs[-1]), head(client, pipeline.outputs[0])
+    if newest.id != commit_set and not (first.id == commit_set and first.error):
+        source = pipeline.source
+        raise RequestError(
+            f"the set {commit_set} is covered by the newer {newest}; `pix2pix retry {newest.id}` runs that one again, "
+            f"and `pix2pix revert {source.repo} COMMIT` goes back to an earlier commit of {source}"
+        )
+
+
+def open_again(client: Connection, parts: Sequence[tuple[Pipeline, Sequence[Commit]]]) -> str:
+    """Open fresh output commits for the newest inputs, with the hyperparameters that the earlier ones had of their own.
+
+    The heads that lead to them are moved onto themselves, by name, in one transaction.
+
+    Args:
+        client: the connection.
+        parts: pipelines, each with the output commits that are to be made again.
+
+    Returns:
+        the id of the set.
+
+    Raises:
+        RequestError: a head moved meanwhile, so the set runs without the hyperparameters.
+    """
+    moved: list[tuple[BranchName, dict[str, object], str]] = []
+    for pipeline, commits in parts:
+        # What a promotion opened has no commit upstream, and is opened again by the model.
+        by_model = MODEL in PROVENANCE[pipeline.outputs[-1]]
+        upstream = pipeline.outputs[0]
+        # ... unless what it would be made from ended with an error.
+        whole = (
+            not by_model
+            or any(commit.repo == upstream.repo for commit in commits)
+            or bool(head(client, upstream).error)
+        )
+        branch = pipeline.source if whole else MODEL
+        given = own_parameters(client, commits[-1]) if whole else {}
+        moved.append((branch, given, head(client, branch).id if given else ""))
+    with client.transaction.transaction() as transaction:
+        set_id = str(transaction.id)
+        for branch, given, newest in moved:
+            if given:
+                client.edit_keys(branch.repo, newest, add={own_parameters_key(set_id): json.dumps(given)})
+            client.pfs.create_branch(branch=client.branch(branch), head=client.head(branch))
+    for branch, given, newest in moved:
+        if given and inspect(client, branch.repo, set_id).id != newest:
+            raise RequestError(f"{branch} moved while the set {set_id} was opened, so it runs without hyperparameters")
+    return set_id

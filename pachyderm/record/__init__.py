@@ -1,0 +1,1 @@
+"""The record of what made what: stage records, fingerprints, lineage, diff."""

@@ -1,0 +1,1 @@
+"""Files of commits and file sets: read, write, list, match, compare."""

@@ -1,0 +1,160 @@
+"""Rows as the messages that clients get: `RepoInfo`, `BranchInfo`, `CommitInfo`.
+
+It exists so that what pachd leaves out (the branch of a commit) or fills in (sizes, children) is decided once.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pachyderm_sdk.api import pfs
+
+from pachyderm.protocol.messages import message
+from pachyderm.store.database import rows
+from pachyderm.store.database.rows import BranchRow, CommitRow, Connection, RepoRow
+from pachyderm.store.names import RepoName
+
+_epoch = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(micros: int) -> datetime:
+    """Microseconds since 1970 as a time in UTC."""
+    return _epoch + timedelta(microseconds=micros)
+
+
+def _stamp(time: Any, micros: int) -> None:
+    time.seconds, time.nanos = micros // 1_000_000, micros % 1_000_000 * 1000
+
+
+def repo_message(name: RepoName) -> Any:
+    """A `Repo` message."""
+    return pfs.Repo(name=name.name, type=name.type, project=pfs.Project(name=name.project))
+
+
+class Infos:
+    """Builds messages from rows of one transaction; remembers the repos that it met."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._repos: dict[int, Any] = {}
+
+    def repo(self, number: int) -> Any:
+        """The `Repo` of a row."""
+        if number not in self._repos:
+            self._repos[number] = repo_message(rows.repo_by_id(self._connection, number).full_name)
+        return self._repos[number]
+
+    def commit(self, row: CommitRow, with_branch: bool = False) -> Any:
+        """The `Commit` of a row."""
+        message = pfs.Commit(repo=self.repo(row.repo), id=row.set)
+        if with_branch and row.branch:
+            message.branch = pfs.Branch(repo=self.repo(row.repo), name=row.branch)
+        return message
+
+    def commit_info(self, row: CommitRow) -> bytes:
+        """The `CommitInfo` of a row, as it is sent."""
+        info = message(
+            "CommitInfo",
+            description=row.description,
+            error=row.error,
+            size_bytes_upper_bound=row.size,
+            metadata=[{"key": key, "value": value} for key, value in json.loads(row.metadata).items()],
+        )
+        self._name(info.commit, row)
+        info.origin.kind = row.origin
+        _stamp(info.started, row.started)
+        _stamp(info.created_at, row.started)
+        _stamp(info.updated_at, row.updated)
+        if row.parent is not None:
+            self._name(info.parent_commit, rows.commit_by_id(self._connection, row.parent))
+        if row.finishing is not None:
+            _stamp(info.finishing, row.finishing)
+        if row.finished is not None:
+            _stamp(info.finished, row.finished)
+            info.details.size_bytes = row.size
+        for child in rows.children(self._connection, row.id):
+            self._name(info.child_commits.add(), child)
+        for up in rows.direct_provenance(self._connection, row.id):
+            self._name(info.direct_provenance.add(), up, True)
+        for down in rows.direct_subvenance(self._connection, row.id):
+            self._name(info.direct_subvenance.add(), down, True)
+        sent: bytes = info.SerializeToString()
+        return sent
+
+    def _name(self, commit: Any, row: CommitRow, with_branch: bool = False) -> None:
+        """Fill in a `Commit` of `pachyderm.protocol.messages`."""
+        commit.id = row.set
+        for repo in (commit.repo, commit.branch.repo) if with_branch and row.branch else (commit.repo,):
+            told = self.repo(row.repo)
+            repo.name, repo.type, repo.project.name = told.name, told.type, told.project.name
+        if with_branch and row.branch:
+            commit.branch.name = row.branch
+
+    def branch(self, row: BranchRow) -> Any:
+        """The `Branch` of a row."""
+        return pfs.Branch(repo=self.repo(row.repo), name=row.name)
+
+    def branch_info(self, row: BranchRow) -> Any:
+        """The `BranchInfo` of a row."""
+        direct = self._connection.execute(
+            "SELECT upstream, never FROM branch_provenance WHERE downstream=? ORDER BY upstream", (row.id,)
+        ).fetchall()
+        info = pfs.BranchInfo(
+            branch=self.branch(row),
+            head=self.commit(rows.commit_by_id(self._connection, row.head)),
+            provenance=self._branches(reach(self._connection, row.id, "downstream", "upstream")),
+            subvenance=self._branches(reach(self._connection, row.id, "upstream", "downstream")),
+            direct_provenance=self._branches([number for number, _ in direct]),
+            metadata=json.loads(row.metadata),
+            created_at=moment(row.created),
+            updated_at=moment(row.updated),
+        )
+        info.branch_propagation_specs = [
+            pfs.BranchPropagationSpec(
+                branch=self._branches([number])[0], propagation_spec=pfs.PropagationSpec(never=True)
+            )
+            for number, never in direct
+            if never
+        ]
+        return info
+
+    def repo_info(self, row: RepoRow, detailed: bool = False) -> Any:
+        """The `RepoInfo` of a row."""
+        size = self._repo_size(row.id)
+        info = pfs.RepoInfo(
+            repo=self.repo(row.id),
+            created=moment(row.created),
+            size_bytes_upper_bound=size,
+            description=row.description,
+            branches=[
+                self.branch(found) for found in rows.branches(self._connection, "WHERE repo=? ORDER BY name", (row.id,))
+            ],
+            metadata=json.loads(row.metadata),
+        )
+        if detailed:
+            info.details = pfs.RepoInfoDetails(size_bytes=size)
+        return info
+
+    def _repo_size(self, number: int) -> int:
+        found = rows.branches(self._connection, "WHERE repo=? AND name='master'", (number,))
+        commit: int | None = found[0].head if found else None
+        while commit is not None:
+            row = rows.commit_by_id(self._connection, commit)
+            if row.finished is not None:
+                return row.size
+            commit = row.parent
+        return 0
+
+    def _branches(self, numbers: list[int]) -> list[Any]:
+        return [self.branch(rows.branch_by_id(self._connection, number)) for number in numbers]
+
+
+def reach(connection: Connection, number: int, near: str, far: str) -> list[int]:
+    """Branches that can be reached over provenance, the nearest first; the branch itself does not count."""
+    found = [number]
+    for near_one in found:
+        query = f"SELECT {far} FROM branch_provenance WHERE {near}=? ORDER BY {far}"
+        found.extend(other for (other,) in connection.execute(query, (near_one,)) if other not in found)
+    return found[1:]

@@ -1,0 +1,177 @@
+"""Projects and repos: made, changed, listed, deleted.
+
+It exists apart from commits because a repo's deletion is the one change that takes whole histories with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+from pachyderm_sdk.api import pfs
+
+from pachyderm.store.database import rows
+from pachyderm.store.database.rows import Connection, RepoRow
+from pachyderm.store.graph import branches
+from pachyderm.store.graph.commit_sets import remove
+from pachyderm.store.graph.infos import Infos, moment, reach, repo_message
+from pachyderm.store.graph.update import Unit
+from pachyderm.store.names import FILE_SETS, USER, RepoName, check_name, check_project_name, repo_name
+from pachyderm.store.objects.engine import Engine
+from pachyderm.store.refusals import Refusal, exists, invalid, missing
+
+
+def create(work: Unit, request: Any) -> None:
+    """Make a repo, or change its description.
+
+    Raises:
+        Refusal: it exists and `update` is not set; its project does not exist; its name is refused.
+    """
+    name = repo_name(request.repo)
+    if name.name == FILE_SETS:
+        raise Refusal(f"{FILE_SETS} is a reserved name")
+    check_name(name.name)
+    project = _project(work.connection, name.project)
+    found = rows.find_repo(work.connection, name)
+    if found is not None:
+        if not request.update:
+            raise exists(f"repo {name} already exists")
+        work.connection.execute("UPDATE repos SET description=? WHERE id=?", (request.description, found.id))
+        return
+    if name.type != USER and rows.find_repo(work.connection, name._replace(type=USER)) is None:
+        raise Refusal("cannot create a system repo without a corresponding 'user' repo")
+    work.connection.execute(
+        "INSERT INTO repos VALUES (NULL, ?, ?, ?, ?, ?, '{}')",
+        (project, name.name, name.type, request.description, work.now),
+    )
+
+
+def _project(connection: Connection, name: str) -> int:
+    row = connection.execute("SELECT id FROM projects WHERE name=?", (name,)).fetchone()
+    if row is None:
+        raise missing(f'cannot find project "{name}": project "{name}" not found')
+    return int(row[0])
+
+
+def inspect(engine: Engine, request: Any) -> Any:
+    """The `RepoInfo` of a repo."""
+    with engine.database.reading() as connection:
+        return Infos(connection).repo_info(rows.repo(connection, repo_name(request.repo)), detailed=True)
+
+
+def listed(engine: Engine, request: Any) -> Iterator[Any]:
+    """The `RepoInfo` of the repos of some projects, of one type or of all."""
+    with engine.database.reading() as connection:
+        found = _matching(connection, request.projects, request.type)
+        if request.page.page_size:
+            if request.page.page_size < 0 or request.page.page_index < 0:
+                raise invalid("page size and index must not be negative")
+            begin = request.page.page_index * request.page.page_size
+            found = found[begin : begin + request.page.page_size]
+        infos = Infos(connection)
+        messages = [infos.repo_info(row) for row in found]
+    yield from messages
+
+
+def _matching(connection: Connection, projects: list[Any], kind: str) -> list[RepoRow]:
+    names = {project.name for project in projects}
+    return [
+        row for row in rows.repos(connection) if (not kind or row.type == kind) and (not names or row.project in names)
+    ]
+
+
+def delete(work: Unit, name: RepoName, force: bool) -> bool:
+    """Delete a repo with everything in it; False where there is none.
+
+    Raises:
+        Refusal: branches of other repos depend on it and `force` is not set.
+    """
+    if rows.find_repo(work.connection, name) is None:
+        return False
+    related = [name]
+    if name.type == USER:
+        related = [row.full_name for row in rows.repos(work.connection) if row[1:3] == name[:2]]
+    _delete_all(work, [rows.repo(work.connection, one) for one in related], force)
+    return True
+
+
+def delete_many(work: Unit, request: Any) -> list[Any]:
+    """Delete the repos of some projects, or all; returns what was deleted."""
+    if not request.all and not request.projects:
+        return []
+    found = _matching(work.connection, [] if request.all else request.projects, "")
+    _delete_all(work, found, request.force)
+    return [repo_message(row.full_name) for row in found]
+
+
+def _delete_all(work: Unit, found: list[RepoRow], force: bool) -> None:
+    connection = work.connection
+    doomed = [row for repo in found for row in rows.branches(connection, "WHERE repo=?", (repo.id,))]
+    doomed.sort(key=lambda row: -len(reach(connection, row.id, "downstream", "upstream")))
+    for branch in doomed:
+        branches.delete(work, branch, force)
+    for repo in found:
+        for commit in rows.commits(connection, "WHERE repo=? ORDER BY id DESC", (repo.id,)):
+            remove(connection, commit)
+        connection.execute("DELETE FROM repos WHERE id=?", (repo.id,))
+
+
+def create_project(work: Unit, request: Any) -> None:
+    """Make a project, or change its description."""
+    name = request.project.name
+    check_project_name(name)
+    found = work.connection.execute("SELECT id FROM projects WHERE name=?", (name,)).fetchone()
+    if request.update:
+        if found is None:
+            raise missing(f'project "{name}" not found')
+        work.connection.execute("UPDATE projects SET description=? WHERE name=?", (request.description, name))
+    elif found is not None:
+        raise exists(f'project "{name}" already exists')
+    else:
+        work.connection.execute(
+            "INSERT INTO projects VALUES (NULL, ?, ?, ?, '{}')", (name, request.description, work.now)
+        )
+
+
+def projects(engine: Engine, name: str | None = None) -> list[Any]:
+    """The `ProjectInfo` of one project, or of all."""
+    import json
+
+    with engine.database.reading() as connection:
+        found = connection.execute(
+            "SELECT name, description, created, metadata FROM projects WHERE ?1 IS NULL OR name=?1 ORDER BY id", (name,)
+        ).fetchall()
+    if name is not None and not found:
+        raise missing(f'project "{name}" not found')
+    return [
+        pfs.ProjectInfo(
+            project=pfs.Project(name=row[0]),
+            description=row[1],
+            created_at=moment(row[2]),
+            metadata=json.loads(row[3]),
+        )
+        for row in found
+    ]
+
+
+def delete_project(work: Unit, request: Any) -> None:
+    """Delete a project without repos.
+
+    Raises:
+        Refusal: it has repos.
+    """
+    name = request.project.name
+    check_project_name(name)
+    number = _project(work.connection, name)
+    left = rows.repos(work.connection, "projects.name=?", (name,))
+    if left:
+        names = "\n".join(f"repo {row.full_name} still exists" for row in left)
+        raise Refusal(f"cannot delete project {name}: {names}", grpc.StatusCode.FAILED_PRECONDITION)
+    work.connection.execute("DELETE FROM projects WHERE id=?", (number,))
+
+
+def delete_all(work: Unit) -> None:
+    """Delete every repo and every project but the default one."""
+    _delete_all(work, rows.repos(work.connection), force=True)
+    work.connection.execute("DELETE FROM projects WHERE name<>'default'")

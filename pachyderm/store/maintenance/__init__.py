@@ -1,0 +1,1 @@
+"""Garbage collection and consistency checks of a store's folder."""

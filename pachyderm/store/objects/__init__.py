@@ -1,0 +1,1 @@
+"""Content-addressed blocks, and the trees of pages over them."""

@@ -1,0 +1,169 @@
+"""The content of a file as its size and one hash: a block, or a list of blocks for what is longer than 1 MiB.
+
+It exists so that a file is named by what is in it alone, however it was cut into messages, and that an append to a
+long file reads and writes only its end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pachyderm.store.database.database import Database
+from pachyderm.store.objects.blocks import BLOCK, DIGEST, Blocks, BlockWriter, identify
+from pachyderm.store.refusals import damaged
+
+
+class Content(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        size: bytes.
+        hash: 32 bytes, ``FileInfo.hash``; the id of the only block, or the hash over the ids of the blocks.
+    """
+
+    size: int
+    hash: bytes
+
+
+EMPTY = Content(0, identify(b""))
+"""A file of no bytes; it has no block."""
+
+
+class Contents:
+    """Contents that were recorded, for reading."""
+
+    def __init__(self, database: Database, blocks: Blocks) -> None:
+        self._database = database
+        self._blocks = blocks
+
+    def blocks_of(self, content: Content) -> list[bytes]:
+        """The ids of the content's blocks, in order.
+
+        Raises:
+            Refusal: DATA_LOSS where the list is missing.
+        """
+        if content.size <= BLOCK:
+            return [content.hash] if content.size else []
+        row = self._database.connection().execute("SELECT blocks FROM lists WHERE id=?", (content.hash,)).fetchone()
+        if row is None:
+            raise damaged(f"object {content.hash.hex()} (a list of blocks) is missing")
+        if hashlib.blake2b(row[0], digest_size=DIGEST).digest() != content.hash:
+            raise damaged(f"object {content.hash.hex()} (a list of blocks) is damaged")
+        return cut(row[0])
+
+    def read(self, content: Content, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from `offset`, block by block, each compared with its hash."""
+        if offset >= content.size:
+            return
+        for number, block in enumerate(self.blocks_of(content)):
+            start = offset - number * BLOCK
+            if start < BLOCK:
+                data = self._blocks.read(block)
+                yield data[start:] if start > 0 else data
+
+
+class ContentWriter:
+    """The contents of one write."""
+
+    def __init__(self, database: Database, contents: Contents, blocks: Blocks) -> None:
+        self._database = database
+        self._contents = contents
+        self._lists: dict[bytes, bytes] = {}
+        self.blocks = BlockWriter(database, blocks)
+
+    def builder(self) -> Builder:
+        """Begin a content."""
+        return Builder(self)
+
+    def join(self, parts: Sequence[Content]) -> Content:
+        """One content of several, one after the other."""
+        parts = [part for part in parts if part.size]
+        if not parts:
+            return EMPTY
+        if len(parts) == 1:
+            return parts[0]
+        builder = self.builder()
+        for part in parts:
+            for block in self.blocks_of(part):
+                builder.add_block(block, self)
+        return builder.finish()
+
+    def rely(self, content: Content) -> None:
+        """Note that the write names a content of the store, so that `record` looks whether it is still there."""
+        blocks = self.blocks_of(content)
+        for block in blocks:
+            self.blocks.reuse(block)
+        if len(blocks) > 1:
+            self._lists[content.hash] = b"".join(blocks)
+
+    def blocks_of(self, content: Content) -> list[bytes]:
+        """The ids of the blocks of a content of this write or of the store."""
+        if content.hash in self._lists:
+            return cut(self._lists[content.hash])
+        return self._contents.blocks_of(content)
+
+    def listed(self, size: int, blocks: Sequence[bytes]) -> Content:
+        """Name the content that these blocks make."""
+        if not blocks:
+            return EMPTY
+        if len(blocks) == 1:
+            return Content(size, blocks[0])
+        joined = b"".join(blocks)
+        name = hashlib.blake2b(joined, digest_size=DIGEST).digest()
+        self._lists[name] = joined
+        return Content(size, name)
+
+    def record(self, connection: sqlite3.Connection) -> None:
+        """Name blocks and lists in the tables."""
+        self.blocks.record(connection)
+        now = self._database.now()
+        connection.executemany(
+            "INSERT OR IGNORE INTO lists VALUES (?, ?, ?)",
+            ((name, now, joined) for name, joined in self._lists.items()),
+        )
+
+
+class Builder:
+    """Cuts what it is given into blocks, whatever the pieces it comes in."""
+
+    def __init__(self, writer: ContentWriter) -> None:
+        self._writer = writer
+        self._blocks: list[bytes] = []
+        self._size = 0
+        self._rest = bytearray()
+
+    def add(self, data: bytes) -> None:
+        """Take more bytes."""
+        self._size += len(data)
+        if not self._rest and len(data) == BLOCK:
+            self._blocks.append(self._writer.blocks.add(data))
+            return
+        self._rest += data
+        while len(self._rest) >= BLOCK:
+            self._blocks.append(self._writer.blocks.add(bytes(self._rest[:BLOCK])))
+            del self._rest[:BLOCK]
+
+    def add_block(self, block: bytes, source: ContentWriter) -> None:
+        """Take a block that exists, without reading it where that can be avoided."""
+        data = source.blocks.read(block)
+        if not self._rest and len(data) == BLOCK:
+            source.blocks.reuse(block)
+            self._blocks.append(block)
+            self._size += BLOCK
+        else:
+            self.add(data)
+
+    def finish(self) -> Content:
+        """Name the content."""
+        if self._rest:
+            self._blocks.append(self._writer.blocks.add(bytes(self._rest)))
+            self._rest.clear()
+        return self._writer.listed(self._size, self._blocks)
+
+
+def cut(joined: bytes) -> list[bytes]:
+    """The ids in a list of blocks."""
+    return [joined[start : start + DIGEST] for start in range(0, len(joined), DIGEST)]

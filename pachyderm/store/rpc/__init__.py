@@ -1,0 +1,1 @@
+"""The RPCs of the embedded store and the channels that reach them."""

@@ -1,0 +1,102 @@
+"""Brings pictures of any kind and size to squares that the model takes, as PNG files.
+
+It exists as a stage of its own, without TensorFlow, because scaling is most of the work for large photographs and is
+needed once, however often a new model translates them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from PIL import Image
+
+from pix2pix.datasets.mirrored import Mirrored as Resized
+from pix2pix.datasets.mirrored import mirror
+from pix2pix.hyperparameters import ResizeParameters
+from pix2pix.images.codec import load
+from pix2pix.images.opening import read_file
+from pix2pix.progress import Progress, silent
+
+__all__ = ["Resized", "canvas", "fit", "resize_folder", "resized", "scaled"]
+
+
+def resize_folder(
+    source: Path,
+    target: Path,
+    parameters: ResizeParameters,
+    *,
+    only: Collection[str] | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Resized:
+    """Resize every picture of a folder, in threads; output paths mirror input paths and end in ``.png``.
+
+    Equal input and parameters give equal bytes, whatever the number of threads. See `pix2pix.datasets.mirrored.mirror` for
+    `only`, `workers`, `progress` and what is raised.
+
+    Args:
+        source: folder with pictures, however deep.
+        target: folder for the results; made if missing, files in it are replaced.
+        parameters: size, fit, and so on.
+        only: relative paths of the pictures to do; names are still assigned from the whole folder. None: all.
+        workers: threads; None means one per core.
+        progress: told after each picture.
+    """
+
+    def make(path: str) -> Image.Image:
+        return resized(read_file(source / path), parameters)
+
+    return mirror(source, target, make, only=only, workers=workers, progress=progress)
+
+
+def resized(data: bytes, parameters: ResizeParameters) -> Image.Image:
+    """Decode the content of a picture file and fit it into a square.
+
+    Args:
+        data: the whole file.
+        parameters: size, fit, and so on.
+
+    Returns:
+        RGB, ``size`` x ``size``.
+
+    Raises:
+        PictureError: the file cannot be used.
+    """
+    side = parameters.size
+    shrink = not (parameters.exact or parameters.labels)
+    return fit(load(data, at_least=(side, side) if shrink else None), (side, side), parameters.fit, parameters.labels)
+
+
+def fit(picture: Image.Image, size: tuple[int, int], how: str, labels: bool = False) -> Image.Image:
+    """Scale a picture to exactly a size without distorting it.
+
+    Args:
+        picture: RGB or L.
+        size: width and height of the result, pixels.
+        how: ``crop`` (the largest centred part of the right shape) or ``pad`` (all of it, centred on black).
+        labels: nearest neighbour instead of antialiased bicubic.
+    """
+    return canvas(scaled(picture, size, how, labels), size)
+
+
+def scaled(picture: Image.Image, size: tuple[int, int], how: str, labels: bool = False) -> Image.Image:
+    """Do what `fit` does, without the black: to ``pad``, the result is narrower or lower than `size`."""
+    filtering = Image.Resampling.NEAREST if labels else Image.Resampling.BICUBIC
+    across, down = picture.width / size[0], picture.height / size[1]
+    if how == "crop":
+        width = picture.width if across <= down else size[0] * down
+        height = picture.height if down <= across else size[1] * across
+        left, top = (picture.width - width) / 2, (picture.height - height) / 2
+        return picture.resize(size, filtering, box=(left, top, left + width, top + height))
+    scale = max(across, down)
+    return picture.resize((max(1, round(picture.width / scale)), max(1, round(picture.height / scale))), filtering)
+
+
+def canvas(picture: Image.Image, size: tuple[int, int], colour: str = "black") -> Image.Image:
+    """Centre a picture on a canvas of one colour; a picture that fills it comes back as it is."""
+    if picture.size == size:
+        return picture
+    whole = Image.new(picture.mode, size, colour)
+    whole.paste(picture, ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2))
+    return whole

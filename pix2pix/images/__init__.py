@@ -1,0 +1,1 @@
+"""Picture files: decode, validate, convert and encode."""

@@ -1,0 +1,38 @@
+"""How large, small and narrow a picture may be.
+
+It exists as a room of its own so that the limits are found, documented and tested in one place.
+"""
+
+from __future__ import annotations
+
+from pix2pix.errors import PictureError
+from pix2pix.images.rejections import ASPECT, TOO_LARGE, TOO_SMALL
+
+MAX_BYTES = 512 * 1024 * 1024
+"""Largest file, in bytes."""
+MAX_PIXELS = 50_000_000
+"""Largest picture, in pixels."""
+MAX_SIDE = 16_384
+"""Longest side, in pixels; WebP's own maximum is one less."""
+MIN_SIDE = 2
+"""Shortest side, in pixels."""
+MAX_SCANS = 100
+"""Most scans of a JPEG; a progressive one has about ten, and each costs as much time as decoding the whole picture."""
+MAX_ASPECT = 20
+"""Longest side over shortest side."""
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse pictures over or under the limits.
+
+    Raises:
+        PictureError: ``TOO_LARGE``, ``TOO_SMALL`` or ``ASPECT``.
+    """
+    if max(width, height) > MAX_SIDE:
+        raise PictureError(TOO_LARGE, f"{width}x{height}, over the limit of {MAX_SIDE:,} pixels a side")
+    if width * height > MAX_PIXELS:
+        raise PictureError(TOO_LARGE, f"{width}x{height}, over the limit of {MAX_PIXELS:,} pixels")
+    if min(width, height) < MIN_SIDE:
+        raise PictureError(TOO_SMALL, f"{width}x{height}, a side under {MIN_SIDE} pixels")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise PictureError(ASPECT, f"{width}x{height}, one side over {MAX_ASPECT} times the other")

@@ -1,0 +1,1 @@
+"""Export, generation and evaluation of a trained model."""

@@ -1,0 +1,1 @@
+"""The networks, their losses and the translation of a picture."""

@@ -1,0 +1,95 @@
+"""Decides what a training runs on: which devices, in which precision, compiled or not.
+
+It exists so that "auto" is decided in one place, and the training step is written once for one CPU, several GPUs and
+several machines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from pix2pix.errors import HyperparameterError
+from pix2pix.hyperparameters import TrainParameters
+from pix2pix.tensorflow import tf
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What was decided.
+
+    Attributes:
+        strategy: of tf.distribute.
+        replicas: copies of the networks that share a batch, over all machines.
+        workers: machines.
+        chief: whether this process is the one that writes.
+        dtype: name of the type in which layers compute.
+        compiled: whether XLA compiles the step.
+        matrix: whether small layers are computed as matrix products (see `pix2pix.model.convolutions`).
+    """
+
+    strategy: Any
+    replicas: int
+    workers: int
+    chief: bool
+    dtype: str
+    compiled: bool
+    matrix: bool
+
+
+def choose(parameters: TrainParameters) -> Devices:
+    """Decide.
+
+    Raises:
+        HyperparameterError: `batch_size` cannot be shared evenly, or multi_worker was asked for without TF_CONFIG.
+    """
+    # Physical devices: to list the logical ones starts TensorFlow up, and then it is too late for several workers.
+    gpus = tf.config.list_physical_devices("GPU")
+    cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    workers = sum(len(hosts) for job, hosts in cluster.items() if job in ("chief", "worker"))
+    kind = parameters.devices
+    if kind == "auto":
+        kind = "multi_worker" if workers > 1 else "mirrored" if len(gpus) > 1 else "one"
+    if kind == "multi_worker" and not workers:
+        raise HyperparameterError(
+            "devices = 'multi_worker' needs the environment variable TF_CONFIG, which names the workers"
+        )
+    chief = True
+    if kind == "multi_worker":
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        resolver = strategy.cluster_resolver
+        chief = resolver.task_type == "chief" or ("chief" not in cluster and resolver.task_id == 0)
+    elif kind == "mirrored":
+        strategy = tf.distribute.MirroredStrategy(_logical_names())
+    else:
+        strategy = tf.distribute.get_strategy()
+    replicas = strategy.num_replicas_in_sync
+    if parameters.batch_size % replicas:
+        raise HyperparameterError(
+            f"batch_size = {parameters.batch_size} cannot be shared by {replicas} devices;"
+            f" allowed: {replicas}, {2 * replicas}, {3 * replicas} and so on"
+        )
+    return Devices(
+        strategy=strategy,
+        replicas=replicas,
+        workers=workers if kind == "multi_worker" else 1,
+        chief=chief,
+        dtype=_dtype(parameters.precision, gpus),
+        compiled=parameters.xla == "on" or (parameters.xla == "auto" and bool(gpus) and replicas == 1),
+        matrix=not gpus,
+    )
+
+
+def _logical_names() -> list[str]:
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name for device in devices]
+
+
+def _dtype(precision: str, gpus: list[Any]) -> str:
+    if precision != "auto":
+        return precision
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    able = bool(gpus) and all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
+    return "bfloat16" if able else "float32"

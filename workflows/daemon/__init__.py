@@ -1,0 +1,1 @@
+"""What a long-running trigger needs: leadership, signals and JSON logs."""

@@ -150,10 +150,10 @@ def listing_at_home(folder: Path, scale: int) -> Iterator[Row]:
     """The same list as commands and stages on a laptop ask for it, parsed."""
     from pachyderm_sdk.api import pfs
 
+    from pachyderm.client.branches import BranchName
     from pachyderm.client.commits import head as newest
     from pachyderm.client.connection import Target, connect
     from pachyderm.client.files import files
-    from pachyderm.dag.repos import BranchName
 
     repo = f"many{100_000 // scale}"
     with connect(Target(store=folder / "store")) as client:

@@ -20,9 +20,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import inspect
 from pachyderm.client.connection import Connection, Target, connect
-from pachyderm.dag.repos import INPUT_IMAGES, TRAINING, BranchName
+from pachyderm.dag.repos import INPUT_IMAGES, TRAINING
 from pachyderm.dag.setup import set_up
 from pachyderm.queue.open_commits import OpenCommits
 from workflows.trigger.configuration import Configuration

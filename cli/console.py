@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import click
@@ -110,3 +111,8 @@ def _lines(what: str, clock: Callable[[], float]) -> Callable[[int, int, str], N
         click.echo(f"{what}: {done}/{total or '?'} ({rate:.1f}/s{left}) {note}".rstrip(), err=True)
 
     return show
+
+
+def moment(seconds: float | None) -> str | None:
+    """Seconds since 1970 as ISO 8601 in UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -18,7 +18,7 @@ from pix2pix.images.rejections import CODES, NOT_A_PICTURE, Rejection
 
 
 def assign(paths: Collection[str]) -> tuple[Mapping[str, str], tuple[Rejected, ...]]:
-    """Names of the outputs of absolute input paths (see `pix2pix.images.names`); what is no picture by its name has none."""
+    """Assign output names to absolute input paths (see `pix2pix.images.names`); other files get none."""
     relative = [path.lstrip("/") for path in paths]
     outputs, rejected = assign_outputs(path for path in relative if is_picture(path))
     others = [Rejection(path, NOT_A_PICTURE, CODES[NOT_A_PICTURE]) for path in relative if not is_picture(path)]

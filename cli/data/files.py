@@ -35,11 +35,12 @@ def put(
 ) -> None:
     """Put files or folders into REPO as ONE commit; only what differs is sent."""
     from pachyderm.client import upload
+    from pachyderm.client.branches import BranchName
     from pachyderm.client.connection import connect
     from pachyderm.dag import repos
     from pachyderm.dag.references import existing_repo
 
-    name = repos.BranchName(repo, branch)
+    name = BranchName(repo, branch)
     if name in repos.PROVENANCE or name == repos.MODEL:
         inputs = " or ".join(one.repo for one in repos.INPUTS)
         raise RequestError(f"{name} is filled by a pipeline and takes no files by hand; put them into {inputs}")

@@ -5,17 +5,10 @@ They exist because "why is there no picture yet?" must have an answer that a per
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import click
 
-from cli.console import emit, table
+from cli.console import emit, moment, table
 from cli.options import Session, with_session
-
-
-def moment(seconds: float | None) -> str | None:
-    """Seconds since 1970 as ISO 8601 in UTC."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 @click.command()

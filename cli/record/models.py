@@ -10,8 +10,7 @@ from typing import Any
 
 import click
 
-from cli.console import emit, table
-from cli.data.history import moment
+from cli.console import emit, moment, table
 from cli.options import Session, with_session
 
 

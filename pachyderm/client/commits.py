@@ -12,9 +12,9 @@ from typing import Any, Literal
 import grpc
 from pachyderm_sdk.api import pfs
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.connection import Connection
 from pachyderm.client.rpc import asked, commit_of, head_of, repo_of, streamed
-from pachyderm.dag.repos import BranchName
 from pachyderm.errors import RequestError
 
 State = Literal["open", "finishing", "good", "failed", "superseded", "cancelled"]

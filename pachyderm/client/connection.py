@@ -18,7 +18,7 @@ import grpc
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import metadata, pfs
 
-from pachyderm.dag.repos import BranchName
+from pachyderm.client.branches import BranchName
 from pachyderm.errors import PachydermError, RequestError, StorageError, UnreachableError
 from pachyderm.protocol.channel import Metadata, opened, with_metadata
 

@@ -14,8 +14,13 @@ from pachyderm_sdk.api import pfs
 
 from pachyderm.client.connection import Connection
 from pachyderm.client.rpc import commit_of, file_of, streamed
-from pachyderm.dag.repos import PARAMETERS_FILE, REPORT
 from pachyderm.errors import RequestError
+
+REPORT = "/_report/"
+"""Folder of a stage's report; excluded from every listing that a fingerprint or a plan compares."""
+
+PARAMETERS_FILE = "/pix2pix.toml"
+"""Parameters of an input repo; excluded likewise, since fingerprints hold the resolved parameters instead."""
 
 
 @dataclass(frozen=True, slots=True)

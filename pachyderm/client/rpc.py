@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import BranchName
 from pachyderm.protocol.messages import message, parse
 
 _SERVICE = "/pfs_v2.API/"

@@ -13,12 +13,12 @@ from pathlib import Path
 import grpc
 from pachyderm_sdk.api import pfs
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, head, history, inspect, refuse_open
 from pachyderm.client.connection import Connection
+from pachyderm.client.file_contents import expected, pieces
 from pachyderm.client.files import Listing, files
-from pachyderm.dag.repos import BranchName
 from pachyderm.errors import RequestError
-from pachyderm.output.publish import expected, pieces
 
 MESSAGE = "message"
 """Metadata key of a commit's message: the server takes no description with a write that is a commit by itself."""

@@ -10,9 +10,10 @@ import re
 import grpc
 from pachyderm_sdk.api import pfs
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, all_commits, head, inspect
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import REPOS, BranchName
+from pachyderm.dag.repos import REPOS
 from pachyderm.dag.setup import check_set_up
 from pachyderm.errors import RequestError
 

@@ -8,19 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pachyderm.client.branches import BranchName
+
 Policy = Literal["every", "latest"]
 """``every``: each commit gets its run. ``latest``: an older set with neither claim nor run ends as superseded."""
-
-
-@dataclass(frozen=True, order=True)
-class BranchName:
-    """A branch of a repo, written ``repo@branch``."""
-
-    repo: str
-    branch: str
-
-    def __str__(self) -> str:
-        return f"{self.repo}@{self.branch}"
 
 
 TRAINING = BranchName("training", "master")
@@ -43,12 +34,6 @@ PROVENANCE: dict[BranchName, tuple[BranchName, ...]] = {
 """Output branch -> the branches whose commits its commits are made from, in the order in which stages run."""
 
 REPOS = ("training", "checkpoint", "model", "input_images", "preprocess_images", "generate_images")
-
-REPORT = "/_report/"
-"""Where a stage says what it did; no part of any listing that a fingerprint or a plan looks at."""
-
-PARAMETERS_FILE = "/pix2pix.toml"
-"""The parameters of an input repo; no part of any such listing either: the resolved parameters count instead."""
 
 
 @dataclass(frozen=True)

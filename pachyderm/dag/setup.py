@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import grpc
 from pachyderm_sdk.api import pfs
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, CommitId, head, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.dag.repos import (
@@ -25,7 +26,6 @@ from pachyderm.dag.repos import (
     PROVENANCE,
     REPOS,
     TRAINING,
-    BranchName,
 )
 from pachyderm.errors import RequestError
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pachyderm.dag.repos import REPORT
+from pachyderm.client.files import REPORT
 from pachyderm.fsck.distrusted import AFRESH, distrusted
 from pachyderm.fsck.evidence import Reading
 from pachyderm.fsck.problem import Problem

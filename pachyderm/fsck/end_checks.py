@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import PROVENANCE, BranchName, pipeline_of
+from pachyderm.dag.repos import PROVENANCE, pipeline_of
 from pachyderm.errors import RequestError
 from pachyderm.fsck.distrusted import AFRESH
 from pachyderm.fsck.evidence import INPUT_REPOS, Evidence, ancestors

@@ -13,13 +13,14 @@ from functools import cached_property, partial
 
 import grpc
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, all_commits, head
 from pachyderm.client.connection import Connection
 from pachyderm.client.download import members
-from pachyderm.client.files import FileEntry, content, differing, files, read_pieces, with_changes
-from pachyderm.dag.repos import INPUTS, MODEL, PROVENANCE, REPORT, REPOS, BranchName
+from pachyderm.client.file_contents import PIECE
+from pachyderm.client.files import REPORT, FileEntry, content, differing, files, read_pieces, with_changes
+from pachyderm.dag.repos import INPUTS, MODEL, PROVENANCE, REPOS
 from pachyderm.errors import RequestError
-from pachyderm.output.publish import PIECE
 from pachyderm.record.fingerprints import listing_digest
 from pachyderm.record.stage_record import STAGE_JSON, StageRecord, parse
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import head
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import content
 from pachyderm.dag.promotion import Promotion, promotions_of
-from pachyderm.dag.repos import MODEL, PROVENANCE, BranchName, pipeline_of
+from pachyderm.dag.repos import MODEL, PROVENANCE, pipeline_of
 from pachyderm.errors import RequestError
 from pachyderm.fsck.evidence import Evidence
 from pachyderm.fsck.problem import Mend, Problem

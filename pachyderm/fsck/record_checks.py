@@ -14,9 +14,8 @@ from pachyderm.errors import RequestError
 from pachyderm.fsck.distrusted import distrusted
 from pachyderm.fsck.evidence import INPUT_REPOS, Evidence, Reading
 from pachyderm.fsck.problem import Mend, Problem, unreadable
-from pachyderm.output.reuse import FINGERPRINT
 from pachyderm.queue.commit_sets import own_parameters_key
-from pachyderm.record.fingerprints import digest
+from pachyderm.record.fingerprints import FINGERPRINT, digest
 from pachyderm.record.lineage_facts import DATUMS
 from pachyderm.record.stage_record import StageRecord
 

@@ -13,8 +13,7 @@ import grpc
 
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection
-from pachyderm.client.files import FileEntry, content, differing, files, with_changes
-from pachyderm.dag.repos import REPORT
+from pachyderm.client.files import REPORT, FileEntry, content, differing, files, with_changes
 from pachyderm.record.quarantine import trusted
 from pachyderm.record.stage_record import StageRecord, readable_record
 

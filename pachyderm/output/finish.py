@@ -17,8 +17,8 @@ from pachyderm.client.connection import Connection
 from pachyderm.dag.promotion import record_promotion
 from pachyderm.dag.repos import MODEL
 from pachyderm.errors import CommitFailedError, LostClaimError
-from pachyderm.output.reuse import FINGERPRINT
 from pachyderm.queue.claims import FINISHING, Claim, claims_of
+from pachyderm.record.fingerprints import FINGERPRINT
 
 logger = logging.getLogger(__name__)
 

@@ -15,10 +15,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, CommitId, head, inspect
 from pachyderm.client.connection import Connection
-from pachyderm.client.files import Listing, content, read
-from pachyderm.dag.repos import CANDIDATE, PARAMETERS_FILE, BranchName, pipeline_of
+from pachyderm.client.files import PARAMETERS_FILE, Listing, content, read
+from pachyderm.dag.repos import CANDIDATE, pipeline_of
 from pachyderm.errors import CommitFailedError, HopelessError, LostClaimError, RequestError
 from pachyderm.output.ancestor import Ancestor, datums_of, nearest_good, present_in
 from pachyderm.output.finish import finish

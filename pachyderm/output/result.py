@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pachyderm.client.commits import Commit
+from pachyderm.client.file_contents import Content, StoredFile, expected
 from pachyderm.client.files import FileEntry
 from pachyderm.output.plan import Base
-from pachyderm.output.publish import Content, StoredFile, expected
 from pachyderm.output.reuse import Earlier
 from pachyderm.output.stage import Input, Job, Made, Resolved, Stage
 from pachyderm.record.fingerprints import Fingerprint

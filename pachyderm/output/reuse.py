@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from pachyderm.client.commits import Commit, all_commits
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import FileEntry, Listing, content, files
+from pachyderm.record.fingerprints import FINGERPRINT
 from pachyderm.record.quarantine import trusted
 from pachyderm.record.stage_record import StageRecord, readable_record
 
 LOOK_BACK = 1000
 """How many commits of the repo are looked at, newest first."""
-
-FINGERPRINT = "fingerprint"
-"""Metadata key of a good output commit."""
 
 
 @dataclass(frozen=True)

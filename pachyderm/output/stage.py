@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import FileEntry
-from pachyderm.dag.repos import BranchName
 from pachyderm.output.plan import Assign, Plan
 from pachyderm.record.stage_record import Parameter, Rejected, StageRecord
 

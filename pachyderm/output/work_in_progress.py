@@ -16,12 +16,12 @@ from pathlib import Path
 import grpc
 from pachyderm_sdk.api import pfs
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import head, history
 from pachyderm.client.connection import Connection
 from pachyderm.client.download import download
 from pachyderm.client.files import files
 from pachyderm.client.upload import put
-from pachyderm.dag.repos import BranchName
 from pachyderm.errors import PachydermError
 
 logger = logging.getLogger(__name__)

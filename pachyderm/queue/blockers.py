@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import BranchName, pipeline_of
+from pachyderm.dag.repos import pipeline_of
 from pachyderm.queue.claims import live_claim
 from pachyderm.queue.open_commits import OpenCommit, OpenCommits
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import grpc
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, head, inspect, of_set
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import INPUTS, PROVENANCE, BranchName, Policy
+from pachyderm.dag.repos import INPUTS, PROVENANCE, Policy
 from pachyderm.errors import RequestError
 from pachyderm.queue.claims import live_claim
 from pachyderm.queue.ends import finish_with

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, CommitId, State, history, inspect
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import INPUTS, PROVENANCE, BranchName
+from pachyderm.dag.repos import INPUTS, PROVENANCE
 from pachyderm.errors import RequestError
 from pachyderm.queue.claims import give_back, live_claim
 

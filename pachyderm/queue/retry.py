@@ -9,9 +9,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, head, inspect
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import MODEL, PIPELINES, PROVENANCE, BranchName, Pipeline
+from pachyderm.dag.repos import MODEL, PIPELINES, PROVENANCE, Pipeline
 from pachyderm.errors import RequestError
 from pachyderm.queue.commit_sets import commits_of, own_parameters, own_parameters_key
 from pachyderm.queue.decisions import Decision, decisions_of, record, stamp

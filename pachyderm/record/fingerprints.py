@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from pachyderm.client.files import Listing
 
+FINGERPRINT = "fingerprint"
+"""Metadata key of a good output commit."""
+
 
 @dataclass(frozen=True)
 class Fingerprint:

@@ -10,7 +10,7 @@ from collections import Counter
 
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import REPORT
+from pachyderm.client.files import REPORT
 from pachyderm.errors import RequestError
 from pachyderm.record.archive import Archive
 from pachyderm.record.lineage_facts import DATUMS, OUTPUT_REPOS, add_run, commit_facts, file_facts, gone

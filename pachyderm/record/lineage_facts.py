@@ -9,7 +9,8 @@ import re
 from typing import Any
 
 from pachyderm.client.commits import Commit
-from pachyderm.dag.repos import INPUTS, PROVENANCE, REPORT
+from pachyderm.client.files import REPORT
+from pachyderm.dag.repos import INPUTS, PROVENANCE
 from pachyderm.queue.decisions import stamp
 from pachyderm.record.archive import Archive
 from pachyderm.record.lineage_graph import Drawing, Node, file_id

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 
 from pachyderm.client.commits import Commit, all_commits
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, PARAMETERS_FILE, PREPROCESS_IMAGES, PROVENANCE, REPORT
+from pachyderm.client.files import PARAMETERS_FILE, REPORT
+from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, PREPROCESS_IMAGES, PROVENANCE
 from pachyderm.errors import RequestError
 from pachyderm.record.archive import Archive
 from pachyderm.record.lineage_facts import DATUMS, INPUT_REPOS, add_run, commit_facts, file_facts

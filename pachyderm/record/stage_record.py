@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pachyderm.client.connection import Connection
-from pachyderm.client.files import read
-from pachyderm.dag.repos import REPORT
+from pachyderm.client.files import REPORT, read
 from pachyderm.errors import RequestError
 
 logger = logging.getLogger(__name__)

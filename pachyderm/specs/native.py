@@ -11,15 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pachyderm.dag.repos import (
-    CHECKPOINT,
-    GENERATE_IMAGES,
-    INPUT_IMAGES,
-    MODEL,
-    PREPROCESS_IMAGES,
-    TRAINING,
-    BranchName,
-)
+from pachyderm.client.branches import BranchName
+from pachyderm.dag.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
 
 PROJECT = "pix2pix-native"
 """The project of the pipelines and of their output repos."""

@@ -32,7 +32,7 @@ def resize_folder(
 ) -> Resized:
     """Resize every picture of a folder, in threads; output paths mirror input paths and end in ``.png``.
 
-    Equal input and parameters give equal bytes, whatever the number of threads. See `pix2pix.datasets.mirrored.mirror` for
+    Equal input and parameters give equal bytes, whatever the number of threads. See `mirrored.mirror` for
     `only`, `workers`, `progress` and what is raised.
 
     Args:

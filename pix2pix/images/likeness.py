@@ -1,7 +1,6 @@
 """How near two picture files are to each other: L1 and SSIM, in numpy.
 
-It exists beside `pix2pix.model.metrics` because comparing a few pictures must not wait for TensorFlow to load; the figures
-are the same.
+The same figures as `pix2pix.model.metrics`, without loading TensorFlow.
 """
 
 from __future__ import annotations

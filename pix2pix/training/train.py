@@ -1,7 +1,7 @@
 """Trains a model on a folder of pairs: the loop, read top-down.
 
-It exists so that training can be interrupted anywhere and goes on as if nothing had been: what a step learns from is a
-function of its number (`pix2pix.training.dataset`), and weights, moments and counters are saved together (`pix2pix.training.resumption`).
+Training resumes exactly: the pairs of a step are a function of its number (`pix2pix.training.dataset`), and weights,
+moments and counters are saved together (`pix2pix.training.resumption`).
 
 The work folder holds results under fixed names, and a state that nobody needs once the result is there:
 

@@ -199,6 +199,9 @@ def test_progress_counts_every_picture(folder: Path, tmp_path: Path) -> None:
 
 
 def test_resizing_imports_neither_tensorflow_nor_opencv() -> None:
-    program = "import sys, pix2pix.datasets.resize, pix2pix.datasets.operations; print({'tensorflow', 'cv2', 'keras'} & set(sys.modules))"
+    program = (
+        "import sys, pix2pix.datasets.resize, pix2pix.datasets.operations; "
+        "print({'tensorflow', 'cv2', 'keras'} & set(sys.modules))"
+    )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"

@@ -14,19 +14,11 @@ from typing import Any
 import pytest
 from stage_harness import House
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, inspect
-from pachyderm.dag.repos import (
-    CANDIDATE,
-    CHECKPOINT,
-    GENERATE_IMAGES,
-    INPUT_IMAGES,
-    MODEL,
-    PREPROCESS_IMAGES,
-    TRAINING,
-    BranchName,
-)
+from pachyderm.client.file_contents import Content
+from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
 from pachyderm.output import output_commit
-from pachyderm.output.publish import Content
 from pachyderm.output.publish import publish as really_publish
 from pachyderm.queue.claims import take
 from pachyderm.queue.commit_sets import open_fresh

@@ -14,11 +14,12 @@ import pytest
 from pachyderm_sdk.api import pfs
 
 from components.pictures import assign
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, head, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import content, files, read
 from pachyderm.client.upload import put
-from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PREPROCESS_IMAGES, BranchName
+from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PREPROCESS_IMAGES
 from pachyderm.dag.setup import set_up
 from pachyderm.output.output_commit import Attempt, fill_set
 from pachyderm.output.stage import Input, Job, Made, Resolved, Stage

@@ -17,19 +17,11 @@ from pachyderm_sdk.api import pfs
 from populated_store import live_in, opened
 from stage_harness import House
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, CommitId, all_commits
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import files
-from pachyderm.dag.repos import (
-    CANDIDATE,
-    CHECKPOINT,
-    GENERATE_IMAGES,
-    INPUT_IMAGES,
-    PROVENANCE,
-    REPOS,
-    TRAINING,
-    BranchName,
-)
+from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PROVENANCE, REPOS, TRAINING
 from pachyderm.fsck import evidence as reading
 from pachyderm.fsck.check import Findings, fsck
 from pachyderm.fsck.end_checks import check_ends

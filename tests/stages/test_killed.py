@@ -9,8 +9,9 @@ import pytest
 from dying import Killed, living
 from stage_harness import House
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.files import content, files
-from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING, BranchName
+from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
 from pachyderm.output.output_commit import fill_set
 from pachyderm.queue.claims import claims_of, give_back, live_claim
 

@@ -17,10 +17,11 @@ from filling_pipelines import compile_all
 from instant_runner import InstantRunner
 from pachyderm_sdk.api import pfs
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, head, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import read
-from pachyderm.dag.repos import INPUT_IMAGES, TRAINING, BranchName
+from pachyderm.dag.repos import INPUT_IMAGES, TRAINING
 from pachyderm.dag.setup import set_up
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.trigger import wiring

@@ -17,8 +17,9 @@ from typing import Any
 import grpc
 from pachyderm_sdk.api import pfs
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, INPUTS, MODEL, PROVENANCE, BranchName
+from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, INPUTS, MODEL, PROVENANCE
 
 Key = tuple[str, str]
 

@@ -11,7 +11,8 @@ from conftest import TriggerHarness
 
 from cli.runs.retry import retry as retry_command
 from cli.runs.why import why as why_command
-from pachyderm.dag.repos import CANDIDATE, GENERATE_IMAGES, MODEL, BranchName
+from pachyderm.client.branches import BranchName
+from pachyderm.dag.repos import CANDIDATE, GENERATE_IMAGES, MODEL
 from pachyderm.errors import RequestError
 from pachyderm.queue.retry import retry
 from pachyderm.record.explain import explain

@@ -10,10 +10,11 @@ import pytest
 from command_line import pix2pix
 from pachyderm_sdk.api import pfs
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import head
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.dag import setup as rooms
-from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, PROVENANCE, TRAINING, BranchName
+from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, PROVENANCE, TRAINING
 from pachyderm.dag.setup import set_up
 from pachyderm.record.stage_record import STAGE_JSON
 

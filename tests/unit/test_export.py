@@ -114,7 +114,10 @@ def test_the_weights_are_the_same_bytes_each_time(exported, checkpoint, tmp_path
 
 @pytest.mark.long
 def test_a_fresh_process_writes_the_same_graph(checkpoint, tmp_path):
-    code = "import sys; from pathlib import Path; from pix2pix.inference.export import export; export(*map(Path, sys.argv[1:]))"
+    code = (
+        "import sys; from pathlib import Path; from pix2pix.inference.export import export; "
+        "export(*map(Path, sys.argv[1:]))"
+    )
     for name in ("a", "b"):
         subprocess.run([sys.executable, "-c", code, str(checkpoint), str(tmp_path / name)], check=True)
     one, other = ((tmp_path / name / "1" / "saved_model.pb").read_bytes() for name in ("a", "b"))

@@ -1,4 +1,4 @@
-"""Every layer is as in the paper, with the differences that `pix2pix.model.networks` names, in every form of computing it."""
+"""Every layer is as in the paper, but for the differences that `pix2pix.model.networks` names."""
 
 from __future__ import annotations
 

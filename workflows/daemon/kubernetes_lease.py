@@ -17,11 +17,29 @@ from pathlib import Path
 from typing import Any
 
 from workflows.errors import RunInputError, RunnerUnreachableError
-from workflows.trigger.configuration import LeaseSettings
 
 logger = logging.getLogger(__name__)
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True)
+class LeaseSettings:
+    """The Kubernetes Lease that keeps one trigger acting, used with the Kubeflow runner.
+
+    Attributes:
+        name: of the Lease; empty: no lease.
+        namespace: of the Lease; empty: the pod's own.
+        seconds: after which a lead that is not renewed may be taken.
+        renew_within: seconds within which it must be renewed, or the trigger stops acting; less than `seconds`.
+        retry: seconds between two tries.
+    """
+
+    name: str = "pix2pix-trigger"
+    namespace: str = ""
+    seconds: float = 15.0
+    renew_within: float = 10.0
+    retry: float = 2.0
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from pachyderm.dag.repos import PIPELINES
+from workflows.daemon.kubernetes_lease import LeaseSettings
 from workflows.errors import RunInputError
 from workflows.trigger.arguments import Arguments, merged, places
 from workflows.trigger.policy import Policy, changed, defaults
 
 PREFIX = "PIX2PIX_TRIGGER_"
-"""``PIX2PIX_TRIGGER_MAX_CONCURRENT_RUNS`` sets ``max_concurrent_runs``, ``PIX2PIX_TRIGGER_KUBEFLOW_ENDPOINT`` sets ``endpoint`` of
-``[kubeflow]``; a policy's names follow its pipeline's."""
+"""``PIX2PIX_TRIGGER_MAX_CONCURRENT_RUNS`` sets ``max_concurrent_runs``; ``PIX2PIX_TRIGGER_KUBEFLOW_ENDPOINT`` sets
+``endpoint`` of ``[kubeflow]``; a policy's names follow its pipeline's."""
 
 ARGUMENTS = f"{PREFIX}KUBEFLOW_ARGUMENTS_"
 """``PIX2PIX_TRIGGER_KUBEFLOW_ARGUMENTS_TRAINING_AND_EXPORT_GPUS`` sets ``gpus`` of
@@ -55,25 +56,6 @@ class KubeflowSettings:
     timeout: float = 30.0
     service_account: str = ""
     arguments: Arguments = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class LeaseSettings:
-    """The Kubernetes Lease that keeps one trigger acting, used with the Kubeflow runner.
-
-    Attributes:
-        name: of the Lease; empty: no lease.
-        namespace: of the Lease; empty: the pod's own.
-        seconds: after which a lead that is not renewed may be taken.
-        renew_within: seconds within which it must be renewed, or the trigger stops acting; less than `seconds`.
-        retry: seconds between two tries.
-    """
-
-    name: str = "pix2pix-trigger"
-    namespace: str = ""
-    seconds: float = 15.0
-    renew_within: float = 10.0
-    retry: float = 2.0
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from pachyderm.client.commits import Commit, CommitId, inspect
 from pachyderm.client.connection import Connection
-from pachyderm.client.files import read
-from pachyderm.dag.repos import PARAMETERS_FILE, PIPELINES
+from pachyderm.client.files import PARAMETERS_FILE, read
+from pachyderm.dag.repos import PIPELINES
 from pachyderm.queue.claims import live_claim
 from pachyderm.queue.open_commits import OpenCommit, OpenCommits
 from workflows.errors import RunInputError

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import grpc
 from pachyderm_sdk.api import pfs
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import PROVENANCE, BranchName
+from pachyderm.dag.repos import PROVENANCE
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,9 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, CommitId
-from pachyderm.dag.repos import BranchName, pipeline_of
+from pachyderm.dag.repos import pipeline_of
 from pachyderm.queue.decisions import Decision, decisions_of
 from pachyderm.queue.open_commits import OpenCommit
 from workflows.runners.runner import Phase

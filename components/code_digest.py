@@ -1,7 +1,4 @@
-"""A digest of the source files that shape a stage's output.
-
-It exists so that a change of the code that matters runs the stage again, and a change elsewhere does not.
-"""
+"""Digest of the code that shapes a stage's output."""
 
 from __future__ import annotations
 
@@ -11,41 +8,41 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-SHAPE_NOTHING = frozenset(
-    {
-        "pix2pix.pages.curves",
-        "pix2pix.errors",
-        "pix2pix.pages.gallery",
-        "pix2pix.progress",
-        "pix2pix.pages.training_report",
-    }
-)
-"""Rooms whose code no output file depends on."""
+SHAPE_NOTHING = frozenset({"pix2pix.errors", "pix2pix.progress"})
+"""Modules, and packages with all their modules, that no output file depends on."""
+
+SHAPE_NOTHING_PACKAGES = ("pix2pix.pages.",)
+"""Packages of which the same holds."""
+
+_LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception"})
 
 
 @cache
 def code_digest(*modules: str) -> str:
-    """SHA-256 over the files of modules and of everything in `pix2pix` that they import, as hex.
+    """SHA-256 over the meaning of modules and of everything in `pix2pix` that they import, as hex.
+
+    The syntax tree is hashed, without docstrings and log calls: formatting, comments, documentation and log lines
+    change nothing.
 
     Args:
         modules: dotted names, e.g. ``components.resize.stage`` and ``pix2pix.datasets.resize``.
     """
     whole = hashlib.sha256()
-    for name in sorted(_closure(modules)):
-        whole.update(f"{name}\0".encode())
-        whole.update(_source(name))
+    for name in sorted(closure(modules)):
+        whole.update(f"{name}\0{_meaning(_source(name))}\0".encode())
     return whole.hexdigest()
 
 
-def _closure(modules: tuple[str, ...]) -> set[str]:
+def closure(modules: tuple[str, ...]) -> frozenset[str]:
+    """The modules whose meaning a digest covers: those given, and all of `pix2pix` that they import and depend on."""
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found and name not in SHAPE_NOTHING:
+        if name not in found and name not in SHAPE_NOTHING and not name.startswith(SHAPE_NOTHING_PACKAGES):
             found.add(name)
             waiting += _imports(name)
-    return found
+    return frozenset(found)
 
 
 def _imports(name: str) -> list[str]:
@@ -56,14 +53,16 @@ def _imports(name: str) -> list[str]:
             named += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             named += [alias.name for alias in node.names]
-    return [one for one in named if one.startswith("pix2pix.") and _exists(one)]
+    return [module for module in named if module.startswith("pix2pix.") and _is_module(module)]
 
 
-def _exists(name: str) -> bool:
+def _is_module(name: str) -> bool:
     try:
-        return find_spec(name) is not None
+        spec = find_spec(name)
     except ModuleNotFoundError:
         return False
+    # A package is an empty `__init__`; its modules are named one by one.
+    return spec is not None and spec.submodule_search_locations is None
 
 
 def _source(name: str) -> bytes:
@@ -71,3 +70,29 @@ def _source(name: str) -> bytes:
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"the source of {name} is not installed")
     return Path(spec.origin).read_bytes()
+
+
+def _meaning(source: bytes) -> str:
+    """A module's syntax tree without docstrings, other bare strings and log calls."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        for field in ("body", "orelse", "finalbody"):
+            statements = getattr(node, field, None)
+            if isinstance(statements, list):
+                setattr(node, field, [one for one in statements if not _says_nothing(one)])
+    return ast.dump(tree)
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.Expr):
+        return False
+    value = statement.value
+    if isinstance(value, ast.Constant):
+        return isinstance(value.value, str)
+    return (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Attribute)
+        and value.func.attr in _LOG_METHODS
+        and isinstance(value.func.value, ast.Name)
+        and value.func.value.id == "logger"
+    )

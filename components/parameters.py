@@ -11,14 +11,12 @@ import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from components.registry import PARAMETER_SECTIONS
 from pachyderm.errors import HopelessError, RequestError
 from pachyderm.output.stage import Resolved
 from pachyderm.record.stage_record import Parameter
 from pix2pix.errors import HyperparameterError
 from pix2pix.hyperparameters import SECTIONS, resolve
-
-FILES: dict[str, tuple[str, ...]] = {"training": ("train", "export"), "input_images": ("resize", "generate")}
-"""Input repo -> the sections that its parameters file may have; which also belong to one pipeline."""
 
 POLICY = "trigger"
 """The section about the trigger, in either file; no stage reads it."""
@@ -48,7 +46,7 @@ def resolver(repo: str, section: str) -> Callable[[str | None, Mapping[str, Any]
 
     def resolved(text: str | None, own: Mapping[str, Any], where: str) -> Resolved:
         try:
-            told = _parse(text or "", where, FILES[repo])
+            told = _parse(text or "", where, PARAMETER_SECTIONS[repo])
             promote = told.get("export", {}).pop(PROMOTE, PROMOTE_WHEN[0])
             told.pop(POLICY, None)
             for name, values in told.items():
@@ -79,7 +77,7 @@ def parse_own(text: str, repo: str | None = None) -> Sections:
     Raises:
         RequestError: it does not parse, or a name is unknown, in several sections, or out of range.
     """
-    allowed = FILES[repo] if repo else tuple(SECTIONS)
+    allowed = PARAMETER_SECTIONS[repo] if repo else tuple(SECTIONS)
     where = "hyperparameters"
     try:
         told = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
@@ -112,7 +110,7 @@ def parse_own(text: str, repo: str | None = None) -> Sections:
 
 def of_pipeline(sections: Sections, repo: str) -> Sections:
     """The part of a run's hyperparameters that belongs to the pipeline of an input repo."""
-    return {name: values for name, values in sections.items() if name in FILES[repo] and values}
+    return {name: values for name, values in sections.items() if name in PARAMETER_SECTIONS[repo] and values}
 
 
 def _holder(name: str, allowed: tuple[str, ...]) -> str:

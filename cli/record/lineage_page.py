@@ -11,16 +11,21 @@ from html import escape
 from pathlib import Path
 
 from cli.record.lineage_text import details, title
+from pachyderm.dag.repos import INPUTS, STAGES
 from pachyderm.record.lineage_graph import Graph, Node
 
-COLUMNS = (
-    ("Data", ("training", "input_images")),
-    ("Prepared and trained", ("preprocess_images", "checkpoint")),
-    ("Models", ("model",)),
-    ("Generated", ("generate_images",)),
-    ("Runs", ()),
-)
-"""Heading -> repos, in the order in which data flows."""
+
+def _columns() -> list[tuple[str, tuple[str, ...]]]:
+    """Heading -> repos, in the order in which data flows: a repo's column is its distance from the inputs."""
+    depth = {branch.repo: 0 for branch in INPUTS}
+    for spec in STAGES:
+        depth[spec.output.repo] = 1 + max(depth[branch.repo] for branch in spec.inputs)
+    columns = [("Data", tuple(branch.repo for branch in INPUTS))]
+    for level in range(1, max(depth.values()) + 1):
+        specs = [spec for spec in STAGES if depth[spec.output.repo] == level]
+        columns.append((" and ".join(spec.title for spec in specs).capitalize(), tuple(s.output.repo for s in specs)))
+    return [*columns, ("Runs", ())]
+
 
 PICTURES = 200
 """Thumbnails on a page at most."""
@@ -48,7 +53,7 @@ def write_page(page: Path, graph: Graph, pictures: Mapping[str, bytes]) -> None:
     """
     anchors = {name: f"n{number}" for number, name in enumerate(graph.nodes)}
     columns = []
-    for heading, repos in COLUMNS:
+    for heading, repos in _columns():
         chosen = [
             node
             for node in graph.nodes.values()

@@ -13,13 +13,6 @@ from cli.console import emit, say
 from cli.options import Session, with_session
 from pachyderm.errors import RequestError
 
-REPO_OF_TASK = {
-    "train": "checkpoint",
-    "export": "model",
-    "resize": "preprocess_images",
-    "generate": "generate_images",
-}
-
 
 @click.command()
 @click.argument("pipeline")
@@ -31,6 +24,7 @@ REPO_OF_TASK = {
 def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str, ...]) -> None:
     """Run PIPELINE once, here: training_and_export, preprocessing_and_generation or image_to_image."""
     from components.parameters import parse_own
+    from components.registry import SPECS
     from pachyderm.client.connection import connect
     from pachyderm.dag.references import resolve_any
     from pachyderm.dag.repos import PIPELINES
@@ -56,7 +50,7 @@ def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str,
     result = run_once(
         pipeline, arguments, session.target(), session.store / "runs", show=lambda line: say(session, line)
     )
-    outputs = {REPO_OF_TASK[task]: said["commit"] for task, said in result.outputs.items() if "commit" in said}
+    outputs = {SPECS[task].output.repo: said["commit"] for task, said in result.outputs.items() if "commit" in said}
     good = result.state.phase == "succeeded"
     document = {
         "pipeline": pipeline,

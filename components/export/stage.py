@@ -12,7 +12,7 @@ from components.page import page
 from components.parameters import resolver
 from components.pictures import fetch, made_files
 from components.versions import TENSORFLOW, versions_of
-from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, TRAINING
+from pachyderm.dag.repos import CHECKPOINT, EXPORT, TRAINING
 from pachyderm.errors import HopelessError
 from pachyderm.output.stage import Input, Job, Made, Stage
 from pachyderm.record.stage_record import read_record
@@ -39,8 +39,7 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 
 
 STAGE = Stage(
-    name="export",
-    output=CANDIDATE,
+    spec=EXPORT,
     code=lambda: code_digest(__name__, "pix2pix.inference.export"),
     versions=versions_of(*TENSORFLOW),
     resolve=resolver(TRAINING.repo, "export"),

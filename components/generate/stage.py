@@ -13,7 +13,7 @@ from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, assign, fetch
 from components.versions import PICTURES, TENSORFLOW, versions_of
-from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
+from pachyderm.dag.repos import GENERATE, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
 from pachyderm.errors import HopelessError
 from pachyderm.output.stage import Input, Job, Made, Stage
 from pachyderm.record.fingerprints import digest
@@ -61,14 +61,12 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 
 
 STAGE = Stage(
-    name="generate",
-    output=GENERATE_IMAGES,
+    spec=GENERATE,
     code=lambda: code_digest(__name__, "pix2pix.inference.generate"),
     versions=versions_of(*dict.fromkeys((*TENSORFLOW, *PICTURES))),
     resolve=resolver(INPUT_IMAGES.repo, "generate"),
     work=work,
     awaited=awaited,
     page=page,
-    datums=PREPROCESS_IMAGES.repo,
     assign=assign,
 )

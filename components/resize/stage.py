@@ -12,7 +12,7 @@ from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, assign, fetch
 from components.versions import PICTURES, versions_of
-from pachyderm.dag.repos import INPUT_IMAGES, PREPROCESS_IMAGES
+from pachyderm.dag.repos import INPUT_IMAGES, RESIZE
 from pachyderm.output.stage import Input, Job, Made, Stage
 
 
@@ -37,14 +37,12 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 
 
 STAGE = Stage(
-    name="resize",
-    output=PREPROCESS_IMAGES,
+    spec=RESIZE,
     code=lambda: code_digest(__name__, "pix2pix.datasets.resize"),
     versions=versions_of(*PICTURES),
     resolve=resolver(INPUT_IMAGES.repo, "resize"),
     work=work,
     awaited=awaited,
     page=page,
-    datums=INPUT_IMAGES.repo,
     assign=assign,
 )

@@ -12,7 +12,7 @@ from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, fetch, made_files
 from components.versions import PICTURES, TENSORFLOW, versions_of
-from pachyderm.dag.repos import CHECKPOINT, TRAINING
+from pachyderm.dag.repos import TRAIN, TRAINING
 from pachyderm.errors import HopelessError
 from pachyderm.output.stage import Input, Job, Made, Stage
 from pix2pix.errors import InputError
@@ -48,8 +48,7 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 
 
 STAGE = Stage(
-    name="train",
-    output=CHECKPOINT,
+    spec=TRAIN,
     code=lambda: code_digest(__name__, "pix2pix.training.train"),
     versions=versions_of(*dict.fromkeys((*TENSORFLOW, *PICTURES))),
     resolve=resolver(TRAINING.repo, "train"),

@@ -19,12 +19,14 @@ from pachyderm.dag.repos import (
     CANDIDATE,
     CHECKPOINT,
     GENERATE_IMAGES,
+    INPUT_DESCRIPTIONS,
     INPUT_IMAGES,
     INPUTS,
     MODEL,
     PREPROCESS_IMAGES,
     PROVENANCE,
     REPOS,
+    STAGES,
     TRAINING,
 )
 from pachyderm.errors import RequestError
@@ -99,14 +101,7 @@ def check_set_up(client: Connection) -> None:
         raise RequestError(f"the repos are not set up here ({', '.join(missing)} missing); run: pix2pix setup")
 
 
-_DESCRIPTIONS = {
-    "training": "A|B pairs and the parameters to train with; a commit trains a model",
-    "checkpoint": "trained weights of each training commit, made by the stage train",
-    "model": "SavedModels; candidate: every model, master: the promoted one",
-    "input_images": "pictures to translate; a commit generates",
-    "preprocess_images": "input pictures at the model's size, made by the stage resize",
-    "generate_images": "translated pictures, made by the stage generate",
-}
+_DESCRIPTIONS = {**INPUT_DESCRIPTIONS, **{stage.output.repo: stage.description for stage in STAGES}}
 
 
 def _branches(client: Connection) -> dict[str, dict[str, frozenset[BranchName]]]:

@@ -9,20 +9,14 @@ from collections.abc import Iterator
 
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import GENERATE_IMAGES, PREPROCESS_IMAGES
+from pachyderm.dag.repos import stage_of
 from pachyderm.errors import RequestError
 from pachyderm.fsck.distrusted import distrusted
 from pachyderm.fsck.evidence import INPUT_REPOS, Evidence, Reading
 from pachyderm.fsck.problem import Mend, Problem, unreadable
 from pachyderm.queue.commit_sets import own_parameters_key
 from pachyderm.record.fingerprints import FINGERPRINT, digest
-from pachyderm.record.lineage_facts import DATUMS
 from pachyderm.record.stage_record import StageRecord
-
-STAGES = {"checkpoint": "train", "model": "export", "preprocess_images": "resize", "generate_images": "generate"}
-"""Output repo -> the stage that fills it."""
-
-ONE_FROM_ONE = frozenset({PREPROCESS_IMAGES.repo, GENERATE_IMAGES.repo})
 
 
 def check_identity(reading: Reading, record: StageRecord) -> Iterator[Problem]:
@@ -32,8 +26,8 @@ def check_identity(reading: Reading, record: StageRecord) -> Iterator[Problem]:
         what = f"its stage.json speaks of {record.commit}: it was copied there, or the commit was finished by hand"
         yield distrusted(commit, "RECORD_ELSEWHERE", what)
         return
-    if record.stage != STAGES[commit.repo]:
-        what = f"its record is of the stage {record.stage}, and {STAGES[commit.repo]} fills {commit.repo}"
+    if record.stage != stage_of(commit.repo).name:
+        what = f"its record is of the stage {record.stage}, and {stage_of(commit.repo).name} fills {commit.repo}"
         yield distrusted(commit, "RECORD_STAGE", what)
 
 
@@ -109,7 +103,7 @@ def _set_fingerprint(commit: Commit, value: str) -> Mend:
 def check_counts(evidence: Evidence, reading: Reading, record: StageRecord) -> Iterator[Problem]:
     """Accepted and rejected make the inputs, computed and carried the outputs, and each input is accounted for."""
     commit, counts = reading.commit, record.counts
-    datums = next((one for one in record.inputs if one.repo == DATUMS[commit.repo]), None)
+    datums = next((one for one in record.inputs if one.repo == stage_of(commit.repo).inputs[0].repo), None)
     sums = [
         ("accepted + rejected = inputs", counts.accepted + counts.rejected, counts.inputs),
         ("rejected files are listed", len(record.rejected), counts.rejected),
@@ -129,7 +123,7 @@ def check_counts(evidence: Evidence, reading: Reading, record: StageRecord) -> I
     refused = {one.path for one in record.rejected}
     for path in sorted(refused - set(listing)):
         yield distrusted(commit, "REJECTED_UNKNOWN", "it was rejected, and the input has no such file", path)
-    if commit.repo not in ONE_FROM_ONE:
+    if not stage_of(commit.repo).per_file:
         return
     sources = {one.source for one in record.files.values()}
     for path in sorted(set(listing) - sources - refused):
@@ -149,7 +143,7 @@ def check_parameters(evidence: Evidence, reading: Reading, record: StageRecord) 
     commit = reading.commit
     root = commit
     while root.repo not in INPUT_REPOS:
-        above = next((one for one in root.provenance if one.repo == DATUMS[root.repo]), None)
+        above = next((one for one in root.provenance if one.repo == stage_of(root.repo).inputs[0].repo), None)
         found = evidence.known.get((above.repo, above.id)) if above is not None else None
         if found is None:
             return

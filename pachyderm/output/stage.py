@@ -14,6 +14,7 @@ from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import FileEntry
+from pachyderm.dag.repos import StageSpec
 from pachyderm.output.plan import Assign, Plan
 from pachyderm.record.stage_record import Parameter, Rejected, StageRecord
 
@@ -94,11 +95,10 @@ class Made:
 
 @dataclass(frozen=True)
 class Stage:
-    """One of resize, train, export, generate.
+    """A stage with its code.
 
     Attributes:
-        name: the stage's.
-        output: the branch whose commits it fills.
+        spec: name, output branch and inputs.
         code: digest of the source files that shape the output.
         versions: package -> version, of the libraries that shape the output.
         resolve: text of the parameters file or None, the set's own parameters, names for errors -> parameters. Raises
@@ -106,17 +106,29 @@ class Stage:
         work: does it. Raises HopelessError where no retry can help.
         awaited: what a commit that has nothing to work on waits for, or None where there is work.
         page: record, output path -> local file where there is one -> HTML report for people.
-        datums: the input repo whose files are datums, one output each; None where the output is one whole.
-        assign: names of outputs, for a stage with datums.
+        assign: names of outputs; for a stage whose spec is `per_file`.
     """
 
-    name: str
-    output: BranchName
+    spec: StageSpec
     code: Callable[[], str]
     versions: Callable[[], Mapping[str, str]]
     resolve: Callable[[str | None, Mapping[str, Any], str], Resolved]
     work: Callable[[Job], Made]
     awaited: Callable[[Mapping[str, Input]], str | None]
     page: Callable[[StageRecord, Mapping[str, Path]], str]
-    datums: str | None = None
     assign: Assign | None = None
+
+    @property
+    def name(self) -> str:
+        """The stage's name."""
+        return self.spec.name
+
+    @property
+    def output(self) -> BranchName:
+        """The branch whose output commits it fills."""
+        return self.spec.output
+
+    @property
+    def datums(self) -> str | None:
+        """The input repo each of whose files becomes one output file; None where the output is made as a whole."""
+        return self.spec.inputs[0].repo if self.spec.per_file else None

@@ -11,9 +11,10 @@ from collections import Counter
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import REPORT
+from pachyderm.dag.repos import stage_of
 from pachyderm.errors import RequestError
 from pachyderm.record.archive import Archive
-from pachyderm.record.lineage_facts import DATUMS, OUTPUT_REPOS, add_run, commit_facts, file_facts, gone
+from pachyderm.record.lineage_facts import OUTPUT_REPOS, add_run, commit_facts, file_facts, gone
 from pachyderm.record.lineage_graph import Drawing, Graph, Node, file_id
 from pachyderm.record.stage_record import OutputFile
 
@@ -88,9 +89,9 @@ class _Walk:
         self.drawing.join(name, self.commit(repo, commit_id), "held by")
         if told is None or path.startswith(REPORT):
             return name
-        above = next((one.id for one in commit.provenance if one.repo == DATUMS[repo]), None)
+        above = next((one.id for one in commit.provenance if one.repo == stage_of(repo).inputs[0].repo), None)
         if told.source is not None and above is not None:
-            self.drawing.join(name, self.file(DATUMS[repo], above, told.source), "made from")
+            self.drawing.join(name, self.file(stage_of(repo).inputs[0].repo, above, told.source), "made from")
         if told.computed_in != commit_id:
             self.drawing.join(name, self._computed(repo, path, told), "copied from")
         return name

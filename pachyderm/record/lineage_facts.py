@@ -18,8 +18,6 @@ from pachyderm.record.stage_record import OutputFile, StageRecord
 
 INPUT_REPOS = frozenset(name.repo for name in INPUTS)
 OUTPUT_REPOS = frozenset(name.repo for name in PROVENANCE)
-DATUMS = {name.repo: above[0].repo for name, above in PROVENANCE.items()}
-"""Output repo -> the repo whose files its own are made from, one from one or all from all."""
 
 _GONE = "the commit was dropped; the chain ends here"
 

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable
 from pachyderm.client.commits import Commit, all_commits
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import PARAMETERS_FILE, REPORT
-from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, PREPROCESS_IMAGES, PROVENANCE
+from pachyderm.dag.repos import INPUT_IMAGES, PROVENANCE, STAGES, stage_of
 from pachyderm.errors import RequestError
 from pachyderm.record.archive import Archive
-from pachyderm.record.lineage_facts import DATUMS, INPUT_REPOS, add_run, commit_facts, file_facts
+from pachyderm.record.lineage_facts import INPUT_REPOS, add_run, commit_facts, file_facts
 from pachyderm.record.lineage_graph import Drawing, Graph, Node, Relation, file_id
 from pachyderm.record.stage_record import StageRecord
 
 Progress = Callable[[int, int, str], None]
 
-ONE_FROM_ONE = frozenset({PREPROCESS_IMAGES.repo, GENERATE_IMAGES.repo})
+PER_FILE = frozenset(stage.output.repo for stage in STAGES if stage.per_file)
 """Repos each of whose files is made from one file; in the others every file is made from all."""
 
 
@@ -120,7 +120,7 @@ class _Walk:
         self.drawing.add(Node(start, "file", file_facts(self.archive, commit, path, told)))
         self.drawing.join(start, str(commit), "held by")
         self._contents.setdefault(commit.repo, {})[entry.hash] = start
-        if commit.repo not in (INPUT_IMAGES.repo, *ONE_FROM_ONE) or path.startswith(REPORT) or path == PARAMETERS_FILE:
+        if commit.repo not in (INPUT_IMAGES.repo, *PER_FILE) or path.startswith(REPORT) or path == PARAMETERS_FILE:
             # Every file of these shapes all results.
             self.reached.add(str(commit))
             self._later_holders(commit, path, entry.hash)
@@ -139,7 +139,7 @@ class _Walk:
     def look_at(self, commit: Commit) -> None:
         """Whether a commit, or files of it, was made with what is reached; sources come before results."""
         above = [str(one) for one in commit.provenance if str(one) in self.reached]
-        contents = self._contents.get(DATUMS[commit.repo], {}) if commit.repo in ONE_FROM_ONE else {}
+        contents = self._contents.get(stage_of(commit.repo).inputs[0].repo, {}) if commit.repo in PER_FILE else {}
         if above:
             name = self.add(commit)
             self.reached.add(name)
@@ -174,13 +174,13 @@ class _Walk:
         if not made:
             return
         self.add(commit)
-        above = next((one.id for one in commit.provenance if one.repo == DATUMS[commit.repo]), "")
+        above = next((one.id for one in commit.provenance if one.repo == stage_of(commit.repo).inputs[0].repo), "")
         for path, one in made.items():
             name = file_id(commit.repo, commit.id, path)
             digest = self._hash(commit, path, one.sha256)
             self.drawing.add(Node(name, "file", file_facts(self.archive, commit, path, one)))
             self.drawing.join(name, str(commit), "held by")
-            source = file_id(DATUMS[commit.repo], above, one.source or "")
+            source = file_id(stage_of(commit.repo).inputs[0].repo, above, one.source or "")
             known = source if source in self.drawing.nodes else contents[one.source_hash or ""]
             self.drawing.join(name, known, "made from")
             if digest:

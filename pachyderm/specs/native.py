@@ -12,7 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from pachyderm.client.branches import BranchName
-from pachyderm.dag.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
+from pachyderm.dag.repos import (
+    CHECKPOINT,
+    EXPORT,
+    GENERATE,
+    GENERATE_IMAGES,
+    INPUT_IMAGES,
+    MODEL,
+    PREPROCESS_IMAGES,
+    RESIZE,
+    TRAIN,
+    TRAINING,
+    Resources,
+)
 
 PROJECT = "pix2pix-native"
 """The project of the pipelines and of their output repos."""
@@ -37,18 +49,14 @@ def specs() -> dict[str, dict[str, Any]]:
         "Train pix2pix on the A|B pairs of training.",
         train,
         _pfs(TRAINING, INPUT_PROJECT),
-        cpu=4,
-        memory="16Gi",
-        seconds=7 * 24 * 3600,
+        resources=TRAIN.resources,
     )
     with_gpu = _pipeline(
         CHECKPOINT,
         "Train pix2pix on the A|B pairs of training, on a GPU.",
         train,
         _pfs(TRAINING, INPUT_PROJECT),
-        cpu=4,
-        memory="16Gi",
-        seconds=7 * 24 * 3600,
+        resources=TRAIN.resources,
     )
     with_gpu["transform"]["image"] += "-gpu"
     with_gpu["resourceLimits"]["gpu"] = GPU
@@ -61,27 +69,21 @@ def specs() -> dict[str, dict[str, Any]]:
             "Export the newest checkpoint as a SavedModel.",
             ["pix2pix", "export", _at(CHECKPOINT), "/pfs/out"],
             _pfs(CHECKPOINT, PROJECT),
-            cpu=1,
-            memory="4Gi",
-            seconds=3600,
+            resources=EXPORT.resources,
         ),
         "preprocess_images": _pipeline(
             PREPROCESS_IMAGES,
             "Bring the pictures of input_images to what the model takes.",
             ["pix2pix", "resize", _at(INPUT_IMAGES), "/pfs/out"],
             _pfs(INPUT_IMAGES, INPUT_PROJECT),
-            cpu=2,
-            memory="4Gi",
-            seconds=24 * 3600,
+            resources=RESIZE.resources,
         ),
         "generate_images": _pipeline(
             GENERATE_IMAGES,
             "Translate the prepared pictures with the newest model.",
             ["pix2pix", "generate", _at(MODEL), _at(PREPROCESS_IMAGES), "/pfs/out"],
             {"cross": [_pfs(PREPROCESS_IMAGES, PROJECT), _pfs(MODEL, PROJECT)]},
-            cpu=2,
-            memory="8Gi",
-            seconds=24 * 3600,
+            resources=GENERATE.resources,
         ),
     }
 
@@ -111,10 +113,7 @@ def _pipeline(
     description: str,
     command: list[str],
     source: dict[str, Any],
-    *,
-    cpu: int,
-    memory: str,
-    seconds: int,
+    resources: Resources,
 ) -> dict[str, Any]:
     return {
         "pipeline": {"project": {"name": PROJECT}, "name": output.repo},
@@ -127,11 +126,11 @@ def _pipeline(
         },
         "input": source,
         "parallelismSpec": {"constant": 1},
-        "resourceRequests": {"cpu": cpu, "memory": memory},
-        "resourceLimits": {"cpu": cpu, "memory": memory},
+        "resourceRequests": {"cpu": resources.cpu, "memory": resources.memory},
+        "resourceLimits": {"cpu": resources.cpu, "memory": resources.memory},
         "datumTries": 2,
-        "datumTimeout": f"{seconds}s",
-        "jobTimeout": f"{2 * seconds + 3600}s",
+        "datumTimeout": f"{resources.seconds}s",
+        "jobTimeout": f"{2 * resources.seconds + 3600}s",
         "autoscaling": True,
         "reprocessSpec": "until_success",
     }

@@ -18,7 +18,7 @@ from pachyderm.client.commits import head, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import content, files, read
 from pachyderm.client.upload import put
-from pachyderm.dag.repos import CHECKPOINT, TRAINING
+from pachyderm.dag.repos import CHECKPOINT, TRAIN, TRAINING
 from pachyderm.dag.setup import set_up
 from pachyderm.errors import PachydermError
 from pachyderm.output.output_commit import Attempt, fill_set
@@ -40,8 +40,7 @@ def stage(name: str) -> Stage:
         return Made(made)
 
     return Stage(
-        name="train",
-        output=CHECKPOINT,
+        spec=TRAIN,
         code=lambda: "code",
         versions=dict,
         resolve=lambda text, own, where: Resolved(None, {}),

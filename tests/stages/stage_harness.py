@@ -19,7 +19,7 @@ from pachyderm.client.commits import Commit, head, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import content, files, read
 from pachyderm.client.upload import put
-from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, PREPROCESS_IMAGES
+from pachyderm.dag.repos import EXPORT, GENERATE, RESIZE, TRAIN, StageSpec
 from pachyderm.dag.setup import set_up
 from pachyderm.output.output_commit import Attempt, fill_set
 from pachyderm.output.stage import Input, Job, Made, Resolved, Stage
@@ -95,30 +95,30 @@ class House:
         return inspect(self.client, branch.repo, commit_set)
 
     def stages(self) -> dict[str, Stage]:
-        def one(name: str, output: BranchName, work: Callable[[Job], Made], datums: str | None = None) -> Stage:
+        def one(spec: StageSpec, work: Callable[[Job], Made]) -> Stage:
+            name = spec.name
+
             def logged(job: Job) -> Made:
                 self.worked.append((name, tuple(job.plan.compute) if job.plan else ()))
                 self.fail(name)
                 return work(job)
 
             return Stage(
-                name=name,
-                output=output,
+                spec=spec,
                 code=lambda: f"{self.code} of {name}",
                 versions=lambda: self.versions,
                 resolve=resolve,
                 work=logged,
                 awaited=awaited,
                 page=lambda record, local: f"<p>{record.stage}</p>",
-                datums=datums,
-                assign=assign if datums else None,
+                assign=assign if spec.per_file else None,
             )
 
         return {
-            "train": one("train", CHECKPOINT, whole("weights")),
-            "export": one("export", CANDIDATE, whole("model")),
-            "resize": one("resize", PREPROCESS_IMAGES, each("small"), INPUT_IMAGES.repo),
-            "generate": one("generate", GENERATE_IMAGES, each("made"), PREPROCESS_IMAGES.repo),
+            "train": one(TRAIN, whole("weights")),
+            "export": one(EXPORT, whole("model")),
+            "resize": one(RESIZE, each("small")),
+            "generate": one(GENERATE, each("made")),
         }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from components.registry import PARAMETER_SECTIONS
 from pachyderm.errors import HopelessError, RequestError
 from pachyderm.output.stage import Resolved
-from pachyderm.record.stage_record import Parameter
+from pachyderm.record.stage_record import RecordedParameter
 from pix2pix.errors import HyperparameterError
 from pix2pix.hyperparameters import SECTIONS, resolve
 
@@ -57,7 +57,8 @@ def resolver(repo: str, section: str) -> Callable[[str | None, Mapping[str, Any]
             raise HopelessError(f"{where}: {error}; commit a corrected file") from error
         origins = {**dict.fromkeys(told.get(section, {}), "file"), **dict.fromkeys(given, "run")}
         shown = {
-            name: Parameter(value, origins.get(name, "default")) for name, value in dataclasses.asdict(values).items()
+            name: RecordedParameter(value, origins.get(name, "default"))
+            for name, value in dataclasses.asdict(values).items()
         }
         return Resolved(values, shown, promote == "always")
 

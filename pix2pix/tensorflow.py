@@ -16,8 +16,9 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
-__all__ = ["fused", "keeps_freed_memory", "tf"]
+__all__ = ["Tensor", "Variable", "fused", "keeps_freed_memory", "tf"]
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 """Names of glibc's malloc.h."""
@@ -78,3 +79,10 @@ def fused() -> Iterator[None]:
         yield
     finally:
         tf.config.optimizer.set_experimental_options({"remapping": False})
+
+
+Tensor = Any
+"""A `tf.Tensor`; TensorFlow ships no types that mypy could check."""
+
+Variable = Any
+"""A `tf.Variable`."""

@@ -48,7 +48,7 @@ p{margin:.3rem 0}
 
 
 @dataclass(frozen=True)
-class Pair:
+class PicturePair:
     """A picture before and after.
 
     Attributes:
@@ -66,7 +66,7 @@ class Pair:
 
 def pictures_of(
     client: Connection, a: Commit, b: Commit, changed: Sequence[Changed], progress: Callable[[int, int, str], None]
-) -> list[Pair]:
+) -> list[PicturePair]:
     """Pair the pictures that two commits differ in; for models, those that each generated from the same inputs.
 
     Returns:
@@ -113,20 +113,20 @@ def same_inputs(client: Connection, a: Commit, b: Commit) -> tuple[tuple[Commit,
 
 def _pairs(
     client: Connection, a: Commit, b: Commit, paths: Sequence[str], progress: Callable[[int, int, str], None]
-) -> list[Pair]:
+) -> list[PicturePair]:
     from pix2pix.images.likeness import likeness
 
     found = []
     for number, path in enumerate(paths[:COMPARED], 1):
         before, after = read(client, a.repo, a.id, path), read(client, b.repo, b.id, path)
         near = likeness(before, after) if before is not None and after is not None else None
-        found.append(Pair(path, before, after, near))
+        found.append(PicturePair(path, before, after, near))
         progress(number, min(len(paths), COMPARED), path)
     return sorted(found, key=lambda one: (-one.likeness.l1 if one.likeness else -9.0, one.path))
 
 
 def write_page(
-    page: Path, a: str, b: str, changed: Sequence[Changed], records: Difference | None, pairs: Sequence[Pair]
+    page: Path, a: str, b: str, changed: Sequence[Changed], records: Difference | None, pairs: Sequence[PicturePair]
 ) -> None:
     """Write the page; it loads nothing from elsewhere."""
     counts = {word: sum(one.change == word for one in changed) for word in ("added", "deleted", "changed")}
@@ -178,7 +178,7 @@ def _shown(value: Any) -> str:
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _section(pair: Pair) -> str:
+def _section(pair: PicturePair) -> str:
     near = ""
     if pair.likeness:
         near = f"L1 {pair.likeness.l1:.4f}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cli.record.lineage_text import details, title
 from pachyderm.dag.repos import INPUTS, STAGES
-from pachyderm.record.lineage_graph import Graph, Node
+from pachyderm.record.lineage_graph import Graph, LineageNode
 
 
 def _columns() -> list[tuple[str, tuple[str, ...]]]:
@@ -74,7 +74,7 @@ def write_page(page: Path, graph: Graph, pictures: Mapping[str, bytes]) -> None:
     )
 
 
-def _card(graph: Graph, node: Node, anchors: Mapping[str, str], picture: bytes | None) -> str:
+def _card(graph: Graph, node: LineageNode, anchors: Mapping[str, str], picture: bytes | None) -> str:
     start = ' class="start"' if node.id == graph.start else ""
     lines = "".join(
         f'<p class="bad">{escape(line)}</p>' if line.startswith("!") else f"<p>{escape(line)}</p>"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pachyderm.record.lineage_graph import Edge, Graph, Node
+from pachyderm.record.lineage_graph import Edge, Graph, LineageNode
 
 
 def tree(graph: Graph, ahead: bool = False) -> str:
@@ -65,14 +65,14 @@ def _edges(graph: Graph, name: str, ahead: bool) -> list[Edge]:
     return sorted(edges, key=lambda edge: _FIRST.index(edge.relation))
 
 
-def title(node: Node) -> str:
+def title(node: LineageNode) -> str:
     """One line that names a node."""
     if node.kind == "run":
         return " ".join(filter(None, (f"run {node.facts['run']}", node.facts.get("link"))))
     return node.id
 
 
-def details(node: Node) -> list[str]:
+def details(node: LineageNode) -> list[str]:
     """What is recorded of a node, a few lines."""
     facts = node.facts
     lines = []

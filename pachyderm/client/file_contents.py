@@ -35,7 +35,7 @@ class StoredFile:
     entry: FileEntry
 
 
-Content = Path | bytes | StoredFile
+FileContent = Path | bytes | StoredFile
 """What a file shall hold: a local file, bytes, or a file that is stored already."""
 
 
@@ -47,7 +47,7 @@ class Expected:
     hash: str | None
 
 
-def expected(content: Content) -> Expected:
+def expected(content: FileContent) -> Expected:
     """How content will look in the server's listing (BLAKE2b-256 of BLAKE2b-256 below one chunk)."""
     match content:
         case StoredFile():

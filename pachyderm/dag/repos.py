@@ -7,7 +7,7 @@ from typing import Literal
 
 from pachyderm.client.branches import BranchName
 
-Policy = Literal["every", "latest"]
+SupersessionPolicy = Literal["every", "latest"]
 """``every``: each commit set gets its run. ``latest``: a newer set supersedes an older one without claim and run."""
 
 TRAINING = BranchName("training", "master")
@@ -126,7 +126,7 @@ class Pipeline:
     name: str
     source: BranchName
     stages: tuple[StageSpec, ...]
-    policy: Policy
+    policy: SupersessionPolicy
 
     @property
     def outputs(self) -> tuple[BranchName, ...]:

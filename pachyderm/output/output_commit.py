@@ -23,7 +23,7 @@ from pachyderm.dag.repos import CANDIDATE, pipeline_of
 from pachyderm.errors import CommitFailedError, HopelessError, LostClaimError, RequestError
 from pachyderm.output.ancestor import Ancestor, datums_of, nearest_good, present_in
 from pachyderm.output.finish import finish
-from pachyderm.output.plan import Base, plan
+from pachyderm.output.plan import CarryBase, plan
 from pachyderm.output.publish import differences, publish
 from pachyderm.output.result import Result, computed, empty, reused
 from pachyderm.output.reuse import reusable
@@ -295,7 +295,7 @@ def _result(stage: Stage, job: Job, fingerprint: Fingerprint, ancestor: Ancestor
     inputs = job.inputs[stage.datums].files
     base = None
     if ancestor is not None and not set(fingerprint.differs_from(ancestor.record.parts)) - {f"inputs.{stage.datums}"}:
-        base = Base(ancestor.commit.id, ancestor.files, ancestor.record)
+        base = CarryBase(ancestor.commit.id, ancestor.files, ancestor.record)
     datums = plan(inputs, stage.assign, base)
     logger.info("%d of %d files are work", len(datums.compute), len(inputs))
     return computed(replace(job, plan=datums), stage.work(replace(job, plan=datums)), base)

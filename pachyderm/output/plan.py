@@ -19,7 +19,7 @@ BY_NAME = frozenset({"NAME_COLLISION", "BAD_PATH", "NOT_A_PICTURE"})
 
 
 @dataclass(frozen=True)
-class Base:
+class CarryBase:
     """The nearest good ancestor of an output commit, where its fingerprint differs in the datums alone.
 
     Attributes:
@@ -65,7 +65,7 @@ class Plan:
     rejected: tuple[Rejected, ...]
 
 
-def plan(inputs: Listing, assign: Assign, base: Base | None) -> Plan:
+def plan(inputs: Listing, assign: Assign, base: CarryBase | None) -> Plan:
     """Compare the inputs with those that the base was made from, by content: a renamed file is no work.
 
     Args:
@@ -90,7 +90,7 @@ def plan(inputs: Listing, assign: Assign, base: Base | None) -> Plan:
     return Plan(compute, carried, tuple(rejected))
 
 
-def _known(base: Base) -> tuple[dict[str, dict[str, Carried]], dict[str, Rejected]]:
+def _known(base: CarryBase) -> tuple[dict[str, dict[str, Carried]], dict[str, Rejected]]:
     """Of each input content: the outputs made from it, by path, and its rejection."""
     made: dict[str, dict[str, Carried]] = {}
     for path, output in base.record.files.items():

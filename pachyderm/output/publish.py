@@ -15,7 +15,7 @@ from pachyderm_sdk.api import pfs
 
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
-from pachyderm.client.file_contents import PIECE, Content, Expected, StoredFile, addition, expected, pieces
+from pachyderm.client.file_contents import PIECE, Expected, FileContent, StoredFile, addition, expected, pieces
 from pachyderm.client.files import Listing, files
 from pachyderm.errors import CommitFailedError, LostClaimError
 
@@ -28,7 +28,7 @@ TRIES = 3
 def publish(
     client: Connection,
     commit: Commit,
-    result: Mapping[str, Content],
+    result: Mapping[str, FileContent],
     check: Callable[[], None],
     look: Callable[[], Listing] | None = None,
 ) -> dict[str, Expected]:
@@ -92,7 +92,7 @@ def differences(listing: Listing, want: Mapping[str, Expected]) -> list[str]:
 
 
 def _messages(
-    client: Connection, result: Mapping[str, Content], present: Listing, wrong: list[str]
+    client: Connection, result: Mapping[str, FileContent], present: Listing, wrong: list[str]
 ) -> Iterator[pfs.ModifyFileRequest]:
     """Per path a delete, then its content if there is any: never a bare add, which appends."""
     # A large file of the parent with the size of ours may still be another one.

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pachyderm.client.commits import Commit
-from pachyderm.client.file_contents import Content, StoredFile, expected
+from pachyderm.client.file_contents import FileContent, StoredFile, expected
 from pachyderm.client.files import FileEntry
-from pachyderm.output.plan import Base
+from pachyderm.output.plan import CarryBase
 from pachyderm.output.reuse import Earlier
 from pachyderm.output.stage import Input, Job, Made, Resolved, Stage
 from pachyderm.record.fingerprints import Fingerprint
@@ -43,7 +43,7 @@ class Result:
     """
 
     outcome: str
-    content: Mapping[str, Content] = field(default_factory=dict)
+    content: Mapping[str, FileContent] = field(default_factory=dict)
     files: Mapping[str, OutputFile] = field(default_factory=dict)
     computed: int = 0
     rejected: tuple[Rejected, ...] = ()
@@ -104,7 +104,7 @@ class Result:
             base=self.base,
         )
 
-    def report(self, stage: Stage, record: StageRecord) -> dict[str, Content]:
+    def report(self, stage: Stage, record: StageRecord) -> dict[str, FileContent]:
         """The files under `/_report/`."""
         rejected = json.dumps([asdict(one) for one in record.rejected], indent=1) + "\n"
         local = {path: one for path, one in self.content.items() if isinstance(one, Path)}
@@ -133,12 +133,12 @@ def reused(earlier: Earlier) -> Result:
     )
 
 
-def computed(job: Job, made: Made, base: Base | None) -> Result:
+def computed(job: Job, made: Made, base: CarryBase | None) -> Result:
     """What the work made, beside what is carried over from the base."""
     repo, commit_id = job.commit.repo, job.commit.id
     sources: dict[str, str] = {}
     listing: Mapping[str, FileEntry] = {}
-    content: dict[str, Content] = {}
+    content: dict[str, FileContent] = {}
     files: dict[str, OutputFile] = {}
     rejected = list(made.rejected)
     if job.plan is not None:

@@ -16,7 +16,7 @@ from pachyderm.client.connection import Connection
 from pachyderm.client.files import FileEntry
 from pachyderm.dag.repos import StageSpec
 from pachyderm.output.plan import Assign, Plan
-from pachyderm.record.stage_record import Parameter, Rejected, StageRecord
+from pachyderm.record.stage_record import RecordedParameter, Rejected, StageRecord
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Resolved:
     """
 
     values: Any
-    parameters: Mapping[str, Parameter]
+    parameters: Mapping[str, RecordedParameter]
     promote: bool = False
 
 

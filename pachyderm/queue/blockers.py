@@ -16,7 +16,7 @@ from pachyderm.queue.open_commits import OpenCommit, OpenCommits
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Blocker:
     """An output commit that has not ended.
 
     Attributes:
@@ -30,13 +30,13 @@ class Waiting:
     reason: str
 
 
-def waiting(client: Connection) -> list[Waiting]:
+def waiting(client: Connection) -> list[Blocker]:
     """Every output commit that has not ended, stage by stage, oldest first."""
     older: dict[BranchName, Commit] = {}
     found = []
     for one in OpenCommits(client).look():
         reason = _reason(one, older.get(one.branch))
-        found.append(Waiting(one.commit, pipeline_of(one.branch).name, reason))
+        found.append(Blocker(one.commit, pipeline_of(one.branch).name, reason))
         older[one.branch] = one.commit
     return found
 

@@ -15,7 +15,7 @@ import grpc
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, head, inspect, of_set
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import INPUTS, PROVENANCE, Policy
+from pachyderm.dag.repos import INPUTS, PROVENANCE, SupersessionPolicy
 from pachyderm.errors import RequestError
 from pachyderm.queue.claims import live_claim
 from pachyderm.queue.ends import finish_with
@@ -56,7 +56,7 @@ def open_fresh(client: Connection, source: BranchName, hyperparameters: Mapping[
     return set_id
 
 
-def to_fill(client: Connection, branch: BranchName, policy: Policy, source: BranchName) -> list[Commit]:
+def to_fill(client: Connection, branch: BranchName, policy: SupersessionPolicy, source: BranchName) -> list[Commit]:
     """What a run without a commit set fills on a branch, oldest first.
 
     Under ``latest`` the older open sets without claim and without hyperparameters of their own end as superseded.

@@ -18,7 +18,7 @@ from pachyderm.record.archive import Archive
 from pachyderm.record.fingerprints import Fingerprint
 from pachyderm.record.stage_record import StageRecord
 
-Change = Literal["added", "deleted", "changed"]
+ChangeKind = Literal["added", "deleted", "changed"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Changed:
     """A path at which two commits differ; `change` says what the second did to the first."""
 
     path: str
-    change: Change
+    change: ChangeKind
 
 
 @dataclass(frozen=True)

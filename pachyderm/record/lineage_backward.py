@@ -15,7 +15,7 @@ from pachyderm.dag.repos import stage_of
 from pachyderm.errors import RequestError
 from pachyderm.record.archive import Archive
 from pachyderm.record.lineage_facts import OUTPUT_REPOS, add_run, commit_facts, file_facts, gone
-from pachyderm.record.lineage_graph import Drawing, Graph, Node, file_id
+from pachyderm.record.lineage_graph import Drawing, Graph, LineageNode, file_id
 from pachyderm.record.stage_record import OutputFile
 
 
@@ -64,7 +64,7 @@ class _Walk:
         if commit is None:
             self.drawing.add(gone(repo, commit_id))
             return name
-        self.drawing.add(Node(name, "commit", commit_facts(self.archive, commit)))
+        self.drawing.add(LineageNode(name, "commit", commit_facts(self.archive, commit)))
         for above in commit.provenance:
             self.drawing.join(name, self.commit(above.repo, above.id), "made from")
         record = self.archive.record(commit) if repo in OUTPUT_REPOS else None
@@ -85,7 +85,7 @@ class _Walk:
             return name
         record = self.archive.record(commit) if repo in OUTPUT_REPOS else None
         told = record.files.get(path) if record else None
-        self.drawing.add(Node(name, "file", file_facts(self.archive, commit, path, told)))
+        self.drawing.add(LineageNode(name, "file", file_facts(self.archive, commit, path, told)))
         self.drawing.join(name, self.commit(repo, commit_id), "held by")
         if told is None or path.startswith(REPORT):
             return name

@@ -13,7 +13,7 @@ from pachyderm.client.files import REPORT
 from pachyderm.dag.repos import INPUTS, PROVENANCE
 from pachyderm.queue.decisions import stamp
 from pachyderm.record.archive import Archive
-from pachyderm.record.lineage_graph import Drawing, Node, file_id
+from pachyderm.record.lineage_graph import Drawing, LineageNode, file_id
 from pachyderm.record.stage_record import OutputFile, StageRecord
 
 INPUT_REPOS = frozenset(name.repo for name in INPUTS)
@@ -111,11 +111,11 @@ def add_run(drawing: Drawing, commit: Commit, record: StageRecord, kubeflow: str
     facts: dict[str, Any] = {"run": run}
     if kubeflow and _KUBEFLOW_RUN.fullmatch(run):
         facts["link"] = f"{kubeflow.rstrip('/')}/#/runs/details/{run}"
-    drawing.add(Node(f"run:{run}", "run", facts))
+    drawing.add(LineageNode(f"run:{run}", "run", facts))
     drawing.join(str(commit), f"run:{run}", "filled by")
 
 
-def gone(repo: str, commit_id: str, path: str | None = None) -> Node:
+def gone(repo: str, commit_id: str, path: str | None = None) -> LineageNode:
     """The node of a commit, or of its file, that was dropped."""
     facts: dict[str, Any] = {
         "repo": repo,
@@ -123,5 +123,5 @@ def gone(repo: str, commit_id: str, path: str | None = None) -> Node:
         "problem": _GONE,
     }
     if path is None:
-        return Node(f"{repo}@{commit_id}", "commit", facts)
-    return Node(file_id(repo, commit_id, path), "file", {**facts, "path": path})
+        return LineageNode(f"{repo}@{commit_id}", "commit", facts)
+    return LineageNode(file_id(repo, commit_id, path), "file", {**facts, "path": path})

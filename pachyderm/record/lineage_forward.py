@@ -15,10 +15,10 @@ from pachyderm.dag.repos import INPUT_IMAGES, PROVENANCE, STAGES, stage_of
 from pachyderm.errors import RequestError
 from pachyderm.record.archive import Archive
 from pachyderm.record.lineage_facts import INPUT_REPOS, add_run, commit_facts, file_facts
-from pachyderm.record.lineage_graph import Drawing, Graph, Node, Relation, file_id
+from pachyderm.record.lineage_graph import Drawing, Graph, LineageNode, Relation, file_id
 from pachyderm.record.stage_record import StageRecord
 
-Progress = Callable[[int, int, str], None]
+WalkProgress = Callable[[int, int, str], None]
 
 PER_FILE = frozenset(stage.output.repo for stage in STAGES if stage.per_file)
 """Repos each of whose files is made from one file; in the others every file is made from all."""
@@ -29,7 +29,7 @@ def forward(
     commit: Commit,
     path: str | None = None,
     kubeflow: str | None = None,
-    progress: Progress | None = None,
+    progress: WalkProgress | None = None,
 ) -> Graph:
     """Walk forward from a commit, or from one of its files.
 
@@ -103,7 +103,7 @@ class _Walk:
 
     def add(self, commit: Commit) -> str:
         name = str(commit)
-        if self.drawing.add(Node(name, "commit", commit_facts(self.archive, commit))):
+        if self.drawing.add(LineageNode(name, "commit", commit_facts(self.archive, commit))):
             self.archive.know([commit])
             record = self.archive.record(commit) if commit.repo not in INPUT_REPOS else None
             if record is not None:
@@ -117,7 +117,7 @@ class _Walk:
         record = self.archive.record(commit) if commit.repo not in INPUT_REPOS else None
         told = record.files.get(path) if record else None
         start = file_id(commit.repo, commit.id, path)
-        self.drawing.add(Node(start, "file", file_facts(self.archive, commit, path, told)))
+        self.drawing.add(LineageNode(start, "file", file_facts(self.archive, commit, path, told)))
         self.drawing.join(start, str(commit), "held by")
         self._contents.setdefault(commit.repo, {})[entry.hash] = start
         if commit.repo not in (INPUT_IMAGES.repo, *PER_FILE) or path.startswith(REPORT) or path == PARAMETERS_FILE:
@@ -178,7 +178,7 @@ class _Walk:
         for path, one in made.items():
             name = file_id(commit.repo, commit.id, path)
             digest = self._hash(commit, path, one.sha256)
-            self.drawing.add(Node(name, "file", file_facts(self.archive, commit, path, one)))
+            self.drawing.add(LineageNode(name, "file", file_facts(self.archive, commit, path, one)))
             self.drawing.join(name, str(commit), "held by")
             source = file_id(stage_of(commit.repo).inputs[0].repo, above, one.source or "")
             known = source if source in self.drawing.nodes else contents[one.source_hash or ""]

@@ -17,7 +17,7 @@ file whose run computed the bytes; ``reused from``: the commit that was copied w
 
 
 @dataclass(frozen=True)
-class Node:
+class LineageNode:
     """A commit (id ``repo@id``), a file (``repo@id:/path``) or a run (``run:id``).
 
     Attributes:
@@ -49,7 +49,7 @@ class Graph:
     """
 
     start: str
-    nodes: Mapping[str, Node]
+    nodes: Mapping[str, LineageNode]
     edges: tuple[Edge, ...]
 
     def sources(self, node: str) -> list[Edge]:
@@ -77,10 +77,10 @@ class Drawing:
     """A graph that grows; every node and edge once."""
 
     def __init__(self) -> None:
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, LineageNode] = {}
         self._edges: dict[Edge, None] = {}
 
-    def add(self, node: Node) -> bool:
+    def add(self, node: LineageNode) -> bool:
         """Add a node; False where it is there already."""
         if node.id in self.nodes:
             return False

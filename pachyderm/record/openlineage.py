@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from pachyderm.record.lineage_graph import Graph, Node
+from pachyderm.record.lineage_graph import Graph, LineageNode
 
 SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 PRODUCER = "https://github.com/pix2pix-pipelines/pix2pix-pipelines"
@@ -36,7 +36,7 @@ def events(graph: Graph, namespace: str) -> list[dict[str, Any]]:
     return [_event(node, namespace) for node in commits]
 
 
-def _event(node: Node, namespace: str) -> dict[str, Any]:
+def _event(node: LineageNode, namespace: str) -> dict[str, Any]:
     facts = node.facts
     return {
         "eventType": "COMPLETE",

@@ -97,7 +97,7 @@ class InputRecord:
 
 
 @dataclass(frozen=True)
-class Parameter:
+class RecordedParameter:
     """A resolved parameter and where it came from: ``default``, ``file`` or ``run``."""
 
     value: Any
@@ -136,7 +136,7 @@ class StageRecord:
     inputs: tuple[InputRecord, ...]
     fingerprint: str
     parts: Mapping[str, str]
-    parameters: Mapping[str, Parameter]
+    parameters: Mapping[str, RecordedParameter]
     parameters_from: str
     versions: Mapping[str, str]
     run: Mapping[str, str]
@@ -190,7 +190,7 @@ def parse(text: bytes, where: str) -> StageRecord:
                 " use a newer pix2pix"
             )
         told["inputs"] = tuple(InputRecord(**one) for one in told["inputs"])
-        told["parameters"] = {name: Parameter(**one) for name, one in told["parameters"].items()}
+        told["parameters"] = {name: RecordedParameter(**one) for name, one in told["parameters"].items()}
         told["files"] = {path: OutputFile(**one) for path, one in told["files"].items()}
         told["rejected"] = tuple(Rejected(**one) for one in told["rejected"])
         told["deleted"] = tuple(told["deleted"])

@@ -11,13 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pix2pix.datasets.pairs import find_pictures, read_pair
 from pix2pix.errors import InputError, PictureError
 from pix2pix.hyperparameters import GenerateParameters, TrainParameters
-from pix2pix.images.codec import Rejection, decode, encode_png
+from pix2pix.images.codec import Pixels, Rejection, decode, encode_png
 from pix2pix.images.folders import check_apart, check_spared
 from pix2pix.images.names import length_problem
 from pix2pix.images.rejections import BAD_PATH, TOO_SMALL
@@ -27,8 +26,6 @@ from pix2pix.model.metrics import NAMES, SMALLEST, measure
 from pix2pix.pages.gallery import write_page
 from pix2pix.progress import Progress, silent
 from pix2pix.tensorflow import tf
-
-Pixels = NDArray[np.uint8]
 
 KINDS = ("input", "output", "target")
 """Folders of the pictures that the page shows."""

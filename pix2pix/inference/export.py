@@ -22,17 +22,14 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pix2pix.errors import InputError
 from pix2pix.hyperparameters import ExportParameters, TrainParameters
 from pix2pix.model.colour import to_levels
 from pix2pix.model.networks import Generator, assign
 from pix2pix.model.translation import pad_to_multiple, translate
-from pix2pix.tensorflow import tf
+from pix2pix.tensorflow import Tensor, tf
 from pix2pix.training import checkpoints
-
-Tensor = Any
 
 OPTIONS = Path("assets.extra") / "pix2pix.json"
 """Inside a version's folder: what the model is; TensorFlow Serving leaves ``assets.extra`` alone."""

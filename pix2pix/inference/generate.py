@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pix2pix.errors import HyperparameterError, InputError, PictureError
 from pix2pix.hyperparameters import GenerateParameters, TrainParameters, resolve
-from pix2pix.images.codec import Rejection, decode_bytes, encode_png
+from pix2pix.images.codec import Pixels, Rejection, decode_bytes, encode_png
 from pix2pix.images.folders import check_apart, check_spared, find_pictures
 from pix2pix.images.names import assign_outputs
 from pix2pix.images.opening import read_file
@@ -38,7 +37,6 @@ from pix2pix.training.checkpoints import full_disk_told
 
 logger = logging.getLogger(__name__)
 
-Pixels = NDArray[np.uint8]
 
 LARGEST = 2**24
 """Pixels of a picture or of a batch that the network is given at most; more would need tens of gigabytes."""

@@ -6,11 +6,7 @@ networks see float32 in [-1, 1]. Colorization works in CIE Lab under D65.
 
 from __future__ import annotations
 
-from typing import Any
-
-from pix2pix.tensorflow import tf
-
-Tensor = Any
+from pix2pix.tensorflow import Tensor, tf
 
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601, as in JPEG and in Pillow's mode L."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pix2pix.tensorflow import tf
-
-Tensor = Any
+from pix2pix.tensorflow import Tensor, tf
 
 
 def halve(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:

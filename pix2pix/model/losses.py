@@ -7,11 +7,7 @@ same loss. There is no log of a probability, hence no log(0).
 
 from __future__ import annotations
 
-from typing import Any
-
-from pix2pix.tensorflow import tf
-
-Tensor = Any
+from pix2pix.tensorflow import Tensor, tf
 
 
 def _mean(values: Tensor) -> Tensor:

@@ -6,11 +6,7 @@ as a person would get them.
 
 from __future__ import annotations
 
-from typing import Any
-
-from pix2pix.tensorflow import tf
-
-Tensor = Any
+from pix2pix.tensorflow import Tensor, tf
 
 NAMES = ("l1", "psnr", "ssim")
 """Keys of `measure`'s result."""

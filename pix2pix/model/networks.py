@@ -16,10 +16,7 @@ import numpy as np
 
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.model.convolutions import double, halve, slide
-from pix2pix.tensorflow import tf
-
-Tensor = Any
-Variable = Any
+from pix2pix.tensorflow import Tensor, Variable, tf
 
 EPSILON = 1e-5
 """Added to variances."""

@@ -8,12 +8,8 @@ strategy, where the caller sums the gradients first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from pix2pix.tensorflow import tf
-
-Tensor = Any
-Variable = Any
+from pix2pix.tensorflow import Tensor, Variable, tf
 
 BETA2 = 0.999
 EPSILON = 1e-8

@@ -5,14 +5,10 @@ It exists so that measuring during training, samples and every signature of an e
 
 from __future__ import annotations
 
-from typing import Any
-
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.model.colour import join_lab, split_lab, to_network, to_picture
 from pix2pix.model.networks import Generator
-from pix2pix.tensorflow import tf
-
-Tensor = Any
+from pix2pix.tensorflow import Tensor, tf
 
 
 def network_pair(parameters: TrainParameters, pictures: Tensor) -> tuple[Tensor, Tensor]:

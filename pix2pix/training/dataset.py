@@ -22,7 +22,7 @@ from PIL import Image
 from pix2pix.datasets.pairs import find_pictures, halves
 from pix2pix.errors import InputError, PictureError, WorkError
 from pix2pix.hyperparameters import TrainParameters
-from pix2pix.images.codec import Rejection, decode_bytes
+from pix2pix.images.codec import Pixels, Rejection, decode_bytes
 from pix2pix.images.opening import read_file
 from pix2pix.images.thread_map import in_threads
 from pix2pix.progress import Progress, silent
@@ -30,7 +30,6 @@ from pix2pix.training.memory import free_megabytes
 
 logger = logging.getLogger(__name__)
 
-Pixels = NDArray[np.uint8]
 Batch = tuple[Pixels, NDArray[np.int32]]
 """Stacked pairs, uint8 ``[N, H, W, C]``, and seeds for each pair's dropout, int32 ``[N, 2]``."""
 

@@ -13,7 +13,7 @@ from pix2pix.training import samples
 from pix2pix.training.dataset import Dataset
 from pix2pix.training.devices import Devices
 from pix2pix.training.metrics_log import Journal
-from pix2pix.training.validation import Observer
+from pix2pix.training.validation import Validation
 
 PICTURES = ("samples/grid.png", "state/samples/0000000000.png")
 """One picture of each folder of a work folder that gets some."""
@@ -23,7 +23,7 @@ class Showcase:
     """Samples and report of one work folder."""
 
     def __init__(
-        self, work: Path, data: Dataset, parameters: TrainParameters, devices: Devices, observer: Observer
+        self, work: Path, data: Dataset, parameters: TrainParameters, devices: Devices, observer: Validation
     ) -> None:
         """Choose the pairs to show: held-out ones where there are any."""
         self._work, self._data, self._parameters = work, data, parameters

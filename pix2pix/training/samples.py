@@ -9,11 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pix2pix.images.codec import decode, encode_png
-
-Pixels = NDArray[np.uint8]
+from pix2pix.images.codec import Pixels, decode, encode_png
 
 COUNT = 4
 """Pairs that are shown."""

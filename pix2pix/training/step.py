@@ -15,10 +15,8 @@ from pix2pix.model.losses import adversarial_loss, discriminator_loss, l1_loss
 from pix2pix.model.networks import Discriminator, Generator, Network
 from pix2pix.model.optimizer import Adam
 from pix2pix.model.translation import network_pair
-from pix2pix.tensorflow import tf
+from pix2pix.tensorflow import Tensor, tf
 from pix2pix.training.devices import Devices
-
-Tensor = Any
 
 LOSSES = ("discriminator", "adversarial", "l1")
 """What a step reports, in this order: the two sides of the game, unweighted, and L1 in [-1, 1]; 0 where left out."""

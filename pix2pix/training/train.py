@@ -36,7 +36,7 @@ from pix2pix.training.metrics_log import Journal
 from pix2pix.training.preview import Showcase
 from pix2pix.training.resumption import States, arrays_of, check_work_folder, course_of, is_finite, restore
 from pix2pix.training.step import LOSSES, TrainingStep, in_words
-from pix2pix.training.validation import Observer
+from pix2pix.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class _Run:
         self._network = TrainingStep(parameters, self._devices, self._total)
         if saved:
             restore(self._network, saved.arrays)
-        self._observer = Observer(self._network.generator, parameters)
+        self._observer = Validation(self._network.generator, parameters)
         self._showcase = Showcase(work, data, parameters, self._devices, self._observer)
         self._showcase.forget_after(self.course.step)
         self.journal = Journal(work, self.course.step, writes=self._devices.chief)

@@ -8,22 +8,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pix2pix.hyperparameters import TrainParameters
+from pix2pix.images.codec import Pixels
 from pix2pix.model.metrics import NAMES, measure
 from pix2pix.model.networks import Generator
 from pix2pix.model.translation import target_picture, translate
 from pix2pix.tensorflow import tf
 from pix2pix.training.dataset import PairSet
 
-Pixels = NDArray[np.uint8]
-
 BATCH = 8
 """Pairs at once."""
 
 
-class Observer:
+class Validation:
     """The compiled view of one generator."""
 
     def __init__(self, generator: Generator, parameters: TrainParameters) -> None:

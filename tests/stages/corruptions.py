@@ -16,7 +16,7 @@ from stage_harness import House
 
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, inspect
-from pachyderm.client.file_contents import Content
+from pachyderm.client.file_contents import FileContent
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
 from pachyderm.output import output_commit
 from pachyderm.output.publish import publish as really_publish
@@ -25,7 +25,7 @@ from pachyderm.queue.commit_sets import open_fresh
 from pachyderm.record.stage_record import REPORT_HTML, STAGE_JSON
 
 Told = dict[str, Any]
-Files = dict[str, Content]
+Files = dict[str, FileContent]
 NOBODY = "0" * 32
 
 

@@ -23,7 +23,7 @@ from pachyderm.dag.repos import EXPORT, GENERATE, RESIZE, TRAIN, StageSpec
 from pachyderm.dag.setup import set_up
 from pachyderm.output.output_commit import Attempt, fill_set
 from pachyderm.output.stage import Input, Job, Made, Resolved, Stage
-from pachyderm.record.stage_record import Parameter, Rejected, StageRecord, read_record
+from pachyderm.record.stage_record import RecordedParameter, Rejected, StageRecord, read_record
 
 
 @dataclass
@@ -126,7 +126,7 @@ def resolve(text: str | None, own: Mapping[str, Any], where: str) -> Resolved:
     told = dict(line.split("=") for line in (text or "").split() if "=" in line)
     values = {"size": told.get("size", "64"), **{k: v for section in own.values() for k, v in section.items()}}
     return Resolved(
-        values, {k: Parameter(v, "file") for k, v in values.items()}, promote=told.get("promote") != "never"
+        values, {k: RecordedParameter(v, "file") for k, v in values.items()}, promote=told.get("promote") != "never"
     )
 
 

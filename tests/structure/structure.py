@@ -71,12 +71,7 @@ def containers() -> list[Container]:
     for name in CONTAINERS:
         children = graph.find_children(name)
         downstream: dict[str, set[str]] = {
-            child: {
-                other
-                for other in children
-                if other != child
-                and _imports_directly(graph, child, other)
-            }
+            child: {other for other in children if other != child and _imports_directly(graph, child, other)}
             for child in children
         }
         pairs = sum(map(len, downstream.values()))

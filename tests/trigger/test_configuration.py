@@ -16,7 +16,7 @@ from workflows.errors import RunInputError
 from workflows.trigger.configuration import ARGUMENTS, Configuration, load
 from workflows.trigger.metrics import ALIVE_WITHIN, READY_WITHIN, Metrics, MetricsServer
 from workflows.trigger.policy import Policy, changed, of_parameters_file
-from workflows.trigger.snapshot import Plan, Snapshot
+from workflows.trigger.snapshot import Snapshot
 
 EXAMPLE = """
 runner = "kubeflow"
@@ -178,7 +178,7 @@ def test_health_readiness_and_metrics_follow_the_loop() -> None:
     with MetricsServer(metrics, "127.0.0.1:0") as server:
         assert get(server.address, "/healthz") == (200, "ok\n")
         assert get(server.address, "/readyz")[0] == 503
-        metrics.looked(Snapshot(), Plan((), ()), (), 0.01, True)
+        metrics.looked(Snapshot(), (), 0.01, True)
         assert get(server.address, "/readyz") == (200, "ok\n")
         now[0] += READY_WITHIN
         metrics.troubled()

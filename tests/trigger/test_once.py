@@ -12,7 +12,7 @@ from pachyderm.queue.decisions import decisions_of
 from workflows.trigger.policy import defaults
 from workflows.trigger.reconcile import reconcile
 from workflows.trigger.snapshot import End
-from workflows.trigger.snapshot_builder import Observer
+from workflows.trigger.snapshot_builder import SnapshotBuilder
 from workflows.trigger.wiring import CLOCK
 
 
@@ -174,7 +174,7 @@ def test_what_waits_in_the_end_for_an_open_input_is_said_and_left_whatever_stand
 
 def test_the_policy_of_an_input_counts_only_once_the_input_is_there(harness: TriggerHarness) -> None:
     first = harness.train("1")
-    observer = Observer(harness.client, harness.place.runner, defaults(), 0, "tests:1", CLOCK)
+    observer = SnapshotBuilder(harness.client, harness.place.runner, defaults(), 0, "tests:1", CLOCK)
     second = harness.client.pfs.start_commit(branch=harness.client.branch(TRAINING))
     assert reconcile(observer.look()).actions == ()
     content = b'[trigger]\npolicy = "every"\n'

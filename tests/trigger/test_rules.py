@@ -23,7 +23,7 @@ from workflows.trigger.controller import Controller, Settings
 from workflows.trigger.metrics import Metrics
 from workflows.trigger.policy import Policy, defaults
 from workflows.trigger.reconcile import ANOTHER_STARTS, LINGER
-from workflows.trigger.snapshot import Plan
+from workflows.trigger.snapshot import ActionPlan
 from workflows.trigger.snapshot_builder import Clock
 
 TRAIN, DRAW = "training_and_export", "preprocessing_and_generation"
@@ -43,7 +43,7 @@ class Stage:
         self.max_concurrent_runs = max_concurrent_runs
         self.metrics = Metrics(lambda: self.steady, lambda: self.wall)
         self.controller = self.anew("t:1")
-        self.plan = Plan((), ())
+        self.plan = ActionPlan((), ())
 
     def anew(self, by: str) -> Controller:
         clock = Clock(lambda: self.steady, lambda: self.wall)

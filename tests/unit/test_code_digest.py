@@ -16,7 +16,9 @@ def changed(monkeypatch: pytest.MonkeyPatch, name: str, *modules: str) -> bool:
     before = code_digest.code_digest(*modules)
     code_digest.code_digest.cache_clear()
     original = code_digest._source
-    monkeypatch.setattr(code_digest, "_source", lambda one: original(one) + (b"\nCHANGED = 1\n" if one == name else b""))
+    monkeypatch.setattr(
+        code_digest, "_source", lambda one: original(one) + (b"\nCHANGED = 1\n" if one == name else b"")
+    )
     after = code_digest.code_digest(*modules)
     code_digest.code_digest.cache_clear()
     return before != after

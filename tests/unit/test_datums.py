@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from components.pictures import assign
 from pachyderm.client.files import FileEntry
-from pachyderm.output.plan import Base, plan
+from pachyderm.output.plan import CarryBase, plan
 from pachyderm.record.stage_record import Counts, OutputFile, Rejected, StageRecord
 
 RECORD = StageRecord(
@@ -34,7 +34,7 @@ def listing(contents: dict[str, str]) -> dict[str, FileEntry]:
     return {path: FileEntry(len(text), f"hash of {text}") for path, text in contents.items()}
 
 
-def filled(inputs: dict[str, str]) -> Base:
+def filled(inputs: dict[str, str]) -> CarryBase:
     """The base that a plan over `inputs` leads to; a content "bad" is rejected."""
     first = plan(listing(inputs), assign, None)
     files = {}
@@ -44,7 +44,7 @@ def filled(inputs: dict[str, str]) -> Base:
             files[output] = OutputFile(9, "sha", f"made of {entry.hash}", path, entry.hash, entry.bytes, "base")
     bad = tuple(Rejected(p, "TRUNCATED", "", f"hash of {t}") for p, t in inputs.items() if t == "bad")
     record = replace(RECORD, files=files, rejected=(*first.rejected, *bad))
-    return Base("base", {path: FileEntry(9, one.hash) for path, one in files.items()}, record)
+    return CarryBase("base", {path: FileEntry(9, one.hash) for path, one in files.items()}, record)
 
 
 names = st.sampled_from(["/a.jpg", "/a.png", "/b.png", "/c/d.jpg", "/c/e.bmp", "/f.tif"])

@@ -25,7 +25,7 @@ from workflows.runners.compiled import shipped
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.log_lines import LogFollower, cause
 from workflows.runners.processes import born, lives
-from workflows.runners.run_folder import Progress, Request, RunFolder
+from workflows.runners.run_folder import Request, RunFolder, RunProgress
 from workflows.runners.runner import Phase, RunKey, RunState
 
 SET = "0123456789abcdef0123456789abcdef"
@@ -181,7 +181,7 @@ def test_a_recycled_process_id_is_no_living_run(runner: LocalRunner, tmp_path: P
     folder = RunFolder(tmp_path / "my runs" / f"trivial-{SET}-1")
     me = (os.getpid(), "born in another life")
     folder.create(Request(f"trivial-{SET}-1", "trivial", "x", {}, KEY.display_name, 1.0, me))
-    folder.write(Progress(Phase.RUNNING, me))
+    folder.write(RunProgress(Phase.RUNNING, me))
     assert runner.find(KEY)[0].phase is Phase.VANISHED
     assert alive(os.getpid())
 

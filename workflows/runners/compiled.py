@@ -21,7 +21,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
-class Parameter:
+class PipelineParameter:
     """A parameter of a pipeline.
 
     Attributes:
@@ -48,7 +48,7 @@ class CompiledPipeline:
     name: str
     path: Path
     digest: str
-    parameters: Mapping[str, Parameter]
+    parameters: Mapping[str, PipelineParameter]
 
     def typed(self, arguments: Mapping[str, str]) -> dict[str, Any]:
         """Give each argument the type that the pipeline declares.
@@ -70,7 +70,7 @@ class CompiledPipeline:
             raise RunInputError(f"the pipeline {self.name} needs a value for {', '.join(missing)}")
         return {name: self._value(self.parameters[name], text) for name, text in arguments.items()}
 
-    def _value(self, parameter: Parameter, text: str) -> Any:
+    def _value(self, parameter: PipelineParameter, text: str) -> Any:
         if parameter.type == "STRING":
             return text
         try:
@@ -83,7 +83,7 @@ class CompiledPipeline:
             raise self._wrong(parameter, text)
         return value
 
-    def _wrong(self, parameter: Parameter, text: str) -> RunInputError:
+    def _wrong(self, parameter: PipelineParameter, text: str) -> RunInputError:
         return RunInputError(f"{parameter.name}={text} is not of the type {parameter.type} in pipeline {self.name}")
 
 
@@ -114,7 +114,8 @@ def read(path: Path) -> CompiledPipeline:
     except (yaml.YAMLError, StopIteration, KeyError, TypeError, AttributeError) as error:
         raise RunInputError(f"{path} is no compiled pipeline; run: pix2pix compile") from error
     parameters = {
-        key: Parameter(key, value.get("parameterType", "STRING"), not _optional(value)) for key, value in inputs.items()
+        key: PipelineParameter(key, value.get("parameterType", "STRING"), not _optional(value))
+        for key, value in inputs.items()
     }
     return CompiledPipeline(name, path, hashlib.sha256(content).hexdigest()[:12], parameters)
 

@@ -27,7 +27,7 @@ from workflows.runners.compiled import CompiledPipeline, named, shipped
 from workflows.runners.local_child import CORRUPTED
 from workflows.runners.log_lines import LogFollower, cause
 from workflows.runners.processes import born, kill_group, kill_marked
-from workflows.runners.run_folder import Progress, Request, RunFolder
+from workflows.runners.run_folder import Request, RunFolder, RunProgress
 from workflows.runners.runner import Phase, RunKey, RunState
 
 logger = logging.getLogger(__name__)
@@ -212,7 +212,7 @@ class LocalRunner:
         folder = RunFolder(self._folder / run)
         progress = folder.progress()
         if progress is None or progress.phase is Phase.RUNNING:
-            folder.write(Progress(phase, (child.process.pid, child.born), why, self._clock()))
+            folder.write(RunProgress(phase, (child.process.pid, child.born), why, self._clock()))
         self._collect(run, child)
 
     def _collect(self, run: str, child: _Child) -> None:
@@ -229,7 +229,7 @@ class LocalRunner:
             how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
             phase = Phase.VANISHED if code < 0 else Phase.FAILED
             why = f"its process ended {how}{': ' + said if said else ''}; its log is {folder.log}"
-            folder.write(Progress(phase, (child.process.pid, child.born), why, self._clock()))
+            folder.write(RunProgress(phase, (child.process.pid, child.born), why, self._clock()))
         elif progress.phase is not Phase.SUCCEEDED:
             kill_marked(MARK, run)
 
@@ -242,7 +242,7 @@ class LocalRunner:
             )
         progress = folder.progress()
         if progress is not None:
-            folder.write(Progress(Phase.VANISHED, progress.process, state.error, state.ended))
+            folder.write(RunProgress(Phase.VANISHED, progress.process, state.error, state.ended))
 
 
 @dataclass

@@ -28,7 +28,7 @@ import yaml
 
 from workflows.runners.log_lines import cause, plain
 from workflows.runners.processes import born, kill_group
-from workflows.runners.run_folder import Progress, Request, RunFolder
+from workflows.runners.run_folder import Request, RunFolder, RunProgress
 from workflows.runners.runner import Phase
 
 CORRUPTED = ("python3", "{{")
@@ -51,7 +51,7 @@ class Run:
         """Say that it runs, unless whoever started it is gone already; from now on, see that one's end."""
         if self._starter_gone(0.0):
             self.end_now(Phase.INTERRUPTED, "the process that started it ended before the run began")
-        self.folder.write(Progress(Phase.RUNNING, self._process))
+        self.folder.write(RunProgress(Phase.RUNNING, self._process))
         signal.signal(signal.SIGTERM, self._terminated)
         threading.Thread(target=self._watch, name="lifeline", daemon=True).start()
 
@@ -59,7 +59,7 @@ class Run:
         """Write the last word; False where another thread has written one."""
         if not self._ended.acquire(blocking=False):
             return False
-        self.folder.write(Progress(phase, self._process, error, time.time(), outputs or {}))
+        self.folder.write(RunProgress(phase, self._process, error, time.time(), outputs or {}))
         return True
 
     def end_now(self, phase: Phase, error: str) -> NoReturn:

@@ -48,7 +48,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far a run is; the content of ``state.json``.
 
     Attributes:
@@ -110,15 +110,15 @@ class RunFolder:
             return None
         return Request(**{**content, "creator": tuple(content["creator"])})
 
-    def progress(self) -> Progress | None:
+    def progress(self) -> RunProgress | None:
         """How far the run is by its own word; None before it has said anything."""
         try:
             content = json.loads((self.path / "state.json").read_text())
         except (OSError, ValueError):
             return None
-        return Progress(**{**content, "phase": Phase(content["phase"]), "process": tuple(content["process"])})
+        return RunProgress(**{**content, "phase": Phase(content["phase"]), "process": tuple(content["process"])})
 
-    def write(self, progress: Progress) -> None:
+    def write(self, progress: RunProgress) -> None:
         """Replace ``state.json`` whole, durably.
 
         Raises:
@@ -145,10 +145,10 @@ class RunFolder:
         progress = self.progress()
         if progress is None:
             if lives(*request.creator):
-                progress = Progress(Phase.RUNNING, request.creator)
+                progress = RunProgress(Phase.RUNNING, request.creator)
             else:
                 why = "the process that started it ended before the run began"
-                progress = Progress(Phase.INTERRUPTED, request.creator, why, request.started)
+                progress = RunProgress(Phase.INTERRUPTED, request.creator, why, request.started)
         elif progress.phase is Phase.RUNNING and not lives(*progress.process):
             # It may have written its end between the two looks.
             again = self.progress() or progress
@@ -164,7 +164,7 @@ class RunFolder:
             outputs=progress.outputs,
         )
 
-    def _gone(self, progress: Progress) -> Progress:
+    def _gone(self, progress: RunProgress) -> RunProgress:
         try:
             ended = max(self.log.stat().st_mtime, (self.path / "state.json").stat().st_mtime)
         except OSError:

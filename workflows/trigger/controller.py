@@ -22,8 +22,8 @@ from workflows.trigger.executor import ActionExecutor
 from workflows.trigger.metrics import Metrics
 from workflows.trigger.policy import Policy
 from workflows.trigger.reconcile import reconcile
-from workflows.trigger.snapshot import Action, Plan, Snapshot, WorkItemId
-from workflows.trigger.snapshot_builder import Clock, Observer
+from workflows.trigger.snapshot import Action, ActionPlan, Snapshot, WorkItemId
+from workflows.trigger.snapshot_builder import Clock, SnapshotBuilder
 from workflows.trigger.work_items import CONFIRMED, chains_of, work_items_of
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,9 @@ class Controller:
         self._pause = pause
         self._metrics = metrics
         self._tell = tell
-        self._observer = Observer(client, runner, settings.policies, settings.max_concurrent_runs, settings.by, clock)
+        self._observer = SnapshotBuilder(
+            client, runner, settings.policies, settings.max_concurrent_runs, settings.by, clock
+        )
         self._hands = ActionExecutor(client, runner, settings.by, clock.wall, self._observer.started)
         self._open: dict[WorkItemId, set[CommitId]] = {}
         self._done: dict[WorkItemId, Done] = {}
@@ -113,7 +115,7 @@ class Controller:
         """The items that were open at some look and have ended, in the order of their ends."""
         return tuple(self._done.values())
 
-    def look(self) -> tuple[Snapshot, Plan, tuple[Action, ...]]:
+    def look(self) -> tuple[Snapshot, ActionPlan, tuple[Action, ...]]:
         """Look, decide and, if it leads, do.
 
         Returns:
@@ -124,7 +126,7 @@ class Controller:
         plan = reconcile(snapshot)
         self._keep_account(snapshot)
         done = self._hands.carry_out(plan, self._leadership.is_leader)
-        self._metrics.looked(snapshot, plan, done, self._clock.steady() - began, self._leadership.is_leader())
+        self._metrics.looked(snapshot, done, self._clock.steady() - began, self._leadership.is_leader())
         return snapshot, plan, done
 
     def once(self) -> tuple[Done, ...]:
@@ -160,7 +162,7 @@ class Controller:
             if not effects:
                 self._wait(plan)
 
-    def _wait(self, plan: Plan) -> None:
+    def _wait(self, plan: ActionPlan) -> None:
         """Wait for the next look, while the runner is tended to."""
         due = (
             self._settings.poll_interval
@@ -172,13 +174,13 @@ class Controller:
             if self._runner.poll() or self._pause(min(RUNNER_POLL_INTERVAL, left)):
                 return
 
-    def _say_what_waits(self, plan: Plan) -> None:
+    def _say_what_waits(self, plan: ActionPlan) -> None:
         lines = "\n".join(f"{one.item}: {one.why}" for one in plan.waiting if one.seconds is None)
         if lines != self._told and not self._leadership.is_leader():
             self._tell(f"another trigger ({self._leadership.holder()}) works here; waiting for it")
         self._told = lines
 
-    def _waits_for_people(self, snapshot: Snapshot, plan: Plan) -> bool:
+    def _waits_for_people(self, snapshot: Snapshot, plan: ActionPlan) -> bool:
         """Whether all that is open waits, in the end, for an input commit that is open, and nobody is at work."""
         if any(not run.state.over for run in snapshot.runs):
             return False

@@ -21,7 +21,7 @@ from pachyderm.queue.retry import open_again
 from workflows.errors import RunInputError, UnclearAnswerError
 from workflows.runners.runner import RunKey, Runner, RunState
 from workflows.trigger.arguments import COMMIT_SET
-from workflows.trigger.snapshot import Action, End, GiveBack, Note, Plan, Reopen, Start, Terminate, WorkItemId
+from workflows.trigger.snapshot import Action, ActionPlan, End, GiveBack, Note, Reopen, Start, Terminate, WorkItemId
 from workflows.trigger.work_items import ANNOUNCED, CONFIRMED
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class ActionExecutor:
         self._stuck: set[str] = set()
         self._told_to_end: set[str] = set()
 
-    def carry_out(self, plan: Plan, is_leader: Callable[[], bool]) -> tuple[Action, ...]:
+    def carry_out(self, plan: ActionPlan, is_leader: Callable[[], bool]) -> tuple[Action, ...]:
         """Do all of a plan, in its order.
 
         Args:

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from pachyderm.dag.repos import PIPELINES
 from workflows.errors import RunInputError
-from workflows.trigger.snapshot import Action, Note, Plan, Snapshot, Start
+from workflows.trigger.snapshot import Action, Note, Snapshot, Start
 from workflows.trigger.work_items import work_items_of
 
 LAST_PORT = 65535
@@ -74,7 +74,7 @@ class Metrics:
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"pix2pix_trigger_{name}", text, ("pipeline",), registry=self.registry)
 
-    def looked(self, snapshot: Snapshot, plan: Plan, done: Sequence[Action], seconds: float, is_leader: bool) -> None:  # noqa: ARG002
+    def looked(self, snapshot: Snapshot, done: Sequence[Action], seconds: float, is_leader: bool) -> None:
         """Take one look into account."""
         self._turned = self._looked = self._steady()
         self._looks.inc()

@@ -27,7 +27,7 @@ class Policy:
         minimum_interval: seconds from the start of one set's first run to that of the next set.
     """
 
-    policy: repos.Policy = "every"
+    policy: repos.SupersessionPolicy = "every"
     attempts: int = 3
     backoff: float = 5.0
     backoff_limit: float = 600.0
@@ -58,7 +58,7 @@ def changed(policy: Policy, settings: Mapping[str, Any], source: str) -> Policy:
         raise RunInputError(f"{source}: unknown setting {', '.join(unknown)}; there are {', '.join(SETTINGS)}")
     for name, value in settings.items():
         if name == "policy":
-            good, allowed = value in get_args(repos.Policy), " or ".join(get_args(repos.Policy))
+            good, allowed = value in get_args(repos.SupersessionPolicy), " or ".join(get_args(repos.SupersessionPolicy))
         elif name == "attempts":
             good, allowed = _is_number(value, int) and 1 <= value <= 100, "a whole number from 1 to 100"
         else:

@@ -12,16 +12,16 @@ from workflows.runners.runner import Phase
 from workflows.trigger.policy import Policy
 from workflows.trigger.snapshot import (
     Action,
+    ActionPlan,
     End,
     GiveBack,
     Note,
-    Plan,
     Reopen,
     SeenRun,
     Snapshot,
     Start,
     Terminate,
-    Waiting,
+    WaitingItem,
     WorkItemId,
 )
 from workflows.trigger.work_items import WorkItem, chains_of, last_word, work_items_of
@@ -36,7 +36,7 @@ ANOTHER_STARTS = 60.0
 """Seconds that another trigger gets to confirm a start that it has announced."""
 
 
-def reconcile(snapshot: Snapshot) -> Plan:
+def reconcile(snapshot: Snapshot) -> ActionPlan:
     """Decide what to do now.
 
     Args:
@@ -58,12 +58,12 @@ class _Look:
         self._runs = {run.state.run: run for run in snapshot.runs}
         self._slots = snapshot.slots
         self._actions: list[Action] = []
-        self._waiting: list[Waiting] = []
+        self._waiting: list[WaitingItem] = []
         self._busy: dict[WorkItemId, str] = {}
         self._ended: set[WorkItemId] = set()
         self._begun: set[str] = set()
 
-    def plan(self) -> Plan:
+    def plan(self) -> ActionPlan:
         for item in self._units:
             self._tend_runs_and_claims(item)
         for item in self._units:
@@ -75,7 +75,7 @@ class _Look:
         self._terminate_idle()
         for pipeline, commit in self._world.uncovered.items():
             self._actions.append(Reopen(pipeline, commit))
-        return Plan(tuple(self._actions), tuple(self._waiting))
+        return ActionPlan(tuple(self._actions), tuple(self._waiting))
 
     def _policy(self, item: WorkItem) -> Policy:
         return self._world.policies.get(item.id) or Policy()
@@ -212,7 +212,7 @@ class _Look:
             return
         reason, seconds = self._obstacle(item)
         if reason is not None:
-            self._waiting.append(Waiting(item.id, reason, seconds))
+            self._waiting.append(WaitingItem(item.id, reason, seconds))
             return
         # An announced attempt whose run nobody has seen: it may have been created or not, and is looked for again.
         resumed = item.attempt > 0 and not item.last_runs and not item.confirmed and item.noted is None

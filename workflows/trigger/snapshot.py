@@ -134,7 +134,7 @@ Action = GiveBack | Note | End | Start | Terminate | Reopen
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingItem:
     """A item that nothing is done about now.
 
     Attributes:
@@ -148,11 +148,11 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ActionPlan:
     """What to do, in this order, and what waits."""
 
     actions: tuple[Action, ...]
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[WaitingItem, ...]
 
     @property
     def next_look(self) -> float | None:

@@ -60,7 +60,7 @@ class UnchangedTimer:
         self._asked = set()
 
 
-class Observer:
+class SnapshotBuilder:
     """Makes one `Snapshot` after the other.
 
     Args:

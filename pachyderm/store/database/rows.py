@@ -71,10 +71,10 @@ class RepoRow(NamedTuple):
         return RepoName(self.project, self.name, self.type)
 
 
-Connection = sqlite3.Connection
+SqlConnection = sqlite3.Connection
 
 
-def repos(connection: Connection, where: str = "1", values: Iterable[Any] = ()) -> list[RepoRow]:
+def repos(connection: SqlConnection, where: str = "1", values: Iterable[Any] = ()) -> list[RepoRow]:
     """Repos in order of project and name."""
     query = (
         f"SELECT {REPO} FROM repos JOIN projects ON projects.id=project "
@@ -83,7 +83,7 @@ def repos(connection: Connection, where: str = "1", values: Iterable[Any] = ()) 
     return [RepoRow(*row) for row in connection.execute(query, tuple(values))]
 
 
-def repo(connection: Connection, name: RepoName) -> RepoRow:
+def repo(connection: SqlConnection, name: RepoName) -> RepoRow:
     """The repo of this name.
 
     Raises:
@@ -95,13 +95,13 @@ def repo(connection: Connection, name: RepoName) -> RepoRow:
     return found
 
 
-def find_repo(connection: Connection, name: RepoName) -> RepoRow | None:
+def find_repo(connection: SqlConnection, name: RepoName) -> RepoRow | None:
     """The repo of this name, if there is one."""
     found = repos(connection, "projects.name=? AND repos.name=? AND type=?", name)
     return found[0] if found else None
 
 
-def repo_by_id(connection: Connection, number: int) -> RepoRow:
+def repo_by_id(connection: SqlConnection, number: int) -> RepoRow:
     """The repo of this row."""
     found = repos(connection, "repos.id=?", (number,))
     if not found:
@@ -109,12 +109,12 @@ def repo_by_id(connection: Connection, number: int) -> RepoRow:
     return found[0]
 
 
-def commits(connection: Connection, rest: str, values: Iterable[Any] = ()) -> list[CommitRow]:
+def commits(connection: SqlConnection, rest: str, values: Iterable[Any] = ()) -> list[CommitRow]:
     """Commits; `rest` follows FROM commits."""
     return [CommitRow(*row) for row in connection.execute(f"SELECT {COMMIT} FROM commits {rest}", tuple(values))]
 
 
-def commit_by_id(connection: Connection, number: int) -> CommitRow:
+def commit_by_id(connection: SqlConnection, number: int) -> CommitRow:
     """The commit of this row.
 
     Raises:
@@ -126,12 +126,12 @@ def commit_by_id(connection: Connection, number: int) -> CommitRow:
     return found[0]
 
 
-def branches(connection: Connection, rest: str, values: Iterable[Any] = ()) -> list[BranchRow]:
+def branches(connection: SqlConnection, rest: str, values: Iterable[Any] = ()) -> list[BranchRow]:
     """Branches; `rest` follows FROM branches."""
     return [BranchRow(*row) for row in connection.execute(f"SELECT {BRANCH} FROM branches {rest}", tuple(values))]
 
 
-def branch_by_id(connection: Connection, number: int) -> BranchRow:
+def branch_by_id(connection: SqlConnection, number: int) -> BranchRow:
     """The branch of this row."""
     found = branches(connection, "WHERE id=?", (number,))
     if not found:
@@ -139,7 +139,7 @@ def branch_by_id(connection: Connection, number: int) -> BranchRow:
     return found[0]
 
 
-def find_branch(connection: Connection, name: RepoName, branch: str) -> BranchRow | None:
+def find_branch(connection: SqlConnection, name: RepoName, branch: str) -> BranchRow | None:
     """The branch of this name, if there is one."""
     found = branches(
         connection,
@@ -150,7 +150,7 @@ def find_branch(connection: Connection, name: RepoName, branch: str) -> BranchRo
     return found[0] if found else None
 
 
-def branch(connection: Connection, name: RepoName, wanted: str) -> BranchRow:
+def branch(connection: SqlConnection, name: RepoName, wanted: str) -> BranchRow:
     """The branch of this name.
 
     Raises:
@@ -162,7 +162,7 @@ def branch(connection: Connection, name: RepoName, wanted: str) -> BranchRow:
     return found
 
 
-def commit_name(connection: Connection, row: CommitRow) -> str:
+def commit_name(connection: SqlConnection, row: CommitRow) -> str:
     """A commit as pachd prints it: ``project/repo@id``."""
     return f"{repo_by_id(connection, row.repo).full_name}@{row.set}"
 
@@ -179,7 +179,7 @@ class Picked(NamedTuple):
     alias: bool
 
 
-def pick(connection: Connection, message: Any) -> Picked:
+def pick(connection: SqlConnection, message: Any) -> Picked:
     """The commit that a `Commit` message names.
 
     Raises:
@@ -188,7 +188,7 @@ def pick(connection: Connection, message: Any) -> Picked:
     return pick_reference(connection, reference(message))
 
 
-def pick_reference(connection: Connection, wanted: Reference, aliases: bool = True) -> Picked:
+def pick_reference(connection: SqlConnection, wanted: Reference, aliases: bool = True) -> Picked:
     """The commit that a reference names, through the provenance of the set where the repo has none of its own."""
     owner = repo(connection, wanted.repo)
     alias = False
@@ -215,7 +215,7 @@ def pick_reference(connection: Connection, wanted: Reference, aliases: bool = Tr
     return Picked(row, alias)
 
 
-def pick_for_writing(connection: Connection, message: Any) -> CommitRow:
+def pick_for_writing(connection: SqlConnection, message: Any) -> CommitRow:
     """The commit that a request wants to write to; an alias is never written to.
 
     Raises:
@@ -230,7 +230,7 @@ def pick_for_writing(connection: Connection, message: Any) -> CommitRow:
     return picked.row
 
 
-def pick_with_picker(connection: Connection, picker: Any) -> CommitRow:
+def pick_with_picker(connection: SqlConnection, picker: Any) -> CommitRow:
     """The commit that a `CommitPicker` names; aliases do not count.
 
     Raises:
@@ -268,7 +268,7 @@ def repo_name_of_picker(picker: Any) -> RepoName:
     return RepoName(named.project.name or "default", named.name, named.type or "user")
 
 
-def _from_root(connection: Connection, head: CommitRow, wanted: Reference) -> CommitRow:
+def _from_root(connection: SqlConnection, head: CommitRow, wanted: Reference) -> CommitRow:
     chain = [head]
     while chain[-1].parent is not None:
         chain.append(commit_by_id(connection, chain[-1].parent))
@@ -280,17 +280,17 @@ def _from_root(connection: Connection, head: CommitRow, wanted: Reference) -> Co
     return chain[-wanted.root]
 
 
-def set_provenance(connection: Connection, set_id: str) -> list[CommitRow]:
+def set_provenance(connection: SqlConnection, set_id: str) -> list[CommitRow]:
     """Commits of other sets that a set's commits depend on, directly or not, oldest first."""
     return _reach(connection, set_id, "downstream", "upstream")
 
 
-def set_subvenance(connection: Connection, set_id: str) -> list[CommitRow]:
+def set_subvenance(connection: SqlConnection, set_id: str) -> list[CommitRow]:
     """Commits of other sets that depend on a set's commits, directly or not, oldest first."""
     return _reach(connection, set_id, "upstream", "downstream")
 
 
-def _reach(connection: Connection, set_id: str, near: str, far: str) -> list[CommitRow]:
+def _reach(connection: SqlConnection, set_id: str, near: str, far: str) -> list[CommitRow]:
     return commits(
         connection,
         f"""WHERE "set"<>?1 AND id IN (
@@ -302,16 +302,16 @@ def _reach(connection: Connection, set_id: str, near: str, far: str) -> list[Com
     )
 
 
-def direct_provenance(connection: Connection, number: int) -> list[CommitRow]:
+def direct_provenance(connection: SqlConnection, number: int) -> list[CommitRow]:
     """Commits that a commit depends on directly."""
     return commits(connection, "JOIN commit_provenance ON upstream=id WHERE downstream=? ORDER BY id", (number,))
 
 
-def direct_subvenance(connection: Connection, number: int) -> list[CommitRow]:
+def direct_subvenance(connection: SqlConnection, number: int) -> list[CommitRow]:
     """Commits that depend on a commit directly."""
     return commits(connection, "JOIN commit_provenance ON downstream=id WHERE upstream=? ORDER BY id", (number,))
 
 
-def children(connection: Connection, number: int) -> list[CommitRow]:
+def children(connection: SqlConnection, number: int) -> list[CommitRow]:
     """Commits whose parent is this one."""
     return commits(connection, "WHERE parent=? ORDER BY id", (number,))

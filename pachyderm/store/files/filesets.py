@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from pachyderm.store.database import rows
-from pachyderm.store.database.rows import CommitRow, Connection
-from pachyderm.store.graph.update import Unit, unit
+from pachyderm.store.database.rows import CommitRow, SqlConnection
+from pachyderm.store.graph.update import GraphUpdate, unit
 from pachyderm.store.graph.views import base_of, check_fileset, materialize
 from pachyderm.store.names import new_id
 from pachyderm.store.objects.engine import Engine
@@ -25,7 +25,7 @@ Part = tuple[bytes | None, bytes | None]
 """Encoded changes, or the topmost page of a whole tree."""
 
 
-def store(engine: Engine, connection: Connection, parts: list[Part], life: int = LIFE) -> str:
+def store(engine: Engine, connection: SqlConnection, parts: list[Part], life: int = LIFE) -> str:
     """Keep a file set for so many seconds, and for as long as it is a write of a commit; returns its id."""
     name = new_id()
     expires = engine.database.now() + life * 1_000_000 if life else 0
@@ -36,7 +36,7 @@ def store(engine: Engine, connection: Connection, parts: list[Part], life: int =
     return name
 
 
-def attach(work: Unit, row: CommitRow, fileset: str) -> None:
+def attach(work: GraphUpdate, row: CommitRow, fileset: str) -> None:
     """Make a file set the last write of an open commit."""
     number = work.connection.execute(
         'SELECT coalesce(max(number) + 1, 0) FROM layers WHERE "commit"=?', (row.id,)

@@ -14,7 +14,7 @@ import grpc
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import BranchRow, CommitRow
 from pachyderm.store.graph.infos import Infos, reach
-from pachyderm.store.graph.update import AUTO, Unit
+from pachyderm.store.graph.update import AUTO, GraphUpdate
 from pachyderm.store.names import RepoName, check_branch_name, repo_name
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal, unserved
@@ -33,7 +33,7 @@ def named(message: Any) -> tuple[RepoName, str]:
     return repo_name(message.repo), message.name
 
 
-def create(work: Unit, request: Any) -> None:
+def create(work: GraphUpdate, request: Any) -> None:
     """Make a branch, or change its head and its provenance.
 
     Raises:
@@ -97,7 +97,7 @@ def _never(request: Any, upstream: list[tuple[RepoName, str]]) -> Any:
     return lambda connection: {rows.branch(connection, *branch).id for branch in refused}
 
 
-def _head(work: Unit, message: Any, owner: RepoName) -> CommitRow | None:
+def _head(work: GraphUpdate, message: Any, owner: RepoName) -> CommitRow | None:
     if not betterproto.serialized_on_wire(message):
         return None
     if not (message.id or message.branch.name or message.repo.name):
@@ -108,7 +108,7 @@ def _head(work: Unit, message: Any, owner: RepoName) -> CommitRow | None:
     return picked.row
 
 
-def _fill(work: Unit, owner: RepoName, name: str) -> None:
+def _fill(work: GraphUpdate, owner: RepoName, name: str) -> None:
     if rows.find_branch(work.connection, owner, name) is not None:
         return
     repo = rows.repo(work.connection, owner).id
@@ -117,12 +117,12 @@ def _fill(work: Unit, owner: RepoName, name: str) -> None:
     _store(work, repo, name, head.id)
 
 
-def _direct(work: Unit, number: int) -> list[int]:
+def _direct(work: GraphUpdate, number: int) -> list[int]:
     found = work.connection.execute("SELECT upstream FROM branch_provenance WHERE downstream=?", (number,))
     return [above for (above,) in found]
 
 
-def _store(work: Unit, repo: int, name: str, head: int) -> int:
+def _store(work: GraphUpdate, repo: int, name: str, head: int) -> int:
     work.connection.execute(
         "INSERT INTO branches VALUES (NULL, ?, ?, ?, ?, ?, '{}') "
         "ON CONFLICT (repo, name) DO UPDATE SET head=excluded.head, updated=excluded.updated",
@@ -132,7 +132,7 @@ def _store(work: Unit, repo: int, name: str, head: int) -> int:
     return int(row[0])
 
 
-def ensure(work: Unit, repo: int, name: str, head: int) -> int:
+def ensure(work: GraphUpdate, repo: int, name: str, head: int) -> int:
     """Make a branch with this head, or move it there; returns its row."""
     return _store(work, repo, name, head)
 
@@ -157,7 +157,7 @@ def listed(engine: Engine, request: Any) -> Iterator[Any]:
     yield from messages
 
 
-def delete(work: Unit, row: BranchRow, force: bool) -> None:
+def delete(work: GraphUpdate, row: BranchRow, force: bool) -> None:
     """Delete a branch; its commits stay.
 
     Raises:

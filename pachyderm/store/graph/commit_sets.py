@@ -11,16 +11,16 @@ from typing import Any
 from pachyderm_sdk.api import pfs
 
 from pachyderm.store.database import rows
-from pachyderm.store.database.rows import CommitRow, Connection
+from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.graph.infos import Infos
-from pachyderm.store.graph.update import AUTO, Unit
+from pachyderm.store.graph.update import AUTO, GraphUpdate
 from pachyderm.store.graph.views import base_of, current, materialize
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal, missing
 from pachyderm.store.rpc.hot_messages import commit_set_info
 
 
-def members(connection: Connection, set_id: str) -> list[CommitRow]:
+def members(connection: SqlConnection, set_id: str) -> list[CommitRow]:
     """The commits of a set and their aliases, each behind what it depends on.
 
     Raises:
@@ -70,7 +70,7 @@ def listed(engine: Engine, request: Any) -> Iterator[Any]:
         yield commit_set_info(bytes(pfs.CommitSet(id=set_id)), messages)
 
 
-def drop_set(work: Unit, set_id: str) -> None:
+def drop_set(work: GraphUpdate, set_id: str) -> None:
     """Remove a set with its data.
 
     Raises:
@@ -81,7 +81,7 @@ def drop_set(work: Unit, set_id: str) -> None:
     _delete_all(work, own)
 
 
-def squash_set(work: Unit, set_id: str) -> None:
+def squash_set(work: GraphUpdate, set_id: str) -> None:
     """Remove a set; its data stays in the children of its commits.
 
     Raises:
@@ -92,7 +92,7 @@ def squash_set(work: Unit, set_id: str) -> None:
     _delete_all(work, own)
 
 
-def drop(work: Unit, message: Any, recursive: bool) -> None:
+def drop(work: GraphUpdate, message: Any, recursive: bool) -> None:
     """Remove a commit with its data, and what depends on it.
 
     Raises:
@@ -103,7 +103,7 @@ def drop(work: Unit, message: Any, recursive: bool) -> None:
     _delete_all(work, own)
 
 
-def squash(work: Unit, message: Any, recursive: bool) -> None:
+def squash(work: GraphUpdate, message: Any, recursive: bool) -> None:
     """Remove a commit, and what depends on it; their data stays in their children.
 
     Raises:
@@ -114,7 +114,7 @@ def squash(work: Unit, message: Any, recursive: bool) -> None:
     _delete_all(work, own)
 
 
-def _removable(work: Unit, set_id: str) -> list[CommitRow]:
+def _removable(work: GraphUpdate, set_id: str) -> list[CommitRow]:
     below = sorted({row.set for row in rows.set_subvenance(work.connection, set_id)})
     if below:
         names = " ".join(f'id:"{other}"' for other in below)
@@ -124,7 +124,7 @@ def _removable(work: Unit, set_id: str) -> list[CommitRow]:
     return rows.commits(work.connection, 'WHERE "set"=? ORDER BY id', (set_id,))
 
 
-def _with_subvenance(work: Unit, message: Any, recursive: bool, what: str) -> list[CommitRow]:
+def _with_subvenance(work: GraphUpdate, message: Any, recursive: bool, what: str) -> list[CommitRow]:
     picked = rows.pick(work.connection, message)
     name = rows.commit_name(work.connection, picked.row)
     if picked.alias:
@@ -141,13 +141,13 @@ def _with_subvenance(work: Unit, message: Any, recursive: bool, what: str) -> li
     return [found[number] for number in sorted(found)]
 
 
-def _refuse_children(work: Unit, own: list[CommitRow]) -> None:
+def _refuse_children(work: GraphUpdate, own: list[CommitRow]) -> None:
     for row in own:
         if rows.children(work.connection, row.id):
             raise Refusal(f"cannot drop a commit that has children: {rows.commit_name(work.connection, row)}")
 
 
-def _refuse_childless(work: Unit, own: list[CommitRow]) -> None:
+def _refuse_childless(work: GraphUpdate, own: list[CommitRow]) -> None:
     for row in own:
         if not rows.children(work.connection, row.id):
             raise Refusal(
@@ -156,13 +156,13 @@ def _refuse_childless(work: Unit, own: list[CommitRow]) -> None:
             )
 
 
-def _delete_all(work: Unit, own: list[CommitRow]) -> None:
+def _delete_all(work: GraphUpdate, own: list[CommitRow]) -> None:
     """Delete in the order of creation: what replaces a first commit must find the new heads of what it depends on."""
     for row in own:
         _delete(work, rows.commit_by_id(work.connection, row.id))
 
 
-def _delete(work: Unit, row: CommitRow) -> None:
+def _delete(work: GraphUpdate, row: CommitRow) -> None:
     connection = work.connection
     for child in rows.children(connection, row.id):
         if child.finished is None:
@@ -192,7 +192,7 @@ def _delete(work: Unit, row: CommitRow) -> None:
     remove(connection, row)
 
 
-def _keep_files(work: Unit, row: CommitRow, child: CommitRow) -> None:
+def _keep_files(work: GraphUpdate, row: CommitRow, child: CommitRow) -> None:
     """Give a child what it has from the commit; only one that ended with an error may still rest on it."""
     connection = work.connection
     if current(connection, child):
@@ -209,7 +209,7 @@ def _keep_files(work: Unit, row: CommitRow, child: CommitRow) -> None:
         )
 
 
-def remove(connection: Connection, row: CommitRow) -> None:
+def remove(connection: SqlConnection, row: CommitRow) -> None:
     """Take a commit out of the graph; its children get its parent."""
     connection.execute("UPDATE commits SET parent=? WHERE parent=?", (row.parent, row.id))
     connection.execute("DELETE FROM commit_provenance WHERE downstream=?1 OR upstream=?1", (row.id,))

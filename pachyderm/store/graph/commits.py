@@ -14,14 +14,14 @@ from pachyderm.store.database import rows
 from pachyderm.store.database.rows import CommitRow
 from pachyderm.store.graph import branches
 from pachyderm.store.graph.infos import Infos
-from pachyderm.store.graph.update import USER, Unit
+from pachyderm.store.graph.update import USER, GraphUpdate
 from pachyderm.store.graph.views import NOTHING
 from pachyderm.store.names import check_branch_name, repo_name, repo_of_commit
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal, commit_finished
 
 
-def start(work: Unit, branch: Any, parent: Any = None, description: str = "") -> CommitRow:
+def start(work: GraphUpdate, branch: Any, parent: Any = None, description: str = "") -> CommitRow:
     """Start a commit on a branch, which is made where it is missing.
 
     Args:
@@ -54,7 +54,7 @@ def start(work: Unit, branch: Any, parent: Any = None, description: str = "") ->
     return row
 
 
-def _parent(work: Unit, message: Any, head: int | None) -> int | None:
+def _parent(work: GraphUpdate, message: Any, head: int | None) -> int | None:
     if message is not None and betterproto.serialized_on_wire(message) and (message.id or message.branch.name):
         above = rows.pick(work.connection, message).row
     elif head is not None:
@@ -66,7 +66,7 @@ def _parent(work: Unit, message: Any, head: int | None) -> int | None:
     return above.id
 
 
-def finish(work: Unit, row: CommitRow, error: str = "", description: str = "") -> None:
+def finish(work: GraphUpdate, row: CommitRow, error: str = "", description: str = "") -> None:
     """Close a commit for writing; it is finished at the end of the unit, or when its base is.
 
     Raises:
@@ -81,7 +81,7 @@ def finish(work: Unit, row: CommitRow, error: str = "", description: str = "") -
     work.settle(row.id)
 
 
-def clear(work: Unit, message: Any) -> None:
+def clear(work: GraphUpdate, message: Any) -> None:
     """Take back everything that was written to an open commit.
 
     Raises:

@@ -13,7 +13,7 @@ from pachyderm_sdk.api import pfs
 
 from pachyderm.protocol.messages import message
 from pachyderm.store.database import rows
-from pachyderm.store.database.rows import BranchRow, CommitRow, Connection, RepoRow
+from pachyderm.store.database.rows import BranchRow, CommitRow, RepoRow, SqlConnection
 from pachyderm.store.names import RepoName
 
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,7 +36,7 @@ def repo_message(name: RepoName) -> Any:
 class Infos:
     """Builds messages from rows of one transaction; remembers the repos that it met."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: SqlConnection) -> None:
         self._connection = connection
         self._repos: dict[int, Any] = {}
 
@@ -151,7 +151,7 @@ class Infos:
         return [self.branch(rows.branch_by_id(self._connection, number)) for number in numbers]
 
 
-def reach(connection: Connection, number: int, near: str, far: str) -> list[int]:
+def reach(connection: SqlConnection, number: int, near: str, far: str) -> list[int]:
     """Branches that can be reached over provenance, the nearest first; the branch itself does not count."""
     found = [number]
     for near_one in found:

@@ -12,7 +12,7 @@ import betterproto
 import grpc
 
 from pachyderm.store.database import rows
-from pachyderm.store.database.rows import Connection
+from pachyderm.store.database.rows import SqlConnection
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal, invalid, missing, unserved
 
@@ -54,7 +54,7 @@ def _check(one: Any) -> None:
         raise invalid("validate request: invalid Edit.Key: value length must be at least 1 runes")
 
 
-def _edit(connection: Connection, one: Any, now: int) -> None:
+def _edit(connection: SqlConnection, one: Any, now: int) -> None:
     kind, target = betterproto.which_one_of(one, "target")
     match kind:
         case "project":
@@ -81,7 +81,7 @@ def _edit(connection: Connection, one: Any, now: int) -> None:
             raise unserved("metadata of a pipeline")
 
 
-def _change(connection: Connection, one: Any, table: str, number: int, name: str) -> None:
+def _change(connection: SqlConnection, one: Any, table: str, number: int, name: str) -> None:
     text = connection.execute(f"SELECT metadata FROM {table} WHERE id=?", (number,)).fetchone()[0]
     connection.execute(f"UPDATE {table} SET metadata=? WHERE id=?", (_changed(text, one, name), number))
 

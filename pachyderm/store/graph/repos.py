@@ -12,17 +12,17 @@ import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.store.database import rows
-from pachyderm.store.database.rows import Connection, RepoRow
+from pachyderm.store.database.rows import RepoRow, SqlConnection
 from pachyderm.store.graph import branches
 from pachyderm.store.graph.commit_sets import remove
 from pachyderm.store.graph.infos import Infos, moment, reach, repo_message
-from pachyderm.store.graph.update import Unit
+from pachyderm.store.graph.update import GraphUpdate
 from pachyderm.store.names import FILE_SETS, USER, RepoName, check_name, check_project_name, repo_name
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal, exists, invalid, missing
 
 
-def create(work: Unit, request: Any) -> None:
+def create(work: GraphUpdate, request: Any) -> None:
     """Make a repo, or change its description.
 
     Raises:
@@ -47,7 +47,7 @@ def create(work: Unit, request: Any) -> None:
     )
 
 
-def _project(connection: Connection, name: str) -> int:
+def _project(connection: SqlConnection, name: str) -> int:
     row = connection.execute("SELECT id FROM projects WHERE name=?", (name,)).fetchone()
     if row is None:
         raise missing(f'cannot find project "{name}": project "{name}" not found')
@@ -74,14 +74,14 @@ def listed(engine: Engine, request: Any) -> Iterator[Any]:
     yield from messages
 
 
-def _matching(connection: Connection, projects: list[Any], kind: str) -> list[RepoRow]:
+def _matching(connection: SqlConnection, projects: list[Any], kind: str) -> list[RepoRow]:
     names = {project.name for project in projects}
     return [
         row for row in rows.repos(connection) if (not kind or row.type == kind) and (not names or row.project in names)
     ]
 
 
-def delete(work: Unit, name: RepoName, force: bool) -> bool:
+def delete(work: GraphUpdate, name: RepoName, force: bool) -> bool:
     """Delete a repo with everything in it; False where there is none.
 
     Raises:
@@ -96,7 +96,7 @@ def delete(work: Unit, name: RepoName, force: bool) -> bool:
     return True
 
 
-def delete_many(work: Unit, request: Any) -> list[Any]:
+def delete_many(work: GraphUpdate, request: Any) -> list[Any]:
     """Delete the repos of some projects, or all; returns what was deleted."""
     if not request.all and not request.projects:
         return []
@@ -105,7 +105,7 @@ def delete_many(work: Unit, request: Any) -> list[Any]:
     return [repo_message(row.full_name) for row in found]
 
 
-def _delete_all(work: Unit, found: list[RepoRow], force: bool) -> None:
+def _delete_all(work: GraphUpdate, found: list[RepoRow], force: bool) -> None:
     connection = work.connection
     doomed = [row for repo in found for row in rows.branches(connection, "WHERE repo=?", (repo.id,))]
     doomed.sort(key=lambda row: -len(reach(connection, row.id, "downstream", "upstream")))
@@ -117,7 +117,7 @@ def _delete_all(work: Unit, found: list[RepoRow], force: bool) -> None:
         connection.execute("DELETE FROM repos WHERE id=?", (repo.id,))
 
 
-def create_project(work: Unit, request: Any) -> None:
+def create_project(work: GraphUpdate, request: Any) -> None:
     """Make a project, or change its description."""
     name = request.project.name
     check_project_name(name)
@@ -155,7 +155,7 @@ def projects(engine: Engine, name: str | None = None) -> list[Any]:
     ]
 
 
-def delete_project(work: Unit, request: Any) -> None:
+def delete_project(work: GraphUpdate, request: Any) -> None:
     """Delete a project without repos.
 
     Raises:
@@ -171,7 +171,7 @@ def delete_project(work: Unit, request: Any) -> None:
     work.connection.execute("DELETE FROM projects WHERE id=?", (number,))
 
 
-def delete_all(work: Unit) -> None:
+def delete_all(work: GraphUpdate) -> None:
     """Delete every repo and every project but the default one."""
     _delete_all(work, rows.repos(work.connection), force=True)
     work.connection.execute("DELETE FROM projects WHERE name<>'default'")

@@ -13,10 +13,10 @@ from typing import Any
 from pachyderm_sdk.api import pfs, transaction
 
 from pachyderm.store.database import rows
-from pachyderm.store.database.rows import Connection
+from pachyderm.store.database.rows import SqlConnection
 from pachyderm.store.graph import branches, commit_sets, commits, repos
 from pachyderm.store.graph.infos import Infos, moment
-from pachyderm.store.graph.update import Unit, unit
+from pachyderm.store.graph.update import GraphUpdate, unit
 from pachyderm.store.names import new_id, repo_name
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal, missing, unserved
@@ -45,7 +45,7 @@ def perform(engine: Engine, request: Any, context: Any) -> Any:
     return append(engine, name, request)
 
 
-def run(work: Unit, request: Any) -> Any:
+def run(work: GraphUpdate, request: Any) -> Any:
     """Do one `TransactionRequest` in a unit of work."""
     kind = next((field for field in request._betterproto.meta_by_field_name if _is_set(request, field)), "")
     value: Any = getattr(request, kind) if kind else None
@@ -79,7 +79,7 @@ def _is_set(message: Any, field: str) -> bool:
     return bool(betterproto.serialized_on_wire(getattr(message, field)))
 
 
-def _run_all(work: Unit, requests: list[Any]) -> list[Any]:
+def _run_all(work: GraphUpdate, requests: list[Any]) -> list[Any]:
     responses = []
     for number, request in enumerate(requests):
         try:
@@ -102,7 +102,7 @@ def start(engine: Engine) -> Any:
     return transaction.Transaction(id=name)
 
 
-def _load(connection: Connection, name: str) -> Any:
+def _load(connection: SqlConnection, name: str) -> Any:
     row = connection.execute(
         "SELECT started, version, requests, responses FROM transactions WHERE id=?", (name,)
     ).fetchone()
@@ -117,7 +117,7 @@ def _load(connection: Connection, name: str) -> Any:
 
 
 @contextmanager
-def _tried(connection: Connection) -> Iterator[None]:
+def _tried(connection: SqlConnection) -> Iterator[None]:
     connection.execute("SAVEPOINT tried")
     try:
         yield
@@ -132,7 +132,7 @@ def append(engine: Engine, name: str, request: Any) -> Any:
         info = _load(connection, name)
         requests = [*info.requests, request]
         with _tried(connection):
-            work = Unit(engine, connection, name)
+            work = GraphUpdate(engine, connection, name)
             responses = _run_all(work, requests)
             work.end()
         connection.execute(

@@ -14,7 +14,7 @@ import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.store.database import rows
-from pachyderm.store.database.rows import BranchRow, CommitRow, Connection
+from pachyderm.store.database.rows import BranchRow, CommitRow, SqlConnection
 from pachyderm.store.graph.infos import reach
 from pachyderm.store.graph.views import NOTHING, base_of, materialize
 from pachyderm.store.names import new_id
@@ -25,7 +25,7 @@ USER = int(pfs.OriginKind.USER)
 AUTO = int(pfs.OriginKind.AUTO)
 
 
-class Unit:
+class GraphUpdate:
     """A unit of work in a writing transaction.
 
     Attributes:
@@ -35,7 +35,7 @@ class Unit:
         now: microseconds since 1970, of everything that is made.
     """
 
-    def __init__(self, engine: Engine, connection: Connection, set_id: str) -> None:
+    def __init__(self, engine: Engine, connection: SqlConnection, set_id: str) -> None:
         self.engine = engine
         self.connection = connection
         self.set_id = set_id
@@ -187,7 +187,7 @@ class Unit:
 
 
 @contextmanager
-def unit(engine: Engine, set_id: str = "") -> Iterator[Unit]:
+def unit(engine: Engine, set_id: str = "") -> Iterator[GraphUpdate]:
     """A unit of work that is durable when the block ends without an exception.
 
     Args:
@@ -195,6 +195,6 @@ def unit(engine: Engine, set_id: str = "") -> Iterator[Unit]:
         set_id: the commit set's id; a new one without.
     """
     with engine.database.writing() as connection:
-        work = Unit(engine, connection, set_id or new_id())
+        work = GraphUpdate(engine, connection, set_id or new_id())
         yield work
         work.end()

@@ -10,7 +10,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from pachyderm.store.database import rows
-from pachyderm.store.database.rows import CommitRow, Connection
+from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.objects.changes import Changes, parse_key
 from pachyderm.store.objects.contents import ContentWriter
 from pachyderm.store.objects.engine import Engine
@@ -36,7 +36,7 @@ class Base:
     ready: bool
 
 
-def base_of(connection: Connection, row: CommitRow) -> Base:
+def base_of(connection: SqlConnection, row: CommitRow) -> Base:
     """Find the commit whose files a commit starts from."""
     parent = row.parent
     while parent is not None:
@@ -47,13 +47,13 @@ def base_of(connection: Connection, row: CommitRow) -> Base:
     return Base(None, True)
 
 
-def current(connection: Connection, row: CommitRow) -> bool:
+def current(connection: SqlConnection, row: CommitRow) -> bool:
     """Whether the row's tree is what the commit shows now."""
     count = connection.execute('SELECT count(*) FROM layers WHERE "commit"=?', (row.id,)).fetchone()[0]
     return bool(row.applied == count)
 
 
-def materialize(engine: Engine, connection: Connection, row: CommitRow) -> CommitRow:
+def materialize(engine: Engine, connection: SqlConnection, row: CommitRow) -> CommitRow:
     """Bring the row's tree up to its writes; needs a writing transaction.
 
     Raises:
@@ -96,7 +96,7 @@ def fileset_tree(engine: Engine, fileset: str) -> bytes | None:
         return tree
 
 
-def check_fileset(engine: Engine, connection: Connection, fileset: str) -> tuple[bytes | None, int]:
+def check_fileset(engine: Engine, connection: SqlConnection, fileset: str) -> tuple[bytes | None, int]:
     """Tree and whether it was applied, of a file set that has not expired.
 
     Raises:

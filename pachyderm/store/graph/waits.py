@@ -13,7 +13,7 @@ import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.store.database import rows
-from pachyderm.store.database.rows import CommitRow, Connection
+from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.graph import commit_sets
 from pachyderm.store.graph.infos import Infos
 from pachyderm.store.names import repo_name
@@ -25,7 +25,7 @@ FINISHING = int(pfs.CommitState.FINISHING)
 FINISHED = int(pfs.CommitState.FINISHED)
 
 
-def _reached(connection: Connection, row: CommitRow, state: int) -> bool:
+def _reached(connection: SqlConnection, row: CommitRow, state: int) -> bool:
     if row.finished is not None or state not in (READY, FINISHING, FINISHED):
         return True
     if state == READY:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pachyderm.store.database.failpoints import failpoint
-from pachyderm.store.database.rows import Connection
+from pachyderm.store.database.rows import SqlConnection
 from pachyderm.store.database.schema import sync_folder
 from pachyderm.store.graph.update import unit
 from pachyderm.store.maintenance.graph_check import graph_problems
@@ -28,7 +28,7 @@ BAD = "bad"
 
 
 @dataclass(frozen=True)
-class Problem:
+class StoreProblem:
     """Something that is wrong.
 
     Attributes:
@@ -46,7 +46,7 @@ class Problem:
     repaired: bool = False
 
 
-def check(folder: Path, repair: bool = False, clock: Callable[[], float] = time.time) -> list[Problem]:
+def check(folder: Path, repair: bool = False, clock: Callable[[], float] = time.time) -> list[StoreProblem]:
     """Check everything, and repair what is safe where that is asked for.
 
     Args:
@@ -66,7 +66,7 @@ def check(folder: Path, repair: bool = False, clock: Callable[[], float] = time.
         engine.close()
 
 
-def problems_of(engine: Engine) -> list[Problem]:
+def problems_of(engine: Engine) -> list[StoreProblem]:
     """Check everything in an open store."""
     with engine.database.reading() as connection:
         problems = list(_database(connection))
@@ -74,13 +74,13 @@ def problems_of(engine: Engine) -> list[Problem]:
             problems += _objects(engine, connection)
             problems += _references(engine, connection)
             problems += [
-                Problem(code, where, what, "--repair finishes it" if code == "STUCK" else "report this defect")
+                StoreProblem(code, where, what, "--repair finishes it" if code == "STUCK" else "report this defect")
                 for code, where, what in graph_problems(connection)
             ]
     return problems
 
 
-def _database(connection: Connection) -> Iterator[Problem]:
+def _database(connection: SqlConnection) -> Iterator[StoreProblem]:
     hint = "restore the folder from a backup"
     try:
         found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
@@ -89,27 +89,27 @@ def _database(connection: Connection) -> Iterator[Problem]:
         found, broken = [str(error)], []
     for text in found:
         if text != "ok":
-            yield Problem("DATABASE", "store.db", text, hint)
+            yield StoreProblem("DATABASE", "store.db", text, hint)
     for table, number, other, _ in broken:
-        yield Problem("DATABASE", "store.db", f"row {number} of {table} names a row that {other} lacks", hint)
+        yield StoreProblem("DATABASE", "store.db", f"row {number} of {table} names a row that {other} lacks", hint)
 
 
-def _objects(engine: Engine, connection: Connection) -> Iterator[Problem]:
+def _objects(engine: Engine, connection: SqlConnection) -> Iterator[StoreProblem]:
     hint = "--repair moves it aside; put the file again"
     for number, name in connection.execute("SELECT id, name FROM packs ORDER BY id").fetchall():
         yield from _pack(engine, connection, number, name, hint)
     for block, data in connection.execute("SELECT id, data FROM inlined"):
         if identify(data) != block:
-            yield Problem("DAMAGED", f"object {block.hex()}", "its content is not what its hash says", hint)
+            yield StoreProblem("DAMAGED", f"object {block.hex()}", "its content is not what its hash says", hint)
     for name, blocks in connection.execute("SELECT id, blocks FROM lists"):
         if hashlib.blake2b(blocks, digest_size=DIGEST).digest() != name:
-            yield Problem("DAMAGED", f"list {name.hex()}", "its content is not what its hash says", hint)
+            yield StoreProblem("DAMAGED", f"list {name.hex()}", "its content is not what its hash says", hint)
     for name, data in connection.execute("SELECT id, data FROM pages"):
         if name_of(data) != name:
-            yield Problem("DAMAGED", f"page {name.hex()}", "its content is not what its hash says", hint)
+            yield StoreProblem("DAMAGED", f"page {name.hex()}", "its content is not what its hash says", hint)
 
 
-def _pack(engine: Engine, connection: Connection, number: int, name: str, hint: str) -> Iterator[Problem]:
+def _pack(engine: Engine, connection: SqlConnection, number: int, name: str, hint: str) -> Iterator[StoreProblem]:
     blocks = connection.execute(
         "SELECT id, offset, size FROM blocks WHERE pack=? ORDER BY offset", (number,)
     ).fetchall()
@@ -117,7 +117,7 @@ def _pack(engine: Engine, connection: Connection, number: int, name: str, hint: 
         handle = os.open(engine.blocks.packs / name, os.O_RDONLY)
     except OSError as error:
         if blocks:
-            yield Problem(
+            yield StoreProblem(
                 "MISSING",
                 f"pack {name}",
                 f"{error.strerror}; {len(blocks)} objects are lost",
@@ -129,27 +129,27 @@ def _pack(engine: Engine, connection: Connection, number: int, name: str, hint: 
             data = os.pread(handle, size, offset)
             if identify(data) != block:
                 what = "is cut off" if len(data) < size else "its content is not what its hash says"
-                yield Problem("DAMAGED", f"object {block.hex()}", f"{what} (pack {name}, offset {offset})", hint)
+                yield StoreProblem("DAMAGED", f"object {block.hex()}", f"{what} (pack {name}, offset {offset})", hint)
     finally:
         os.close(handle)
 
 
-def _references(engine: Engine, connection: Connection) -> Iterator[Problem]:
+def _references(engine: Engine, connection: SqlConnection) -> Iterator[StoreProblem]:
     hint = "put the file again, or drop the commit"
     found = reachable(connection, engine.database.now())
     for kind, name, who in found.missing:
-        yield Problem("MISSING", f"{kind} {name.hex()}", f"needed by {who}", hint)
+        yield StoreProblem("MISSING", f"{kind} {name.hex()}", f"needed by {who}", hint)
     for kind, name, what in found.broken:
-        yield Problem("DAMAGED", f"{kind} {name.hex() if kind == 'page' else name.decode()}", what, hint)
+        yield StoreProblem("DAMAGED", f"{kind} {name.hex() if kind == 'page' else name.decode()}", what, hint)
     for block, who in found.blocks.items():
         if not engine.blocks.known(block):
-            yield Problem("MISSING", f"object {block.hex()}", f"needed by {who}", hint)
+            yield StoreProblem("MISSING", f"object {block.hex()}", f"needed by {who}", hint)
     orphans = "SELECT fileset FROM layers WHERE fileset NOT IN (SELECT id FROM filesets)"
     for (name,) in connection.execute(orphans):
-        yield Problem("MISSING", f"file set {name}", "needed by a commit", "restore the folder from a backup")
+        yield StoreProblem("MISSING", f"file set {name}", "needed by a commit", "restore the folder from a backup")
 
 
-def _repaired(engine: Engine, problem: Problem) -> Problem:
+def _repaired(engine: Engine, problem: StoreProblem) -> StoreProblem:
     if problem.code == "STUCK":
         with unit(engine) as work:
             for (number,) in work.connection.execute(
@@ -182,7 +182,7 @@ def _move_aside(engine: Engine, kind: str, name: bytes) -> None:
             connection.execute(f"DELETE FROM {table} WHERE id=?", (name,))
 
 
-def _bytes_of(engine: Engine, connection: Connection, kind: str, name: bytes) -> bytes:
+def _bytes_of(engine: Engine, connection: SqlConnection, kind: str, name: bytes) -> bytes:
     column, table = {"object": ("data", "inlined"), "list": ("blocks", "lists"), "page": ("data", "pages")}[kind]
     row = connection.execute(f"SELECT {column} FROM {table} WHERE id=?", (name,)).fetchone()
     if row is not None:

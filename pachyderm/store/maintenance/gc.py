@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pachyderm.store.database.failpoints import failpoint
-from pachyderm.store.database.rows import Connection
+from pachyderm.store.database.rows import SqlConnection
 from pachyderm.store.database.schema import sync_folder
 from pachyderm.store.maintenance.reachable import reachable
 from pachyderm.store.objects.engine import Engine
@@ -57,7 +57,7 @@ def collect(folder: Path, grace: float, clock: Callable[[], float] = time.time) 
     return done
 
 
-def _collect(engine: Engine, connection: Connection, grace: float) -> tuple[Collected, list[Path]]:
+def _collect(engine: Engine, connection: SqlConnection, grace: float) -> tuple[Collected, list[Path]]:
     now = engine.database.now()
     limit = now - int(grace * 1_000_000)
     filesets = _drop_filesets(connection, limit)
@@ -81,14 +81,14 @@ def _collect(engine: Engine, connection: Connection, grace: float) -> tuple[Coll
     return Collected(blocks + in_packs, len(pages), packs, filesets, size + bytes_in_packs), doomed
 
 
-def _drop_filesets(connection: Connection, limit: int) -> int:
+def _drop_filesets(connection: SqlConnection, limit: int) -> int:
     where = "expires<? AND id NOT IN (SELECT fileset FROM layers)"
     connection.execute(f"DELETE FROM fileset_parts WHERE fileset IN (SELECT id FROM filesets WHERE {where})", (limit,))
     return connection.execute(f"DELETE FROM filesets WHERE {where}", (limit,)).rowcount
 
 
 def _sweep_packs(
-    engine: Engine, connection: Connection, limit: int, needed: dict[bytes, str]
+    engine: Engine, connection: SqlConnection, limit: int, needed: dict[bytes, str]
 ) -> tuple[int, int, int, list[Path]]:
     packs, blocks, size, doomed = 0, 0, 0, []
     for number, name, length in connection.execute(
@@ -113,7 +113,7 @@ def _sweep_packs(
     return packs, blocks, size, doomed
 
 
-def _move(engine: Engine, connection: Connection, name: str, alive: list[tuple[bytes, int, int]], size: int) -> None:
+def _move(engine: Engine, connection: SqlConnection, name: str, alive: list[tuple[bytes, int, int]], size: int) -> None:
     """Copy the live blocks of a pack into a new one."""
     fresh = f"{uuid.uuid4().hex}.pack"
     part = engine.blocks.parts / fresh
@@ -135,7 +135,7 @@ def _move(engine: Engine, connection: Connection, name: str, alive: list[tuple[b
     connection.executemany("UPDATE blocks SET pack=?, offset=? WHERE id=?", ((number, *place) for place in places))
 
 
-def _leftovers(engine: Engine, connection: Connection, limit: int) -> list[Path]:
+def _leftovers(engine: Engine, connection: SqlConnection, limit: int) -> list[Path]:
     """Files that a process left behind before it could name them in the tables."""
     named = {name for (name,) in connection.execute("SELECT name FROM packs")}
     found = [path for path in engine.blocks.parts.iterdir() if path.stat().st_mtime * 1_000_000 < limit]

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pachyderm.store.database import rows
-from pachyderm.store.database.rows import CommitRow, Connection
+from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.graph.infos import reach
 from pachyderm.store.graph.views import base_of, current
 
-Finding = tuple[str, str, str]
+GraphProblem = tuple[str, str, str]
 """Code, where, what."""
 
 
-def graph_problems(connection: Connection) -> Iterator[Finding]:
+def graph_problems(connection: SqlConnection) -> Iterator[GraphProblem]:
     """Everything in the commit graph that cannot be."""
     commits = {row.id: row for row in rows.commits(connection, "ORDER BY id")}
     repos = {row.id: row for row in rows.repos(connection)}
@@ -36,7 +36,7 @@ def graph_problems(connection: Connection) -> Iterator[Finding]:
     yield from _branches(connection, commits)
 
 
-def _commit(connection: Connection, row: CommitRow, commits: dict[int, CommitRow]) -> Iterator[str]:
+def _commit(connection: SqlConnection, row: CommitRow, commits: dict[int, CommitRow]) -> Iterator[str]:
     if row.parent is not None:
         parent = commits[row.parent]
         if parent.repo != row.repo:
@@ -55,7 +55,7 @@ def _commit(connection: Connection, row: CommitRow, commits: dict[int, CommitRow
             yield f"is finished without an error, but: {row.fault}"
 
 
-def _branches(connection: Connection, commits: dict[int, CommitRow]) -> Iterator[Finding]:
+def _branches(connection: SqlConnection, commits: dict[int, CommitRow]) -> Iterator[GraphProblem]:
     for branch in rows.branches(connection, "ORDER BY id"):
         where = f"branch {rows.repo_by_id(connection, branch.repo).full_name}@{branch.name}"
         if commits[branch.head].repo != branch.repo:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 
-from pachyderm.store.database.rows import Connection
+from pachyderm.store.database.rows import SqlConnection
 from pachyderm.store.objects.blocks import BLOCK
 from pachyderm.store.objects.changes import decoded
 from pachyderm.store.objects.contents import Content, cut
@@ -32,7 +32,7 @@ class Reachable:
     broken: list[tuple[str, bytes, str]] = field(default_factory=list)
 
 
-def reachable(connection: Connection, now: int) -> Reachable:
+def reachable(connection: SqlConnection, now: int) -> Reachable:
     """Follow every reference from commits and from file sets that have not expired at `now` (microseconds)."""
     found = Reachable()
     commits = connection.execute(
@@ -57,7 +57,7 @@ def reachable(connection: Connection, now: int) -> Reachable:
     return found
 
 
-def _follow(connection: Connection, found: Reachable, top: bytes, who: str) -> None:
+def _follow(connection: SqlConnection, found: Reachable, top: bytes, who: str) -> None:
     waiting = [top]
     while waiting:
         name = waiting.pop()
@@ -81,7 +81,7 @@ def _follow(connection: Connection, found: Reachable, top: bytes, who: str) -> N
                 _keep(connection, found, Content(page.sizes[number], below), f"{who}, {key.decode(errors='replace')}")
 
 
-def _follow_changes(connection: Connection, found: Reachable, name: str, changes: bytes) -> None:
+def _follow_changes(connection: SqlConnection, found: Reachable, name: str, changes: bytes) -> None:
     try:
         for path, change in decoded(changes):
             for piece in change.pieces:
@@ -90,7 +90,7 @@ def _follow_changes(connection: Connection, found: Reachable, name: str, changes
         found.broken.append(("file set", name.encode(), f"its changes cannot be read ({error})"))
 
 
-def _keep(connection: Connection, found: Reachable, content: Content, who: str) -> None:
+def _keep(connection: SqlConnection, found: Reachable, content: Content, who: str) -> None:
     if not content.size:
         return
     if content.size <= BLOCK:

@@ -11,7 +11,7 @@ from pachyderm.store.objects.changes import parse_key
 from pachyderm.store.objects.pages import Entry
 from pachyderm.store.objects.trees import FolderHashes, Loader, Node, entries, find, walk
 
-Pair = tuple[Node | None, Node | None]
+EntryPair = tuple[Node | None, Node | None]
 """Old and new; None where a side has nothing."""
 
 
@@ -59,7 +59,7 @@ def _node(prefix: str, entry: Entry) -> Node:
     return Node(prefix + path, size, name, datum)
 
 
-def diff(pages: Loader, hashes: FolderHashes, old: bytes | None, new: bytes | None, prefix: str) -> Iterator[Pair]:
+def diff(pages: Loader, hashes: FolderHashes, old: bytes | None, new: bytes | None, prefix: str) -> Iterator[EntryPair]:
     """What differs below a directory, in byte order of the paths; a directory counts where its hash differs.
 
     Args:

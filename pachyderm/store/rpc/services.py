@@ -15,7 +15,7 @@ from pachyderm_sdk.api import admin, enterprise, metadata, pfs, transaction, ver
 from pachyderm.store.files import file_bytes, file_reads, file_writes, filesets
 from pachyderm.store.graph import branches, commit_sets, commits, repos, transactions, waits
 from pachyderm.store.graph import metadata as metadata_edits
-from pachyderm.store.graph.update import Unit, unit
+from pachyderm.store.graph.update import GraphUpdate, unit
 from pachyderm.store.maintenance import fsck
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal
@@ -53,7 +53,9 @@ def _graph(engine: Engine) -> dict[str, Method]:
 
         return perform
 
-    def write(function: Callable[[Unit, Any], Any], answer: Callable[[Any], Any] = lambda _: google.Empty()) -> Method:
+    def write(
+        function: Callable[[GraphUpdate, Any], Any], answer: Callable[[Any], Any] = lambda _: google.Empty()
+    ) -> Method:
         def perform(request: Any, _: Any) -> Any:
             with unit(engine) as work:
                 result = function(work, request)

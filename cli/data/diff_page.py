@@ -1,15 +1,10 @@
-"""The page of `diff`: two commits' pictures side by side with how far they are apart, in one self-contained file.
-
-It exists because a figure says that two models differ, and only the pictures say how.
-"""
+"""The page of `pix2pix diff`: two commits' pictures side by side, with L1 and SSIM."""
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +16,7 @@ from pachyderm.errors import RequestError
 from pachyderm.record.archive import Archive
 from pachyderm.record.commit_diff import Changed, Difference
 from pachyderm.record.stage_record import StageRecord
+from pix2pix.pages.rendering import render, write
 
 if TYPE_CHECKING:
     from pix2pix.images.likeness import Likeness
@@ -32,19 +28,6 @@ SHOWN = 60
 
 COMPARED = 400
 """Pairs that are compared at most."""
-
-STYLE = """
-:root{color-scheme:light dark}*{box-sizing:border-box}
-body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:1.5rem auto;padding:0 1rem}
-h1{font-size:1.3rem}h2{font-size:1.05rem;margin-top:1.8rem}code{font-size:12px;overflow-wrap:anywhere}
-table{border-collapse:collapse;width:100%;margin:.5rem 0}
-td,th{text-align:left;padding:.15rem .9rem .15rem 0;vertical-align:top;overflow-wrap:anywhere}
-th{overflow-wrap:normal}
-section{border-top:1px solid #8886;padding:.8rem 0}section>div{display:grid;grid-template-columns:1fr 1fr;gap:.8rem}
-figure{margin:0}figcaption{font-size:12px;opacity:.75}
-img{width:100%;max-width:20rem;image-rendering:pixelated;border-radius:3px;display:block}
-p{margin:.3rem 0}
-"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +45,14 @@ class PicturePair:
     before: bytes | None
     after: bytes | None
     likeness: Likeness | None
+
+    @property
+    def distance(self) -> str:
+        """L1 and, where it is defined, SSIM, as text; empty where the two cannot be compared."""
+        if self.likeness is None:
+            return ""
+        ssim = "" if self.likeness.ssim is None else f", SSIM {self.likeness.ssim:.4f}"
+        return f"L1 {self.likeness.l1:.4f}{ssim}"
 
 
 def pictures_of(
@@ -130,74 +121,42 @@ def write_page(
 ) -> None:
     """Write the page; it loads nothing from elsewhere."""
     counts = {word: sum(one.change == word for one in changed) for word in ("added", "deleted", "changed")}
-    told = ", ".join(f"{number} {word}" for word, number in counts.items() if number) or "no file differs"
+    summary = ", ".join(f"{number} {word}" for word, number in counts.items() if number) or "no file differs"
     near = [one.likeness for one in pairs if one.likeness]
     mean = f"Mean L1 {sum(one.l1 for one in near) / len(near):.4f}" if near else ""
     if near and all(one.ssim is not None for one in near):
         mean += f", mean SSIM {sum(one.ssim or 0.0 for one in near) / len(near):.4f}"
     mean += f" over {len(near)} pictures." if near else ""
-    parts = [
-        f"<h1>What changed</h1><p><code>{escape(a)}</code><br>to <code>{escape(b)}</code></p>",
-        f"<p>{escape(told)}. {mean}</p>",
-        *(_table(title, pairs_) for title, pairs_ in _told(records)),
-        *(_section(one) for one in pairs[:SHOWN]),
-        f"<p>and {len(pairs) - SHOWN} more, which are nearer to each other</p>" if len(pairs) > SHOWN else "",
-        _files(changed),
-    ]
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>What changed</title><style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n",
-        encoding="utf-8",
+    page_text = render(
+        "cli.data",
+        "diff.html",
+        a=a,
+        b=b,
+        summary=f"{summary}. {mean}",
+        tables=_tables(records),
+        pairs=pairs[:SHOWN],
+        more=max(len(pairs) - SHOWN, 0),
+        changed=[{"path": file.path, "change": file.change} for file in changed],
     )
+    write(page, page_text)
 
 
-def _told(records: Difference | None) -> list[tuple[str, dict[str, tuple[Any, Any]]]]:
+def _tables(records: Difference | None) -> list[tuple[str, list[dict[str, str]]]]:
+    """What differs between two records: title -> rows."""
     if records is None:
         return []
+    parts = {
+        "Data": records.inputs,
+        "Parameters": records.parameters,
+        "Versions": records.versions,
+        "Metrics": records.metrics,
+    }
     return [
-        ("Data", dict(records.inputs)),
-        ("Parameters", dict(records.parameters)),
-        ("Versions", dict(records.versions)),
-        ("Metrics", dict(records.metrics)),
+        (title, [{"": name, "before": _shown(before), "after": _shown(after)} for name, (before, after) in pairs])
+        for title, differences in parts.items()
+        if (pairs := list(dict(differences).items()))
     ]
-
-
-def _table(title: str, pairs: dict[str, tuple[Any, Any]]) -> str:
-    if not pairs:
-        return ""
-    rows = "".join(
-        f"<tr><th>{escape(name)}<td>{escape(_shown(pair[0]))}<td>{escape(_shown(pair[1]))}"
-        for name, pair in pairs.items()
-    )
-    return f"<h2>{escape(title)}</h2><table><tr><td><th>before<th>after</tr>{rows}</table>"
 
 
 def _shown(value: Any) -> str:
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _section(pair: PicturePair) -> str:
-    near = ""
-    if pair.likeness:
-        near = f"L1 {pair.likeness.l1:.4f}"
-        near += "" if pair.likeness.ssim is None else f", SSIM {pair.likeness.ssim:.4f}"
-    return (
-        f"<section><p><code>{escape(pair.path)}</code> {near}</p><div>"
-        f"{_figure(pair.before, 'before')}{_figure(pair.after, 'after')}</div></section>"
-    )
-
-
-def _figure(png: bytes | None, word: str) -> str:
-    if png is None:
-        return f"<figure><figcaption>not there {word}</figcaption></figure>"
-    data = base64.b64encode(png).decode()
-    return f'<figure><img alt="{word}" src="data:image/png;base64,{data}"><figcaption>{word}</figcaption></figure>'
-
-
-def _files(changed: Sequence[Changed]) -> str:
-    if not changed:
-        return ""
-    rows = "".join(f"<tr><td>{escape(one.path)}<td>{one.change}" for one in changed[:2000])
-    return f"<details><summary>{len(changed)} files</summary><table>{rows}</table></details>"

@@ -1,18 +1,15 @@
-"""The page of `lineage`: the graph as columns from data to result, with thumbnails, in one self-contained file.
-
-It exists because a person who is shown a picture wants to see what it came from, not to read hashes first.
-"""
+"""The page of `pix2pix lineage`: columns from data to result, with thumbnails."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
 
 from cli.record.lineage_text import details, title
 from pachyderm.dag.repos import INPUTS, STAGES
 from pachyderm.record.lineage_graph import Graph, LineageNode
+from pix2pix.pages.rendering import render, write
 
 
 def _columns() -> list[tuple[str, tuple[str, ...]]]:
@@ -30,17 +27,26 @@ def _columns() -> list[tuple[str, tuple[str, ...]]]:
 PICTURES = 200
 """Thumbnails on a page at most."""
 
-STYLE = """
-:root{color-scheme:light dark}*{box-sizing:border-box}
-body{font:14px/1.45 system-ui,sans-serif;margin:1rem auto;padding:0 1rem;max-width:110rem}
-h1{font-size:1.2rem;overflow-wrap:anywhere}h2{font-size:1rem;margin:.2rem 0 .6rem}
-main{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));gap:1rem;align-items:start}
-article{border:1px solid #8886;border-radius:6px;padding:.5rem .6rem;margin:0 0 .7rem;overflow-wrap:anywhere}
-article:target,article.start{border-color:#3478f6;border-width:2px}
-h3{font-size:13px;margin:0 0 .3rem}ul{padding-left:1.1rem;margin:.3rem 0 0}li,p{font-size:12px;margin:.1rem 0}
-img{width:96px;max-width:100%;image-rendering:pixelated;border-radius:3px;display:block;margin:.2rem 0 .4rem}
-a{color:#3478f6;text-decoration:none}.bad{color:#c22}
-"""
+
+@dataclass(frozen=True)
+class Link:
+    """An edge from a card to one of its sources."""
+
+    relation: str
+    anchor: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A node of the lineage as the page shows it."""
+
+    anchor: str
+    title: str
+    start: bool
+    lines: list[str]
+    links: list[Link]
+    picture: bytes | None
 
 
 def write_page(page: Path, graph: Graph, pictures: Mapping[str, bytes]) -> None:
@@ -54,50 +60,24 @@ def write_page(page: Path, graph: Graph, pictures: Mapping[str, bytes]) -> None:
     anchors = {name: f"n{number}" for number, name in enumerate(graph.nodes)}
     columns = []
     for heading, repos in _columns():
-        chosen = [
+        nodes = [
             node
             for node in graph.nodes.values()
             if (node.facts.get("repo") in repos) or (not repos and node.kind == "run")
         ]
-        if chosen:
-            chosen.sort(key=lambda node: node.kind != "file")
-            cards = "".join(_card(graph, node, anchors, pictures.get(node.id)) for node in chosen)
-            columns.append(f"<section><h2>{heading}</h2>{cards}</section>")
-    problems = "".join(f'<p class="bad">{escape(one)}</p>' for one in graph.problems())
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Lineage of {escape(graph.start)}</title><style>{STYLE}</style></head><body>"
-        f"<h1>Lineage of {escape(graph.start)}</h1>{problems}<main>{''.join(columns)}</main></body></html>\n",
-        encoding="utf-8",
-    )
+        nodes.sort(key=lambda node: node.kind != "file")
+        if nodes:
+            columns.append((heading, [_card(graph, node, anchors, pictures.get(node.id)) for node in nodes]))
+    write(page, render("cli.record", "lineage.html", graph=graph, columns=columns))
 
 
-def _card(graph: Graph, node: LineageNode, anchors: Mapping[str, str], picture: bytes | None) -> str:
-    start = ' class="start"' if node.id == graph.start else ""
-    lines = "".join(
-        f'<p class="bad">{escape(line)}</p>' if line.startswith("!") else f"<p>{escape(line)}</p>"
-        for line in details(node)
-    )
-    links = "".join(
-        f'<li>{edge.relation} <a href="#{anchors[edge.source]}">{escape(_short(edge.source))}</a>'
-        for edge in graph.sources(node.id)
-    )
-    return (
-        f'<article id="{anchors[node.id]}"{start}><h3>{escape(title(node))}</h3>{_thumbnail(picture)}{lines}'
-        f"{f'<ul>{links}</ul>' if links else ''}</article>"
-    )
-
-
-def _thumbnail(picture: bytes | None) -> str:
-    if picture is None:
-        return ""
-    kind = "jpeg" if picture.startswith(b"\xff\xd8") else "png"
-    return f'<img alt="" src="data:image/{kind};base64,{base64.b64encode(picture).decode()}">'
+def _card(graph: Graph, node: LineageNode, anchors: Mapping[str, str], picture: bytes | None) -> Card:
+    links = [Link(edge.relation, anchors[edge.source], _short(edge.source)) for edge in graph.sources(node.id)]
+    return Card(anchors[node.id], title(node), node.id == graph.start, details(node), links, picture)
 
 
 def _short(name: str) -> str:
+    """A node's name with its commit id shortened."""
     repo, at, rest = name.partition("@")
     commit, colon, path = rest.partition(":")
-    return f"{repo}{at}{commit[:8]}{colon}{path}" if at else name
+    return f"{repo}{at}{commit[:12]}{colon}{path}" if at else name

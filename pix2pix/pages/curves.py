@@ -1,7 +1,4 @@
-"""Curves as inline SVG.
-
-It exists so that a report needs neither a plotting library nor a network.
-"""
+"""Line charts as inline SVG."""
 
 from __future__ import annotations
 
@@ -10,13 +7,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 WIDTH, HEIGHT = 320, 170
 """Of a drawing, in its own units."""
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 14, 22
 """Margins, for the figures along the axes."""
 COLOURS = ("var(--one, #0b62c4)", "var(--two, #b3470a)")
 DASHES = ("none", "5 3")
-"""Curves differ in dashes too, for print and for eyes that do not tell the colours apart."""
+"""Curves differ in dashes too, for print and for readers who cannot distinguish the colours."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,15 @@ class Curve:
     points: Sequence[tuple[float, float]]
 
 
-def draw(curves: Sequence[Curve]) -> str:
-    """Draw curves over one pair of axes; points that are no finite numbers are left out."""
+def draw(curves: Sequence[Curve]) -> Markup:
+    """Draw curves over one pair of axes.
+
+    Args:
+        curves: to draw; points that are not finite are left out.
+
+    Returns:
+        an ``<svg>`` element, safe to include in a page: labels are escaped.
+    """
     clean = [[(x, y) for x, y in curve.points if math.isfinite(x) and math.isfinite(y)] for curve in curves]
     xs = [x for points in clean for x, _ in points] or [0.0]
     ys = [y for points in clean for _, y in points] or [0.0]
@@ -43,7 +49,7 @@ def draw(curves: Sequence[Curve]) -> str:
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(_description(curves))}">']
     for tick in ticks:
         y = place(left, tick).split(",")[1]
-        parts.append(f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}" stroke="#d9dde5" fill="none"/>')
+        parts.append(f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}" stroke="var(--line, #d9dde5)" fill="none"/>')
         parts.append(f'<text x="{LEFT - 5}" y="{float(y) + 4:.1f}" text-anchor="end">{tick:g}</text>')
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 6}">{left:,.0f}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">step {right:,.0f}</text>')
@@ -59,7 +65,7 @@ def draw(curves: Sequence[Curve]) -> str:
         if len(curves) > 1:
             at = f'x="{WIDTH - RIGHT}" y="{TOP + 12 * n - 3}" text-anchor="end"'
             parts.append(f'<text {at} style="fill: {colour}">{html.escape(curve.label)}</text>')
-    return "".join([*parts, "</svg>"])
+    return Markup("".join([*parts, "</svg>"]))
 
 
 def _scale(low: float, high: float) -> tuple[float, float, list[float]]:

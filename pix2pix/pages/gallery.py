@@ -1,37 +1,22 @@
-"""Pages that show pictures in rows: what was generated from what, or how near it came to its target.
-
-It exists so that a folder of results can be looked at in a browser, at once and offline.
-"""
+"""Gallery pages: pictures in rows, inputs beside outputs."""
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.4 system-ui, sans-serif; margin: 1rem auto; max-width: 70rem; padding: 0 1rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th {{ text-align: left; position: sticky; top: 0; background: #fff; }}
-td {{ border-top: 1px solid #ddd; padding: .3rem .3rem .3rem 0; overflow-wrap: anywhere; }}
-img {{ max-width: 100%; image-rendering: auto; }}
-@media print {{ tr {{ break-inside: avoid; }} th {{ position: static; }} }}
-</style>
-<h1>{title}</h1>
-<p>{summary}</p>
-<table>
-<tr>{heads}</tr>
-{rows}
-</table>
-</html>
-"""
+from pix2pix.pages.rendering import render, write
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a gallery: text, or a picture where `source` is its URL, with the text as its description."""
+
+    text: str
+    source: str = ""
 
 
 def write_gallery(target: Path, source: Path, pictures: Mapping[str, str]) -> None:
@@ -60,20 +45,17 @@ def write_page(
         heads: of the columns, plain text.
         rows: cells; a Path is shown as the picture at that place, relative to the page.
     """
-    lines = ["<tr>" + "".join(f"<td>{_cell(cell)}" for cell in row) + "</tr>" for row in rows]
-    text = PAGE.format(
-        title=html.escape(title),
-        summary=html.escape(summary),
-        heads="".join(f"<th>{html.escape(head)}" for head in heads),
-        rows="\n".join(lines),
+    page = render(
+        "pix2pix.pages",
+        "gallery.html",
+        title=title,
+        summary=summary,
+        heads=heads,
+        rows=[[_cell(cell) for cell in row] for row in rows],
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    write(path, page)
 
 
-def _cell(cell: str | Path) -> str:
-    if isinstance(cell, str):
-        return html.escape(cell)
-    return (
-        f'<img loading="lazy" alt="{html.escape(cell.name)}" src="{html.escape(quote(os.fsencode(cell.as_posix())))}">'
-    )
+def _cell(cell: str | Path) -> Cell:
+    # File names are bytes: what is not UTF-8 in them is percent-encoded in the URL like the rest.
+    return Cell(cell) if isinstance(cell, str) else Cell(cell.name, quote(os.fsencode(cell.as_posix())))

@@ -10,7 +10,7 @@ import pytest
 from pachyderm_sdk.api import pfs
 from stage_harness import House
 
-from cli.data.diff_page import Pair, pictures_of, same_inputs, write_page
+from cli.data.diff_page import PicturePair, pictures_of, same_inputs, write_page
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.dag.repos import CANDIDATE, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
 from pachyderm.errors import RequestError
@@ -132,8 +132,8 @@ def picture(value: int, size: int = 16) -> bytes:
 
 def test_the_page_stands_alone_and_escapes_what_it_shows(tmp_path: Path) -> None:
     pairs = [
-        Pair("/<b>.png", picture(0), picture(255), Likeness(2.0, 0.0)),
-        Pair("/new.png", None, picture(9), None),
+        PicturePair("/<b>.png", picture(0), picture(255), Likeness(2.0, 0.0)),
+        PicturePair("/new.png", None, picture(9), None),
     ]
     page = tmp_path / "pages" / "diff.html"
     write_page(page, "model@a", "model@b", [Changed("/<b>.png", "changed")], None, pairs)

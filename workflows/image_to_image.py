@@ -14,7 +14,7 @@ from workflows.tasks import CONFIG, on_cluster, on_gpu
 
 
 @dsl.pipeline(
-    name="image-to-image",
+    name="image_to_image",
     display_name="pix2pix: train, export, resize, generate",
     description="All four stages for the newest commits of training and input_images.",
     pipeline_config=CONFIG,

@@ -12,7 +12,7 @@ from workflows.tasks import CONFIG, on_cluster
 
 
 @dsl.pipeline(
-    name="preprocessing-and-generation",
+    name="preprocessing_and_generation",
     display_name="pix2pix: resize and generate",
     description="Prepare the pictures of Pachyderm's repo input_images and translate them with the promoted model.",
     pipeline_config=CONFIG,

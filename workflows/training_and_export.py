@@ -12,7 +12,7 @@ from workflows.tasks import CONFIG, on_cluster, on_gpu
 
 
 @dsl.pipeline(
-    name="training-and-export",
+    name="training_and_export",
     display_name="pix2pix: train and export",
     description="Train on the A|B pairs of Pachyderm's repo training, export a SavedModel, promote it.",
     pipeline_config=CONFIG,

@@ -5,6 +5,9 @@ They exist because "why is there no picture yet?" must have an answer that a per
 
 from __future__ import annotations
 
+import time
+from datetime import UTC
+from datetime import datetime
 import click
 
 from cli.console import emit, moment, table
@@ -57,7 +60,7 @@ def status(session: Session) -> None:
         check_set_up(client)
         branches = (*INPUTS, *PROVENANCE, MODEL)
         heads = [head(client, branch) for branch in branches]
-        still = waiting(client)
+        still = waiting(client, time.time())
     repos = [
         {
             "repo": branch.repo,

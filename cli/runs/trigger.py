@@ -20,6 +20,7 @@ from cli.console import emit, say, table
 from cli.options import Session, with_session
 
 if TYPE_CHECKING:
+    from workflows.daemon.signals import Interruption
     from workflows.trigger.configuration import Configuration
     from workflows.trigger.controller import Done
     from workflows.trigger.wiring import TriggerContext
@@ -33,28 +34,38 @@ if TYPE_CHECKING:
 @with_session
 def trigger(session: Session, once: bool, runner: str | None, file: Path | None, check: bool) -> None:
     """Run what the commits ask for: every commit gets its run, exactly one effect."""
+    from workflows.daemon.signals import Interruption
+
+    # Before the slow imports: process 1 of a container ignores a SIGTERM for which it has no handler.
+    interruption = Interruption.of_process()
+    with interruption.watched():
+        done = _work(session, once, runner, file, check, interruption)
+    if done is None:
+        return
+    _emit(session, done)
+    if any(unit.state == "failed" for unit in done):
+        sys.exit(1)
+
+
+def _work(
+    session: Session, once: bool, runner: str | None, file: Path | None, check: bool, interruption: Interruption
+) -> tuple[Done, ...] | None:
     import dataclasses
 
-    from workflows.daemon.signals import Interruption
     from workflows.trigger import wiring
     from workflows.trigger.configuration import load
 
     configuration = load(file, os.environ)
     if runner is not None:
         configuration = dataclasses.replace(configuration, runner=runner)
-    interruption = Interruption()
     place = wiring.TriggerContext(
-        session.target(), session.store, identity(), _teller(session, configuration), check=interruption.check
+        session.target(), session.store, identity(), _teller(session, configuration), interruption=interruption
     )
     if check:
         _check(session, place, configuration)
-        return
+        return None
     _log_as(session, configuration)
-    with interruption.watched():
-        done = wiring.once(place, configuration) if once else wiring.serve(place, configuration)
-    _emit(session, done)
-    if any(unit.state == "failed" for unit in done):
-        sys.exit(1)
+    return wiring.once(place, configuration) if once else wiring.serve(place, configuration)
 
 
 def _teller(session: Session, configuration: Configuration) -> Callable[[str], None]:

@@ -6,6 +6,7 @@ It exists because "why was this trained again?" and "why was it not?" must not n
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -27,7 +28,7 @@ def why(session: Session, commit_set: str) -> None:
     from pachyderm.record.explain import explain
 
     with connect(session.target()) as client:
-        told = explain(client, resolve_any(client, commit_set).id)
+        told = explain(client, resolve_any(client, commit_set).id, time.time())
     emit(session, dataclasses.asdict(told), _text(told))
 
 

@@ -1,8 +1,7 @@
 """Keeps what was decided about a commit set with its output commits, as metadata.
 
-It exists so that `pix2pix why` and a trigger that was started anew know what was decided, by whom and why, without a
-database of our own. ``add_key`` succeeds for one caller alone, so a decision to start is a fence as well: of two
-triggers, one starts an attempt.
+``add_key`` succeeds for one caller alone, so a decision to start is a fence as well: of two triggers, one starts an
+attempt.
 """
 
 from __future__ import annotations
@@ -17,6 +16,12 @@ from pachyderm.client.connection import Connection
 from pachyderm.queue.claims import added
 
 _PREFIX = "decision."
+
+ANNOUNCED = "start"
+"""An attempt is about to be started."""
+
+CONFIRMED = "started"
+"""The run of an announced attempt exists."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,14 @@ class Decision:
 def stamp(seconds: float) -> str:
     """Seconds since 1970 as ISO 8601, UTC, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment_of(decision: Decision) -> float:
+    """When it was decided, seconds since 1970; 0 where its time is not one of `stamp`."""
+    try:
+        return datetime.fromisoformat(decision.time).timestamp()
+    except (ValueError, TypeError):
+        return 0.0
 
 
 def record(client: Connection, commit: Commit, slot: str, decision: Decision) -> bool:

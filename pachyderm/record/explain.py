@@ -56,15 +56,20 @@ class Explanation:
     commits: tuple[Story, ...]
 
 
-def explain(client: Connection, commit_set: str) -> Explanation:
+def explain(client: Connection, commit_set: str, now: float) -> Explanation:
     """Gather what is known about a set.
+
+    Args:
+        client: the connection.
+        commit_set: id of the set.
+        now: seconds since 1970.
 
     Raises:
         RequestError: there is no such set.
     """
     outputs = {branch.repo for branch in PROVENANCE}
     own = [one for one in commits_of(client, commit_set) if one.id == commit_set and one.repo in outputs]
-    reasons = {str(one.commit): one.reason for one in waiting(client)}
+    reasons = {str(one.commit): one.reason for one in waiting(client, now)}
     decisions = sorted((d for one in own for d in decisions_of(one.metadata)), key=lambda d: d.time)
     archive = Archive(client)
     return Explanation(commit_set, tuple(decisions), tuple(_story(archive, one, reasons) for one in own))

@@ -10,6 +10,8 @@ import sqlite3
 
 import grpc
 
+from pachyderm.store.file_size_limit import explained
+
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
     """A request that is answered with a gRPC error.
@@ -67,6 +69,9 @@ def file_missing(path: str, repo: str, commit: str) -> Refusal:
 
 def of_failure(error: BaseException) -> Refusal | None:
     """Translate a failure of the disk or of SQLite; None where it is a defect of the store."""
+    limit = explained(error)
+    if limit:
+        return Refusal(f"the store cannot be written: {limit}", grpc.StatusCode.RESOURCE_EXHAUSTED)
     match error:
         case Refusal():
             return error

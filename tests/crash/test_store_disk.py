@@ -2,6 +2,8 @@
 
 import errno
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +12,13 @@ import pytest
 from pachyderm_sdk.api import pfs
 from store_writer import Writer, acknowledged, body, files, requests
 
+from pachyderm.client.commits import inspect
+from pachyderm.client.connection import Target, connect
+from pachyderm.dag.repos import TRAINING
+from pachyderm.dag.setup import set_up
 from pachyderm.errors import PachydermError
 from pachyderm.store.database import failpoints, schema
+from pachyderm.store.graph import transactions
 from pachyderm.store.maintenance.fsck import check
 from pachyderm.store.rpc.server import StoreServer
 
@@ -131,3 +138,70 @@ def test_a_full_disk_at_the_first_opening_is_a_storage_error(tmp_path: Path) -> 
     with StoreServer(tmp_path / "data", f"unix:{tmp_path / 's'}"):
         pass
     assert check(tmp_path / "data") == []
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from pachyderm.client.connection import Target, connect
+from pachyderm.errors import StorageError
+from pachyderm.dag.repos import TRAINING
+from pachyderm.dag.setup import set_up
+target, limit, begins = Target(store=Path(sys.argv[1])), int(sys.argv[2]), sys.argv[3] == "begins"
+if begins:
+    with connect(target) as client:
+        set_up(client)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    with connect(target) as client:
+        for number in range(10_000):
+            with client.pfs.commit(branch=client.branch(TRAINING)) as commit:
+                for size in (10, 100_000):
+                    client.pfs.put_file_from_bytes(commit=commit, path=f"/{size}", data=bytes([number % 256]) * size)
+            print(commit.id, flush=True)
+except StorageError as error:
+    print(error, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "begins"),
+    [(1000, "anew"), (5000, "anew"), (50_000, "anew"), (90_000, "begins"), (400_000, "begins"), (2_000_000, "begins")],
+)
+def test_a_limit_on_the_size_of_files_is_named_and_keeps_what_was_acknowledged(
+    tmp_path: Path, limit: int, begins: str
+) -> None:
+    folder = tmp_path / "store"
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(folder), str(limit), begins], capture_output=True, text=True, check=True
+    )
+    assert f"may not write files of more than {limit:,} bytes; raise its `ulimit -f`" in done.stderr
+    assert done.stderr.count("\n") == 1
+    with connect(Target(store=folder)) as client:
+        set_up(client)
+        for commit in done.stdout.split():
+            assert inspect(client, TRAINING.repo, commit).state == "good"
+    assert check(folder) == []
+    assert list((folder / "objects" / "parts").iterdir()) == []
+
+
+def test_a_transaction_that_sqlite_has_rolled_back_itself_keeps_its_first_error(tmp_path: Path) -> None:
+    with (
+        StoreServer(tmp_path / "data", f"unix:{tmp_path / 's'}") as server,
+        pytest.raises(ValueError, match="the first error"),
+        server._engine.database.writing() as connection,
+    ):
+        connection.execute("ROLLBACK")
+        raise ValueError("the first error")
+
+
+def test_a_request_in_a_transaction_keeps_its_first_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rolled_back(work: transactions.Unit, requests: object) -> None:
+        work.connection.execute("ROLLBACK")
+        raise OSError(errno.EFBIG, "File too large")
+
+    with connect(Target(store=tmp_path / "data")) as client:
+        set_up(client)
+        monkeypatch.setattr(transactions, "_run_all", rolled_back)
+        with pytest.raises(grpc.RpcError, match="File too large"), client.transaction.transaction():
+            client.pfs.create_repo(repo=client.repo("new"))

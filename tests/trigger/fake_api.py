@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from abc import ABC, abstractmethod
@@ -71,3 +72,10 @@ def answer(
     handler.wfile.write(content[: len(content) // 2] if cut else content)
     if cut:
         handler.close_connection = True
+
+
+def hang(handler: BaseHTTPRequestHandler) -> None:
+    """Give no answer, until whoever asks gives up."""
+    with contextlib.suppress(ConnectionError):
+        handler.connection.recv(1)
+    handler.close_connection = True

@@ -7,7 +7,6 @@ are checked against the uploaded spec: missing, unknown and wrongly typed ones a
 
 from __future__ import annotations
 
-import contextlib
 import email.parser
 import email.policy
 import json
@@ -22,7 +21,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import yaml
-from fake_api import FakeApi, answer, body_of
+from fake_api import FakeApi, answer, body_of, hang
 
 Document = dict[str, Any]
 FINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
@@ -123,10 +122,7 @@ class FakeKubeflow(FakeApi):
             handler.close_connection = True
             return
         if fault == "hang":
-            # No answer, until whoever asks gives up.
-            with contextlib.suppress(ConnectionError):
-                handler.connection.recv(1)
-            handler.close_connection = True
+            hang(handler)
             return
         if fault == "500-after":
             status, document = 500, {"code": 13, "message": "injected after the work"}

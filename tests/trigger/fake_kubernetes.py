@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from fake_api import FakeApi, answer, body_of
+from fake_api import FakeApi, answer, body_of, hang
 
 _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
 
@@ -18,7 +18,8 @@ class FakeKubernetes(FakeApi):
     """The server.
 
     Attributes:
-        faults: gives a status to answer instead, or ``after`` (do it and break the connection), or None.
+        faults: gives a status to answer instead, or ``after`` (do it and break the connection), or ``hang`` (never
+            answer), or None.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,9 @@ class FakeKubernetes(FakeApi):
     def _serve(self, handler: BaseHTTPRequestHandler, method: str) -> None:
         body = body_of(handler)
         fault = self.faults(method)
+        if fault == "hang":
+            hang(handler)
+            return
         if fault is not None and fault.isdigit():
             status, document = int(fault), {"kind": "Status", "message": f"injected {fault}"}
         else:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_kubernetes import FakeKubernetes
@@ -38,7 +39,7 @@ def lease(
     cluster: FakeKubernetes,
     me: str,
     steady: Time,
-    wall: float = 1_700_000_000.0,
+    wall: float | Time = 1_700_000_000.0,
     settings: LeaseSettings = SETTINGS,
 ) -> KubernetesLease:
     from kubernetes.client import ApiClient, Configuration, CoordinationV1Api
@@ -46,7 +47,8 @@ def lease(
     configuration = Configuration()
     configuration.host = cluster.url
     configuration.retries = False
-    return KubernetesLease(CoordinationV1Api(ApiClient(configuration)), settings, me, steady, lambda: wall)
+    clock = wall if isinstance(wall, Time) else lambda: wall
+    return KubernetesLease(CoordinationV1Api(ApiClient(configuration)), settings, me, steady, clock)
 
 
 def holder(cluster: FakeKubernetes) -> str:
@@ -102,6 +104,113 @@ def test_a_paused_leader_stops_acting_before_another_may_begin(cluster: FakeKube
     assert b.is_leader()
 
 
+def spec(cluster: FakeKubernetes) -> dict[str, Any]:
+    return dict(cluster.leases["kubeflow/pix2pix-trigger"]["spec"])
+
+
+def test_the_fields_are_written_as_client_go_writes_them(cluster: FakeKubernetes) -> None:
+    steady, wall = Time(), Time()
+    a, b = lease(cluster, "a", steady, wall), lease(cluster, "b", steady, wall)
+    a.step()
+    first = spec(cluster)
+    assert first["acquireTime"] == first["renewTime"]
+    for _ in range(3):
+        steady.now += 2
+        wall.now += 2
+        a.step()
+        assert spec(cluster)["acquireTime"] == first["acquireTime"]
+    assert spec(cluster)["renewTime"] > first["renewTime"]
+    assert spec(cluster)["leaseTransitions"] == 0
+    b.step()
+    a.resign()
+    released = spec(cluster)
+    assert (released["holderIdentity"], released["leaseDurationSeconds"], released["leaseTransitions"]) == ("", 1, 0)
+    wall.now += 2
+    b.step()
+    second = spec(cluster)
+    assert (second["holderIdentity"], second["leaseTransitions"]) == ("b", 1)
+    assert second["acquireTime"] == second["renewTime"] > first["acquireTime"]
+    wall.now += 2
+    b.step()
+    assert (spec(cluster)["acquireTime"], spec(cluster)["leaseTransitions"]) == (second["acquireTime"], 1)
+
+
+def test_an_acquisition_at_a_whole_second_by_another_client_can_be_kept(cluster: FakeKubernetes) -> None:
+    a = lease(cluster, "a", Time())
+    a.step()
+    spec_there = cluster.leases["kubeflow/pix2pix-trigger"]["spec"]
+    spec_there["acquireTime"] = "2026-01-02T03:04:05.000000Z"
+    cluster.leases["kubeflow/pix2pix-trigger"]["metadata"]["resourceVersion"] = "another"
+    assert a.step()
+    assert spec(cluster)["acquireTime"].startswith("2026-01-02T03:04:05.")
+
+
+def test_a_request_that_hangs_ends_in_time(cluster: FakeKubernetes) -> None:
+    made = lease(cluster, "a", Time(), settings=replace(SETTINGS, retry=0.1))
+    cluster.faults = lambda method: "hang"
+    assert not made.step()
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_resigning_stops_at_once_and_returns_though_the_api_hangs(cluster: FakeKubernetes, method: str) -> None:
+    made = lease(cluster, "a", Time())
+    made.step()
+    cluster.faults = lambda asked: "hang" if asked == method else None
+    made.resign()
+    assert not made.is_leader()
+    assert not made.step()
+
+
+def test_a_step_that_hung_while_the_lease_was_released_does_not_take_it_again(cluster: FakeKubernetes) -> None:
+    made = lease(cluster, "a", Time())
+    made.step()
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hold(method: str) -> None:
+        if not hangs.is_set():
+            hangs.set()
+            goes_on.wait(60)
+
+    cluster.faults = hold  # the first request from now on, a step's read
+    stepping = threading.Thread(target=made.step)
+    stepping.start()
+    assert hangs.wait(60)
+    made.resign()
+    assert holder(cluster) == ""
+    goes_on.set()
+    stepping.join()
+    assert holder(cluster) == ""
+    assert not made.is_leader()
+
+
+def test_a_renewal_that_lands_during_the_release_does_not_keep_the_lead(cluster: FakeKubernetes) -> None:
+    made = lease(cluster, "a", Time())
+    made.step()
+    rival = lease(cluster, "a", Time())
+    landed: list[bool] = []
+
+    def renew_between(method: str) -> None:
+        if method == "PUT" and not landed:
+            landed.append(True)
+            rival.step()
+
+    cluster.faults = renew_between
+    made.resign()
+    assert landed
+    assert holder(cluster) == ""
+
+
+def test_the_lock_file_is_kept_after_resigning_until_it_is_released(tmp_path: Path) -> None:
+    a, b = LockFile(tmp_path / "lock"), LockFile(tmp_path / "lock")
+    assert a.is_leader()
+    a.resign()
+    assert not a.is_leader()
+    assert not b.is_leader()
+    a.release()
+    assert b.is_leader()
+    b.release()
+
+
 def test_of_two_that_take_an_expired_lease_at_once_one_gets_it(cluster: FakeKubernetes) -> None:
     time = Time()
     lease(cluster, "dead", time).step()
@@ -137,7 +246,7 @@ def test_a_write_on_an_old_version_is_refused_and_is_no_lead(cluster: FakeKubern
     stale = b._seen
     assert a.step()
     assert stale is not None
-    assert not b._write(stale, "b", 15)
+    assert not b._accepted(lambda: b._take_or_renew(stale))
     assert holder(cluster) == "a"
 
 
@@ -172,8 +281,6 @@ def test_a_zero_fraction_of_a_second_is_still_a_micro_time(cluster: FakeKubernet
 
 
 def test_a_thread_renews_the_lead(cluster: FakeKubernetes) -> None:
-    from dataclasses import replace
-
     time = Time()
     made = lease(cluster, "a", time)
     made._settings = replace(SETTINGS, retry=0.2)
@@ -193,6 +300,7 @@ def test_a_thread_renews_the_lead(cluster: FakeKubernetes) -> None:
 HOLD = """
 import sys
 from pathlib import Path
+from typing import Any
 from workflows.daemon.lease import LockFile
 lock = LockFile(Path(sys.argv[1]))
 assert lock.is_leader()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 from dataclasses import replace
 
 import pytest
@@ -17,7 +15,6 @@ from pachyderm.queue.claims import STALE_AFTER, live_claim, take
 from pachyderm.queue.decisions import decisions_of
 from pachyderm.queue.ends import finish_with
 from workflows.daemon.lease import NoElection
-from workflows.daemon.signals import Interruption
 from workflows.runners.runner import Phase, RunKey
 from workflows.trigger.controller import Controller, Settings
 from workflows.trigger.metrics import Metrics
@@ -385,20 +382,6 @@ def test_a_promotions_set_is_opened_again_with_its_pictures_where_those_were_sup
     for branch in (PREPROCESS_IMAGES, GENERATE_IMAGES):
         assert stage.pachyderm.newest_set(branch).error == ""
         assert stage.pachyderm.newest_set(branch).effects == 1
-
-
-def test_an_interruption_that_strikes_where_python_loses_it_is_seen_by_the_loop() -> None:
-    interruption = Interruption()
-    interruption.check()
-    with interruption.watched():
-        with contextlib.suppress(KeyboardInterrupt):  # as a destructor does
-            signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGINT)  # the cleaning up is left alone
-        with pytest.raises(KeyboardInterrupt):
-            interruption.check()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_run_that_is_not_there_any_more_is_tried_again_after_the_back_off() -> None:

@@ -15,6 +15,7 @@ from served import Served
 
 from pachyderm.client.connection import Target
 from pachyderm.protocol import channel
+from workflows.daemon.signals import Interruption
 from workflows.trigger import wiring
 
 
@@ -34,22 +35,23 @@ def target(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> T
 @contextmanager
 def serving(harness: TriggerHarness) -> Iterator[None]:
     """A trigger in a thread of its own."""
-    told_to_stop = threading.Event()
+    stopping = threading.Event()
 
-    def check() -> None:
-        if told_to_stop.is_set():
-            raise KeyboardInterrupt
+    class Asked(Interruption):
+        def check(self) -> None:
+            if stopping.is_set():
+                raise KeyboardInterrupt
 
     def serve() -> None:
         with suppress(KeyboardInterrupt):
-            wiring.serve(replace(harness.place, check=check), configuration())
+            wiring.serve(replace(harness.place, interruption=Asked()), configuration())
 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
         yield
     finally:
-        told_to_stop.set()
+        stopping.set()
         thread.join()
 
 

@@ -14,6 +14,8 @@ from cli.runs.why import why as why_command
 from pachyderm.client.branches import BranchName
 from pachyderm.dag.repos import CANDIDATE, GENERATE_IMAGES, MODEL
 from pachyderm.errors import RequestError
+from pachyderm.queue.blockers import waiting
+from pachyderm.queue.decisions import Decision, record, stamp
 from pachyderm.queue.retry import retry
 from pachyderm.record.explain import explain
 
@@ -79,7 +81,7 @@ def test_a_retry_in_the_middle_of_a_back_off_starts_at_once(harness: TriggerHarn
     runner.poll = poll  # type: ignore[method-assign]
     (done,) = wiring.once(replace(harness.place, show=tell), slow)
     assert done.state == "good"
-    words = [decision.decision for decision in explain(harness.client, commit_set).decisions]
+    words = [decision.decision for decision in explain(harness.client, commit_set, 0.0).decisions]
     assert words == ["start", "started", "failed", "retry", "start", "started"]
 
 
@@ -132,17 +134,45 @@ def test_a_set_without_outputs_of_ours_is_refused(harness: TriggerHarness) -> No
 
 def test_why_tells_decisions_claims_ends_and_what_is_waited_for(harness: TriggerHarness) -> None:
     commit_set = failed(harness)
-    told = explain(harness.client, commit_set)
+    told = explain(harness.client, commit_set, 0.0)
     assert [d.decision for d in told.decisions] == ["start", "started", "failed", "failed"]
     assert told.decisions[0].by == "tests:1"
     assert "RuntimeError: no luck" in told.decisions[2].reason
     checkpoint, model = told.commits
     assert (checkpoint.state, model.state) == ("good", "failed")
     assert checkpoint.claims == ((1, f"training_and_export-{commit_set}-1", "good"),)
-    waiting = harness.train("next")
-    (first, second) = explain(harness.client, waiting).commits
+    newer = harness.train("next")
+    (first, second) = explain(harness.client, newer, 0.0).commits
     assert first.waits_for == "a run: pix2pix trigger, or pix2pix run"
-    assert second.waits_for.startswith(f"its input checkpoint@{waiting}")
+    assert second.waits_for.startswith(f"its input checkpoint@{newer}")
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"), [(-5.0, "0 s"), (40.0, "40 s"), (119.0, "119 s"), (720.0, "12 min"), (3 * 3600.0, "3 h")]
+)
+def test_a_run_that_starts_is_named_and_no_second_one_is_asked_for(
+    harness: TriggerHarness, ago: float, said: str
+) -> None:
+    commit_set, then = harness.train(), 1_700_000_000.0
+
+    def decided(slot: str, decision: str, run: str = "") -> None:
+        made = Decision(stamp(then), decision, "", run, int(slot[0]), "tests:1")
+        assert record(harness.client, harness.output("model", commit_set), slot, made)
+
+    def reasons() -> list[str]:
+        return [one.reason for one in waiting(harness.client, then + ago)]
+
+    downstream = f"its input checkpoint@{commit_set}, which is open"
+    decided("1.start", "start")
+    assert reasons() == [f"a run, whose start was announced {said} ago", downstream]
+    decided("1.started", "started", "X")
+    assert reasons() == [f"run X started {said} ago, no stage at work yet", downstream]
+    (first, _) = explain(harness.client, commit_set, then + ago).commits
+    assert first.waits_for == f"run X started {said} ago, no stage at work yet"
+    harness.client.edit_keys("checkpoint", commit_set, add={"run.1": '{"run": "X", "attempt": "a"}', "over.1": "good"})
+    assert reasons() == [f"run X started {said} ago, its next stage has not begun", downstream]
+    decided("1.over", "failed", "X")
+    assert reasons() == ["a run: pix2pix trigger, or pix2pix run", downstream]
 
 
 def test_the_commands_answer_with_one_document(harness: TriggerHarness, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from workflows.runners.runner import Runner
 from workflows.trigger import wiring
 from workflows.trigger.configuration import Configuration, LeaseSettings
 
-INTERRUPTION = Interruption()
+INTERRUPTION = Interruption.of_process()
 
 
 def leadership(order: dict[str, Any], by: str) -> Leadership:
@@ -35,9 +35,7 @@ def leadership(order: dict[str, Any], by: str) -> Leadership:
     cluster = Cluster()
     cluster.host = order["kubernetes"]
     lease = LeaseSettings(name="pix2pix-trigger", namespace="kubeflow", seconds=1.0, renew_within=0.6, retry=0.15)
-    made = KubernetesLease(CoordinationV1Api(ApiClient(cluster)), lease, by, time.monotonic, time.time)
-    made.begin()
-    return made
+    return KubernetesLease(CoordinationV1Api(ApiClient(cluster)), lease, by, time.monotonic, time.time)
 
 
 def main(order: dict[str, Any]) -> None:
@@ -52,7 +50,7 @@ def main(order: dict[str, Any]) -> None:
     else:
         environment = child_environment(target, target.store / "scratch", os.environ)
         runner = LocalRunner(target.store / "runs", environment, pipelines)
-    place = wiring.TriggerContext(target, target.store, by, lambda line: None, runner, INTERRUPTION.check)
+    place = wiring.TriggerContext(target, target.store, by, lambda line: None, runner, INTERRUPTION)
     base = Configuration(poll_interval=order.get("poll_interval", 0.2), max_concurrent_runs=3)
     policies = {name: replace(one, attempts=50, backoff=0.0) for name, one in base.policy.items()}
     wiring.serve(place, replace(base, policy=policies))

@@ -238,13 +238,25 @@ def test_the_trigger_takes_its_configuration(overlay: str, tmp_path: Path) -> No
 def test_training_asks_for_a_gpu_where_the_overlay_is_for_one_and_nowhere_else(overlay: str, tmp_path: Path) -> None:
     arguments = configured(overlay, tmp_path).kubeflow.arguments["training_and_export"]
     if not overlay.endswith("-gpu"):
-        assert arguments == {"gpus": "0"}
+        assert arguments["gpus"] == "0"
+        assert not arguments.keys() & {"image", "gpu_type", "tolerations", "node_selector"}
         return
     (check,) = of_kind(overlay, "Job")
     spec = check["spec"]["template"]["spec"]
     assert arguments["gpus"] == spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]
     assert arguments["image"] == spec["containers"][0]["image"]
     assert json.loads(arguments["tolerations"]) == spec["tolerations"]
+
+
+def test_training_and_our_own_pods_fit_into_half_of_a_laptops_two_processors(tmp_path: Path) -> None:
+    arguments = configured("kind", tmp_path).kubeflow.arguments["training_and_export"]
+    requests = [one["resources"]["requests"] for _, pod in pods("kind") for one in pod["spec"]["containers"]]
+    ours = sum(int(one["cpu"].removesuffix("m")) for one in requests)
+    training = int(arguments["cpu"].removesuffix("m"))
+    # The other half is Kubernetes' and Kubeflow's; with a tenth of a processor training starves.
+    assert training + ours <= 1000
+    assert training >= 500
+    assert arguments["memory"] == "4Gi"
 
 
 def roles(overlay: str) -> list[dict[str, Any]]:

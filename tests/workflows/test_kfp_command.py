@@ -19,7 +19,11 @@ import yaml
 sys.path.append(str(Path(__file__).parent.parent / "trigger"))
 from fake_kubeflow import Document, FakeKubeflow
 
-from workflows.compile import BESIDE
+from workflows.compile import BESIDE, NAMES
+from workflows.runners.compiled import shipped
+from workflows.runners.kubeflow import KubeflowRunner
+from workflows.runners.kubeflow_api import Access, Api
+from workflows.runners.runner import RunKey
 
 KFP = Path(sys.executable).with_name("kfp")
 
@@ -89,11 +93,31 @@ def test_a_number_without_its_own_quotes_is_refused_as_the_documentation_says(
     assert not kubeflow.runs
 
 
-def test_kfp_uploads_each_committed_file(kubeflow: FakeKubeflow, tmp_path: Path) -> None:
+def test_the_trigger_adds_a_version_to_the_pipeline_that_make_upload_created(
+    kubeflow: FakeKubeflow, tmp_path: Path
+) -> None:
     name = "preprocessing_and_generation"
-    done = kfp(kubeflow, tmp_path, "pipeline", "create", "--pipeline-name", name, f"workflows/{name}.yaml")
-    assert done.returncode == 0, done.stdout + done.stderr
+    made = kfp(kubeflow, tmp_path, "pipeline", "create", "--pipeline-name", name, f"workflows/{name}.yaml")
+    assert made.returncode == 0, made.stdout + made.stderr
+    runner = KubeflowRunner(Api(Access(endpoint=kubeflow.url), lambda seconds: None))
+    runner.start(RunKey(name, "0" * 32, 1), {"commit_set": "0" * 32})
     assert [one["name"] for one in kubeflow.pipelines.values()] == [name]
+    (version,) = kubeflow.versions.values()
+    assert version["name"].startswith(f"{name}-")
+
+
+def test_make_upload_names_each_pipeline_as_its_file() -> None:
+    printed = subprocess.run(
+        ["make", "--dry-run", "--assume-old", ".venv/runtime", "upload"],
+        cwd=BESIDE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in NAMES:
+        assert name in printed.stdout
+    assert set(shipped()) == set(NAMES)
+    assert "--pipeline-name $name workflows/$name.yaml" in printed.stdout
 
 
 def test_the_sdks_client_starts_a_run_for_the_newest(kubeflow: FakeKubeflow) -> None:

@@ -13,10 +13,13 @@ from trivial_pipelines import compile_all
 sys.path.append(str(Path(__file__).parent.parent / "trigger"))
 from fake_kubeflow import FakeKubeflow
 
+from pachyderm.client.connection import Target
 from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswerError
 from workflows.runners.kubeflow import SETTLES_WITHIN, KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.runner import Phase, RunKey
+from workflows.trigger.configuration import Configuration, KubeflowSettings
+from workflows.trigger.wiring import TriggerContext, runner_for
 
 SET = "0123456789abcdef0123456789abcdef"
 KEY = RunKey("trivial", SET, 1)
@@ -86,6 +89,18 @@ def test_a_run_has_the_deterministic_name_the_declared_parameters_and_a_link(
     assert (state.key, state.phase) == (KEY, Phase.RUNNING)
     assert state.link == f"https://ui/pipeline/#/runs/details/{state.run}"
     assert state.ended is None
+
+
+def test_without_the_address_of_a_ui_there_is_no_link(
+    kubeflow: FakeKubeflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KF_PIPELINES_UI_ENDPOINT", raising=False)
+    settings = Configuration(runner="kubeflow", kubeflow=KubeflowSettings(endpoint=kubeflow.url))
+    place = TriggerContext(Target(store=tmp_path), tmp_path, "tests:1", lambda line: None)
+    runner = runner_for(place, settings)
+    key = RunKey("preprocessing_and_generation", SET, 1)
+    state = runner.start(key, {"commit_set": SET})
+    assert state.link == ""
 
 
 def test_configured_arguments_go_into_the_creation_typed_under_those_of_the_start(

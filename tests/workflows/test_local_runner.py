@@ -20,7 +20,7 @@ from trivial_pipelines import compile_all
 from pachyderm.client.connection import Target
 from pachyderm.errors import StorageError
 from workflows.errors import RunInputError
-from workflows.runners import local_child
+from workflows.runners import local, local_child
 from workflows.runners.compiled import shipped
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.log_lines import LogFollower, cause
@@ -119,6 +119,33 @@ def test_closing_the_runner_ends_child_and_task_as_interrupted(runner: LocalRunn
     (state,) = runner.close()
     assert state.phase is Phase.INTERRUPTED
     until(lambda: not alive(processes_of(mark)[0]), 5)
+
+
+def test_closing_waits_for_all_children_together_and_not_for_each(
+    runner: LocalRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [RunKey("trivial", SET, attempt) for attempt in (1, 2, 3)]
+    for key in keys:
+        runner.start(key, {"commit_set": SET, "hyperparameters": f"wait={tmp_path / 'never'}"})
+    children = list(runner._children.values())
+    waits: list[float] = []
+    now = [100.0]
+
+    def wait(self: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        """A child that says nothing until it is killed; the time passes on the test's clock."""
+        if timeout is not None:
+            waits.append(timeout)
+            now[0] += timeout
+            raise subprocess.TimeoutExpired("child", timeout)
+        return original(self)
+
+    original = subprocess.Popen.wait
+    monkeypatch.setattr(subprocess.Popen, "wait", wait)
+    monkeypatch.setattr(local.time, "monotonic", lambda: now[0])
+    states = runner.close()
+    assert waits == [local.ENDS_WITHIN, 0.0, 0.0]
+    assert len(states) == len(children) == 3
+    assert all(child.process.returncode is not None for child in children)
 
 
 def test_a_run_that_is_terminated_says_so_and_why(runner: LocalRunner, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Keeps one trigger of a cluster acting, by a Kubernetes Lease (`coordination.k8s.io/v1`).
+"""Leader election by a Kubernetes Lease (`coordination.k8s.io/v1`), so that one trigger of a cluster acts.
 
-It exists because Kubeflow's API is no lock: two creates at once start two workflows. The rules are client-go's: a lead
-is taken when the lease has not changed for its duration as the observer's own clock saw it, every write carries the
-resource version that was read, and a leader that could not renew in time stops acting before another may begin.
+Kubeflow's API is no lock: two creates at once start two workflows. The rules and the fields are those of client-go's
+leader election: a lease is taken when it has not changed for its duration by the observer's own clock, every write
+carries the resource version that was read, and a leader that could not renew in time stops acting before another one
+may begin.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from typing import Any
 from workflows.errors import RunInputError, RunnerUnreachableError
 
 logger = logging.getLogger(__name__)
+
+RELEASED_WITHIN = 1.5
+"""Seconds that the release of a lease may take; a lease that could not be released by then expires by itself."""
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -44,17 +48,29 @@ class LeaseSettings:
 
 @dataclass(frozen=True)
 class _Record:
-    """What was last read of the lease, and when by our clock it was first seen like that."""
+    """The lease as last read.
+
+    Attributes:
+        version: resource version.
+        holder: identity of the leader; empty where nobody leads.
+        seconds: duration of the lease.
+        transitions: number of hand-overs.
+        acquired: when the present leadership began; None where nobody ever led.
+        since: when this version was first seen, by our steady clock.
+    """
 
     version: str
     holder: str
     seconds: float
     transitions: int
+    acquired: datetime | None
     since: float
 
 
 class KubernetesLease:
-    """The lead by a Lease; see `Leadership`. `step` takes or renews it; `begin` does so from a thread.
+    """Leadership by a Lease; see `Leadership`. `step` takes or renews it; `begin` does so from a thread.
+
+    `resign` may be called from any thread, also while a `step` hangs in a request.
 
     Args:
         api: a `kubernetes.client.CoordinationV1Api`.
@@ -80,38 +96,88 @@ class KubernetesLease:
         self._seen: _Record | None = None
         self._renewed: float | None = None
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._stepping = threading.Lock()
+        self._resigning = threading.Lock()
+        self._resigned = False
 
     def is_leader(self) -> bool:
         """See `Leadership.is_leader`; by our own clock, so a process that was paused knows that it lost the lead."""
         renewed = self._renewed
-        return renewed is not None and self._steady() - renewed < self._settings.renew_within
+        return (
+            renewed is not None and not self._stop.is_set() and self._steady() - renewed < self._settings.renew_within
+        )
 
     def holder(self) -> str:
         """See `Leadership.holder`."""
         return self._seen.holder if self._seen is not None else ""
 
     def begin(self) -> None:
-        """Try for the lead now, and again and again from a thread."""
+        """See `Leadership.begin`; tries at once, and from then on every `retry` seconds from a thread."""
         self.step()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._keep, name="lease", daemon=True).start()
+
+    def resign(self) -> None:
+        """See `Leadership.resign`. Renewing stops at once; the release takes `RELEASED_WITHIN` seconds at most."""
+        self._stop.set()
+        # Whoever comes second waits for the release: the process may end when this returns.
+        with self._resigning:
+            if self._resigned:
+                return
+            self._resigned = True
+            try:
+                released = self._released()
+            except Exception as error:  # noqa: BLE001 - whatever it was, the lease expires
+                logger.warning(
+                    "the lease %s was not released: %s; it expires %g s after its last renewal",
+                    self._settings.name,
+                    _short(error),
+                    self._settings.seconds,
+                )
+                return
+            if released:
+                logger.info("%s released the lease %s", self._me, self._settings.name)
 
     def release(self) -> None:
         """See `Leadership.release`."""
-        self._stop.set()
-        if self._thread is not None:
-            # A step may be under way: two requests, each with its timeout.
-            self._thread.join(self._settings.retry * 5)
-        if self.is_leader() and self._seen is not None:
+        self.resign()
+
+    def _released(self) -> bool:
+        """Release the lease if it is ours; False where it is not.
+
+        A write that is under way when renewing stops is waited for, but not for long: one that lands later changes
+        the version, so the release is refused and the lease read again.
+        """
+        from kubernetes.client.exceptions import ApiException
+
+        deadline = self._steady() + RELEASED_WITHIN
+        if self._stepping.acquire(timeout=RELEASED_WITHIN / 2):
+            self._stepping.release()
+        while True:
             try:
-                self._write(self._seen, holder="", seconds=1)
-            except Exception as error:  # noqa: BLE001 - it runs out by itself
-                logger.info("the lease was not given up: %s", error)
-        self._renewed = None
+                seen = self._observed(self._read(self._left(deadline)))
+                if seen.holder != self._me:
+                    return False
+                self._put(self._body(seen.version, "", 1, seen.transitions, None), self._left(deadline))
+            except ApiException as error:
+                if error.status == 404:
+                    return False
+                if error.status != 409:
+                    raise
+            else:
+                return True
+
+    def _left(self, deadline: float) -> float:
+        left = deadline - self._steady()
+        if left <= 0:
+            raise TimeoutError(f"not within {RELEASED_WITHIN:g} s")
+        return left
 
     def step(self) -> bool:
         """Take or renew the lead once; False where another has it, or the API does not answer."""
+        with self._stepping:
+            return not self._stop.is_set() and self._step()
+
+    def _step(self) -> bool:
         # The time before the request: what is acknowledged was in force from then on at the latest.
         now = self._steady()
         try:
@@ -121,9 +187,7 @@ class KubernetesLease:
                 self._renewed = now
                 return True
         except Exception as error:  # noqa: BLE001 - whatever it was, the lead is not renewed, and runs out by itself
-            logger.warning(
-                "the lease %s cannot be renewed: %s", self._settings.name, " ".join(str(error).split())[:300]
-            )
+            logger.warning("the lease %s cannot be renewed: %s", self._settings.name, _short(error))
             return False
         self._renewed = None
         return False
@@ -136,52 +200,38 @@ class KubernetesLease:
         from kubernetes.client.exceptions import ApiException
 
         try:
-            lease = self._api.read_namespaced_lease(
-                self._settings.name, self._settings.namespace, _request_timeout=self._settings.retry * 2
-            )
+            lease = self._read(self._settings.retry * 2)
         except ApiException as error:
             if error.status != 404:
                 raise
-            return self._create()
-        self._seen = self._observed(lease)
-        mine = self._seen.holder == self._me
-        expired = not self._seen.holder or self._steady() - self._seen.since >= self._seen.seconds
-        if not mine and not expired:
+            return not self._stop.is_set() and self._accepted(self._create)
+        self._seen = seen = self._observed(lease)
+        expired = not seen.holder or self._steady() - seen.since >= seen.seconds
+        # A step that hung in its read while the lease was released must not take it again.
+        if self._stop.is_set() or (seen.holder != self._me and not expired):
             return False
-        return self._write(self._seen, self._me, self._settings.seconds)
+        return self._accepted(lambda: self._take_or_renew(seen))
 
-    def _observed(self, lease: Any) -> _Record:
-        version = lease.metadata.resource_version
-        if self._seen is not None and self._seen.version == version:
-            return self._seen
-        spec = lease.spec  # may be missing: who may take a Lease may have been told beforehand by an empty one
-        return _Record(
-            version=version,
-            holder=(spec and spec.holder_identity) or "",
-            seconds=float((spec and spec.lease_duration_seconds) or self._settings.seconds),
-            transitions=(spec and spec.lease_transitions) or 0,
-            since=self._steady(),
+    def _read(self, timeout: float) -> Any:
+        # The kubernetes client ignores a time limit that is a single float, without a word.
+        return self._api.read_namespaced_lease(
+            self._settings.name, self._settings.namespace, _request_timeout=(timeout, timeout)
         )
 
-    def _create(self) -> bool:
-        return self._accepted(
-            lambda: self._api.create_namespaced_lease(
-                self._settings.namespace,
-                self._body(None, self._me, self._settings.seconds, 0),
-                _request_timeout=self._settings.retry * 2,
-            )
+    def _put(self, body: Any, timeout: float) -> Any:
+        return self._api.replace_namespaced_lease(
+            self._settings.name, self._settings.namespace, body, _request_timeout=(timeout, timeout)
         )
 
-    def _write(self, seen: _Record, holder: str, seconds: float) -> bool:
-        transitions = seen.transitions + (seen.holder != holder)
-        return self._accepted(
-            lambda: self._api.replace_namespaced_lease(
-                self._settings.name,
-                self._settings.namespace,
-                self._body(seen.version, holder, seconds, transitions),
-                _request_timeout=self._settings.retry * 2,
-            )
-        )
+    def _create(self) -> Any:
+        body, timeout = self._body(None, self._me, self._settings.seconds, 0, None), self._settings.retry * 2
+        return self._api.create_namespaced_lease(self._settings.namespace, body, _request_timeout=(timeout, timeout))
+
+    def _take_or_renew(self, seen: _Record) -> Any:
+        renews = seen.holder == self._me
+        transitions, acquired = (seen.transitions, seen.acquired) if renews else (seen.transitions + 1, None)
+        body = self._body(seen.version, self._me, self._settings.seconds, transitions, acquired)
+        return self._put(body, self._settings.retry * 2)
 
     def _accepted(self, write: Callable[[], Any]) -> bool:
         from kubernetes.client.exceptions import ApiException
@@ -195,12 +245,28 @@ class KubernetesLease:
             return False
         return True
 
-    def _body(self, version: str | None, holder: str, seconds: float, transitions: int) -> Any:
+    def _observed(self, lease: Any) -> _Record:
+        version = lease.metadata.resource_version
+        before = self._seen
+        if before is not None and before.version == version:
+            return before
+        spec = lease.spec  # missing in a Lease that an administrator made empty, for a Role that names it
+        return _Record(
+            version=version,
+            holder=(spec and spec.holder_identity) or "",
+            seconds=float((spec and spec.lease_duration_seconds) or self._settings.seconds),
+            transitions=(spec and spec.lease_transitions) or 0,
+            acquired=spec and spec.acquire_time,
+            since=self._steady(),
+        )
+
+    def _body(
+        self, version: str | None, holder: str, seconds: float, transitions: int, acquired: datetime | None
+    ) -> Any:
+        """A Lease renewed now, and acquired now if `acquired` is None."""
         from kubernetes.client import V1Lease, V1LeaseSpec, V1ObjectMeta
 
         now = datetime.fromtimestamp(self._wall(), UTC)
-        # The API takes a MicroTime with all six digits alone, and isoformat leaves a zero fraction out.
-        now = now.replace(microsecond=max(1, now.microsecond))
         return V1Lease(
             metadata=V1ObjectMeta(
                 name=self._settings.name, namespace=self._settings.namespace, resource_version=version
@@ -208,11 +274,20 @@ class KubernetesLease:
             spec=V1LeaseSpec(
                 holder_identity=holder,
                 lease_duration_seconds=max(1, math.ceil(seconds)),
-                acquire_time=now,
-                renew_time=now,
+                acquire_time=_micro_time(now if acquired is None else acquired),
+                renew_time=_micro_time(now),
                 lease_transitions=transitions,
             ),
         )
+
+
+def _micro_time(moment: datetime) -> datetime:
+    """The API takes a MicroTime with all six digits alone, and `isoformat` leaves a zero fraction out."""
+    return moment.replace(microsecond=max(1, moment.microsecond))
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def coordination_api(settings: LeaseSettings) -> tuple[Any, LeaseSettings]:
@@ -242,4 +317,7 @@ def coordination_api(settings: LeaseSettings) -> tuple[Any, LeaseSettings]:
         if not _NAMESPACE_FILE.exists():
             raise RunInputError("[lease] namespace is needed outside a pod")
         namespace = _NAMESPACE_FILE.read_text().strip()
-    return client.CoordinationV1Api(), dataclasses.replace(settings, namespace=namespace)
+    cluster = client.Configuration.get_default_copy()
+    # urllib3 would repeat a request that found no connection, three times beyond its time limit.
+    cluster.retries = False
+    return client.CoordinationV1Api(client.ApiClient(cluster)), dataclasses.replace(settings, namespace=namespace)

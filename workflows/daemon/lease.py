@@ -1,7 +1,6 @@
-"""Keeps one trigger at a time the one that acts.
+"""Leadership among triggers, and the lock file that decides it on one machine.
 
-It exists for economy alone: two triggers that act at once cost wasted starts, and what keeps one effect per commit is
-the claim on the output commit. On a laptop it is a lock file with a living process behind it.
+Leadership saves wasted starts and nothing more: what keeps one effect per commit is the claim on the output commit.
 """
 
 from __future__ import annotations
@@ -19,18 +18,31 @@ from workflows.errors import RunInputError
 class Leadership(Protocol):
     """Whether this trigger is the one that acts."""
 
+    def begin(self) -> None:
+        """Start to try for the lead, where that needs more than `leads`."""
+
     def is_leader(self) -> bool:
         """Take or keep the lead, without waiting; False while another one has it."""
 
     def holder(self) -> str:
         """Who has the lead, for a person; empty if nobody, or unknown."""
 
+    def resign(self) -> None:
+        """Stop leading, from any thread, for good: `leads` is False from now on.
+
+        A lead that does not depend on what this process has still to clean up is released at once. Returns within
+        2 s, whatever hangs; calling it again does nothing.
+        """
+
     def release(self) -> None:
-        """Give the lead up, so that another one need not wait for it."""
+        """Release the lead after the clean-up, so that another trigger need not wait for it."""
 
 
 class NoElection:
     """Leads always: no lease at all."""
+
+    def begin(self) -> None:
+        """See `Leadership.begin`."""
 
     def is_leader(self) -> bool:
         """See `Leadership.is_leader`."""
@@ -39,6 +51,9 @@ class NoElection:
     def holder(self) -> str:
         """See `Leadership.holder`."""
         return ""
+
+    def resign(self) -> None:
+        """See `Leadership.resign`."""
 
     def release(self) -> None:
         """See `Leadership.release`."""
@@ -54,9 +69,15 @@ class LockFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[str] | None = None
+        self._resigned = False
+
+    def begin(self) -> None:
+        """See `Leadership.begin`."""
 
     def is_leader(self) -> bool:
         """See `Leadership.is_leader`."""
+        if self._resigned:
+            return False
         if self._file is not None:
             return True
         try:
@@ -81,6 +102,10 @@ class LockFile:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return f"process {json.loads(self._path.read_text())['process']}"
         return ""
+
+    def resign(self) -> None:
+        """See `Leadership.resign`; the lock is kept until the runs of this process have ended."""
+        self._resigned = True
 
     def release(self) -> None:
         """See `Leadership.release`."""

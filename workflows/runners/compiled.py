@@ -39,7 +39,8 @@ class CompiledPipeline:
     """A compiled pipeline.
 
     Attributes:
-        name: of the pipeline, from its spec.
+        name: of the pipeline, by which it is uploaded and configured: that of its file. (`kfp` puts hyphens in place
+            of the underscores in the spec, which nothing here reads.)
         path: the YAML file.
         digest: first 12 hex digits of the SHA-256 of the file.
         parameters: name -> parameter.
@@ -105,7 +106,6 @@ def read(path: Path) -> CompiledPipeline:
     try:
         content = path.read_bytes()
         spec = next(iter(yaml.load_all(content, Loader=_LOADER)))
-        name = spec["pipelineInfo"]["name"]
         inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     except OSError as error:
         raise RunInputError(
@@ -117,7 +117,7 @@ def read(path: Path) -> CompiledPipeline:
         key: PipelineParameter(key, value.get("parameterType", "STRING"), not _optional(value))
         for key, value in inputs.items()
     }
-    return CompiledPipeline(name, path, hashlib.sha256(content).hexdigest()[:12], parameters)
+    return CompiledPipeline(path.stem, path, hashlib.sha256(content).hexdigest()[:12], parameters)
 
 
 def _optional(declared: Mapping[str, Any]) -> bool:

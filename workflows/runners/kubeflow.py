@@ -43,7 +43,7 @@ class KubeflowRunner:
         api: its API.
         experiment: that all runs belong to.
         namespace: of the experiment, in a multi-user Kubeflow; empty otherwise.
-        ui: URL of the UI, for links.
+        ui: URL of the UI, for links; empty: no links.
         service_account: that the pods have; empty: the cluster's default for pipelines.
         arguments: pipeline -> parameter -> value, for each run of it, under what `start` is given. They are no part of
             a run's identity: a run that is there is returned whatever it was created with.
@@ -219,7 +219,7 @@ class KubeflowRunner:
             # A time that is not set reads as 1970 (seen).
             ended=ended if ended > 0 and phase is not Phase.RUNNING else None,
             ending=word == "CANCELING",
-            link=f"{self._ui}/#/runs/details/{run.run_id}",
+            link=f"{self._ui}/#/runs/details/{run.run_id}" if self._ui else "",
         )
 
     def _experiment_id(self) -> str:

@@ -32,8 +32,8 @@ from workflows.runners.runner import Phase, RunKey, RunState
 
 logger = logging.getLogger(__name__)
 
-ENDS_WITHIN = 5.0
-"""Seconds that a child gets to say its last word before its group is killed."""
+ENDS_WITHIN = 3.0
+"""Seconds that a child gets to write its last word before its group is killed; all children together at the end."""
 
 LONGEST_VALUE = 100_000
 """Bytes of all arguments together; `kfp.local` passes them in one command line argument (Linux: 128 KiB)."""
@@ -185,8 +185,10 @@ class LocalRunner:
         children = dict(self._children)
         for child in children.values():
             child.let_go()
+        deadline = time.monotonic() + ENDS_WITHIN
         for run, child in children.items():
-            self._wait(run, child, Phase.INTERRUPTED, "the process that started it ended")
+            left = max(0.0, deadline - time.monotonic())
+            self._wait(run, child, Phase.INTERRUPTED, "the process that started it ended", left)
         states = (self.state(run) for run in children)
         return tuple(state for state in states if state is not None)
 
@@ -203,9 +205,9 @@ class LocalRunner:
             )
         return _Child(process, LogFollower(folder.log), pipeline, born(process.pid) or "")
 
-    def _wait(self, run: str, child: _Child, phase: Phase, why: str) -> None:
+    def _wait(self, run: str, child: _Child, phase: Phase, why: str, seconds: float = ENDS_WITHIN) -> None:
         try:
-            child.process.wait(ENDS_WITHIN)
+            child.process.wait(seconds)
         except subprocess.TimeoutExpired:
             kill_group(child.process.pid)
             child.process.wait()

@@ -37,7 +37,7 @@ class KubeflowSettings:
 
     Attributes:
         endpoint: URL of the API; empty: as the `kfp` client finds it (``KF_PIPELINES_ENDPOINT``, in-cluster, kubectl).
-        ui: URL of the UI for links; empty: the endpoint.
+        ui: URL of the UI for links; empty: ``KF_PIPELINES_UI_ENDPOINT``, and without it there are no links.
         namespace: of the runs, in a multi-user Kubeflow.
         experiment: that the runs belong to.
         token_file: file with a bearer token (a projected service account token); empty: as the client finds one.

@@ -1,8 +1,4 @@
-"""The trigger's loop: look, decide, do, wait.
-
-It exists as the one place where the pure parts meet a clock, a runner and Pachyderm; ``once`` works until nothing is
-open, ``serve`` for ever.
-"""
+"""The trigger's loop: look, decide, do, wait; ``once`` until nothing is open, ``serve`` for ever."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from pachyderm.client.commits import Commit, CommitId, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.dag.repos import INPUTS
 from pachyderm.errors import RequestError
-from pachyderm.queue.decisions import decisions_of
+from pachyderm.queue.decisions import CONFIRMED, decisions_of
 from workflows.daemon.lease import Leadership
 from workflows.runners.runner import Runner
 from workflows.trigger.executor import ActionExecutor
@@ -24,7 +20,7 @@ from workflows.trigger.policy import Policy
 from workflows.trigger.reconcile import reconcile
 from workflows.trigger.snapshot import Action, ActionPlan, Snapshot, WorkItemId
 from workflows.trigger.snapshot_builder import Clock, SnapshotBuilder
-from workflows.trigger.work_items import CONFIRMED, chains_of, work_items_of
+from workflows.trigger.work_items import chains_of, work_items_of
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +77,7 @@ class Controller:
         pause: waits for that many seconds, or less if something happened; True if something did.
         metrics: takes every look into account.
         tell: is given lines for a person about what is waited for.
+        check: called wherever the loop may stop; raises KeyboardInterrupt where the process was told to.
     """
 
     def __init__(
@@ -93,6 +90,7 @@ class Controller:
         pause: Callable[[float], bool],
         metrics: Metrics,
         tell: Callable[[str], None] = logger.info,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = client
         self._runner = runner
@@ -102,6 +100,7 @@ class Controller:
         self._pause = pause
         self._metrics = metrics
         self._tell = tell
+        self._check = check
         self._observer = SnapshotBuilder(
             client, runner, settings.policies, settings.max_concurrent_runs, settings.by, clock
         )
@@ -122,12 +121,18 @@ class Controller:
             what was seen, what was decided, and the actions that had an effect.
         """
         began = self._clock.steady()
+        self._check()
         snapshot = self._observer.look()
         plan = reconcile(snapshot)
         self._keep_account(snapshot)
-        done = self._hands.carry_out(plan, self._leadership.is_leader)
+        done = self._hands.carry_out(plan, self._may_act)
         self._metrics.looked(snapshot, done, self._clock.steady() - began, self._leadership.is_leader())
         return snapshot, plan, done
+
+    def _may_act(self) -> bool:
+        """Asked before each action: one that has begun is completed, and none is begun after a signal."""
+        self._check()
+        return self._leadership.is_leader()
 
     def once(self) -> tuple[Done, ...]:
         """Work until nothing is open, then stop.
@@ -171,6 +176,7 @@ class Controller:
         )
         until = self._clock.steady() + max(due, RUNNER_POLL_INTERVAL)
         while (left := until - self._clock.steady()) > 0:
+            self._check()
             if self._runner.poll() or self._pause(min(RUNNER_POLL_INTERVAL, left)):
                 return
 

@@ -15,14 +15,13 @@ from pachyderm.client.connection import Connection
 from pachyderm.dag.repos import PIPELINES
 from pachyderm.errors import RequestError
 from pachyderm.queue.claims import give_back
-from pachyderm.queue.decisions import Decision, record, stamp
+from pachyderm.queue.decisions import ANNOUNCED, CONFIRMED, Decision, record, stamp
 from pachyderm.queue.ends import finish_with
 from pachyderm.queue.retry import open_again
 from workflows.errors import RunInputError, UnclearAnswerError
 from workflows.runners.runner import RunKey, Runner, RunState
 from workflows.trigger.arguments import COMMIT_SET
 from workflows.trigger.snapshot import Action, ActionPlan, End, GiveBack, Note, Reopen, Start, Terminate, WorkItemId
-from workflows.trigger.work_items import ANNOUNCED, CONFIRMED
 
 logger = logging.getLogger(__name__)
 

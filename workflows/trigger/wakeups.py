@@ -1,13 +1,13 @@
-"""Lets the trigger sleep until something happens in Pachyderm: a hint, and never more than that.
+"""Lets the trigger sleep until something happens in Pachyderm.
 
-It exists because a look costs requests: with hints, looks can be rare and the latency small. Every hint may be lost;
-the periodic look finds what it would have told.
+A subscription is a hint and nothing more: every one may be lost, and the periodic poll finds what it would have told.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 
 import grpc
@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 AGAIN_AFTER = 5.0
 """Seconds after which a subscription that broke is made again."""
+
+ENDS_WITHIN = 1.0
+"""Seconds that `close` waits for the threads, all of them together; they are daemons."""
 
 
 class CommitSubscriptions:
@@ -57,8 +60,9 @@ class CommitSubscriptions:
         self._stop.set()
         for client in self._clients:
             client.close()
+        deadline = time.monotonic() + ENDS_WITHIN
         for thread in self._threads:
-            thread.join(AGAIN_AFTER)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _listen(self, client: Connection, branch: BranchName) -> None:
         while not self._stop.is_set():

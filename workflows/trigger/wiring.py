@@ -1,7 +1,4 @@
-"""Puts a trigger together from its configuration: connection, runner, leadership, controller.
-
-It exists so that no other module chooses between a laptop and a cluster.
-"""
+"""Puts a trigger together from its configuration: connection, runner, leadership, controller."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +17,7 @@ from pachyderm.dag.setup import check_set_up
 from pachyderm.errors import PachydermError, UnreachableError
 from workflows.daemon.kubernetes_lease import KubernetesLease, coordination_api
 from workflows.daemon.lease import Leadership, LockFile, NoElection
+from workflows.daemon.signals import Interruption
 from workflows.errors import RunnerUnreachableError, WorkflowError
 from workflows.runners.compiled import named, shipped
 from workflows.runners.kubeflow import KubeflowRunner
@@ -51,7 +49,7 @@ class TriggerContext:
         folder: where local runs, scratch work and the lock lie: the embedded store's folder.
         by: who decides, ``host:process``.
         show: is given lines for a person.
-        check: called while it waits; raises KeyboardInterrupt where the process was told to stop.
+        interruption: tells whether the process was told to stop.
         runner: what runs the pipelines; the one that the configuration names if None.
     """
 
@@ -60,7 +58,14 @@ class TriggerContext:
     by: str
     show: Callable[[str], None]
     runner: Runner | None = None
-    check: Callable[[], None] = lambda: None
+    interruption: Interruption = field(default_factory=Interruption)
+
+    def rest(self, seconds: float) -> None:
+        """Sleep; KeyboardInterrupt is raised within `RUNNER_POLL_INTERVAL` seconds of a signal."""
+        until = CLOCK.steady() + seconds
+        while (left := until - CLOCK.steady()) > 0:
+            self.interruption.check()
+            time.sleep(min(RUNNER_POLL_INTERVAL, left))
 
 
 def once(place: TriggerContext, configuration: Configuration) -> tuple[Done, ...]:
@@ -101,9 +106,8 @@ def serve(place: TriggerContext, configuration: Configuration) -> NoReturn:
                 # Runs go on meanwhile: what they do does not need the trigger.
                 until = CLOCK.steady() + patience.another(str(error))
                 while CLOCK.steady() < until:
-                    place.check()
                     runner.poll()
-                    time.sleep(RUNNER_POLL_INTERVAL)
+                    place.rest(RUNNER_POLL_INTERVAL)
 
 
 class Patience:
@@ -145,10 +149,10 @@ def runner_for(place: TriggerContext, configuration: Configuration) -> Runner:
         chosen = configuration.kubeflow
         access = Access(chosen.endpoint, chosen.namespace, chosen.token_file, chosen.cookies, chosen.timeout)
         return KubeflowRunner(
-            Api(access, time.sleep),
+            Api(access, place.rest),
             experiment=chosen.experiment,
             namespace=chosen.namespace,
-            ui=chosen.ui or chosen.endpoint or os.environ.get("KF_PIPELINES_UI_ENDPOINT", ""),
+            ui=chosen.ui or os.environ.get("KF_PIPELINES_UI_ENDPOINT", ""),
             service_account=chosen.service_account,
             arguments=chosen.arguments,
         )
@@ -157,15 +161,13 @@ def runner_for(place: TriggerContext, configuration: Configuration) -> Runner:
 
 
 def leadership_for(place: TriggerContext, configuration: Configuration) -> Leadership:
-    """What keeps one trigger acting: a lock file on this machine, a Lease on a cluster."""
+    """What keeps one trigger acting, before its `begin`: a lock file on this machine, a Lease on a cluster."""
     if configuration.runner == "local":
         return LockFile(place.folder / "trigger.lock")
     if not configuration.lease.name:
         return NoElection()
     api, settings = coordination_api(configuration.lease)
-    lease = KubernetesLease(api, settings, place.by, CLOCK.steady, CLOCK.wall)
-    lease.begin()
-    return lease
+    return KubernetesLease(api, settings, place.by, CLOCK.steady, CLOCK.wall)
 
 
 def check(place: TriggerContext, configuration: Configuration) -> list[tuple[str, Exception | None]]:
@@ -207,21 +209,28 @@ def check(place: TriggerContext, configuration: Configuration) -> list[tuple[str
 
 @contextmanager
 def _hands_and_lead(place: TriggerContext, configuration: Configuration) -> Iterator[tuple[Runner, Leadership]]:
-    """A runner and a leadership; at the end, runs that must not outlive the trigger end, and give their claims back."""
+    """A runner and a leadership.
+
+    At a signal the leadership is resigned at once, by the thread that sees the signal. At the end the runs that must
+    not outlive the trigger end and give their claims back, and then the lead is released.
+    """
     runner = runner_for(place, configuration)
     leadership = leadership_for(place, configuration)
-    try:
-        yield runner, leadership
-    finally:
-        ended = [state for state in runner.close() if state.phase is not Phase.SUCCEEDED]
-        if ended:
-            try:
-                with connect(place.target) as client:
-                    release_runs(client, ended, place.by, CLOCK.wall())
-            except PachydermError as error:
-                # The next trigger asks the runner, and does it then.
-                logger.warning("claims of ended runs could not be given back: %s", error)
-        leadership.release()
+    with place.interruption.first(leadership.resign):
+        try:
+            place.interruption.check()
+            leadership.begin()
+            yield runner, leadership
+        finally:
+            ended = [state for state in runner.close() if state.phase is not Phase.SUCCEEDED]
+            if ended:
+                try:
+                    with connect(place.target) as client:
+                        release_runs(client, ended, place.by, CLOCK.wall())
+                except PachydermError as error:
+                    # The next trigger asks the runner, and does it then.
+                    logger.warning("claims of ended runs could not be given back: %s", error)
+            leadership.release()
 
 
 @contextmanager
@@ -239,15 +248,22 @@ def _controller(
     place: TriggerContext, configuration: Configuration, runner: Runner, leadership: Leadership, metrics: Metrics
 ) -> Iterator[Controller]:
     settings = Settings(configuration.policy, configuration.max_concurrent_runs, configuration.poll_interval, place.by)
+    place.interruption.check()
     with connect(place.target) as client:
         check_set_up(client)
         hints = CommitSubscriptions(client)
 
-        def pause(seconds: float) -> bool:
-            place.check()
-            return hints.pause(seconds)
-
         try:
-            yield Controller(client, runner, leadership, settings, CLOCK, pause, metrics, place.show)
+            yield Controller(
+                client,
+                runner,
+                leadership,
+                settings,
+                CLOCK,
+                hints.pause,
+                metrics,
+                place.show,
+                place.interruption.check,
+            )
         finally:
             hints.close()

@@ -15,13 +15,15 @@ from itertools import pairwise
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, CommitId
 from pachyderm.dag.repos import pipeline_of
-from pachyderm.queue.decisions import Decision, decisions_of
+from pachyderm.queue.decisions import Decision
+from pachyderm.queue.decisions import decisions_of
+from pachyderm.client.branches import BranchName
+from pachyderm.queue.decisions import ANNOUNCED
+from pachyderm.queue.decisions import CONFIRMED
 from pachyderm.queue.open_commits import OpenCommit
 from workflows.runners.runner import Phase
 from workflows.trigger.snapshot import Inputs, SeenRun, WorkItemId
 
-ANNOUNCED = "start"
-CONFIRMED = "started"
 RETRY = "retry"
 ENDINGS = frozenset({"failed", "vanished", "interrupted", "terminated", "unfilled"})
 """Decisions that say how an attempt ended; ``unfilled``: the run succeeded, and left a commit open."""

@@ -69,7 +69,7 @@ class Database:
         try:
             yield connection
         finally:
-            _leave(connection)
+            schema.roll_back(connection)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -82,7 +82,7 @@ class Database:
             failpoint("commit.before")
             connection.execute("COMMIT")
         except BaseException:
-            _leave(connection)
+            schema.roll_back(connection)
             raise
         failpoint("commit.after")
 
@@ -114,8 +114,3 @@ class Database:
                 connection.close()
             except sqlite3.Error:
                 logger.warning("a connection to %s did not close", self.folder, exc_info=True)
-
-
-def _leave(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")

@@ -1,17 +1,18 @@
-"""The tables of the store's SQLite file, and what makes a folder a store of this version.
-
-It exists so that a folder which is no store, or one of a newer version, is refused before anything in it is touched.
-"""
+"""The tables of the store's SQLite file, and what makes a folder a store of this version."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sqlite3
 from pathlib import Path
 
 from pachyderm.errors import StorageError, StoreError
 from pachyderm.store.database.failpoints import failpoint
+from pachyderm.store.file_size_limit import explained
+
+logger = logging.getLogger(__name__)
 
 APPLICATION = 0x50325058
 """SQLite ``application_id`` of a store."""
@@ -106,6 +107,19 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction that failed, without an error of its own, which would hide why it failed.
+
+    SQLite has rolled back by itself after some errors (a full disk, a failed write), and then refuses to do so again.
+    """
+    if not connection.in_transaction:
+        return
+    try:
+        connection.execute("ROLLBACK")
+    except sqlite3.Error:
+        logger.warning("a transaction was not rolled back", exc_info=True)
+
+
 def _make_folder(folder: Path, path: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} is a file, not a folder; name a folder for the store")
@@ -147,7 +161,7 @@ def _check_or_create(connection: sqlite3.Connection, path: Path, now: int, clust
             connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        roll_back(connection)
         raise
     failpoint("schema.after")
     sync_folder(path.parent)
@@ -190,6 +204,9 @@ def sync_folder(folder: Path) -> None:
 def _trouble(folder: Path, error: Exception) -> Exception:
     name = getattr(error, "sqlite_errorname", "") or ""
     number = getattr(error, "errno", None)
+    limit = explained(error)
+    if limit:
+        return StorageError(f"the store {folder} cannot be written: {limit}")
     if number in (errno.ENOSPC, errno.EDQUOT) or name.startswith("SQLITE_FULL"):
         return StorageError(f"the disk of the store {folder} is full; free some space and try again")
     if number in (errno.EROFS, errno.EACCES, errno.EPERM) or name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):

@@ -118,12 +118,11 @@ def _load(connection: SqlConnection, name: str) -> Any:
 
 @contextmanager
 def _tried(connection: SqlConnection) -> Iterator[None]:
+    """Undo what the block did; a block that fails is undone with the whole transaction."""
     connection.execute("SAVEPOINT tried")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK TO tried")
-        connection.execute("RELEASE tried")
+    yield
+    connection.execute("ROLLBACK TO tried")
+    connection.execute("RELEASE tried")
 
 
 def append(engine: Engine, name: str, request: Any) -> Any:

@@ -7,6 +7,7 @@ that every byte is compared with its hash when it is read.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sqlite3
 import threading
@@ -21,6 +22,8 @@ from pachyderm.store.database.database import Database
 from pachyderm.store.database.failpoints import failpoint
 from pachyderm.store.database.schema import sync_folder
 from pachyderm.store.refusals import Refusal, damaged
+
+logger = logging.getLogger(__name__)
 
 BLOCK = 1 << 20
 """Bytes in every block of a file but its last."""
@@ -202,7 +205,14 @@ class BlockWriter:
     def close(self, recorded: bool) -> None:
         """Let go of the file; remove it where its blocks were not recorded."""
         if self._file is not None:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError:
+                # What could not be written is still in the buffer. It is not wanted any more, and the error of the
+                # write is on its way already.
+                if recorded:
+                    raise
+                logger.debug("%s did not close", self._path, exc_info=True)
             self._file = None
         if self._path is not None and not recorded:
             self._path.unlink(missing_ok=True)

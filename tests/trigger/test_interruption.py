@@ -1,0 +1,429 @@
+"""What SIGTERM and Ctrl-C promise: nothing is interrupted halfway, the lead is released at once, the process ends."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from conftest import TriggerHarness, configuration
+from fake_kubeflow import FakeKubeflow
+from fake_kubernetes import FakeKubernetes
+from served import Served
+
+from pachyderm.client.connection import Target, connect
+from pachyderm.dag.repos import INPUT_IMAGES, TRAINING
+from pachyderm.dag.setup import set_up
+from pachyderm.store.objects.engine import Engine
+from pachyderm.store.rpc.services import handlers
+from workflows.daemon import signals
+from workflows.daemon.kubernetes_lease import KubernetesLease
+from workflows.daemon.signals import Interruption
+from workflows.trigger import wiring
+from workflows.trigger.configuration import LeaseSettings
+
+LEASE = "kubeflow/pix2pix-trigger"
+
+
+def test_a_signal_interrupts_nothing_and_is_seen_where_the_loop_asks() -> None:
+    asked = Interruption()
+    asked.check()
+    with asked.watched():
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        for _ in range(2):  # as often as it asks
+            with pytest.raises(KeyboardInterrupt):
+                asked.check()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_fails_after_a_signal_fails_because_of_it_and_what_fails_before_does_not() -> None:
+    with pytest.raises(KeyboardInterrupt), Interruption().watched():
+        signal.raise_signal(signal.SIGTERM)
+        raise ValueError("broke off")
+    with pytest.raises(ValueError, match="as ever"), Interruption().watched():
+        raise ValueError("as ever")
+
+
+def test_the_third_signal_ends_the_process_at_once() -> None:
+    codes: list[int] = []
+    ended = threading.Event()
+
+    def end_now(code: int) -> None:
+        codes.append(code)
+        ended.set()
+
+    with Interruption(end_now=end_now).watched():
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            assert not codes
+            signal.raise_signal(number)
+        assert ended.wait(60)
+    assert codes == [128 + signal.SIGINT]
+
+
+def test_a_signal_is_acted_on_while_the_main_thread_is_stuck_where_python_runs_no_handler() -> None:
+    library = ctypes.CDLL(None)
+    mutex = ctypes.create_string_buffer(64)
+    library.pthread_mutex_lock(mutex)
+    asked = Interruption()
+    released: list[str] = []
+
+    def release() -> None:
+        released.append(threading.current_thread().name)
+        library.pthread_mutex_unlock(mutex)
+
+    sender = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
+    with asked.watched(), asked.first(release):
+        sender.start()
+        library.pthread_mutex_lock(mutex)  # goes on waiting after a signal
+    assert released == ["interruption"]
+
+
+def test_an_action_that_comes_after_the_signal_is_carried_out_too_and_one_that_fails_stops_no_other() -> None:
+    asked = Interruption()
+    done: list[str] = []
+    both = threading.Event()
+
+    def fail() -> None:
+        raise OSError("no such luck")
+
+    def work() -> None:
+        done.append("early")
+        both.set()
+
+    with asked.watched():
+        with asked.first(fail), asked.first(work):
+            signal.raise_signal(signal.SIGTERM)
+            assert both.wait(60)
+        with asked.first(lambda: done.append("late")):
+            pass
+    assert done == ["early", "late"]
+
+
+def test_the_command_watches_before_its_slow_imports_and_ends_within_ten_seconds() -> None:
+    script = """
+import sys
+from contextlib import contextmanager
+from workflows.trigger import interruption
+def watched(self):
+    print("workflows.trigger.wiring" in sys.modules, "grpc" in sys.modules, self._end_by.args)
+    raise SystemExit(0)
+interruption.Interruption.watched = watched
+from cli.main import main
+main(["trigger", "--once"])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split(maxsplit=2) == ["False", "False", f"({signals.EXITS_WITHIN},)\n"]
+    assert signals.EXITS_WITHIN < 10
+
+
+# SIGTERM at every point of a poll: in the process of the test, over gRPC, with a Lease.
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with Served(tmp_path / "store") as made:
+        yield made
+
+
+@pytest.fixture
+def target(served: Served, tmp_path: Path) -> Target:
+    return Target(pachd=f"grpc://{served.address}", store=tmp_path / "work", project="signals")
+
+
+@contextmanager
+def at_event(number: int, of: Callable[[str, Any, Any], bool]) -> Iterator[list[int]]:
+    """SIGTERM at the event `number` of this thread that `of` selects; yields how many there were."""
+    seen = [0]
+
+    def profile(frame: Any, event: str, argument: Any) -> None:
+        if of(event, frame, argument):
+            seen[0] += 1
+            if seen[0] == number:
+                signal.raise_signal(signal.SIGTERM)
+
+    sys.setprofile(profile)
+    try:
+        yield seen
+    finally:
+        sys.setprofile(None)
+
+
+def taken_locks(event: str, frame: Any, argument: Any) -> bool:
+    """Just after the acquisition of a lock, before a ``with`` block would release it."""
+    return event == "c_return" and getattr(argument, "__name__", "") in ("acquire", "__enter__")
+
+
+def calls(event: str, frame: Any, argument: Any) -> bool:
+    return event in ("call", "return", "c_call", "c_return")
+
+
+def stopped_at(
+    harness: TriggerHarness, cluster: FakeKubernetes, number: int, of: Callable[[str, Any, Any], bool]
+) -> int:
+    """Serve until SIGTERM at one event; the number of events until the end."""
+    lease = lease_of(cluster, f"me:{number}")
+    harness.draw(str(number))
+    asked = Interruption()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wiring, "leadership_for", lambda *_: lease)
+        with pytest.raises(KeyboardInterrupt), asked.watched(), at_event(number, of) as seen:
+            wiring.serve(replace(harness.place, interruption=asked), configuration())
+    assert cluster.leases[LEASE]["spec"]["holderIdentity"] == ""
+    assert not lease.is_leader()
+    return seen[0]
+
+
+def lease_of(cluster: FakeKubernetes, me: str) -> KubernetesLease:
+    from kubernetes.client import ApiClient, Configuration, CoordinationV1Api
+
+    api = Configuration()
+    api.host = cluster.url
+    settings = LeaseSettings(name="pix2pix-trigger", namespace="kubeflow", retry=0.1)
+    return KubernetesLease(CoordinationV1Api(ApiClient(api)), settings, me, time.monotonic, time.time)
+
+
+@pytest.mark.parametrize(("of", "points"), [(taken_locks, 20), (calls, 10)])
+def test_sigterm_at_every_point_of_a_poll_ends_it_and_releases_the_lease(
+    harness: TriggerHarness, of: Callable[[str, Any, Any], bool], points: int
+) -> None:
+    with FakeKubernetes() as cluster:
+        # The first poll with its start and its end is within so many events.
+        within = count_of_first_poll(harness, cluster, of)
+        for number in range(1, within, max(1, within // points)):
+            stopped_at(harness, cluster, number, of)
+    gc.collect()
+    assert {item.state for item in harness.once()} <= {"good"}
+    begun = [commit_set for repo, commit_set, *_ in harness.began() if repo == "generate_images"]
+    assert len(begun) == len(set(begun))
+    assert harness.head(INPUT_IMAGES).id == begun[-1]
+
+
+def count_of_first_poll(harness: TriggerHarness, cluster: FakeKubernetes, of: Callable[[str, Any, Any], bool]) -> int:
+    lease = lease_of(cluster, "counts")
+    harness.draw("first")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wiring, "leadership_for", lambda *_: lease)
+        with at_event(0, of) as seen:
+            harness.once()
+    return seen[0]
+
+
+# SIGTERM while a request hangs: the command as a process of its own, with servers that accept and never answer.
+
+
+class Hanging(grpc.GenericRpcHandler):
+    """A Pachyderm that never answers one method, once it was told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._engine = Engine.open(folder)
+        self._real = handlers(self._engine)
+        self.method = ""
+        self.asked = threading.Event()
+        self._let_go = threading.Event()
+        self._server = grpc.server(ThreadPoolExecutor(64), handlers=[self])
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def service(self, handler_call_details: Any) -> Any:
+        if self.method and handler_call_details.method.endswith(f"/{self.method}"):
+            self.asked.set()
+            self._let_go.wait()
+        found = (handler.service(handler_call_details) for handler in self._real)
+        return next((one for one in found if one is not None), None)
+
+    def close(self) -> None:
+        self._let_go.set()
+        self._engine.database.stopping.set()
+        self._server.stop(0).wait()
+        self._engine.close()
+
+
+class Mute:
+    """Accepts connections and never answers."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self._kept: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                self._kept.append(self._socket.accept()[0])
+                self.asked.set()
+
+    def close(self) -> None:
+        self._socket.close()
+        for connection in self._kept:
+            connection.close()
+
+
+@dataclass
+class Cluster:
+    """The three servers of a cluster, and the command's settings for them."""
+
+    pachyderm: Hanging
+    kubeflow: FakeKubeflow
+    kubernetes: FakeKubernetes
+    folder: Path
+    ends: ExitStack
+
+    def holder(self) -> str:
+        return str(self.kubernetes.leases.get(LEASE, {}).get("spec", {}).get("holderIdentity", ""))
+
+    def command(self, pachd: str, exits_within: float) -> subprocess.Popen[str]:
+        """Start ``pix2pix trigger`` with an earlier end than usual."""
+        (self.folder / "trigger.toml").write_text(
+            f'runner = "kubeflow"\nlook_every = 0.2\n[kubeflow]\nendpoint = "{self.kubeflow.url}"\n'
+            '[lease]\nnamespace = "kubeflow"\nretry = 0.2\n'
+        )
+        contexts = {"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "current-context": "c"}
+        parts = {
+            "clusters": [{"name": "c", "cluster": {"server": self.kubernetes.url}}],
+            "users": [{"name": "u", "user": {}}],
+        }
+        (self.folder / "kubeconfig").write_text(json.dumps({**contexts, **parts}))
+        script = (
+            "import sys\nfrom workflows.trigger import interruption\n"
+            f"interruption.EXITS_WITHIN = {exits_within}\nfrom cli.main import main\nmain(sys.argv[1:])\n"
+        )
+        settings = ["--config", str(self.folder / "trigger.toml")]
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, "trigger", *settings],
+            cwd=self.folder,
+            env={**os.environ, "PACHD_ADDRESS": f"grpc://{pachd}", "KUBECONFIG": str(self.folder / "kubeconfig")},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.ends.enter_context(process)
+        self.ends.callback(process.kill)
+        return process
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        pachyderm = Hanging(tmp_path / "served")
+        stack.callback(pachyderm.close)
+        with connect(Target(pachd=f"grpc://{pachyderm.address}")) as client:
+            set_up(client)
+            for branch in (INPUT_IMAGES, TRAINING):
+                with client.pfs.commit(branch=client.branch(branch)):
+                    pass
+        servers = stack.enter_context(FakeKubeflow()), stack.enter_context(FakeKubernetes())
+        yield Cluster(pachyderm, *servers, tmp_path, stack.enter_context(ExitStack()))
+
+
+def until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    tick = threading.Event()
+    while not condition():
+        assert process.poll() is None, f"it ended before: {process.stderr and process.stderr.read()}"
+        tick.wait(0.02)
+
+
+def ends(process: subprocess.Popen[str]) -> str:
+    """What a process that was told to stop logs until its end."""
+    _, said = process.communicate(timeout=120)
+    assert "SIGTERM: stopping" in said
+    return said
+
+
+FORCED = "Timeout (0:00:0"
+"""What `faulthandler` prints where it ends a process."""
+
+
+@pytest.mark.parametrize(
+    ("server", "request_"),
+    [
+        ("pachyderm", "ListCommit"),
+        ("pachyderm", "EditMetadata"),
+        ("kubeflow", "GET runs"),
+        ("kubeflow", "POST runs"),
+        *(pytest.param("pachyderm", name, marks=pytest.mark.long) for name in ("InspectCommit", "GetFile")),
+        *(
+            pytest.param("kubeflow", name, marks=pytest.mark.long)
+            for name in ("GET experiments", "GET pipelines", "POST upload_version")
+        ),
+    ],
+)
+def test_sigterm_while_a_request_hangs_releases_the_lease_at_once_and_ends_the_process_in_time(
+    cluster: Cluster, server: str, request_: str
+) -> None:
+    asked = cluster.pachyderm.asked
+    if server == "pachyderm":
+        cluster.pachyderm.method = request_
+    else:
+        verb, _, end = request_.partition(" ")
+
+        def fault(method: str, path: str) -> str | None:
+            if method == verb and path.endswith(end):
+                asked.set()
+                return "hang"
+            return None
+
+        cluster.kubeflow.faults = fault
+    process = cluster.command(cluster.pachyderm.address, exits_within=3.0)
+    until(lambda: asked.is_set() and cluster.holder(), process)
+    process.send_signal(signal.SIGTERM)
+    # The main thread hangs, so the lease is not released by the process's end.
+    until(lambda: not cluster.holder(), process)
+    said = ends(process)
+    assert "released the lease" in said
+    assert FORCED in said
+    assert process.returncode == 1
+
+
+def test_sigterm_while_the_connection_to_pachyderm_hangs_releases_the_lease_at_once(cluster: Cluster) -> None:
+    mute = Mute()
+    process = cluster.command(mute.address, exits_within=3.0)
+    until(lambda: mute.asked.is_set() and cluster.holder(), process)
+    process.send_signal(signal.SIGTERM)
+    until(lambda: not cluster.holder(), process)
+    ends(process)
+    mute.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_sigterm_while_the_kubernetes_api_hangs_ends_the_process_by_itself(cluster: Cluster, method: str) -> None:
+    asked = threading.Event()
+
+    def fault(verb: str) -> str | None:
+        if cluster.holder() and verb == method:
+            asked.set()
+            return "hang"
+        return None
+
+    cluster.kubernetes.faults = fault
+    process = cluster.command(cluster.pachyderm.address, exits_within=60.0)
+    until(asked.is_set, process)
+    process.send_signal(signal.SIGTERM)
+    said = ends(process)
+    assert "was not released" in said
+    assert FORCED not in said
+
+
+def test_a_trigger_that_is_told_to_stop_while_nothing_hangs_ends_by_itself(cluster: Cluster) -> None:
+    process = cluster.command(cluster.pachyderm.address, exits_within=60.0)
+    until(lambda: cluster.holder() and cluster.kubeflow.runs, process)
+    process.send_signal(signal.SIGTERM)
+    said = ends(process)
+    assert cluster.holder() == ""
+    assert FORCED not in said

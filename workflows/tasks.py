@@ -47,8 +47,9 @@ def on_cluster(task: PipelineTask, image: str = IMAGE) -> PipelineTask:
     # A hit would return ids of commits that another run filled, and the key leaves secrets and addresses out.
     task.set_caching_options(False)
     task.set_env_variable("PYTHONUNBUFFERED", "1")
-    # Helps against lost pods only: under Kubeflow's shipped settings a step that exits with an error is not retried.
-    task.set_retry(num_retries=2, backoff_duration="30s", backoff_factor=2, backoff_max_duration=LONGEST)
+    # Helps against lost pods only: under Kubeflow's shipped settings a step that exits with an error is not retried. No
+    # back-off, because Argo waits for it before it decides whether to retry: each failed step would end 30 s later.
+    task.set_retry(num_retries=2, backoff_duration="0s", backoff_factor=2, backoff_max_duration=LONGEST)
     kubernetes.use_config_map_as_env(
         task,
         config_map_name=CONNECTION,

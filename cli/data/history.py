@@ -6,8 +6,7 @@ They exist because "why is there no picture yet?" must have an answer that a per
 from __future__ import annotations
 
 import time
-from datetime import UTC
-from datetime import datetime
+
 import click
 
 from cli.console import emit, moment, table

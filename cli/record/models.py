@@ -23,7 +23,7 @@ def models(session: Session) -> None:
     from pachyderm.dag.promotion import promotions_of
     from pachyderm.dag.repos import MODEL
     from pachyderm.dag.setup import check_set_up
-    from pachyderm.queue.commit_sets import source_of
+    from pachyderm.queue.source_commit import source_of
     from pachyderm.record.archive import Archive
 
     rows: list[dict[str, Any]] = []

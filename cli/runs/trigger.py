@@ -38,8 +38,15 @@ def trigger(session: Session, once: bool, runner: str | None, file: Path | None,
 
     # Before the slow imports: process 1 of a container ignores a SIGTERM for which it has no handler.
     interruption = Interruption.of_process()
-    with interruption.watched():
-        done = _work(session, once, runner, file, check, interruption)
+    try:
+        with interruption.watched():
+            done = _work(session, once, runner, file, check, interruption)
+    except KeyboardInterrupt:
+        # Work that `--once` was asked for is left undone.
+        if once or not interruption.stop_requested:
+            raise
+        say(session, "stopped by SIGTERM; the next trigger goes on from here")
+        return
     if done is None:
         return
     _emit(session, done)

@@ -5,7 +5,7 @@ It exists because the server's messages mislead: what is being finished, failed,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ State = Literal["open", "finishing", "good", "failed", "superseded", "cancelled"
 """Of a commit: being written, being checked by the server, or one of its four ends."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class CommitId:
     """A commit of a repo, written ``repo@id``."""
 
@@ -40,8 +40,8 @@ class Commit:
         started: seconds since 1970.
         finished: seconds since 1970, or None while it is open or finishing.
         auto: whether the server opened it because an input moved.
-        provenance: the commits that it is made from, directly.
-        subvenance: the commits that are made from it, directly.
+        provenance: the commits that it is made from, directly, sorted by repo and id.
+        subvenance: the commits that are made from it, directly, sorted by repo and id.
         bytes: at most so many; 0 while it is open.
     """
 
@@ -152,11 +152,16 @@ def _read(info: Any) -> Commit:
         error=info.error,
         auto=info.origin.kind == _AUTO,
         metadata={one.key: one.value for one in info.metadata},
-        provenance=tuple(CommitId(one.repo.name, one.id) for one in info.direct_provenance),
-        subvenance=tuple(CommitId(one.repo.name, one.id) for one in info.direct_subvenance),
+        provenance=_sorted(info.direct_provenance),
+        subvenance=_sorted(info.direct_subvenance),
         description=info.description,
         bytes=info.size_bytes_upper_bound,
     )
+
+
+def _sorted(commits: Iterable[Any]) -> tuple[CommitId, ...]:
+    """Sort commits by repo and id; servers list them in no particular order."""
+    return tuple(sorted(CommitId(commit.repo.name, commit.id) for commit in commits))
 
 
 def _seconds(time: Any) -> float:

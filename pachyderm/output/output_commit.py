@@ -30,8 +30,9 @@ from pachyderm.output.reuse import reusable
 from pachyderm.output.stage import Input, Job, Resolved, Stage
 from pachyderm.output.work_in_progress import kept
 from pachyderm.queue.claims import Claim, Watch, give_back, kept_alive, live_claim, take, working
-from pachyderm.queue.commit_sets import NEW, commits_of, open_fresh, own_parameters, source_of, to_fill
+from pachyderm.queue.commit_sets import NEW, commits_of, open_fresh, own_parameters, to_fill
 from pachyderm.queue.ends import finish_with
+from pachyderm.queue.source_commit import source_of
 from pachyderm.record.fingerprints import Fingerprint, digest, listing_digest
 from pachyderm.record.quarantine import mark
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from pachyderm.client.commits import Commit
 from pachyderm.client.file_contents import FileContent, StoredFile, expected
 from pachyderm.client.files import FileEntry
+from pachyderm.dag.repos import DATUMS
 from pachyderm.output.plan import CarryBase
 from pachyderm.output.reuse import Earlier
 from pachyderm.output.stage import Input, Job, Made, Resolved, Stage
@@ -137,13 +138,13 @@ def computed(job: Job, made: Made, base: CarryBase | None) -> Result:
     """What the work made, beside what is carried over from the base."""
     repo, commit_id = job.commit.repo, job.commit.id
     sources: dict[str, str] = {}
-    listing: Mapping[str, FileEntry] = {}
+    # Another input may hold files of the same names.
+    listing = job.inputs[DATUMS[repo]].files
     content: dict[str, FileContent] = {}
     files: dict[str, OutputFile] = {}
     rejected = list(made.rejected)
     if job.plan is not None:
         sources = {output: path for path, output in job.plan.compute.items()}
-        listing = next(one.files for one in job.inputs.values() if set(job.plan.compute) <= set(one.files))
         rejected += job.plan.rejected
         for path, (output, carried) in job.plan.carried.items():
             content[output] = StoredFile(repo, carried.commit, carried.path, carried.entry)
@@ -162,7 +163,6 @@ def computed(job: Job, made: Made, base: CarryBase | None) -> Result:
             source_bytes=entry.bytes if entry else None,
             computed_in=commit_id,
         )
-    entries = {path: one for inputs in job.inputs.values() for path, one in inputs.files.items()}
     return Result(
         "computed",
         content=content,
@@ -170,7 +170,7 @@ def computed(job: Job, made: Made, base: CarryBase | None) -> Result:
         computed=len(made.files),
         rejected=tuple(
             sorted(
-                (replace(one, hash=entries[one.path].hash, bytes=entries[one.path].bytes) for one in rejected),
+                (replace(one, hash=listing[one.path].hash, bytes=listing[one.path].bytes) for one in rejected),
                 key=lambda one: one.path.encode(),
             )
         ),

@@ -10,14 +10,8 @@ from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
 from pachyderm.dag.repos import pipeline_of
-from pachyderm.queue.claims import live_claim
-from pachyderm.client.branches import BranchName
-from pachyderm.queue.claims import claims_of
-from pachyderm.queue.decisions import ANNOUNCED
-from pachyderm.queue.decisions import CONFIRMED
-from pachyderm.queue.decisions import Decision
-from pachyderm.queue.decisions import decisions_of
-from pachyderm.queue.decisions import moment_of
+from pachyderm.queue.claims import claims_of, live_claim
+from pachyderm.queue.decisions import ANNOUNCED, CONFIRMED, Decision, decisions_of, moment_of
 from pachyderm.queue.open_commits import OpenCommit, OpenCommits
 
 

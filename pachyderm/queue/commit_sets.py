@@ -15,11 +15,12 @@ import grpc
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, head, inspect, of_set
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import INPUTS, PROVENANCE, SupersessionPolicy
+from pachyderm.dag.repos import SupersessionPolicy
 from pachyderm.errors import RequestError
 from pachyderm.queue.claims import live_claim
 from pachyderm.queue.ends import finish_with
 from pachyderm.queue.open_commits import OpenCommits
+from pachyderm.queue.source_commit import source_of
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +60,9 @@ def open_fresh(client: Connection, source: BranchName, hyperparameters: Mapping[
 def to_fill(client: Connection, branch: BranchName, policy: SupersessionPolicy, source: BranchName) -> list[Commit]:
     """What a run without a commit set fills on a branch, oldest first.
 
-    Under ``latest`` the older open sets without claim and without hyperparameters of their own end as superseded.
-    Where the newest ended with an error, a fresh set is opened. Empty where the newest is good.
+    Under ``latest`` the open sets that a newer one covers end as superseded, unless they have a claim or
+    hyperparameters of their own. Where the newest ended with an error, a fresh set is opened. Empty where the newest
+    is good.
     """
     look = OpenCommits(client, (branch,)).look
     waiting = look()
@@ -72,23 +74,12 @@ def to_fill(client: Connection, branch: BranchName, policy: SupersessionPolicy, 
             return [inspect(client, branch.repo, set_id)]
         return []
     if policy == "latest":
-        for one in waiting[:-1]:
-            if live_claim(one.commit.metadata) is None and not one.pinned:
-                finish_with(client, one.commit, f"superseded: by {waiting[-1].commit.id}")
+        newest_covering = max((number for number, entry in enumerate(waiting) if entry.covers_older), default=0)
+        for entry in waiting[:newest_covering]:
+            if live_claim(entry.commit.metadata) is None and not entry.pinned:
+                finish_with(client, entry.commit, f"superseded: by {waiting[newest_covering].commit.id}")
         waiting = look()
     return [one.commit for one in waiting]
-
-
-def source_of(client: Connection, commit: Commit) -> Commit:
-    """The input commit at the root of an output commit, along the data (not the model)."""
-    at = commit
-    while at.repo not in {name.repo for name in INPUTS}:
-        first = next(p[0] for name, p in PROVENANCE.items() if name.repo == at.repo)
-        above = next((one for one in at.provenance if one.repo == first.repo), None)
-        if above is None:
-            raise RequestError(f"{at} is not made from {first}; another project made it")
-        at = inspect(client, above.repo, above.id)
-    return at
 
 
 def own_parameters(client: Connection, commit: Commit) -> dict[str, Any]:

@@ -15,9 +15,12 @@ from pachyderm.client.connection import Connection
 from pachyderm.dag.repos import INPUTS, PROVENANCE
 from pachyderm.errors import RequestError
 from pachyderm.queue.claims import give_back, live_claim
+from pachyderm.queue.source_commit import data_source
 
 _FIRST_PAGE = 1
 _PAGE_GROWTH = 8
+
+_INPUT_REPOS = frozenset(branch.repo for branch in INPUTS)
 
 _CLOSED = ("good", "failed", "superseded", "cancelled")
 
@@ -48,7 +51,8 @@ class OpenCommit:
         branch: the branch on whose chain it was found.
         commit: as the server told it; its metadata holds claims and decisions.
         inputs: what it is made from, directly.
-        source: the commit of an input repo that it goes back to, through the repos between.
+        source: the commit of its pipeline's own input repo that it goes back to, along the data; None where it was
+            not made by this DAG.
         pinned: whether its set was opened with hyperparameters of its own; such a set is never superseded.
     """
 
@@ -57,6 +61,15 @@ class OpenCommit:
     inputs: tuple[InputCommit, ...]
     source: CommitId | None
     pinned: bool
+
+    @property
+    def covers_older(self) -> bool:
+        """Whether its result makes that of an older commit of its branch unnecessary.
+
+        A model that was trained with hyperparameters of its own is never promoted by itself, and an input commit that
+        is still being written may be dropped.
+        """
+        return not self.pinned and all(one.state == "good" for one in self.inputs if one.repo in _INPUT_REPOS)
 
 
 class OpenCommits:
@@ -123,7 +136,7 @@ class OpenCommits:
         try:
             inputs = [self._input(one, seen) for one in commit.provenance]
             if key not in self._sources:
-                self._sources[key] = self._source(commit, commit.id)
+                self._sources[key] = self._source(commit)
         except RequestError:
             # Dropped between the two requests; the next look sees what became of it.
             return None
@@ -141,20 +154,13 @@ class OpenCommits:
             self._closed[key] = commit
         return commit
 
-    def _source(self, commit: Commit, set_id: str) -> tuple[CommitId | None, bool]:
+    def _source(self, commit: Commit) -> tuple[CommitId | None, bool]:
         """The input commit that a commit goes back to, and whether hyperparameters were given for the set there."""
-        names = {branch.repo for branch in INPUTS}
-        for one in commit.provenance:
-            if one.repo not in names and one.repo not in {branch.repo for branch in self._branches}:
-                continue
-            # Asked anew: a set's hyperparameters are written on an input commit that may be much older.
-            above = inspect(self._client, one.repo, one.id)
-            if one.repo in names:
-                return one, f"hyperparameters.{set_id}" in above.metadata
-            source, pinned = self._source(above, set_id)
-            if source is not None:
-                return source, pinned
-        return None, False
+        # Read afresh: a set's hyperparameters are written on an input commit that may be much older.
+        source = data_source(self._client, commit)
+        if source is None:
+            return None, False
+        return CommitId(source.repo, source.id), f"hyperparameters.{commit.id}" in source.metadata
 
 
 def give_back_claims_of(client: Connection, run: str, why: str) -> tuple[CommitId, ...]:

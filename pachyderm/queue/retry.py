@@ -20,6 +20,9 @@ from pachyderm.queue.decisions import Decision, decisions_of, record, stamp
 RETRY = "retry"
 """The decision that sets failed attempts of an open set aside."""
 
+RETRIED = "retried"
+"""The decision on a finished commit that names the fresh commit set which runs it again."""
+
 
 @dataclass(frozen=True)
 class Retried:
@@ -68,7 +71,7 @@ def retry(client: Connection, commit_set: str, by: str, now: float) -> Retried:
     bad = [(pipeline, commits) for pipeline, commits in parts if any(c.state != "good" for c in commits)] or parts
     for pipeline, _ in bad:
         _refuse_covered(client, pipeline, commit_set)
-    return Retried(open_again(client, bad), True, tuple(pipeline.name for pipeline, _ in bad))
+    return Retried(open_again(client, bad, by, now), True, tuple(pipeline.name for pipeline, _ in bad))
 
 
 def _outputs(pipeline: Pipeline, own: dict[str, Commit]) -> list[Commit]:
@@ -86,14 +89,17 @@ def _refuse_covered(client: Connection, pipeline: Pipeline, commit_set: str) -> 
         )
 
 
-def open_again(client: Connection, parts: Sequence[tuple[Pipeline, Sequence[Commit]]]) -> str:
+def open_again(client: Connection, parts: Sequence[tuple[Pipeline, Sequence[Commit]]], by: str, now: float) -> str:
     """Open fresh output commits for the newest inputs, with the hyperparameters that the earlier ones had of their own.
 
-    The heads that lead to them are moved onto themselves, by name, in one transaction.
+    The heads that lead to them are moved onto themselves, by name, in one transaction. The earlier output commits get a
+    decision that names the fresh commit set.
 
     Args:
         client: the connection.
         parts: pipelines, each with the output commits that are to be made again.
+        by: who asks.
+        now: seconds since 1970.
 
     Returns:
         the id of the set.
@@ -121,6 +127,10 @@ def open_again(client: Connection, parts: Sequence[tuple[Pipeline, Sequence[Comm
             if given:
                 client.edit_keys(branch.repo, newest, add={own_parameters_key(set_id): json.dumps(given)})
             client.pfs.create_branch(branch=client.branch(branch), head=client.head(branch))
+    # Not in the transaction: metadata stays where it is abandoned, and would name a commit set that never was.
+    for _, commits in parts:
+        reason = f"the fresh commit set {set_id} runs it again"
+        record(client, commits[-1], f"{set_id}.retried", Decision(stamp(now), RETRIED, reason, by=by))
     for branch, given, newest in moved:
         if given and inspect(client, branch.repo, set_id).id != newest:
             raise RequestError(f"{branch} moved while the set {set_id} was opened, so it runs without hyperparameters")

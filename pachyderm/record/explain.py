@@ -67,8 +67,9 @@ def explain(client: Connection, commit_set: str, now: float) -> Explanation:
     Raises:
         RequestError: there is no such set.
     """
-    outputs = {branch.repo for branch in PROVENANCE}
+    outputs = list(dict.fromkeys(branch.repo for branch in PROVENANCE))
     own = [one for one in commits_of(client, commit_set) if one.id == commit_set and one.repo in outputs]
+    own.sort(key=lambda commit: outputs.index(commit.repo))
     reasons = {str(one.commit): one.reason for one in waiting(client, now)}
     decisions = sorted((d for one in own for d in decisions_of(one.metadata)), key=lambda d: d.time)
     archive = Archive(client)

@@ -19,7 +19,7 @@ from pachyderm.client.commits import Commit, head, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import content, files, read
 from pachyderm.client.upload import put
-from pachyderm.dag.repos import EXPORT, GENERATE, RESIZE, TRAIN, StageSpec
+from pachyderm.dag.repos import DATUMS, EXPORT, GENERATE, RESIZE, TRAIN, StageSpec
 from pachyderm.dag.setup import set_up
 from pachyderm.output.output_commit import Attempt, fill_set
 from pachyderm.output.stage import Input, Job, Made, Resolved, Stage
@@ -155,8 +155,7 @@ def each(word: str) -> Callable[[Job], Made]:
         assert job.plan is not None
         made, rejected = {}, []
         for number, (path, output) in enumerate(job.plan.compute.items()):
-            repo = next(repo for repo, one in job.inputs.items() if path in one.files)
-            text = _texts(job, repo)[path]
+            text = _texts(job, DATUMS[job.commit.repo])[path]
             if text == "bad":
                 rejected.append(Rejected(path, "TRUNCATED", "it is cut short"))
                 continue

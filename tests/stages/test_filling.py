@@ -321,3 +321,13 @@ def test_results_too_large_for_one_chunk_are_carried_over_too(house: House) -> N
     house.put(INPUT_IMAGES, {"/b.png": "c"})
     house.run("resize")
     assert house.worked == [("resize", ("/b.png",))]
+
+
+def test_a_set_with_hyperparameters_of_its_own_supersedes_no_other_in_a_run_by_hand(house: House) -> None:
+    covered = house.put(TRAINING, {"/a.png": "A"})
+    waiting = house.put(TRAINING, {"/a.png": "B"})
+    own = open_fresh(house.client, TRAINING, {"train": {"size": "32"}})
+    house.run("train", "export")
+    assert house.output(CHECKPOINT, covered).error == f"superseded: by {waiting}"
+    assert [house.output(CANDIDATE, commit_set).state for commit_set in (waiting, own)] == ["good", "good"]
+    assert house.head(MODEL).id == waiting

@@ -7,6 +7,7 @@ good finish while something older on the branch is open, or while an input is.
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,6 +74,8 @@ class FakePachyderm(Connection):
             finish_commit=self._finish,
             create_branch=self._move,
         )
+        self.order = random.Random(0)
+        """Decides the order in which provenance is listed: a server has none."""
         self._moves: list[BranchName] = []
         for branch in (*INPUTS, MODEL, *PROVENANCE):
             row = self._add(branch, next(self.ids), tuple(self.heads[p] for p in PROVENANCE.get(branch, ())))
@@ -209,6 +212,9 @@ class FakePachyderm(Connection):
 
         # Of the set alone; pachd lists those of other sets too.
         below = [one.key for one in self.rows.values() if one.id == row.id and row.key in one.provenance]
+        above = list(row.provenance)
+        self.order.shuffle(above)
+        self.order.shuffle(below)
         when = datetime.fromtimestamp(row.number, UTC)
         info = pfs.CommitInfo(
             commit=name(row.key),
@@ -216,7 +222,7 @@ class FakePachyderm(Connection):
             error=row.error,
             origin=pfs.CommitOrigin(kind=pfs.OriginKind.AUTO),
             metadata=dict(row.metadata),
-            direct_provenance=[name(key) for key in row.provenance],
+            direct_provenance=[name(key) for key in above],
             direct_subvenance=[name(key) for key in below],
         )
         if row.parent:

@@ -156,7 +156,7 @@ def test_a_set_on_both_inputs_is_two_units(harness: TriggerHarness) -> None:
 
 @pytest.mark.parametrize("policy", ["every"])
 def test_the_parameters_file_of_the_input_may_choose_the_policy(harness: TriggerHarness, policy: str) -> None:
-    sets = [harness.train("1"), harness.commit(TRAINING, f'[trigger]\npolicy = "{policy}"\n', "/pix2pix.toml")]
+    sets = [harness.commit(TRAINING, f'[trigger]\npolicy = "{policy}"\n', "/pix2pix.toml"), harness.train("1")]
     assert [item.state for item in harness.once()] == ["good", "good"]
     assert [harness.by("model", one).split("-")[1] for one in sets] == sets
 
@@ -172,20 +172,51 @@ def test_what_waits_in_the_end_for_an_open_input_is_said_and_left_whatever_stand
     assert {item.state for item in harness.once()} == {"good"}
 
 
-def test_the_policy_of_an_input_counts_only_once_the_input_is_there(harness: TriggerHarness) -> None:
+def superseded(observer: SnapshotBuilder) -> list[tuple[str, str]]:
+    ends = reconcile(observer.look()).actions
+    return [(end.item.commit_set, end.error) for end in ends if isinstance(end, End)]
+
+
+def test_an_input_that_is_still_being_written_supersedes_nothing(harness: TriggerHarness) -> None:
     first = harness.train("1")
     observer = SnapshotBuilder(harness.client, harness.place.runner, defaults(), 0, "tests:1", CLOCK)
     second = harness.client.pfs.start_commit(branch=harness.client.branch(TRAINING))
-    assert reconcile(observer.look()).actions == ()
-    content = b'[trigger]\npolicy = "every"\n'
-    harness.client.pfs.put_file_from_bytes(commit=second, path="/pix2pix.toml", data=content)
+    assert superseded(observer) == []
     harness.client.pfs.finish_commit(commit=second)
-    assert reconcile(observer.look()).actions == ()
-    third = harness.commit(TRAINING, '[trigger]\npolicy = "latest"\n', "/pix2pix.toml")
-    ends = reconcile(observer.look()).actions
-    assert [(end.item.commit_set, end.error) for end in ends if isinstance(end, End)] == [
-        (one, f"superseded: by {third}") for one in (first, second.id)
+    assert superseded(observer) == [(first, f"superseded: by {second.id}")]
+
+
+def test_whether_a_set_may_be_superseded_is_said_by_its_own_input_commit(harness: TriggerHarness) -> None:
+    first = harness.train("1")
+    every = harness.commit(TRAINING, '[trigger]\npolicy = "every"\n', "/pix2pix.toml")
+    latest = harness.commit(TRAINING, '[trigger]\npolicy = "latest"\n', "/pix2pix.toml")
+    newest = harness.train("2")
+    observer = SnapshotBuilder(harness.client, harness.place.runner, defaults(), 0, "tests:1", CLOCK)
+    assert superseded(observer) == [(first, f"superseded: by {newest}"), (latest, f"superseded: by {newest}")]
+    assert every not in {commit_set for commit_set, _ in superseded(observer)}
+
+
+def test_the_attempts_of_a_set_are_those_of_its_own_input_commit(harness: TriggerHarness) -> None:
+    harness.order("fail-generate_images", "no luck")
+    sets = [harness.draw("1"), harness.commit(INPUT_IMAGES, "[trigger]\nattempts = 1\n", "/pix2pix.toml")]
+    done = {item.commit_set: item for item in harness.once()}
+    assert [done[one].error.split(",")[0] for one in sets] == [
+        "failed: preprocessing_and_generation failed 3 times",
+        "failed: preprocessing_and_generation failed 1 time",
     ]
+
+
+def test_the_settings_of_one_pipeline_do_not_reach_the_other(harness: TriggerHarness) -> None:
+    harness.commit(TRAINING, "[trigger]\nattempts = 1\n", "/pix2pix.toml")
+    harness.once()
+    harness.client.pfs.create_branch(branch=harness.client.branch(MODEL), head=harness.client.head(CANDIDATE))
+    harness.once()
+    pictures = [harness.draw("1"), harness.draw("2")]
+    harness.order("fail-generate_images", "no luck")
+    done = {item.commit_set: item for item in harness.once()}
+    assert [done[one].error.split(", ")[0] for one in pictures] == [
+        "failed: preprocessing_and_generation failed 3 times"
+    ] * 2
 
 
 def test_a_parameters_file_that_no_parser_takes_stops_nothing_else(harness: TriggerHarness) -> None:

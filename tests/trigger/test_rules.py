@@ -19,8 +19,8 @@ from workflows.runners.runner import Phase, RunKey
 from workflows.trigger.controller import Controller, Settings
 from workflows.trigger.metrics import Metrics
 from workflows.trigger.policy import Policy, defaults
-from workflows.trigger.reconcile import ANOTHER_STARTS, LINGER
-from workflows.trigger.snapshot import ActionPlan
+from workflows.trigger.reconcile import ANOTHER_STARTS, LINGER, reconcile
+from workflows.trigger.snapshot import ActionPlan, Start
 from workflows.trigger.snapshot_builder import Clock
 
 TRAIN, DRAW = "training_and_export", "preprocessing_and_generation"
@@ -151,6 +151,38 @@ def test_what_is_interrupted_again_and_again_waits_like_a_failure() -> None:
     assert stage.live() == [f"{TRAIN} 5"]
 
 
+def test_the_reason_of_an_attempt_names_what_ended_the_one_before() -> None:
+    stage = Stage(backoff=0.0, attempts=9)
+    commit_set = stage.pachyderm.put(TRAINING)
+    stage.look()
+    stage.runner.fail(stage.run(), gives_back=True)
+    stage.look()
+    stage.runner.end(stage.run(), Phase.VANISHED, "gone")
+    stage.look()
+    stage.runner.forget(stage.run())
+    stage.look()
+    decisions = decisions_of(stage.pachyderm.rows["model", commit_set].metadata)
+    assert [one.reason for one in decisions if one.decision == "start"] == [
+        f"open: checkpoint@{commit_set}, model@{commit_set}",
+        "attempt 2: attempt 1 failed in run run-0001: ValueError: no luck",
+        "attempt 3: attempt 2 vanished in run run-0002: gone",
+        "attempt 4: attempt 3 vanished: its run is not there any more",
+    ]
+
+
+def test_the_reason_of_an_attempt_that_a_trigger_takes_over_names_what_ended_the_one_before() -> None:
+    stage = Stage(backoff=0.0)
+    stage.pachyderm.put(TRAINING)
+    stage.look()
+    stage.runner.fail(stage.run(), gives_back=True)
+    stage.runner.answers.append("lost")
+    stage.controller.look()
+    stage.runner.forget(stage.run())
+    plan = reconcile(stage.controller._observer.look())
+    (start,) = [action for action in plan.actions if isinstance(action, Start)]
+    assert (start.announced, start.reason) == (True, "attempt 2: attempt 1 failed in run run-0001: ValueError: no luck")
+
+
 def test_a_terminated_run_ends_its_set_as_cancelled_without_a_retry() -> None:
     stage = Stage()
     commit_set = stage.pachyderm.put(TRAINING)
@@ -213,6 +245,31 @@ def test_a_set_with_hyperparameters_of_its_own_is_never_superseded() -> None:
     assert stage.error("model", newer[0]).startswith("superseded")
     stage.works()
     assert [key.commit_set for key in stage.runner.created] == [own, newer[1]]
+
+
+def test_a_set_with_hyperparameters_of_its_own_supersedes_nothing() -> None:
+    stage = Stage()
+    older, covered = (stage.pachyderm.put(TRAINING) for _ in range(2))
+    own = stage.pachyderm.put(TRAINING, move_only=True, own=True)
+    stage.look()
+    assert stage.error("model", older) == f"superseded: by {covered}"
+    stage.works()
+    stage.works()
+    assert [key.commit_set for key in stage.runner.created] == [covered, own]
+
+
+def test_a_set_is_superseded_by_one_that_makes_all_of_its_outputs() -> None:
+    stage = Stage(policy="latest")
+    older, newer = (stage.pachyderm.put(INPUT_IMAGES) for _ in range(2))
+    promoted = stage.pachyderm.promote(stage.pachyderm.heads[CANDIDATE])
+    stage.look()
+    # The promotion's set prepares no pictures; it is made from those of the newer one.
+    assert {stage.error(repo, older) for repo in ("preprocess_images", "generate_images")} == {
+        f"superseded: by {newer}"
+    }
+    stage.works()
+    stage.works()
+    assert [key.commit_set for key in stage.runner.created] == [newer, promoted]
 
 
 def test_what_another_set_is_made_from_is_not_superseded() -> None:

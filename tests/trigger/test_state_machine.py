@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ class Trigger:
 
     def __init__(self, machine: Histories, name: str) -> None:
         clock = Clock(lambda: machine.steady, lambda: machine.wall)
-        configured = Settings(defaults(), max_concurrent_runs=3, poll_interval=2.0, by=name)
+        configured = Settings(machine.policies, max_concurrent_runs=3, poll_interval=2.0, by=name)
         metrics = Metrics(clock.steady, clock.wall)
         self.controller = Controller(
             machine.pachyderm, machine.runner, NoElection(), configured, clock, lambda seconds: False, metrics
@@ -58,11 +59,16 @@ class Trigger:
 
 
 class Histories(RuleBasedStateMachine):
-    @initialize(one_creator=st.booleans(), says_ending=st.booleans())
-    def begin(self, one_creator: bool, says_ending: bool) -> None:
+    @initialize(one_creator=st.booleans(), says_ending=st.booleans(), order=st.integers(0, 2**16), latest=st.booleans())
+    def begin(self, one_creator: bool, says_ending: bool, order: int, latest: bool) -> None:
         self.steady = 1000.0
         self.wall = 1_700_000_000.0
         self.pachyderm = FakePachyderm(lambda: self.wall)
+        self.pachyderm.order.seed(order)
+        self.policies = {
+            name: replace(policy, policy="latest") if latest else policy for name, policy in defaults().items()
+        }
+        self.dropped: set[str] = set()
         self.runner = FakeRunner(self.pachyderm, lambda: self.wall, one_creator)
         self.runner.at_start = self.check_ready
         self.runner.says_ending = says_ending
@@ -106,7 +112,8 @@ class Histories(RuleBasedStateMachine):
     @rule(back=st.integers(0, 3))
     def drop(self, back: int) -> None:
         ids = list(dict.fromkeys(row.id for row in sorted(self.pachyderm.rows.values(), key=lambda row: -row.number)))
-        self.pachyderm.drop(ids[back % len(ids)])
+        if self.pachyderm.drop(ids[back % len(ids)]):
+            self.dropped.add(ids[back % len(ids)])
 
     # What runs do.
     @precondition(lambda self: self.runner.live())
@@ -189,7 +196,16 @@ class Histories(RuleBasedStateMachine):
         for row in self.pachyderm.rows.values():
             if row.error.startswith("superseded"):
                 assert not self.own(row), f"{row.key} had hyperparameters of its own"
-                assert pipeline_of(self.branch(row)).policy == "latest"
+                assert self.policies[pipeline_of(self.branch(row)).name].policy == "latest"
+
+    @invariant()
+    def what_superseded_a_commit_holds_a_commit_of_the_same_repo(self) -> None:
+        if not hasattr(self, "pachyderm"):
+            return
+        for row in self.pachyderm.rows.values():
+            if row.error.startswith("superseded"):
+                by = row.error.split()[-1]
+                assert (row.repo, by) in self.pachyderm.rows or by in self.dropped, f"{row.key}: {row.error}"
 
     @invariant()
     def retries_are_bounded(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from fake_kubeflow import FakeKubeflow
 
 from pachyderm.client.connection import Target, connect
 from pachyderm.dag.repos import TRAINING
+from workflows.daemon import signals
+from workflows.trigger.controller import Controller
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +82,56 @@ def test_with_json_logs_what_a_person_would_read_is_a_line_of_json_too(
     said = pix2pix(capsys, "--store", store, "trigger", "--once", "--config", file)
     assert said.code == 0
     assert any("is left" in json.loads(line)["message"] for line in said.err.splitlines())
+
+
+def stopped(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    numbers: list[int],
+    *options: str,
+) -> Said:
+    """The answer to ``trigger`` that gets these signals, the first of them at the end of its first poll."""
+    poll = Controller.look
+
+    def polled(self: Controller) -> object:
+        result = poll(self)
+        for number in numbers[:-1]:
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(number)
+        signal.raise_signal(numbers[-1])
+        return result
+
+    monkeypatch.setattr(Controller, "look", polled)
+    # The watchdog would end this process, and with it the tests.
+    monkeypatch.setattr(signals, "end_process", lambda seconds: None)
+    pix2pix(capsys, "--store", tmp_path / "store", "setup")
+    return pix2pix(capsys, "--store", tmp_path / "store", "trigger", *options)
+
+
+def test_a_trigger_that_stops_cleanly_at_sigterm_has_not_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = stopped(tmp_path, capsys, monkeypatch, [signal.SIGTERM])
+    assert said.code == 0
+    assert said.err.splitlines()[-1] == "stopped by SIGTERM; the next trigger goes on from here"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "options"),
+    [
+        ([signal.SIGINT], []),
+        ([signal.SIGTERM], ["--once"]),
+    ],
+    ids=["Ctrl-C", "work that was asked for is left"],
+)
+def test_a_trigger_that_is_interrupted_says_so(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    numbers: list[int],
+    options: list[str],
+) -> None:
+    said = stopped(tmp_path, capsys, monkeypatch, numbers, *options)
+    assert said.code == 130
+    assert "interrupted" in said.err.splitlines()[-1]

@@ -95,6 +95,14 @@ def test_no_task_is_cached_and_nothing_is_installed_at_run_time(name: str) -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_lost_pod_is_replaced_and_a_step_that_failed_has_failed_at_once(name: str) -> None:
+    for task in PIPELINES[name][0]["root"]["dag"]["tasks"].values():
+        assert task["retryPolicy"]["maxRetryCount"] == 2
+        # Argo waits for it before it decides not to retry.
+        assert task["retryPolicy"]["backoffDuration"] == "0s"
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_all_times_to_live_and_the_deadline_are_set(name: str) -> None:
     config = PIPELINES[name][1]["platforms"]["kubernetes"]["pipelineConfig"]
     for key in ("activeDeadlineSeconds", "resourceTtlOnCompletion", "resourceTtlOnFailure", "resourceTtlOnSuccess"):

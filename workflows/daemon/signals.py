@@ -56,12 +56,21 @@ class Interruption:
         self._end_now = end_now
         self._lock = threading.Lock()
         self._asked = False
+        self._signal: signal.Signals | None = None
         self._first: list[Callable[[], None]] = []
 
     @classmethod
     def of_process(cls) -> Interruption:
         """One that ends the process `EXITS_WITHIN` seconds after the first signal."""
         return cls(partial(end_process, EXITS_WITHIN))
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the process was told to stop by SIGTERM, as Kubernetes and systemd stop a service.
+
+        A service that stops cleanly then has ended as it should.
+        """
+        return self._signal is signal.SIGTERM
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if the process was told to stop."""
@@ -115,6 +124,7 @@ class Interruption:
     def _noticed(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         # Without a handler in Python the C handler would write nothing. No lock may be taken here: the main thread
         # may hold it.
+        self._signal = self._signal or signal.Signals(number)
         self._asked = True
 
     def _watch(self, reader: socket.socket) -> None:
@@ -126,6 +136,7 @@ class Interruption:
                     continue
                 times += 1
                 if times == 1:
+                    self._signal = self._signal or signal.Signals(number)
                     self._stop(signal.Signals(number).name)
                 elif times >= IMPATIENT:
                     self._end_now(128 + number)

@@ -96,7 +96,8 @@ class ActionExecutor:
         pipeline = next(one for one in PIPELINES if one.name == action.pipeline)
         first = head(self._client, pipeline.outputs[0])
         # Where the first output did not end well either, nothing downstream of it can.
-        made = open_again(self._client, [(pipeline, [action.commit if first.state == "good" else first])])
+        commits = [action.commit if first.state == "good" else first]
+        made = open_again(self._client, [(pipeline, commits)], self._by, self._wall())
         logger.info("%s was superseded by what is gone; the fresh set is %s", action.commit, made)
         return True
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pachyderm.client.commits import CommitId
 from pachyderm.queue.claims import STALE_AFTER, Claim, live_claim
 from workflows.runners.runner import Phase
+from workflows.trigger.attempt_reason import attempt_reason
+from workflows.trigger.coverage import covering
 from workflows.trigger.policy import Policy
 from workflows.trigger.snapshot import (
     Action,
@@ -176,15 +178,16 @@ class _Look:
             self._ended.add(item.id)
 
     def _supersede(self) -> None:
-        """Under `latest`: end what is older than the newest set, unless somebody works on it or needs it."""
+        """Under `latest`: end what a newer set covers, unless somebody works on it or needs it."""
         needed: set[CommitId] = set()
-        newest: dict[str, WorkItemId] = {}
-        superseded: list[WorkItem] = []
+        newer: dict[str, list[WorkItem]] = {}
+        superseded: list[tuple[WorkItem, WorkItem]] = []
         for item in reversed(self._units):
             if item.id in self._ended:
                 continue
-            by = newest.get(item.id.pipeline)
-            keep = (
+            by = covering(item, newer.setdefault(item.id.pipeline, []))
+            newer[item.id.pipeline].append(item)
+            if (
                 by is None
                 or self._policy(item).policy != "latest"
                 or item.pinned
@@ -192,14 +195,12 @@ class _Look:
                 or item.checked_only
                 or bool(item.own & needed)
                 or self._announced_by_another(item)
-            )
-            newest.setdefault(item.id.pipeline, item.id)
-            if keep:
+            ):
                 needed.update(CommitId(i.repo, i.id) for c in item.commits for i in c.inputs)
             else:
-                superseded.append(item)
-        for item in reversed(superseded):
-            self._end(item, f"superseded: by {newest[item.id.pipeline].commit_set}")
+                superseded.append((item, by))
+        for item, by in reversed(superseded):
+            self._end(item, f"superseded: by {by.id.commit_set}")
 
     def _announced_by_another(self, item: WorkItem) -> bool:
         """Whether a start was announced that may still come true."""
@@ -222,14 +223,10 @@ class _Look:
                 Note(item.id, item.anchor, item.attempt, Phase.VANISHED, "its run is not there any more", "")
             )
         commits = tuple(one.commit for one in item.commits)
-        self._actions.append(Start(item.id, commits, attempt, self._reason(item, attempt), announced=resumed))
+        reason = attempt_reason(item, attempt, self._actions)
+        self._actions.append(Start(item.id, commits, attempt, reason, announced=resumed))
         self._slots -= 1
         self._begun.add(item.id.pipeline)
-
-    def _reason(self, item: WorkItem, attempt: int) -> str:
-        if attempt == 1:
-            return f"open: {', '.join(str(c.commit) for c in item.commits)}"
-        return f"attempt {attempt}, after {item.noted.decision if item.noted else 'an attempt without an end'}"
 
     def _obstacle(self, item: WorkItem) -> tuple[str | None, float | None]:
         """Why a item is not started now, and after how many seconds that changes by itself."""

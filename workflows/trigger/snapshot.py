@@ -51,7 +51,7 @@ class Snapshot:
         quiet: (repo, commit id, claim number) -> seconds without a change of its sign of life.
         intent_for: (item, attempt) -> seconds for which a start has been announced and not been confirmed.
         gone_for: (item, attempt) -> seconds for which an attempt that had begun has had no run.
-        policies: item -> its policy.
+        policies: item -> its policy, by its pipeline and its own input commit.
         since_start: pipeline -> seconds since the first run of its newest started set; absent if never.
         slots: how many more runs may be live at once.
         uncovered: pipeline -> its newest output commit, where that ended as superseded and what superseded it is gone.

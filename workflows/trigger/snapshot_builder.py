@@ -90,7 +90,7 @@ class SnapshotBuilder:
         self._open = OpenCommits(client)
         self._since = UnchangedTimer()
         self._over: dict[str, RunState] = {}
-        self._from_file: dict[CommitId, Policy] = {}
+        self._from_file: dict[tuple[str, CommitId], Policy] = {}
         self._last_start: dict[str, float] = {}
 
     def started(self, pipeline: str) -> None:
@@ -187,25 +187,25 @@ class SnapshotBuilder:
         }
 
     def _policies_of(self, items: tuple[WorkItem, ...]) -> dict[WorkItemId, Policy]:
-        """The policy of each item: what the newest open set's input says holds for its whole pipeline."""
-        newest = {item.id.pipeline: item for item in items}
-        policies = {pipeline: self._policy(item) for pipeline, item in newest.items()}
-        return {item.id: policies[item.id.pipeline] for item in items}
+        """The policy of each item: its pipeline's, changed by what its own input commit says."""
+        sources = {(item.id.pipeline, item.commits[-1].source) for item in items}
+        self._from_file = {key: policy for key, policy in self._from_file.items() if key in sources}
+        return {item.id: self._policy(item.id.pipeline, item.commits[-1].source) for item in items}
 
-    def _policy(self, item: WorkItem) -> Policy:
-        source, default = item.commits[-1].source, self._policies[item.id.pipeline]
+    def _policy(self, pipeline: str, source: CommitId | None) -> Policy:
+        default = self._policies[pipeline]
         if source is None:
             return default
-        if source not in self._from_file:
+        if (pipeline, source) not in self._from_file:
             commit = inspect(self._client, source.repo, source.id)
             if not commit.ended:
-                # Its file may be still to come: until it is known nothing is superseded on its account.
+                # Its file may be still to come: until it is known the set is not superseded.
                 return replace(default, policy="every")
             if commit.error:
                 # It may not even be readable.
                 return default
-            self._from_file = {source: self._read_policy(source, default), **dict(list(self._from_file.items())[:7])}
-        return self._from_file[source]
+            self._from_file[pipeline, source] = self._read_policy(source, default)
+        return self._from_file[pipeline, source]
 
     def _read_policy(self, source: CommitId, default: Policy) -> Policy:
         content = read(self._client, source.repo, source.id, PARAMETERS_FILE)

@@ -15,11 +15,7 @@ from itertools import pairwise
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, CommitId
 from pachyderm.dag.repos import pipeline_of
-from pachyderm.queue.decisions import Decision
-from pachyderm.queue.decisions import decisions_of
-from pachyderm.client.branches import BranchName
-from pachyderm.queue.decisions import ANNOUNCED
-from pachyderm.queue.decisions import CONFIRMED
+from pachyderm.queue.decisions import ANNOUNCED, CONFIRMED, Decision, decisions_of
 from pachyderm.queue.open_commits import OpenCommit
 from workflows.runners.runner import Phase
 from workflows.trigger.snapshot import Inputs, SeenRun, WorkItemId
@@ -113,6 +109,11 @@ class WorkItem:
     def pinned(self) -> bool:
         """Whether it has hyperparameters of its own, and is never superseded."""
         return any(c.pinned for c in self.commits)
+
+    @property
+    def branches(self) -> frozenset[BranchName]:
+        """The branches that it has an open commit on."""
+        return frozenset(c.branch for c in self.commits)
 
     @cached_property
     def own(self) -> frozenset[CommitId]:

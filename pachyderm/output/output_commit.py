@@ -29,7 +29,7 @@ from pachyderm.output.result import Result, computed, empty, reused
 from pachyderm.output.reuse import reusable
 from pachyderm.output.stage import Input, Job, Resolved, Stage
 from pachyderm.output.work_in_progress import kept
-from pachyderm.queue.claims import Claim, Watch, give_back, kept_alive, live_claim, take, working
+from pachyderm.queue.claims import Claim, Watch, end_of, give_back, kept_alive, live_claim, take, working
 from pachyderm.queue.commit_sets import NEW, commits_of, open_fresh, own_parameters, to_fill
 from pachyderm.queue.ends import finish_with
 from pachyderm.queue.source_commit import source_of
@@ -133,8 +133,9 @@ def fill(client: Connection, stage: Stage, commit: Commit, attempt: Attempt) -> 
     claim, commit = _claim(client, commit, attempt)
     if claim is None:
         return _ended(client, commit)
+    attempt, done = _counted(attempt)
     try:
-        with kept_alive(client, commit, claim):
+        with kept_alive(client, commit, claim, done):
             _fill_claimed(client, stage, commit, claim, attempt)
     except HopelessError as error:
         finish_with(client, commit, f"failed: {error}")
@@ -143,9 +144,20 @@ def fill(client: Connection, stage: Stage, commit: Commit, attempt: Attempt) -> 
         return fill(client, stage, inspect(client, commit.repo, commit.id), attempt)
     except BaseException as error:
         # Interrupted or failed: the next attempt may begin at once.
-        give_back(client, commit, claim.number, f"{type(error).__name__}: {error}"[:500])
+        give_back(client, commit, claim.number, end_of(error))
         raise
     return _ended(client, commit)
+
+
+def _counted(attempt: Attempt) -> tuple[Attempt, Callable[[], int]]:
+    """The attempt, and how far its progress has come."""
+    latest = [0]
+
+    def progress(done: int, total: int, note: str) -> None:
+        latest[0] = int(done)
+        attempt.progress(done, total, note)
+
+    return replace(attempt, progress=progress), lambda: latest[0]
 
 
 def _ended(client: Connection, commit: Commit) -> Commit:

@@ -18,6 +18,7 @@ import grpc
 
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
+from pachyderm.errors import UnreachableError
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,14 @@ ENDS_WITHIN = 10.0
 FINISHING = "finishing: "
 """How the word of an attempt begins that ends its claim to finish the commit; pachd shows it before the end itself."""
 
+REPORTED = "failed: "
+"""Prefix of the end of a claim whose attempt failed by an error of its own; the error follows."""
+
+STOPPED = "interrupted: "
+"""Prefix of the end of a claim whose attempt was stopped from outside and gave the claim back itself."""
+
+_LONGEST_END = 500
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -45,6 +54,7 @@ class Claim:
         attempt: what tells this attempt of the run from any other.
         alive: the last sign of life; only its changes mean anything, for clocks differ.
         over: why the claim ended, or None while it holds.
+        done: how much of the work was done at the last sign of life, in the stage's own unit; at least 0.
     """
 
     number: int
@@ -52,6 +62,17 @@ class Claim:
     attempt: str
     alive: str | None
     over: str | None
+    done: int = 0
+
+    @property
+    def reported(self) -> str:
+        """The error that the attempt reported when it failed; empty if it reported none."""
+        return self.over.removeprefix(REPORTED) if self.over and self.over.startswith(REPORTED) else ""
+
+    @property
+    def stopped(self) -> str:
+        """What stopped the attempt, as it reported itself; empty if it reported nothing of that kind."""
+        return self.over.removeprefix(STOPPED) if self.over and self.over.startswith(STOPPED) else ""
 
 
 def claims_of(metadata: Mapping[str, str]) -> tuple[Claim, ...]:
@@ -65,9 +86,9 @@ def claims_of(metadata: Mapping[str, str]) -> tuple[Claim, ...]:
                 holder, attempt = str(named["run"]), str(named["attempt"])
             except (ValueError, TypeError, KeyError):
                 holder, attempt = value, ""
-            found.append(
-                Claim(int(number), holder, attempt, metadata.get(f"alive.{number}"), metadata.get(f"over.{number}"))
-            )
+            alive, done = metadata.get(f"alive.{number}"), metadata.get(f"done.{number}", "")
+            count = int(done) if done.isdecimal() else 0
+            found.append(Claim(int(number), holder, attempt, alive, metadata.get(f"over.{number}"), count))
     return tuple(sorted(found, key=lambda claim: claim.number))
 
 
@@ -116,6 +137,18 @@ def give_back(client: Connection, commit: Commit, number: int, why: str) -> bool
     return added(client, commit, {f"over.{number}": why})
 
 
+def end_of(error: BaseException) -> str:
+    """The end of a claim whose attempt raised an error: what the attempt reports about itself.
+
+    A signal, and a Pachyderm that does not answer, are no errors of the work.
+    """
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    away = isinstance(error, grpc.RpcError) and error.code() is grpc.StatusCode.UNAVAILABLE
+    if not isinstance(error, Exception) or away or isinstance(error, UnreachableError):
+        return f"{STOPPED}{text}"[:_LONGEST_END]
+    return f"{REPORTED}{text}"[:_LONGEST_END]
+
+
 def added(client: Connection, commit: Commit, keys: dict[str, str]) -> bool:
     """Add metadata keys, all or none; False where one of them is there already."""
     try:
@@ -146,8 +179,15 @@ class Watch:
 
 
 @contextmanager
-def kept_alive(client: Connection, commit: Commit, claim: Claim) -> Iterator[None]:
-    """Renew a claim's sign of life from a thread of its own while the block works."""
+def kept_alive(client: Connection, commit: Commit, claim: Claim, done: Callable[[], int] = lambda: 0) -> Iterator[None]:
+    """Renew a claim's sign of life from a thread of its own while the block works.
+
+    Args:
+        client: the connection; renewing uses another one.
+        commit: the claimed commit.
+        claim: the claim.
+        done: how much of the work is done, at least 0; left with each sign of life.
+    """
     stop = threading.Event()
 
     def renew() -> None:
@@ -156,8 +196,9 @@ def kept_alive(client: Connection, commit: Commit, claim: Claim) -> Iterator[Non
         try:
             while not stop.wait(RENEW_EVERY):
                 beat += 1
+                keys = {f"alive.{claim.number}": str(beat), f"done.{claim.number}": str(done())}
                 try:
-                    second.edit_keys(commit.repo, commit.id, put={f"alive.{claim.number}": str(beat)})
+                    second.edit_keys(commit.repo, commit.id, put=keys)
                 except grpc.RpcError as error:
                     logger.warning("the claim on %s could not be renewed: %s", commit, error.details())
         finally:

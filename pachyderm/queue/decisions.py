@@ -35,6 +35,8 @@ class Decision:
         run: the run that it is about, or empty.
         attempt: the attempt that it is about; 0 where it is about none.
         by: who decided, ``host:process`` of a trigger or a person's command.
+        where: with ``start``: the place of the run (see `workflows.runners.runner.Runner.place`).
+        progress: with the end of an attempt: how far the commit set had come.
     """
 
     time: str
@@ -43,6 +45,8 @@ class Decision:
     run: str = ""
     attempt: int = 0
     by: str = ""
+    where: str = ""
+    progress: str = ""
 
 
 def stamp(seconds: float) -> str:

@@ -87,6 +87,41 @@ class FakeKubeflow(FakeApi):
             if message:
                 run["error"] = {"code": 2, "message": message}
 
+    def fail(self, run_id: str, task: str, *messages: str, retried: int = 0) -> None:
+        """Fail a run in one of its tasks, with the nodes of Argo's workflow as the API shows them.
+
+        Args:
+            run_id: the run.
+            task: name of the task.
+            messages: of the task's attempts, oldest first; none, as KFP 2.17 was seen to answer.
+            retried: failed attempts of the task, where there are no messages.
+        """
+        pipeline = self.runs[run_id]["display_name"].split()[0].replace("_", "-")
+        workflow = f"{pipeline}-x7k2p"
+        nodes: list[Document] = []
+
+        def node(name: str, parent: Document | None, state: str = "FAILED", message: str = "") -> Document:
+            task_id = f"{workflow}-{len(nodes)}"
+            made: Document = {"run_id": run_id, "task_id": task_id, "display_name": name, "state": state}
+            if parent is not None:
+                parent.setdefault("child_tasks", []).append({"task_id": task_id})
+            if message:
+                made["error"] = {"code": 2, "message": message}
+            nodes.append(made)
+            return made
+
+        entry = node(f"{workflow}(0)", node(workflow, None), message=f"child '{workflow}-1' failed")
+        node("root-driver", entry, "SUCCEEDED")
+        root = node("root(0)", node("root", entry))
+        node(f"{task}-driver", root, "SUCCEEDED")
+        executor = node("executor", node(task, root))
+        for number, message in enumerate(messages or [""] * (retried + 1)):
+            node(f"executor({number})", executor, message=message)
+        with self._lock:
+            if self.runs[run_id]["state"] not in FINAL:
+                self.runs[run_id]["run_details"] = {"task_details": nodes}
+        self.advance(run_id, "FAILED")
+
     def delete(self, run_id: str) -> None:
         with self._lock:
             del self.runs[run_id]

@@ -10,7 +10,7 @@ from fake_pachyderm import FakePachyderm
 
 from pachyderm.client.commits import inspect
 from pachyderm.dag.repos import PIPELINES
-from pachyderm.queue.claims import give_back, live_claim, take
+from pachyderm.queue.claims import end_of, give_back, live_claim, take
 from workflows.errors import RunnerUnreachableError, UnclearAnswerError
 from workflows.runners.runner import Phase, RunKey, RunState
 
@@ -26,8 +26,11 @@ class Run:
 class FakeRunner:
     name = "fake"
 
-    def __init__(self, pachyderm: FakePachyderm, now: Callable[[], float], one_creator: bool) -> None:
+    def __init__(
+        self, pachyderm: FakePachyderm, now: Callable[[], float], one_creator: bool, where: str = "here"
+    ) -> None:
         self.one_creator = one_creator
+        self.where = where
         self._pachyderm = pachyderm
         self._now = now
         self._numbers = itertools.count(1)
@@ -40,9 +43,12 @@ class FakeRunner:
         """What the next calls of `start` answer: ``late``, ``lost``, ``twice``, ``away``; empty: well."""
         self.at_start: Callable[[RunKey], None] = lambda key: None
 
+    def place(self) -> str:
+        return self.where
+
     def _create(self, key: RunKey) -> Run:
         self.created.append(key)
-        run = f"run-{next(self._numbers):04d}"
+        run = f"run-{'' if self.where == 'here' else f'{self.where}-'}{next(self._numbers):04d}"
         self.runs[run] = Run(RunState(run, key, Phase.RUNNING, started=self._now()))
         return self.runs[run]
 
@@ -101,8 +107,14 @@ class FakeRunner:
         key = self.runs[run].state.key
         assert key is not None
         if gives_back and claim is not None and (claim[0], key.commit_set) in self._pachyderm.rows:
-            give_back(self._pachyderm, inspect(self._pachyderm, claim[0], key.commit_set), claim[1], "failed")
+            commit = inspect(self._pachyderm, claim[0], key.commit_set)
+            give_back(self._pachyderm, commit, claim[1], end_of(ValueError("no luck")))
         self.end(run, Phase.FAILED, "ValueError: no luck")
+
+    def kill(self, run: str) -> None:
+        """Kill the run's task; the runner learns no more than that the run failed."""
+        self.end(run, Phase.FAILED, "a task failed, no cause is known")
+        self.runs[run].state = replace(self.runs[run].state, certain=False)
 
     def advance(self, run: str) -> None:
         """The run does one step: claims its next commit, or finishes the one that it has claimed."""
@@ -137,7 +149,8 @@ class FakeRunner:
             if not older.error:
                 break
         if f"over.{it.claim[1]}" in row.metadata:
-            self.end(run, Phase.FAILED, "LostClaimError")
+            # Another attempt took over, or the trigger thought this one dead: it waits, or claims again.
+            it.claim = None
             return
         self._pachyderm.edit_keys(row.repo, row.id, add={f"over.{it.claim[1]}": "good"})
         self._pachyderm.pfs.finish_commit(commit=self._pachyderm.commit(row.repo, row.id))

@@ -14,7 +14,7 @@ from pachyderm_sdk.api import pfs
 
 from pachyderm.client.commits import inspect
 from pachyderm.client.connection import Connection
-from pachyderm.queue.claims import give_back, live_claim, take
+from pachyderm.queue.claims import end_of, give_back, live_claim, take
 
 
 class Died(BaseException):
@@ -33,8 +33,9 @@ def fill(client: Connection, repo: str, commit_set: str, run: str, orders: Path)
     while (orders / "wait").exists():
         time.sleep(0.02)
     if (orders / f"fail-{repo}").exists():
-        give_back(client, commit, claim.number, "told to fail")
-        raise RuntimeError((orders / f"fail-{repo}").read_text())
+        error = RuntimeError((orders / f"fail-{repo}").read_text())
+        give_back(client, commit, claim.number, end_of(error))
+        raise error
     if (orders / "die").exists():
         (orders / "die").unlink()
         raise Died

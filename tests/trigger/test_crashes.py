@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -62,8 +63,15 @@ def closed(harness: TriggerHarness, commit_set: str) -> bool:
 
 
 def killed_at_random(
-    harness: TriggerHarness, filling: dict[str, Path], commits: int, kills: int, seed: int, limit: float
+    harness: TriggerHarness,
+    filling: dict[str, Path],
+    commits: int,
+    kills: int,
+    seed: int,
+    limit: float,
+    with_runs: float = 0.3,
 ) -> None:
+    """Kill the trigger again and again while commits arrive; `with_runs` is how often runs are killed with it."""
     chance = random.Random(seed)
     sets: list[str] = []
 
@@ -89,16 +97,18 @@ def killed_at_random(
         if kill % 25 == 24:
             print(f"kills: {kill}, commits: {len(sets)}, ended: {ended()}", flush=True)  # noqa: T201
         if chance.random() < 0.5:
-            # Half of the lives come to something, however long a run takes here: each set has fifty attempts.
+            # Half of the lives come to something, however long a run takes here.
             before = ended()
             until(lambda before=before: ended() > before or before == commits, 240)
         try:
             process.wait(chance.uniform(0.5, 5.0))
         except subprocess.TimeoutExpired:
-            if chance.random() < 0.3:
-                # A run's process as well, at the same moment.
-                for victim in chance.sample(harness.processes(), min(1, len(harness.processes()))):
-                    os.kill(victim, signal.SIGKILL)
+            if chance.random() < with_runs:
+                # Processes of a run as well, at the same moment.
+                processes = harness.processes()
+                for victim in chance.sample(processes, min(chance.randint(1, 3), len(processes))):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(victim, signal.SIGKILL)
         process.kill()
         process.wait()
         process = trigger(harness, filling)
@@ -121,6 +131,20 @@ def test_a_trigger_that_is_killed_at_random_loses_and_doubles_nothing(
     harness: TriggerHarness, filling: dict[str, Path]
 ) -> None:
     killed_at_random(harness, filling, commits=6, kills=4, seed=3, limit=120)
+
+
+def test_a_trigger_that_is_killed_with_its_runs_calls_nothing_failed(
+    harness: TriggerHarness, filling: dict[str, Path]
+) -> None:
+    killed_at_random(harness, filling, commits=3, kills=3, seed=9, limit=120, with_runs=1.0)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_fifty_kills_of_trigger_and_runs_together_call_nothing_failed(
+    harness: TriggerHarness, filling: dict[str, Path]
+) -> None:
+    killed_at_random(harness, filling, commits=40, kills=50, seed=13, limit=1200, with_runs=1.0)
 
 
 @pytest.mark.long

@@ -124,10 +124,10 @@ def test_a_clock_that_jumps_forward_after_a_restart_shortens_a_wait_and_never_le
     assert stage.live() == [f"{TRAIN} 2"]
 
 
-def test_the_budget_counts_failures_and_vanished_runs_and_not_interrupted_ones() -> None:
+def test_the_budget_counts_failures_and_neither_vanished_nor_interrupted_runs() -> None:
     stage = Stage(backoff=0.0, attempts=2)
     commit_set = stage.pachyderm.put(TRAINING)
-    for phase in (Phase.INTERRUPTED, Phase.FAILED, Phase.INTERRUPTED, Phase.VANISHED):
+    for phase in (Phase.INTERRUPTED, Phase.FAILED, Phase.VANISHED, Phase.FAILED):
         stage.look()
         stage.runner.end(stage.run(), phase, "because")
     stage.look()
@@ -441,16 +441,21 @@ def test_a_promotions_set_is_opened_again_with_its_pictures_where_those_were_sup
         assert stage.pachyderm.newest_set(branch).effects == 1
 
 
-def test_a_run_that_is_not_there_any_more_is_tried_again_after_the_back_off() -> None:
+def test_a_run_that_is_gone_is_tried_again_at_once_three_times_and_then_after_the_back_off() -> None:
     stage = Stage(backoff=10.0)
-    stage.pachyderm.put(TRAINING)
+    commit_set = stage.pachyderm.put(TRAINING)
     stage.look()
+    for attempt in (2, 3, 4):
+        stage.runner.forget(stage.run())
+        stage.look()
+        assert stage.live() == [f"{TRAIN} {attempt}"]
     stage.runner.forget(stage.run())
     stage.look()
     assert stage.live() == []
-    assert stage.why() == ["attempt 1 failed; the next one in 10 s"]
+    assert stage.why() == ["attempt 4 was interrupted; the next one in 10 s"]
     stage.tick(10.1)
-    assert stage.live() == [f"{TRAIN} 2"]
+    assert stage.live() == [f"{TRAIN} 5"]
+    assert stage.words("model", commit_set).count("vanished") == 4
 
 
 def test_a_set_that_its_stage_ended_counts_among_the_failures_that_are_told() -> None:

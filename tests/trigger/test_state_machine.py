@@ -1,8 +1,9 @@
 """Random histories: people, runs, clocks and two triggers do what they like, and every promise holds.
 
 Commits, transactions, head moves, promotions, drops; runs that work, fail, hang, vanish, appear late or twice;
-triggers that are started anew; clocks that jump. What must hold: one effect per commit, order, bounded retries, no hot
-loop, and, once the trouble stops, every newest commit is processed or ended with a reason.
+triggers that are started anew, and that see the same runs or each its own; clocks that jump. What must hold: one
+effect per commit, order, bounded retries, nothing called failed that was only killed, no hot loop, and, once the
+trouble stops, every newest commit is processed or ended with a reason.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ from pachyderm.queue.decisions import decisions_of
 from workflows.daemon.lease import NoElection
 from workflows.errors import RunnerUnreachableError
 from workflows.runners.runner import Phase, RunKey
+from workflows.trigger.attempts import INTERRUPTIONS
 from workflows.trigger.controller import Controller, Settings
 from workflows.trigger.metrics import Metrics
 from workflows.trigger.policy import defaults
 from workflows.trigger.snapshot_builder import Clock
+from workflows.trigger.work_items import ENDINGS
 
 ATTEMPTS = 3
 
@@ -43,12 +46,12 @@ ATTEMPTS = 3
 class Trigger:
     """A controller over the fakes; starting it anew forgets what it remembered."""
 
-    def __init__(self, machine: Histories, name: str) -> None:
+    def __init__(self, machine: Histories, name: str, runner: FakeRunner) -> None:
         clock = Clock(lambda: machine.steady, lambda: machine.wall)
         configured = Settings(machine.policies, max_concurrent_runs=3, poll_interval=2.0, by=name)
         metrics = Metrics(clock.steady, clock.wall)
         self.controller = Controller(
-            machine.pachyderm, machine.runner, NoElection(), configured, clock, lambda seconds: False, metrics
+            machine.pachyderm, runner, NoElection(), configured, clock, lambda seconds: False, metrics
         )
 
     def look(self) -> int:
@@ -59,8 +62,14 @@ class Trigger:
 
 
 class Histories(RuleBasedStateMachine):
-    @initialize(one_creator=st.booleans(), says_ending=st.booleans(), order=st.integers(0, 2**16), latest=st.booleans())
-    def begin(self, one_creator: bool, says_ending: bool, order: int, latest: bool) -> None:
+    @initialize(
+        one_creator=st.booleans(),
+        says_ending=st.booleans(),
+        order=st.integers(0, 2**16),
+        latest=st.booleans(),
+        apart=st.booleans(),
+    )
+    def begin(self, one_creator: bool, says_ending: bool, order: int, latest: bool, apart: bool) -> None:
         self.steady = 1000.0
         self.wall = 1_700_000_000.0
         self.pachyderm = FakePachyderm(lambda: self.wall)
@@ -69,13 +78,14 @@ class Histories(RuleBasedStateMachine):
             name: replace(policy, policy="latest") if latest else policy for name, policy in defaults().items()
         }
         self.dropped: set[str] = set()
-        self.runner = FakeRunner(self.pachyderm, lambda: self.wall, one_creator)
-        self.runner.at_start = self.check_ready
-        self.runner.says_ending = says_ending
+        places = ("host-a", "host-b") if apart else ("here",)
+        self.runners = [FakeRunner(self.pachyderm, lambda: self.wall, one_creator, where) for where in places]
+        for runner in self.runners:
+            runner.at_start = self.check_ready
+            runner.says_ending = says_ending
         self.restarts = 0
-        self.triggers = [Trigger(self, "a:1"), Trigger(self, "b:1")]
-        self.blameless: Counter[str] = Counter()
-        self.retries: Counter[str] = Counter()
+        self.triggers = [Trigger(self, "a:1", self.runners[0]), Trigger(self, "b:1", self.runners[-1])]
+        self.faults: Counter[RunKey] = Counter()
 
     def check_ready(self, key: RunKey) -> None:
         """Whoever starts a run: everything older is closed, and what it needs is finished."""
@@ -89,11 +99,18 @@ class Histories(RuleBasedStateMachine):
             for needed in row.provenance:
                 assert needed[1] == key.commit_set or self.pachyderm.rows[needed].finished
 
-    def live(self) -> list[str]:
-        return sorted(state.run for state in self.runner.live())
+    def live(self) -> list[tuple[FakeRunner, str]]:
+        pairs = [(runner, state.run) for runner in self.runners for state in runner.live()]
+        return sorted(pairs, key=lambda pair: pair[1])
 
-    def pick(self, number: int) -> str:
+    def pick(self, number: int) -> tuple[FakeRunner, str]:
         return self.live()[number % len(self.live())]
+
+    def fault(self, runner: FakeRunner, run: str) -> None:
+        """Take note that a run reports an error of its own."""
+        key = runner.runs[run].state.key
+        assert key is not None
+        self.faults[RunKey(key.pipeline, key.commit_set, 1)] += 1
 
     # What people do.
     @rule(both=st.booleans(), training=st.booleans())
@@ -116,54 +133,64 @@ class Histories(RuleBasedStateMachine):
             self.dropped.add(ids[back % len(ids)])
 
     # What runs do.
-    @precondition(lambda self: self.runner.live())
+    @precondition(lambda self: self.live())
     @rule(number=st.integers(0, 9), steps=st.integers(1, 6))
     def work(self, number: int, steps: int) -> None:
-        run = self.pick(number)
+        runner, run = self.pick(number)
         for _ in range(steps):
-            if not self.runner.runs[run].state.over:
-                self.runner.advance(run)
+            if not runner.runs[run].state.over:
+                runner.advance(run)
                 self.pachyderm.check()
 
-    @precondition(lambda self: self.runner.live())
+    @precondition(lambda self: self.live())
     @rule(number=st.integers(0, 9), gives_back=st.booleans())
     def fail(self, number: int, gives_back: bool) -> None:
-        self.runner.fail(self.pick(number), gives_back)
+        runner, run = self.pick(number)
+        self.fault(runner, run)
+        runner.fail(run, gives_back)
 
-    @precondition(lambda self: self.runner.live())
+    @precondition(lambda self: self.live())
+    @rule(number=st.integers(0, 9))
+    def kill(self, number: int) -> None:
+        runner, run = self.pick(number)
+        if runner.runs[run].claim is None:
+            # Nothing shows that it was no error of its own.
+            self.fault(runner, run)
+        runner.kill(run)
+
+    @precondition(lambda self: self.live())
     @rule(number=st.integers(0, 9))
     def vanish(self, number: int) -> None:
-        self.runner.end(self.pick(number), Phase.VANISHED, "gone")
+        runner, run = self.pick(number)
+        runner.end(run, Phase.VANISHED, "gone")
 
-    @precondition(lambda self: self.runner.live())
+    @precondition(lambda self: self.live())
     @rule(number=st.integers(0, 9))
     def disappear(self, number: int) -> None:
-        run = self.pick(number)
+        runner, run = self.pick(number)
         # It works no more, but its claim is left, and nobody can say what became of it.
-        self.runner.forget(run)
+        runner.forget(run)
 
-    @precondition(lambda self: self.runner.live())
+    @precondition(lambda self: self.live())
     @rule(number=st.integers(0, 9))
     def interrupt(self, number: int) -> None:
-        run = self.pick(number)
-        key = self.runner.runs[run].state.key
-        assert key is not None
-        self.blameless[key.commit_set] += 1
-        self.runner.end(run, Phase.INTERRUPTED, "its trigger ended")
+        runner, run = self.pick(number)
+        runner.end(run, Phase.INTERRUPTED, "its trigger ended")
 
-    @precondition(lambda self: self.runner.live())
+    @precondition(lambda self: self.live())
     @rule(number=st.integers(0, 9))
     def terminate(self, number: int) -> None:
-        self.runner.end(self.pick(number), Phase.TERMINATED, "by a person")
+        runner, run = self.pick(number)
+        runner.end(run, Phase.TERMINATED, "by a person")
 
-    @rule(answer=st.sampled_from(["late", "lost", "twice", "away"]))
-    def trouble(self, answer: str) -> None:
-        self.runner.answers.append(answer)
+    @rule(which=st.integers(0, 1), answer=st.sampled_from(["late", "lost", "twice", "away"]))
+    def trouble(self, which: int, answer: str) -> None:
+        self.runners[which % len(self.runners)].answers.append(answer)
 
-    @precondition(lambda self: self.runner.late)
+    @precondition(lambda self: any(runner.late for runner in self.runners))
     @rule()
     def arrive(self) -> None:
-        self.runner.arrive()
+        next(runner for runner in self.runners if runner.late).arrive()
 
     # What time and triggers do.
     @rule(seconds=st.sampled_from([0.5, 5.0, 30.0, 400.0]))
@@ -182,7 +209,9 @@ class Histories(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1))
     def start_anew(self, which: int) -> None:
         self.restarts += 1
-        self.triggers[which] = Trigger(self, f"{'ab'[which]}:{self.restarts + 1}")
+        self.triggers[which] = Trigger(
+            self, f"{'ab'[which]}:{self.restarts + 1}", self.runners[which % len(self.runners)]
+        )
 
     @invariant()
     def one_effect_per_commit(self) -> None:
@@ -211,11 +240,28 @@ class Histories(RuleBasedStateMachine):
     def retries_are_bounded(self) -> None:
         if not hasattr(self, "pachyderm"):
             return
-        for commit_set, count in Counter((key.pipeline, key.commit_set) for key in self.attempts()).items():
-            assert count <= ATTEMPTS + self.blameless[commit_set[1]], f"{commit_set} was tried {count} times"
+        for (pipeline, commit_set), count in Counter((k.pipeline, k.commit_set) for k in self.attempts()).items():
+            outputs = next(one.outputs for one in PIPELINES if one.name == pipeline)
+            row = self.pachyderm.rows.get((outputs[-1].repo, commit_set))
+            if row is None:
+                continue
+            ends = {d.attempt: d.decision for d in decisions_of(row.metadata) if d.decision in ENDINGS}
+            assert count <= len(ends) + 1, f"{commit_set} was tried {count} times"
+            failed = [attempt for attempt, word in ends.items() if word not in INTERRUPTIONS]
+            assert len(failed) <= ATTEMPTS, f"{commit_set} failed {len(failed)} times"
+
+    @invariant()
+    def nothing_is_called_failed_that_was_only_killed(self) -> None:
+        if not hasattr(self, "pachyderm"):
+            return
+        for pipeline in PIPELINES:
+            for row in self.pachyderm.rows.values():
+                if row.error.startswith(f"failed: {pipeline.name} failed "):
+                    assert self.faults[RunKey(pipeline.name, row.id, 1)] >= ATTEMPTS, row.error
+                assert "in a row" not in row.error, row.error
 
     def attempts(self) -> set[RunKey]:
-        return set(self.runner.created) | set(self.runner.late)
+        return {key for runner in self.runners for key in (*runner.created, *runner.late)}
 
     def own(self, row: Row) -> bool:
         return any(f"hyperparameters.{row.id}" in one.metadata for one in self.pachyderm.rows.values())
@@ -227,9 +273,10 @@ class Histories(RuleBasedStateMachine):
         """The trouble stops: within a few looks everything has ended, without a hot loop."""
         if not hasattr(self, "pachyderm"):
             return
-        self.runner.answers.clear()
-        while self.runner.late:
-            self.runner.arrive()
+        for runner in self.runners:
+            runner.answers.clear()
+            while runner.late:
+                runner.arrive()
         for _ in range(400):
             for trigger in self.triggers:
                 idle = 0
@@ -238,10 +285,10 @@ class Histories(RuleBasedStateMachine):
                         break
                     idle += 1
                 assert idle < 100, "a hot loop: every look does something, and nothing changes"
-            for run in self.live():
+            for runner, run in self.live():
                 for _ in range(8):
-                    if not self.runner.runs[run].state.over:
-                        self.runner.advance(run)
+                    if not runner.runs[run].state.over:
+                        runner.advance(run)
                         self.pachyderm.check()
             self.pachyderm.check()
             self.tick(10.0)
@@ -256,6 +303,7 @@ class Histories(RuleBasedStateMachine):
         self.one_effect_per_commit()
         self.what_has_its_own_parameters_is_never_superseded()
         self.retries_are_bounded()
+        self.nothing_is_called_failed_that_was_only_killed()
         for row in self.pachyderm.rows.values():
             times = [decision.attempt for decision in decisions_of(row.metadata) if decision.decision == "start"]
             assert len(times) == len(set(times))

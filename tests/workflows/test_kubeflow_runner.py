@@ -199,7 +199,64 @@ def test_states_are_read_as_a_real_server_means_them(
     assert state.over is (phase is not Phase.RUNNING)
     assert (state.ended is not None) is state.over
     if phase is Phase.FAILED and "FAILED" in states:
-        assert state.error == "out of memory"
+        assert state.error.startswith("out of memory; see https://ui/pipeline/#/runs/details/")
+
+
+@pytest.mark.parametrize(
+    ("messages", "phase", "certain", "error"),
+    [
+        ((), Phase.FAILED, False, "task say failed, and Kubeflow reports no cause; see "),
+        (("Error (exit code 1)",), Phase.FAILED, True, "task say failed: Error (exit code 1); see "),
+        (("OOMKilled (exit code 137)",), Phase.FAILED, True, "task say ran out of memory: OOMKilled (exit code 137); "),
+        (("pod deleted", "pod deleted"), Phase.INTERRUPTED, True, "task say was killed: pod deleted"),
+        (("Error (exit code 137)",), Phase.INTERRUPTED, True, "task say was killed: Error (exit code 137)"),
+        (("Error (exit code 143)",), Phase.INTERRUPTED, True, "task say was killed: Error (exit code 143)"),
+        (("The node was low on resource: memory.",), Phase.INTERRUPTED, True, "task say was killed: The node was low "),
+        (("pod deleted", "Error (exit code 2)"), Phase.FAILED, True, "task say failed: Error (exit code 2); see "),
+    ],
+)
+def test_a_failure_names_the_task_and_its_cause_and_none_of_argos_nodes(
+    runner: KubeflowRunner,
+    kubeflow: FakeKubeflow,
+    messages: tuple[str, ...],
+    phase: Phase,
+    certain: bool,
+    error: str,
+) -> None:
+    run = runner.start(KEY, ARGUMENTS).run
+    kubeflow.fail(run, "say", *messages, retried=2)
+    (state,) = runner.find(KEY)
+    assert (state.phase, state.certain) == (phase, certain)
+    assert state.error.startswith(error)
+    for name in ("executor", "root", "x7k2p", "driver", "child"):
+        assert name not in state.error
+    if error.endswith("see "):
+        log = f"kubectl logs -n kubeflow -l pipeline/runid={run} -c main --tail=50"
+        assert state.error.endswith(f"see https://ui/pipeline/#/runs/details/{run} or {log}")
+
+
+def test_a_pipeline_with_a_memory_setting_names_it_when_a_task_runs_out_of_memory(
+    kubeflow: FakeKubeflow, time: Time
+) -> None:
+    api = Api(Access(endpoint=kubeflow.url, timeout=2.0), time.pause)
+    runner = KubeflowRunner(api, namespace="team-a", steady=time)
+    key = RunKey("training_and_export", SET, 1)
+    run = runner.start(key, ARGUMENTS).run
+    kubeflow.fail(run, "train", "OOMKilled (exit code 137)")
+    (state,) = runner.find(key)
+    assert state.error == (
+        "task train ran out of memory: OOMKilled (exit code 137); "
+        "raise `memory` in [kubeflow.arguments.training_and_export]"
+    )
+    assert state.link == ""
+
+
+def test_two_installations_are_two_places_whatever_their_addresses_and_two_runners_of_one_are_one(
+    kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time
+) -> None:
+    with FakeKubeflow() as other:
+        places = [made(server, pipelines, time).place() for server in (kubeflow, kubeflow, other)]
+    assert places[0] == places[1] != places[2]
 
 
 def test_live_runs_are_those_of_a_trigger_that_are_not_over(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:

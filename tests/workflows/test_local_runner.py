@@ -27,6 +27,7 @@ from workflows.runners.log_lines import LogFollower, cause
 from workflows.runners.processes import born, lives
 from workflows.runners.run_folder import Request, RunFolder, RunProgress
 from workflows.runners.runner import Phase, RunKey, RunState
+from workflows.runners.task_exits import TaskExit, observed, oom_kills
 
 SET = "0123456789abcdef0123456789abcdef"
 KEY = RunKey("trivial", SET, 1)
@@ -98,6 +99,54 @@ def test_a_failed_task_is_a_failed_run_that_names_the_cause(runner: LocalRunner)
     assert state.phase is Phase.FAILED
     assert state.error.startswith("ValueError: told to fail: nó (")
     assert "\x1b" not in state.error
+
+
+def test_a_task_that_is_killed_is_an_interrupted_run_and_what_it_printed_last_is_no_cause(runner: LocalRunner) -> None:
+    runner.start(KEY, {"hyperparameters": "die=self"})
+    state = ended(runner)
+    assert state.phase is Phase.INTERRUPTED
+    assert state.error.startswith("killed by SIGKILL (")
+    assert "step 1/2" not in state.error
+
+
+@pytest.mark.parametrize(
+    ("code", "out_of_memory", "phase", "error"),
+    [
+        (-9, False, Phase.INTERRUPTED, "killed by SIGKILL"),
+        (137, False, Phase.INTERRUPTED, "killed by SIGKILL"),
+        (143, True, Phase.INTERRUPTED, "killed by SIGTERM"),
+        (137, True, Phase.FAILED, "out of memory: the kernel killed it"),
+        (-11, False, Phase.FAILED, "crashed with SIGSEGV"),
+        (134, False, Phase.FAILED, "crashed with SIGABRT"),
+        (1, True, Phase.FAILED, ""),
+        (255, False, Phase.FAILED, ""),
+    ],
+)
+def test_a_kill_from_outside_is_an_interruption_and_a_crash_or_too_little_memory_a_failure(
+    code: int, out_of_memory: bool, phase: Phase, error: str
+) -> None:
+    assert TaskExit(code, out_of_memory).verdict() == (phase, error)
+
+
+def test_the_kernels_kills_for_memory_during_a_task_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kfp.local import subprocess_task_handler
+
+    group, machine = tmp_path / "memory.events", tmp_path / "vmstat"
+    group.write_text("low 0\noom 3\noom_kill 1\noom_group_kill 0\n")
+
+    def kills() -> int:
+        return oom_kills((group, machine, tmp_path / "missing"))
+
+    def killed(*args: object) -> int:
+        machine.write_text("pgfault 12\noom_kill 1\n")
+        return -9
+
+    monkeypatch.setattr(subprocess_task_handler, "run_local_subprocess", killed)
+    with observed(kills) as exits:
+        assert subprocess_task_handler.run_local_subprocess([]) == -9
+        assert subprocess_task_handler.run_local_subprocess([]) == -9
+    assert exits == [TaskExit(-9, True), TaskExit(-9, False)]
+    assert subprocess_task_handler.run_local_subprocess is killed
 
 
 def test_a_killed_child_is_a_vanished_run_and_its_task_ends_with_it(runner: LocalRunner, tmp_path: Path) -> None:

@@ -44,12 +44,14 @@ class CompiledPipeline:
         path: the YAML file.
         digest: first 12 hex digits of the SHA-256 of the file.
         parameters: name -> parameter.
+        tasks: names of the tasks of its DAG.
     """
 
     name: str
     path: Path
     digest: str
     parameters: Mapping[str, PipelineParameter]
+    tasks: frozenset[str] = frozenset()
 
     def typed(self, arguments: Mapping[str, str]) -> dict[str, Any]:
         """Give each argument the type that the pipeline declares.
@@ -107,6 +109,7 @@ def read(path: Path) -> CompiledPipeline:
         content = path.read_bytes()
         spec = next(iter(yaml.load_all(content, Loader=_LOADER)))
         inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        tasks = frozenset(spec["root"].get("dag", {}).get("tasks", {}))
     except OSError as error:
         raise RunInputError(
             f"the compiled pipeline {path} cannot be read: {error.strerror}; run: pix2pix compile"
@@ -117,7 +120,7 @@ def read(path: Path) -> CompiledPipeline:
         key: PipelineParameter(key, value.get("parameterType", "STRING"), not _optional(value))
         for key, value in inputs.items()
     }
-    return CompiledPipeline(path.stem, path, hashlib.sha256(content).hexdigest()[:12], parameters)
+    return CompiledPipeline(path.stem, path, hashlib.sha256(content).hexdigest()[:12], parameters, tasks)
 
 
 def _optional(declared: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ and status 500 says nothing about what was done.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -14,15 +15,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from workflows.errors import RunnerUnreachableError, UnclearAnswerError
+from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswerError
 from workflows.runners.compiled import CompiledPipeline, named, shipped
 from workflows.runners.kubeflow_api import Api, RefusedError, refuse
+from workflows.runners.kubeflow_failures import Failure, failure_of
 from workflows.runners.runner import Phase, RunKey, RunState
 
 logger = logging.getLogger(__name__)
 
 LONGEST_NAME = 255
 """Characters of a display name or description; a longer one starts a workflow and then fails (seen)."""
+
+NAMESPACE = "kubeflow"
+"""Namespace of the runs where none is configured: a Kubeflow for a single user has them in its own."""
 
 SETTLES_WITHIN = 60.0
 """Seconds after an unclear create during which the run may still appear; until then none is created in its place."""
@@ -76,6 +81,13 @@ class KubeflowRunner:
         self._experiment = ""
         self._versions: dict[str, tuple[str, str]] = {}
         self._unclear: dict[RunKey, float] = {}
+
+    def place(self) -> str:
+        """The experiment's id, unique to an installation and made where it is missing; see `Runner.place`.
+
+        Addresses would not do: every cluster may have its API at the same one.
+        """
+        return f"kubeflow experiment {self._experiment_id()}"
 
     def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
         """Create the run of a key, or return the one that is there; see `Runner.start`."""
@@ -210,17 +222,42 @@ class KubeflowRunner:
             # A run that a person terminates ends as FAILED (seen).
             phase = Phase.TERMINATED
         ended = run.finished_at.timestamp() if run.finished_at else 0.0
+        error, certain = "", True
+        if phase is Phase.TERMINATED:
+            error = f"it ended as {word}"
+        elif phase is Phase.FAILED:
+            failure = self._failure(run)
+            phase, error, certain = failure.phase, failure.error, failure.certain
         return RunState(
             run=run.run_id,
             key=RunKey.parse(run.display_name or ""),
             phase=phase,
-            error=_error(run) if phase not in (Phase.RUNNING, Phase.SUCCEEDED) else "",
+            error=error,
             started=run.created_at.timestamp() if run.created_at else 0.0,
             # A time that is not set reads as 1970 (seen).
             ended=ended if ended > 0 and phase is not Phase.RUNNING else None,
             ending=word == "CANCELING",
-            link=f"{self._ui}/#/runs/details/{run.run_id}" if self._ui else "",
+            link=self._link(run.run_id),
+            certain=certain,
         )
+
+    def _link(self, run: str) -> str:
+        """Where the UI shows a run; empty where no UI is known."""
+        return f"{self._ui}/#/runs/details/{run}" if self._ui else ""
+
+    def _failure(self, run: Any) -> Failure:
+        tasks: frozenset[str] = frozenset()
+        remedy = "give it a higher memory limit"
+        key = RunKey.parse(run.display_name or "")
+        if key is not None and key.pipeline in self._pipelines:
+            with contextlib.suppress(RunInputError):
+                package = named(self._pipelines, key.pipeline)
+                tasks = package.tasks
+                if "memory" in package.parameters:
+                    remedy = f"raise `memory` in [kubeflow.arguments.{key.pipeline}]"
+        # KFP labels the pods of a run with its id; `main` is the container of the task itself.
+        command = f"kubectl logs -n {self._namespace or NAMESPACE} -l pipeline/runid={run.run_id} -c main --tail=50"
+        return failure_of(run, tasks, remedy, f"see {' or '.join(filter(None, (self._link(run.run_id), command)))}")
 
     def _experiment_id(self) -> str:
         if not self._experiment:
@@ -325,11 +362,3 @@ def _equals(key: str, value: str) -> dict[str, str]:
 
 def _cut(text: str) -> str:
     return text[:LONGEST_NAME]
-
-
-def _error(run: Any) -> str:
-    tasks = (run.run_details.task_details if run.run_details else None) or ()
-    failed = sorted({task.display_name for task in tasks if task.state == "FAILED" and task.display_name})
-    message = " ".join(((run.error.message if run.error else "") or "").split())
-    parts = ([f"task {', '.join(failed)} failed"] if failed else []) + ([message] if message else [])
-    return ": ".join(parts) or f"it ended as {run.state}"

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -95,6 +96,10 @@ class LocalRunner:
         self._show = show
         self._clock = clock
         self._children: dict[str, _Child] = {}
+
+    def place(self) -> str:
+        """This host and the folder of its runs; see `Runner.place`."""
+        return f"{socket.gethostname()}:{self._folder}"
 
     def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
         """Create the run of a key; see `Runner.start`."""

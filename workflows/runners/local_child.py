@@ -30,6 +30,7 @@ from workflows.runners.log_lines import cause, plain
 from workflows.runners.processes import born, kill_group
 from workflows.runners.run_folder import Request, RunFolder, RunProgress
 from workflows.runners.runner import Phase
+from workflows.runners.task_exits import TaskExit, observed
 
 CORRUPTED = ("python3", "{{")
 """Texts that `kfp.local` 2.17 rewrites or trips over in paths and values (seen; kubeflow/pipelines#14459)."""
@@ -82,7 +83,7 @@ class Run:
             self.end_now(Phase.TERMINATED, asked.read_text().strip())
         if self._starter_gone(STARTER_ENDS_TOO):
             self.end_now(Phase.INTERRUPTED, "the process that started it ended")
-        self.end_now(Phase.FAILED, "it was ended by SIGTERM")
+        self.end_now(Phase.INTERRUPTED, "it was ended by SIGTERM")
 
 
 def carry_out(request: Request, root: Path) -> dict[str, dict[str, str]]:
@@ -162,20 +163,30 @@ def main(folder: RunFolder, lifeline: int) -> int:
         return 2
     run.begin()
     own_root = folder.path / "root"
-    try:
-        if any(text in str(own_root) for text in CORRUPTED):
-            with tempfile.TemporaryDirectory(prefix="pix2pix-run-") as elsewhere:
-                outputs = carry_out(request, Path(elsewhere))
-        else:
-            outputs = carry_out(request, own_root)
-    except Exception as error:  # noqa: BLE001 - whatever ended the run is its last word
-        sys.stdout.flush()
-        said = cause(folder.log)
-        inner = plain(str(error)) or type(error).__name__
-        run.end(Phase.FAILED, f"{said} ({inner})" if said else inner)
-        return 1
+    with observed() as exits:
+        try:
+            if any(text in str(own_root) for text in CORRUPTED):
+                with tempfile.TemporaryDirectory(prefix="pix2pix-run-") as elsewhere:
+                    outputs = carry_out(request, Path(elsewhere))
+            else:
+                outputs = carry_out(request, own_root)
+        except Exception as error:  # noqa: BLE001 - whatever ended the run is its last word
+            sys.stdout.flush()
+            run.end(*_verdict(folder, error, exits[-1] if exits else TaskExit(1)))
+            return 1
     run.end(Phase.SUCCEEDED, outputs=outputs)
     return 0
+
+
+def _verdict(folder: RunFolder, error: Exception, last: TaskExit) -> tuple[Phase, str]:
+    """How a run ended that an error of `kfp.local` ended, and why."""
+    inner = plain(str(error)) or type(error).__name__
+    if last.code == 0:
+        return Phase.FAILED, inner
+    phase, end = last.verdict()
+    # What a task that was killed printed last is no cause.
+    printed = "" if end else cause(folder.log)
+    return phase, f"{printed or end} ({inner})" if printed or end else inner
 
 
 def _own_lifeline() -> int:

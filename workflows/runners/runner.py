@@ -23,9 +23,9 @@ class Phase(StrEnum):
     TERMINATED = "terminated"
     """A person ended it; it is not tried again."""
     INTERRUPTED = "interrupted"
-    """It ended with the trigger that had started it; this says nothing about the work."""
+    """It was stopped from outside: with its trigger, its machine or its pod. The work reported no error."""
     VANISHED = "vanished"
-    """It had begun, and is gone without a word."""
+    """It had begun, and its process is gone without a report: an interruption, too."""
 
 
 _NAME = re.compile(r"(?P<pipeline>\S+) (?P<commit_set>[0-9a-f]{32}) (?P<attempt>[1-9][0-9]*)")
@@ -71,6 +71,8 @@ class RunState:
         ending: whether it was told to end, and has not ended yet.
         link: where a person sees more: a URL, or the path of its log.
         outputs: task -> output -> value, of a run that succeeded, where the runner knows them.
+        certain: of a run that failed: whether the runner knows that the work failed. Otherwise it knows only that the
+            run ended without success, and the claims of the run show whether its work reported an error or was killed.
     """
 
     run: str
@@ -82,6 +84,7 @@ class RunState:
     ending: bool = False
     link: str = ""
     outputs: Mapping[str, Mapping[str, str]] | None = None
+    certain: bool = True
 
     @property
     def over(self) -> bool:
@@ -97,6 +100,14 @@ class Runner(Protocol):
 
     one_creator: bool
     """Whether two creations of one key at once make one run: then no start needs a grace time."""
+
+    def place(self) -> str:
+        """Where its runs are: host and folder, or cluster. Runners of another place do not see them.
+
+        Raises:
+            RunInputError: the cluster refuses what the runs need there.
+            UnclearAnswerError: that was not clear.
+        """
 
     def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
         """Create the run of a key, or return the one that is there; looks first, and after any unclear answer.

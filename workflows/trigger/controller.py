@@ -108,6 +108,7 @@ class Controller:
         self._open: dict[WorkItemId, set[CommitId]] = {}
         self._done: dict[WorkItemId, Done] = {}
         self._told = ""
+        self._told_elsewhere: dict[WorkItemId, str] = {}
 
     @property
     def done(self) -> tuple[Done, ...]:
@@ -185,6 +186,10 @@ class Controller:
         if lines != self._told and not self._leadership.is_leader():
             self._tell(f"another trigger ({self._leadership.holder()}) works here; waiting for it")
         self._told = lines
+        for waiting in (one for one in plan.waiting if one.elsewhere):
+            if waiting.why != self._told_elsewhere.get(waiting.item):
+                self._tell(f"{waiting.item} waits: {waiting.why}")
+        self._told_elsewhere = {one.item: one.why for one in plan.waiting if one.elsewhere}
 
     def _waits_for_people(self, snapshot: Snapshot, plan: ActionPlan) -> bool:
         """Whether all that is open waits, in the end, for an input commit that is open, and nobody is at work."""

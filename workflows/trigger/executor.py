@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import grpc
 
@@ -21,6 +22,7 @@ from pachyderm.queue.retry import open_again
 from workflows.errors import RunInputError, UnclearAnswerError
 from workflows.runners.runner import RunKey, Runner, RunState
 from workflows.trigger.arguments import COMMIT_SET
+from workflows.trigger.attempts import INTERRUPTIONS
 from workflows.trigger.snapshot import Action, ActionPlan, End, GiveBack, Note, Reopen, Start, Terminate, WorkItemId
 
 logger = logging.getLogger(__name__)
@@ -111,11 +113,12 @@ class ActionExecutor:
         return first
 
     def _note(self, note: Note) -> bool:
-        level = logging.INFO if note.decision == "interrupted" else logging.WARNING
+        level = logging.INFO if note.decision in INTERRUPTIONS else logging.WARNING
         logger.log(
             level, "%s attempt %d %s: %s", note.item, note.attempt, note.decision, note.reason, extra=_names(note)
         )
-        return self._record(note.commit, f"{note.attempt}.over", note.decision, note.reason, note.run, note.attempt)
+        made = self._decision(note.decision, note.reason, note.run, note.attempt)
+        return record(self._client, note.commit, f"{note.attempt}.over", replace(made, progress=note.progress))
 
     def _end(self, end: End) -> bool:
         word, _, reason = end.error.partition(":")
@@ -134,12 +137,10 @@ class ActionExecutor:
 
     def _start(self, start: Start) -> bool:
         key = RunKey(start.item.pipeline, start.item.commit_set, start.attempt)
-        if not start.announced and not self._record(
-            start.commits[-1], f"{start.attempt}.start", ANNOUNCED, start.reason, "", start.attempt
-        ):
-            logger.info("somebody else starts %s", key.display_name, extra=_names(start))
-            return False
         try:
+            if not start.announced and not self._announce(start):
+                logger.info("another trigger starts %s", key.display_name, extra=_names(start))
+                return False
             state = self._runner.start(key, {COMMIT_SET: start.item.commit_set})
         except RunInputError as error:
             self._refused(start, error)
@@ -150,6 +151,12 @@ class ActionExecutor:
             return False
         self._confirm(start, state)
         return True
+
+    def _announce(self, start: Start) -> bool:
+        """Announce an attempt with the place of its run; False where another trigger has announced it."""
+        made = self._decision(ANNOUNCED, start.reason, "", start.attempt)
+        place = replace(made, where=self._runner.place())
+        return record(self._client, start.commits[-1], f"{start.attempt}.start", place)
 
     def _refused(self, start: Start, error: RunInputError) -> None:
         """End a set whose run cannot be started as it is: trying again cannot help."""
@@ -166,8 +173,10 @@ class ActionExecutor:
         self._record(start.commits[-1], f"{start.attempt}.started", CONFIRMED, state.link, state.run, start.attempt)
 
     def _record(self, commit: Commit, slot: str, decision: str, reason: str, run: str, attempt: int) -> bool:
-        made = Decision(stamp(self._wall()), decision, reason, run, attempt, self._by)
-        return record(self._client, commit, slot, made)
+        return record(self._client, commit, slot, self._decision(decision, reason, run, attempt))
+
+    def _decision(self, decision: str, reason: str, run: str, attempt: int) -> Decision:
+        return Decision(stamp(self._wall()), decision, reason, run, attempt, self._by)
 
 
 def _names(action: Start | End | Note, run: str = "") -> dict[str, str]:

@@ -21,14 +21,18 @@ class Policy:
     Attributes:
         policy: ``every`` (each set gets its run) or ``latest`` (an older set that has neither claim nor run ends as
             superseded; a run that works is never stopped for a newer set, so constant arrivals still get done).
-        attempts: runs that may fail or vanish before the set ends as failed; at least 1.
-        backoff: seconds from the end of a failed run to the next attempt; doubles each time.
+        attempts: runs that may fail by an error of their own before the set ends as failed; at least 1.
+        interruptions: runs in a row that may be interrupted without any progress before the set ends as failed; at
+            least 1. An interruption (killed, evicted, node lost, vanished) does not count as an attempt.
+        backoff: seconds from the end of a failed run to the next attempt; doubles each time. Interruptions wait alike
+            from the fourth in a row on.
         backoff_limit: seconds that `backoff` never exceeds.
         minimum_interval: seconds from the start of one set's first run to that of the next set.
     """
 
     policy: repos.SupersessionPolicy = "every"
     attempts: int = 3
+    interruptions: int = 20
     backoff: float = 5.0
     backoff_limit: float = 600.0
     minimum_interval: float = 0.0
@@ -40,6 +44,8 @@ class Policy:
 
 SETTINGS = tuple(field.name for field in fields(Policy))
 """The names that a `[trigger]` section may set."""
+
+_MOST = {"attempts": 100, "interruptions": 1000}
 
 
 def changed(policy: Policy, settings: Mapping[str, Any], source: str) -> Policy:
@@ -59,8 +65,9 @@ def changed(policy: Policy, settings: Mapping[str, Any], source: str) -> Policy:
     for name, value in settings.items():
         if name == "policy":
             good, allowed = value in get_args(repos.SupersessionPolicy), " or ".join(get_args(repos.SupersessionPolicy))
-        elif name == "attempts":
-            good, allowed = _is_number(value, int) and 1 <= value <= 100, "a whole number from 1 to 100"
+        elif name in _MOST:
+            most = _MOST[name]
+            good, allowed = _is_number(value, int) and 1 <= value <= most, f"a whole number from 1 to {most}"
         else:
             good, allowed = _is_number(value, (int, float)) and 0 <= value <= 86_400, "seconds from 0 to 86400"
         if not good:

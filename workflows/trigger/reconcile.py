@@ -10,6 +10,15 @@ from pachyderm.client.commits import CommitId
 from pachyderm.queue.claims import STALE_AFTER, Claim, live_claim
 from workflows.runners.runner import Phase
 from workflows.trigger.attempt_reason import attempt_reason
+from workflows.trigger.attempts import (
+    Ending,
+    ending_of,
+    ending_out_of_sight,
+    endings_of,
+    failures,
+    interruptions_in_a_row,
+    started_elsewhere,
+)
 from workflows.trigger.coverage import covering
 from workflows.trigger.policy import Policy
 from workflows.trigger.snapshot import (
@@ -26,16 +35,22 @@ from workflows.trigger.snapshot import (
     WaitingItem,
     WorkItemId,
 )
-from workflows.trigger.work_items import WorkItem, chains_of, last_word, work_items_of
+from workflows.trigger.work_items import WorkItem, chains_of, work_items_of
 
 LINGER = 120.0
 """Seconds that a run may go on after the last commit of its set has ended; then it has nothing to do."""
 
 FREE_INTERRUPTIONS = 3
-"""Interrupted attempts of a set after which it is started again at once; later ones wait as failed ones do."""
+"""Interrupted attempts in a row after which a set is started again at once; later ones wait as failed ones do."""
 
 ANOTHER_STARTS = 60.0
 """Seconds that another trigger gets to confirm a start that it has announced."""
+
+STARTS_WITHIN = STALE_AFTER
+"""Seconds without a sign of life after which a run that is out of sight counts as gone.
+
+One that still waits for a node is started twice then; the claim keeps the effect single.
+"""
 
 
 def reconcile(snapshot: Snapshot) -> ActionPlan:
@@ -62,12 +77,16 @@ class _Look:
         self._actions: list[Action] = []
         self._waiting: list[WaitingItem] = []
         self._busy: dict[WorkItemId, str] = {}
+        self._due: dict[WorkItemId, float] = {}
+        self._elsewhere: set[WorkItemId] = set()
+        self._endings: dict[WorkItemId, Ending] = {}
         self._ended: set[WorkItemId] = set()
         self._begun: set[str] = set()
 
     def plan(self) -> ActionPlan:
         for item in self._units:
             self._tend_runs_and_claims(item)
+            self._judge_out_of_sight(item)
         for item in self._units:
             if item.id not in self._busy:
                 self._end_if_hopeless(item)
@@ -84,7 +103,8 @@ class _Look:
 
     def _tend_runs_and_claims(self, item: WorkItem) -> None:
         """Give back the claims of runs that are over; note how attempts ended; see what works on the item."""
-        live = [run for run in item.last_runs if not run.state.over]
+        # An earlier attempt may live on beside the last one, which a trigger that does not see it has started.
+        live = [run for run in item.runs if not run.state.over]
         for one in item.commits:
             claim = live_claim(one.commit.metadata)
             if one.commit.state != "open" or claim is None:
@@ -92,13 +112,16 @@ class _Look:
             over = self._over(one.commit.repo, one.commit.id, claim)
             if over is None:
                 self._busy[item.id] = f"run {claim.holder} works on {one.commit}"
+                if claim.holder not in self._runs:
+                    self._elsewhere.add(item.id)
             else:
                 self._actions.append(GiveBack(item.id, one.commit, claim.number, over))
         if live:
             self._busy.setdefault(item.id, f"run {live[0].state.run} works on it")
-            self._end_doubles(item, live)
+            self._end_doubles(item, [run for run in item.last_runs if not run.state.over])
         elif item.last_runs and item.noted is None and item.id not in self._busy and not item.checked_only:
-            self._note(item, item.last_runs[-1])
+            self._endings[item.id] = ending_of(item, item.last_runs[-1].state)
+            self._note(item)
 
     def _over(self, repo: str, commit_id: str, claim: Claim) -> str | None:
         """Why a claim that was not given back does not hold any more; None while it holds."""
@@ -110,6 +133,8 @@ class _Look:
 
     def _end_doubles(self, item: WorkItem, live: list[SeenRun]) -> None:
         """Of several live runs of one attempt keep the one that has a claim, else the oldest."""
+        if len(live) < 2:
+            return
         claims = [live_claim(one.commit.metadata) for one in item.commits]
         holders = {claim.holder for claim in claims if claim is not None}
         first = min(live, key=lambda r: (r.state.ending, r.state.run not in holders, r.state.started, r.state.run))
@@ -118,10 +143,29 @@ class _Look:
                 why = f"two creators started {run.state.key.display_name if run.state.key else 'it'} at once"
                 self._actions.append(Terminate(run.state.run, why))
 
-    def _note(self, item: WorkItem, run: SeenRun) -> None:
-        state = run.state
-        reason = state.error or (f"run {state.run} left {item.anchor} open" if state.phase is Phase.SUCCEEDED else "")
-        self._actions.append(Note(item.id, item.anchor, item.attempt, last_word(state.phase), reason, state.run))
+    def _judge_out_of_sight(self, item: WorkItem) -> None:
+        """Leave a run alone that this trigger cannot see, while it may work or start; else judge how it ended."""
+        if item.id in self._busy or item.last_runs or item.noted is not None or item.checked_only:
+            return
+        silence = self._world.silent_for.get((item.id, item.attempt))
+        if silence is not None:
+            left = (STARTS_WITHIN if item.confirmed else ANOTHER_STARTS) - silence
+            if left > 0:
+                self._busy[item.id] = f"attempt {item.attempt}, which {started_elsewhere(item)}, may be starting"
+                self._due[item.id] = left
+                self._elsewhere.add(item.id)
+                return
+        if silence is not None or item.confirmed:
+            self._endings[item.id] = ending_out_of_sight(item, silence)
+
+    def _note(self, item: WorkItem) -> None:
+        ending = self._endings[item.id]
+        self._actions.append(
+            Note(item.id, item.anchor, ending.attempt, ending.decision, ending.reason, ending.run, ending.progress)
+        )
+
+    def _endings_of(self, item: WorkItem) -> tuple[Ending, ...]:
+        return endings_of(item, self._endings.get(item.id))
 
     def _end_if_hopeless(self, item: WorkItem) -> None:
         bad = item.inputs().bad
@@ -136,39 +180,24 @@ class _Look:
         elif terminated and item.attempt > item.forgiven:
             name = last.run if last else item.noted.run if item.noted else ""
             self._end(item, f"cancelled: run {name} was terminated; `pix2pix retry {item.id.commit_set}` runs it again")
-        elif self._failures(item) >= self._policy(item).attempts:
-            self._end(item, self._failure(item))
+        else:
+            self._end_if_exhausted(item)
 
-    def _failures(self, item: WorkItem) -> int:
-        """Failed attempts, the one that is being noted in this very look included."""
-        now = sum(
-            1
-            for action in self._actions
-            if isinstance(action, Note)
-            and action.item == item.id
-            and action.decision != Phase.INTERRUPTED
-            and action.attempt > item.forgiven
-        )
-        return item.failures() + now + (1 if self._disappeared(item) and item.attempt > item.forgiven else 0)
-
-    def _disappeared(self, item: WorkItem) -> bool:
-        """Whether the last attempt was seen running once, and its run is not there any more."""
-        return item.confirmed and not item.last_runs and item.noted is None
-
-    def _failure(self, item: WorkItem) -> str:
-        run, why = "", "its run is gone"
-        if item.last_runs:
-            run, why = item.last_runs[-1].state.run, item.last_runs[-1].state.error
-            if item.last_runs[-1].state.phase is Phase.SUCCEEDED:
-                why = f"it succeeded and left {item.anchor} open"
-        elif item.noted is not None:
-            run, why = item.noted.run, item.noted.reason
-        times = self._failures(item)
-        count = f"{times} time{'s' if times > 1 else ''}"
-        return (
-            f"failed: {item.id.pipeline} failed {count}, last in run {run or '?'}: {why}; "
-            f"mend the cause, then: pix2pix retry {item.id.commit_set}"
-        )
+    def _end_if_exhausted(self, item: WorkItem) -> None:
+        """End a item that failed as often as allowed, or was interrupted so often that it cannot be chance."""
+        endings, policy = self._endings_of(item), self._policy(item)
+        failed, row = failures(endings), interruptions_in_a_row(endings)
+        if failed >= policy.attempts:
+            what = f"failed {failed} time{'s' if failed > 1 else ''}"
+            last = next(ending for ending in reversed(endings) if not ending.interrupted)
+        elif row >= policy.interruptions:
+            what = f"was interrupted {row} times in a row without progress (the limit, `interruptions`)"
+            last = endings[-1]
+        else:
+            return
+        where = f"last in run {last.run}" if last.run else "last"
+        again = f"fix the cause, then: pix2pix retry {item.id.commit_set}"
+        self._end(item, f"failed: {item.id.pipeline} {what}, {where}: {last.reason}; {again}")
 
     def _end(self, item: WorkItem, error: str) -> None:
         run = item.last_runs[-1].state.run if item.last_runs else ""
@@ -213,15 +242,15 @@ class _Look:
             return
         reason, seconds = self._obstacle(item)
         if reason is not None:
-            self._waiting.append(WaitingItem(item.id, reason, seconds))
+            self._waiting.append(WaitingItem(item.id, reason, seconds, item.id in self._elsewhere))
             return
         # An announced attempt whose run nobody has seen: it may have been created or not, and is looked for again.
-        resumed = item.attempt > 0 and not item.last_runs and not item.confirmed and item.noted is None
+        unseen = item.attempt > 0 and not item.last_runs and not item.confirmed and item.noted is None
+        resumed = unseen and item.id not in self._endings
         attempt = item.attempt if resumed else item.attempt + 1
-        if self._disappeared(item):
-            self._actions.append(
-                Note(item.id, item.anchor, item.attempt, Phase.VANISHED, "its run is not there any more", "")
-            )
+        if item.id in self._endings and not item.last_runs:
+            # Not earlier: a run that was out of sight for a moment may come back meanwhile.
+            self._note(item)
         commits = tuple(one.commit for one in item.commits)
         reason = attempt_reason(item, attempt, self._actions)
         self._actions.append(Start(item.id, commits, attempt, reason, announced=resumed))
@@ -233,7 +262,7 @@ class _Look:
         if item.checked_only:
             return f"{item.anchor} is being checked by the server", None
         if item.id in self._busy:
-            return self._busy[item.id], None
+            return self._busy[item.id], self._due.get(item.id)
         pending = item.inputs().pending
         if pending is not None:
             return f"{pending} is not finished", None
@@ -245,7 +274,8 @@ class _Look:
             return f"another trigger is starting attempt {item.attempt}", ANOTHER_STARTS - spent
         left = self._back_off(item)
         if left > 0:
-            return f"attempt {item.attempt} failed; the next one in {left:.0f} s", left
+            word = "was interrupted" if self._endings_of(item)[-1].interrupted else "failed"
+            return f"attempt {item.attempt} {word}; the next one in {left:.0f} s", left
         left = self._interval(item)
         if left > 0:
             return f"minimum interval: {left:.0f} s left", left
@@ -262,19 +292,16 @@ class _Look:
         return None
 
     def _back_off(self, item: WorkItem) -> float:
-        if item.attempt <= item.forgiven or not (item.last_runs or item.confirmed or item.noted):
+        endings = self._endings_of(item)
+        if not endings or endings[-1].attempt != item.attempt:
             return 0.0
-        last = item.last_runs[-1] if item.last_runs else None
-        if last is not None:
-            interrupted, over_for = last.state.phase is Phase.INTERRUPTED, last.over_for
+        if item.last_runs:
+            over_for = item.last_runs[-1].over_for
         else:
-            interrupted = item.noted is not None and item.noted.decision == Phase.INTERRUPTED
             over_for = self._world.gone_for.get((item.id, item.attempt), 0.0)
-        if interrupted:
-            # What was interrupted goes on at once; where that happens again and again, something else is wrong.
-            tries = item.interruptions() + (item.noted is None) - FREE_INTERRUPTIONS
-        else:
-            tries = self._failures(item)
+        # What was interrupted goes on at once; where that happens again and again, something else is wrong.
+        row = interruptions_in_a_row(endings)
+        tries = row - FREE_INTERRUPTIONS if endings[-1].interrupted else failures(endings)
         return self._policy(item).wait(tries) - over_for if tries > 0 else 0.0
 
     def _interval(self, item: WorkItem) -> float:

@@ -13,8 +13,9 @@ from pachyderm.queue.claims import give_back, live_claim
 from pachyderm.queue.decisions import Decision, record, stamp
 from pachyderm.queue.open_commits import OpenCommits
 from workflows.runners.runner import RunState
+from workflows.trigger.attempts import ending_of
 from workflows.trigger.snapshot import WorkItemId
-from workflows.trigger.work_items import last_word, work_items_of
+from workflows.trigger.work_items import work_items_of
 
 
 def release_runs(client: Connection, runs: Collection[RunState], by: str, now: float) -> None:
@@ -36,5 +37,8 @@ def release_runs(client: Connection, runs: Collection[RunState], by: str, now: f
     for item in work_items_of(commits, ()):
         state = keys.get(item.id)
         if state is not None and state.key is not None:
-            made = Decision(stamp(now), last_word(state.phase), state.error, state.run, state.key.attempt, by)
+            ending = ending_of(item, state)
+            made = Decision(
+                stamp(now), ending.decision, ending.reason, state.run, state.key.attempt, by, progress=ending.progress
+            )
             record(client, item.anchor, f"{state.key.attempt}.over", made)

@@ -49,6 +49,8 @@ class Snapshot:
         commits: the open and finishing output commits: branch by branch, upstream first; in each, oldest first.
         runs: the live runs, the last runs of the open sets, and the holders of live claims, as far as they are known.
         quiet: (repo, commit id, claim number) -> seconds without a change of its sign of life.
+        silent_for: (item, attempt) -> seconds without a change at the claims of an attempt whose run is out of sight:
+            it was started at another place. Absent where the run is in sight, should be, or is known to be over.
         intent_for: (item, attempt) -> seconds for which a start has been announced and not been confirmed.
         gone_for: (item, attempt) -> seconds for which an attempt that had begun has had no run.
         policies: item -> its policy, by its pipeline and its own input commit.
@@ -61,6 +63,7 @@ class Snapshot:
     commits: tuple[OpenCommit, ...] = ()
     runs: tuple[SeenRun, ...] = ()
     quiet: Mapping[tuple[str, str, int], float] = field(default_factory=dict)
+    silent_for: Mapping[tuple[WorkItemId, int], float] = field(default_factory=dict)
     intent_for: Mapping[tuple[WorkItemId, int], float] = field(default_factory=dict)
     gone_for: Mapping[tuple[WorkItemId, int], float] = field(default_factory=dict)
     policies: Mapping[WorkItemId, Policy] = field(default_factory=dict)
@@ -82,7 +85,11 @@ class GiveBack:
 
 @dataclass(frozen=True)
 class Note:
-    """Write down how an attempt ended, so that it counts even when its run is forgotten."""
+    """Record how an attempt ended, so that it counts even when its run is forgotten.
+
+    Attributes:
+        progress: how far the commit set had come.
+    """
 
     item: WorkItemId
     commit: Commit
@@ -90,6 +97,7 @@ class Note:
     decision: str
     reason: str
     run: str
+    progress: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,11 +148,13 @@ class WaitingItem:
     Attributes:
         why: for a person.
         seconds: after which it changes by itself; None where something else must happen first.
+        elsewhere: whether a run of another place is waited for.
     """
 
     item: WorkItemId
     why: str
     seconds: float | None = None
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pachyderm.client.commits import Commit, CommitId, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import PARAMETERS_FILE, read
 from pachyderm.dag.repos import PIPELINES
-from pachyderm.queue.claims import live_claim
+from pachyderm.queue.claims import claims_of, live_claim
 from pachyderm.queue.open_commits import OpenCommit, OpenCommits
 from workflows.errors import RunInputError
 from workflows.runners.runner import RunKey, Runner, RunState
@@ -112,6 +112,7 @@ class SnapshotBuilder:
             commits=commits,
             runs=runs,
             quiet=self._quiet(commits, now),
+            silent_for=self._silence(items, now),
             intent_for=self._intents(items, now),
             gone_for=self._gone(items, now),
             policies=self._policies_of(items),
@@ -170,6 +171,24 @@ class SnapshotBuilder:
                 quiet[key] = self._since.unchanged(("claim", key), claim.alive, now)
         return quiet
 
+    def _silence(self, items: tuple[WorkItem, ...], now: float) -> dict[tuple[WorkItemId, int], float]:
+        """How long nothing has been heard of attempts that were started at another place."""
+        silent = {}
+        for item in items:
+            out_of_sight = item.attempt and not item.last_runs and item.noted is None
+            if out_of_sight and item.announced_where != self._place():
+                key = (item.id, item.attempt)
+                silent[key] = self._since.unchanged(("silent", *key), _signs_of_life(item), now)
+        return silent
+
+    def _place(self) -> str:
+        try:
+            return self._runner.place()
+        except RunInputError as error:
+            # Whatever is started there next is refused with the same words.
+            logger.debug("the place of this trigger's runs is not known: %s", error)
+            return ""
+
     def _intents(self, items: tuple[WorkItem, ...], now: float) -> dict[tuple[WorkItemId, int], float]:
         return {
             (item.id, item.attempt): float("inf")
@@ -217,3 +236,16 @@ class SnapshotBuilder:
             # The stage will refuse the file in words of its own; that must not stop the sets of others.
             logger.warning("%s; the usual policy is used", error, extra={"commit_set": source.id})
             return default
+
+
+def _signs_of_life(item: WorkItem) -> object:
+    """What changes while an attempt starts and works.
+
+    The end of a claim is left out: whoever misses signs of life may end it.
+    """
+    claims = [
+        (entry.commit.repo, claim.number, claim.alive)
+        for entry in item.commits
+        for claim in claims_of(entry.commit.metadata)
+    ]
+    return item.confirmed, [(entry.commit.repo, entry.commit.state) for entry in item.commits], claims

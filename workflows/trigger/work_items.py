@@ -23,8 +23,6 @@ from workflows.trigger.snapshot import Inputs, SeenRun, WorkItemId
 RETRY = "retry"
 ENDINGS = frozenset({"failed", "vanished", "interrupted", "terminated", "unfilled"})
 """Decisions that say how an attempt ended; ``unfilled``: the run succeeded, and left a commit open."""
-BLAMELESS = "interrupted"
-"""The ending that does not count against the budget."""
 
 _TELLING = (
     Phase.TERMINATED,
@@ -83,27 +81,22 @@ class WorkItem:
     @property
     def announced_by(self) -> str:
         """Who announced the last attempt; empty if nobody did."""
-        return next((d.by for d in self.decisions if d.decision == ANNOUNCED and d.attempt == self.attempt), "")
+        return self._announcement.by if self._announcement else ""
+
+    @property
+    def announced_where(self) -> str:
+        """The place of the last attempt's run; empty if nobody announced it."""
+        return self._announcement.where if self._announcement else ""
+
+    @cached_property
+    def _announcement(self) -> Decision | None:
+        return next((d for d in self.decisions if d.decision == ANNOUNCED and d.attempt == self.attempt), None)
 
     @cached_property
     def noted(self) -> Decision | None:
         """How the last attempt ended, where that is written down."""
         ends = [d for d in self.decisions if d.attempt == self.attempt and d.decision in ENDINGS]
         return ends[-1] if ends else None
-
-    def failures(self) -> int:
-        """Attempts that count against the budget and whose ends are written down."""
-        return len(
-            {
-                d.attempt
-                for d in self.decisions
-                if d.decision in ENDINGS and d.decision != BLAMELESS and d.attempt > self.forgiven
-            }
-        )
-
-    def interruptions(self) -> int:
-        """Attempts that ended with the trigger that had started them."""
-        return len({d.attempt for d in self.decisions if d.decision == BLAMELESS and d.attempt > self.forgiven})
 
     @property
     def pinned(self) -> bool:
@@ -194,8 +187,3 @@ def _ordered(items: Mapping[WorkItemId, WorkItem], chains: Mapping[BranchName, l
             result.append(key)
             sorter.done(key)
     return result
-
-
-def last_word(phase: Phase) -> str:
-    """The decision that notes the end of a run in a phase, while a commit of its set is open."""
-    return "unfilled" if phase is Phase.SUCCEEDED else str(phase)

@@ -1,0 +1,82 @@
+"""Observes how the tasks of a local run end: `kfp.local` reports only that they succeeded or failed."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workflows.runners.runner import Phase
+
+OOM_COUNTERS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
+"""Files with a line ``oom_kill N``: of this control group, and of the whole machine."""
+
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class TaskExit:
+    """The end of one task.
+
+    Attributes:
+        code: exit code as `subprocess` or a shell reports it: -N or 128 + N for the signal N.
+        out_of_memory: whether the kernel killed a process for lack of memory meanwhile.
+    """
+
+    code: int
+    out_of_memory: bool = False
+
+    @property
+    def signal(self) -> signal.Signals | None:
+        """The signal that ended the task, if one did."""
+        number = -self.code if self.code < 0 else self.code - 128
+        with contextlib.suppress(ValueError):
+            return signal.Signals(number)
+        return None
+
+    def verdict(self) -> tuple[Phase, str]:
+        """How the run of a task that did not succeed ended, and what there is to add to the task's own last words."""
+        if self.signal is signal.SIGKILL and self.out_of_memory:
+            return Phase.FAILED, "out of memory: the kernel killed it"
+        if self.signal in _FROM_OUTSIDE:
+            return Phase.INTERRUPTED, f"killed by {self.signal.name}"
+        return Phase.FAILED, f"crashed with {self.signal.name}" if self.signal is not None else ""
+
+
+@contextlib.contextmanager
+def observed(kills: Callable[[], int] | None = None) -> Iterator[list[TaskExit]]:
+    """The ends of the tasks that `kfp.local` runs in the block, in order; the list grows.
+
+    Args:
+        kills: counts the processes that the kernel has killed for lack of memory so far; `oom_kills` if None.
+    """
+    from kfp.local import subprocess_task_handler
+
+    count, original = kills or oom_kills, subprocess_task_handler.run_local_subprocess
+    exits: list[TaskExit] = []
+
+    def run(*args: Any, **kwargs: Any) -> int:
+        before = count()
+        code = int(original(*args, **kwargs))
+        exits.append(TaskExit(code, count() > before))
+        return code
+
+    subprocess_task_handler.run_local_subprocess = run
+    try:
+        yield exits
+    finally:
+        subprocess_task_handler.run_local_subprocess = original
+
+
+def oom_kills(files: tuple[Path, ...] = OOM_COUNTERS) -> int:
+    """Processes that the kernel has killed for lack of memory, as far as this process can read; 0 if it cannot."""
+    total = 0
+    for file in files:
+        with contextlib.suppress(OSError, ValueError):
+            for line in file.read_text().splitlines():
+                name, _, value = line.partition(" ")
+                total += int(value) if name == "oom_kill" else 0
+    return total

@@ -8,11 +8,11 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-SHAPE_NOTHING = frozenset({"pix2pix.errors", "pix2pix.progress"})
-"""Modules, and packages with all their modules, that no output file depends on."""
+SHAPE_NOTHING = frozenset({"pix2pix.errors", "pix2pix.progress", "pix2pix.training.saving"})
+"""Modules that no output file depends on."""
 
 SHAPE_NOTHING_PACKAGES = ("pix2pix.pages.",)
-"""Packages of which the same holds."""
+"""Packages that no output file depends on."""
 
 _LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception"})
 

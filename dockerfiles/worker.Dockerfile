@@ -37,6 +37,8 @@ LABEL org.opencontainers.image.title="pix2pix worker" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 COPY --from=packages /opt/pix2pix /opt/pix2pix
+# Python images leave the bytecode of the standard library out, and a task could not write what it compiles.
+RUN ["python", "-c", "import compileall, py_compile, sysconfig; compileall.compile_dir(sysconfig.get_path('stdlib'), quiet=2, workers=0, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)"]
 # Any user id works: HOME and the working directory are /tmp, and USER answers libraries that ask for a name.
 ENV PATH=/opt/pix2pix/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \

@@ -81,7 +81,9 @@ class TrainParameters(_Section):
             the run (500 where only time limits it).
         keep_best: which weights become the result: ``last``, or those with the best held-out ``l1``, ``psnr``
             or ``ssim``.
-        save_seconds: seconds between two checkpoints to resume from; 0 means none but at the end and when stopped.
+        save_seconds: most seconds of work that a lost machine costs, where saving a checkpoint to resume from takes
+            less than a twentieth of it. One that is cheap is saved more often, a slower one every twenty times its
+            duration; 0 means none but at the end and when stopped.
         save_steps: steps between two such checkpoints; 0 means no such rule.
         keep_checkpoints: how many of them are kept.
         cache_megabytes: memory that decoded pictures may take before they are read from disk each time; 0 means half of
@@ -126,7 +128,7 @@ class TrainParameters(_Section):
     log_steps: int = _within(50, 1, 10**6)
     evaluation_steps: int = _within(0, 0, 10**9)
     keep_best: str = _one_of("last", "last", "l1", "psnr", "ssim")
-    save_seconds: float = _within(300.0, 0.0, 1e8)
+    save_seconds: float = _within(60.0, 0.0, 1e8)
     save_steps: int = _within(0, 0, 10**9)
     keep_checkpoints: int = _within(2, 1, 100)
     cache_megabytes: int = _within(0, 0, 10**7)

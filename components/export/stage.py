@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from components.code_digest import code_digest
+from components.importing import import_meanwhile
 from components.page import page
 from components.parameters import resolver
 from components.pictures import fetch, made_files
@@ -21,15 +22,16 @@ from pix2pix.errors import InputError
 
 def work(job: Job) -> Made:
     """Export the checkpoint."""
+    import_meanwhile("pix2pix.inference.export")
+    checkpoint, target = fetch(job, CHECKPOINT.repo), job.scratch / "model"
     from pix2pix.inference.export import export
 
-    target = job.scratch / "model"
     try:
-        export(fetch(job, CHECKPOINT.repo), target, job.parameters)
+        export(checkpoint, target, job.parameters)
     except InputError as error:
         raise HopelessError(str(error)) from error
-    checkpoint = job.inputs[CHECKPOINT.repo].commit
-    trained = read_record(job.client, checkpoint.repo, checkpoint.id)
+    commit = job.inputs[CHECKPOINT.repo].commit
+    trained = read_record(job.client, commit.repo, commit.id)
     return Made(made_files(target), metrics=trained.metrics if trained else {})
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from components.code_digest import code_digest
+from components.importing import import_meanwhile
 from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, assign, fetch
@@ -26,9 +27,10 @@ def work(job: Job) -> Made:
     """Translate the pictures that are work, in batches, in this one process."""
     if job.plan is None or not job.plan.compute:
         return Made({})
+    import_meanwhile("pix2pix.inference.generate")
+    model, source = fetch(job, MODEL.repo), fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
     from pix2pix.inference.generate import generate
 
-    model, source = fetch(job, MODEL.repo), fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
     target = job.scratch / "generated"
     only = [path.lstrip("/") for path in job.plan.compute]
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from components.code_digest import code_digest
+from components.importing import import_meanwhile
 from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, fetch, made_files
@@ -26,10 +27,12 @@ HELD_OUT = {"l1": "held_out_l1", "psnr": "held_out_psnr", "ssim": "held_out_ssim
 
 def work(job: Job) -> Made:
     """Train on all pairs, going on from where an earlier attempt at the same work stopped."""
+    import_meanwhile("pix2pix.training.train")
+    pairs = fetch(job, TRAINING.repo)
     from pix2pix.training.train import train
 
     try:
-        done = train(fetch(job, TRAINING.repo), job.keep, job.parameters, progress=job.progress)
+        done = train(pairs, job.keep, job.parameters, progress=job.progress, on_saved=job.save)
     except InputError as error:
         raise HopelessError(str(error)) from error
     report = job.keep / "report.html"

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pachyderm_sdk.api import pfs
 
@@ -69,11 +70,16 @@ def _hash(content: bytes) -> str | None:
 def pieces(path: str, local: Path) -> Iterator[pfs.ModifyFileRequest]:
     """The messages that add a local file; they append where the path holds something already."""
     with local.open("rb") as stream:
-        piece = stream.read(PIECE)
-        # An empty file exists too.
+        yield from pieces_of(path, stream)
+
+
+def pieces_of(path: str, stream: IO[bytes]) -> Iterator[pfs.ModifyFileRequest]:
+    """The messages that add the rest of a stream; they append where the path holds something already."""
+    piece = stream.read(PIECE)
+    # An empty file exists too.
+    yield addition(path, piece)
+    while piece := stream.read(PIECE):
         yield addition(path, piece)
-        while piece := stream.read(PIECE):
-            yield addition(path, piece)
 
 
 def addition(path: str, piece: bytes) -> pfs.ModifyFileRequest:

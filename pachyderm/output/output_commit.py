@@ -29,8 +29,19 @@ from pachyderm.output.result import Result, computed, empty, reused
 from pachyderm.output.reuse import reusable
 from pachyderm.output.stage import Input, Job, Resolved, Stage
 from pachyderm.output.work_in_progress import kept
-from pachyderm.queue.claims import Claim, Watch, end_of, give_back, kept_alive, live_claim, take, working
-from pachyderm.queue.commit_sets import NEW, commits_of, open_fresh, own_parameters, to_fill
+from pachyderm.queue.claims import (
+    Claim,
+    Watch,
+    claims_of,
+    end_of,
+    give_back,
+    kept_alive,
+    live_claim,
+    predecessor,
+    take,
+    working,
+)
+from pachyderm.queue.commit_sets import NEW, commits_of, fresh_set, open_fresh, own_parameters, to_fill
 from pachyderm.queue.ends import finish_with
 from pachyderm.queue.source_commit import source_of
 from pachyderm.record.fingerprints import Fingerprint, digest, listing_digest
@@ -44,8 +55,8 @@ class Attempt:
     """Who fills, and with what.
 
     Attributes:
-        run: id of the run, which the trigger knows too.
-        name: what tells this attempt of the run from any other.
+        run: id of the run, which the trigger knows too; attempts of one run relieve each other (`claims.predecessor`).
+        name: unique among the attempts of all runs.
         scratch: folder for this attempt's files and for what the next attempt shall find.
         progress: called as ``progress(done, total, note)``.
         keeps: whether the next attempt finds this scratch folder again; where it does not, as in a pod, unfinished work
@@ -90,8 +101,7 @@ def fill_set(
             f"the set {commit_set} cannot be given hyperparameters of its own any more; leave the set out, or say {NEW}"
         )
     if hyperparameters or commit_set == NEW:
-        commit_set = open_fresh(client, pipeline.source, hyperparameters)
-        logger.info("opened the set %s for the newest %s", commit_set, pipeline.source)
+        commit_set = fresh_set(client, stage.output, pipeline.source, hyperparameters, attempt.run)
     if commit_set:
         found = find(client, stage.output, commit_set)
         if found.id != commit_set:
@@ -119,8 +129,16 @@ def find(client: Connection, branch: BranchName, commit_set: str) -> Commit:
     return inspect(client, branch.repo, commit_set)
 
 
-def fill(client: Connection, stage: Stage, commit: Commit, attempt: Attempt) -> Commit:
+def fill(client: Connection, stage: Stage, commit: Commit, attempt: Attempt, *, relieved: bool = False) -> Commit:
     """Fill one output commit, or wait for whoever does; running it twice is harmless.
+
+    Args:
+        client: the connection.
+        stage: whose output commit it is.
+        commit: to fill.
+        attempt: who fills.
+        relieved: whether another attempt took the commit over from this one. It then waits like any other run, so that
+            two attempts of one run cannot take turns for ever.
 
     Raises:
         CommitFailedError: the commit ended with an error, before or now.
@@ -130,7 +148,7 @@ def fill(client: Connection, stage: Stage, commit: Commit, attempt: Attempt) -> 
     if not _inputs_ended_well(client, commit):
         return _ended(client, commit)
     _wait_for_older(client, commit)
-    claim, commit = _claim(client, commit, attempt)
+    claim, commit = _claim(client, commit, attempt, relieved)
     if claim is None:
         return _ended(client, commit)
     attempt, done = _counted(attempt)
@@ -138,13 +156,16 @@ def fill(client: Connection, stage: Stage, commit: Commit, attempt: Attempt) -> 
         with kept_alive(client, commit, claim, done):
             _fill_claimed(client, stage, commit, claim, attempt)
     except HopelessError as error:
+        if _taken_over(client, commit, claim):
+            return _relieved(client, stage, commit, attempt, error)
         finish_with(client, commit, f"failed: {error}")
-    except LostClaimError:
-        logger.warning("another attempt took %s over; nothing of this one was kept", commit)
-        return fill(client, stage, inspect(client, commit.repo, commit.id), attempt)
+    except LostClaimError as error:
+        return _relieved(client, stage, commit, attempt, error)
     except BaseException as error:
         # Interrupted or failed: the next attempt may begin at once.
-        give_back(client, commit, claim.number, end_of(error))
+        given_back = give_back(client, commit, claim.number, end_of(error))
+        if not given_back and isinstance(error, Exception) and _taken_over(client, commit, claim):
+            return _relieved(client, stage, commit, attempt, error)
         raise
     return _ended(client, commit)
 
@@ -158,6 +179,17 @@ def _counted(attempt: Attempt) -> tuple[Attempt, Callable[[], int]]:
         attempt.progress(done, total, note)
 
     return replace(attempt, progress=progress), lambda: latest[0]
+
+
+def _taken_over(client: Connection, commit: Commit, claim: Claim) -> bool:
+    """Whether another attempt has claimed the commit since; then an error of this one decides nothing."""
+    return claims_of(inspect(client, commit.repo, commit.id).metadata)[-1].number > claim.number
+
+
+def _relieved(client: Connection, stage: Stage, commit: Commit, attempt: Attempt, error: Exception) -> Commit:
+    """Wait for the attempt that took the commit over, and return its commit."""
+    logger.warning("another attempt took %s over; nothing of this attempt is kept (%s)", commit, error)
+    return fill(client, stage, inspect(client, commit.repo, commit.id), attempt, relieved=True)
 
 
 def _ended(client: Connection, commit: Commit) -> Commit:
@@ -198,7 +230,7 @@ def _wait_for_older(client: Connection, commit: Commit) -> None:
         at = older
 
 
-def _claim(client: Connection, commit: Commit, attempt: Attempt) -> tuple[Claim | None, Commit]:
+def _claim(client: Connection, commit: Commit, attempt: Attempt, relieved: bool) -> tuple[Claim | None, Commit]:
     """Claim a commit, or wait until it has ended; the claim is None then."""
     watch, told = Watch(attempt.clock), False
     while True:
@@ -206,10 +238,15 @@ def _claim(client: Connection, commit: Commit, attempt: Attempt) -> tuple[Claim 
         if commit.state != "open":
             return None, commit
         holder = working(commit.metadata)
-        if holder is None or watch.stale(commit, holder):
-            claim = take(
-                client, commit, attempt.run, attempt.name, over=f"no sign of life; taken over by {attempt.run}"
-            )
+        earlier = None if relieved else predecessor(commit.metadata, attempt.run, attempt.name)
+        if holder is None or earlier is not None or watch.stale(commit, holder):
+            over = f"no sign of life; taken over by {attempt.run}"
+            if earlier is not None:
+                over = f"taken over by {attempt.name}, the next attempt of the same run"
+                logger.info(
+                    "%s was claimed by %s, an earlier attempt of this run; taking over", commit, earlier.attempt
+                )
+            claim = take(client, commit, attempt.run, attempt.name, over=over)
             if claim is not None:
                 return claim, inspect(client, commit.repo, commit.id)
             continue
@@ -234,14 +271,14 @@ def _fill_claimed(client: Connection, stage: Stage, commit: Commit, claim: Claim
     def look() -> Listing:
         return present_in(client, commit, ancestor)
 
-    def check() -> None:
-        live = live_claim(inspect(client, commit.repo, commit.id).metadata)
+    def check(through: Connection = client) -> None:
+        live = live_claim(inspect(through, commit.repo, commit.id).metadata)
         if live is None or live.number != claim.number:
             raise LostClaimError(f"the claim {claim.number} on {commit} is over")
 
-    unfinished = nullcontext() if attempt.keeps else kept(client, fingerprint.value, keep)
-    with unfinished, tempfile.TemporaryDirectory(prefix=f"{stage.name}-", dir=attempt.scratch) as scratch:
-        job = Job(client, commit, inputs, resolved.values, None, Path(scratch), keep, attempt.progress)
+    unfinished = nullcontext(lambda: None) if attempt.keeps else kept(client, fingerprint.value, keep, check)
+    with unfinished as save, tempfile.TemporaryDirectory(prefix=f"{stage.name}-", dir=attempt.scratch) as scratch:
+        job = Job(client, commit, inputs, resolved.values, None, Path(scratch), keep, attempt.progress, save)
         result = _result(stage, job, fingerprint, ancestor)
         record = result.record(
             stage=stage,

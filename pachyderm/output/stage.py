@@ -62,6 +62,8 @@ class Job:
         scratch: an empty folder of this attempt; gone afterwards.
         keep: a folder that the next attempt at equal work finds again.
         progress: called as ``progress(done, total, note)``.
+        save: stores what is in `keep` now where the next attempt finds it on any machine; for one thread at a time. It
+            takes as long as the transfer, raises nothing, and does nothing where `keep` outlives the attempt.
     """
 
     client: Connection
@@ -72,6 +74,7 @@ class Job:
     scratch: Path
     keep: Path
     progress: Callable[[int, int, str], None]
+    save: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -1,132 +1,222 @@
 """Keeps the unfinished work of a stage in a repo of its own, where the next attempt finds it on any machine.
 
-It exists because a pod's disk goes with the pod, and a long training must go on where it stopped. The repo stands
-outside the DAG: no provenance, no trigger, no part of any record. It may be deleted at any time, which costs repeated
-work at most.
+The repo stands outside the DAG: no provenance, no trigger, no part of any record. It may be deleted at any time, which
+costs repeated work at most (docs/decisions/006-unfinished-work.md).
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.client.branches import BranchName
-from pachyderm.client.commits import head, history
+from pachyderm.client.commits import Commit, head, history, inspect, refuse_open
 from pachyderm.client.connection import Connection
 from pachyderm.client.download import download
-from pachyderm.client.files import files
-from pachyderm.client.upload import put
-from pachyderm.errors import PachydermError
+from pachyderm.client.file_contents import pieces_of
+from pachyderm.client.files import FileEntry, files
+from pachyderm.errors import PachydermError, RequestError
 
 logger = logging.getLogger(__name__)
 
 UNFINISHED = BranchName("unfinished_work", "master")
-"""One folder per fingerprint: the work of equal fingerprints can be gone on with."""
+"""One folder per fingerprint: equal work can go on from there."""
 
-SAVE_EVERY = 600.0
-"""Seconds between two saves, and so the most work that a lost machine costs."""
+
+@dataclass(frozen=True)
+class Saved:
+    """What one save sent.
+
+    Attributes:
+        files: new and changed files, relative to the folder, sorted.
+        bytes: of these.
+    """
+
+    files: tuple[str, ...] = ()
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Version:
+    """What tells a local file from the one that was there before: it is replaced as a whole, or appended to."""
+
+    inode: int
+    bytes: int
+    modified: int
+
+
+class UnfinishedWork:
+    """The copy of one folder in Pachyderm.
+
+    Args:
+        client: the connection; not used by another thread during a call.
+        fingerprint: of the output that is worked on.
+        folder: what is copied.
+    """
+
+    def __init__(self, client: Connection, fingerprint: str, folder: Path) -> None:
+        self._client, self._folder, self._above = client, folder, f"/{fingerprint}/"
+        self._sent: dict[str, tuple[_Version, FileEntry]] = {}
+
+    def save(self) -> Saved:
+        """Send the files that changed since the last save, delete those that are gone, and squash older versions.
+
+        Raises:
+            RequestError: somebody holds an open commit on the branch.
+        """
+        newest = _head(self._client)
+        if newest is not None:
+            refuse_open(newest, "start again")
+        present = self._listing(newest)
+        local = self._local()
+        changed = {
+            path: version
+            for path, version in local.items()
+            if path not in present or self._sent.get(path) != (version, present[path])
+        }
+        gone = [path for path in present if path not in local]
+        if not changed and not gone:
+            return Saved()
+        if newest is None:
+            _create(self._client)
+        self._client.pfs.modify_file(self._messages(list(changed), gone))
+        listing = self._listing(_head(self._client))
+        self._sent = {path: (version, listing[path]) for path, version in local.items() if path in listing}
+        _squash_older(self._client)
+        files_sent = tuple(path.removeprefix(self._above) for path in changed)
+        return Saved(files_sent, sum(version.bytes for version in changed.values()))
+
+    def fetch(self) -> None:
+        """Bring what was saved into the folder, where that holds nothing yet."""
+        newest = None if any(self._folder.iterdir()) else _readable(self._client)
+        wanted = self._listing(newest)
+        if newest is None or not wanted:
+            return
+        download(
+            self._client,
+            newest.repo,
+            newest.id,
+            wanted,
+            self._folder,
+            rename=lambda path: path.removeprefix(self._above),
+        )
+        self._sent = {path: (version, wanted[path]) for path, version in self._local().items()}
+        logger.info("going on with the unfinished work of an earlier attempt (%d files)", len(wanted))
+
+    def forget(self) -> None:
+        """Delete what was saved."""
+        gone = list(self._listing(_readable(self._client)))
+        if gone:
+            self._client.pfs.modify_file(self._messages([], gone))
+            _squash_older(self._client)
+
+    def _listing(self, commit: Commit | None) -> dict[str, FileEntry]:
+        """What a commit holds of this folder, once the server has finished it; nothing for None."""
+        if commit is None:
+            return {}
+        finished = inspect(self._client, commit.repo, commit.id, wait=True)
+        return files(self._client, finished.repo, finished.id, self._above)
+
+    def _local(self) -> dict[str, _Version]:
+        """The folder's files by their path in the commit, sorted."""
+        found = {}
+        for path in sorted(self._folder.rglob("*")):
+            with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+                status = path.stat()
+                if stat.S_ISREG(status.st_mode):
+                    version = _Version(status.st_ino, status.st_size, status.st_mtime_ns)
+                    found[self._above + path.relative_to(self._folder).as_posix()] = version
+        return found
+
+    def _messages(self, changed: list[str], gone: list[str]) -> Iterator[pfs.ModifyFileRequest]:
+        """One stream on the branch by name: the server makes the commit when all of it has arrived."""
+        yield pfs.ModifyFileRequest(set_commit=self._client.head(UNFINISHED))
+        for path in (*gone, *changed):
+            yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
+        for path in changed:
+            with (
+                contextlib.suppress(FileNotFoundError),
+                (self._folder / path.removeprefix(self._above)).open("rb") as f,
+            ):
+                yield from pieces_of(path, f)
 
 
 @contextmanager
-def kept(client: Connection, fingerprint: str, folder: Path, every: float = SAVE_EVERY) -> Iterator[None]:
-    """Bring what an earlier attempt left into a folder, and save the folder while the block works.
+def kept(
+    client: Connection, fingerprint: str, folder: Path, check: Callable[[Connection], None]
+) -> Iterator[Callable[[], None]]:
+    """Bring what an earlier attempt left into a folder, and give the block a function that saves the folder.
 
-    Where the block ends well the work is finished, and what was kept is forgotten.
+    Where the block ends badly, the folder is saved a last time; where it ends well, what was saved is forgotten. A save
+    that fails is logged and stops nothing.
 
     Args:
-        client: the connection; saving uses another one.
+        client: the connection; the function uses another one, so that it may be called from another thread.
         fingerprint: of the output that is worked on.
-        folder: what is kept; files in it are replaced as a whole, never written in place.
-        every: seconds between two saves.
+        folder: what is saved.
+        check: called with a connection before each save; raises where the claim was lost. Another attempt's work, which
+            is further, would be overwritten then.
     """
-    fetch(client, fingerprint, folder)
-    stop = threading.Event()
+    with closing(client.another()) as second:
+        unfinished = UnfinishedWork(second, fingerprint, folder)
+        unfinished.fetch()
 
-    def saving() -> None:
-        second = client.another()
+        def save() -> None:
+            try:
+                check(second)
+                started = time.monotonic()
+                saved = unfinished.save()
+            except (grpc.RpcError, ConnectionError, OSError, PachydermError) as error:
+                logger.warning("the unfinished work could not be saved: %s", error)
+            else:
+                logger.info(
+                    "saved %d files of unfinished work (%.1f MB) in %.1f s",
+                    *(len(saved.files), saved.bytes / 1e6, time.monotonic() - started),
+                )
+
         try:
-            while not stop.wait(every):
-                _try_to_save(second, fingerprint, folder)
-        finally:
-            second.close()
+            yield save
+        except BaseException:
+            save()
+            raise
+        unfinished.forget()
 
-    thread = threading.Thread(target=saving, name="unfinished", daemon=True)
-    thread.start()
+
+def _head(client: Connection) -> Commit | None:
     try:
-        yield
-    except BaseException:
-        stop.set()
-        thread.join()
-        _try_to_save(client, fingerprint, folder)
-        raise
-    stop.set()
-    thread.join()
-    forget(client, fingerprint)
+        return head(client, UNFINISHED)
+    except RequestError:
+        return None
 
 
-def fetch(client: Connection, fingerprint: str, folder: Path) -> None:
-    """Bring what was kept for a fingerprint into a folder that holds nothing yet."""
-    if any(folder.iterdir()) or not _is_there(client):
-        return
-    newest = head(client, UNFINISHED)
-    above = f"/{fingerprint}/"
-    wanted = files(client, newest.repo, newest.id, above)
-    if wanted:
-        download(client, newest.repo, newest.id, wanted, folder, rename=lambda path: path.removeprefix(above))
-        logger.info("unfinished work of an earlier attempt is gone on with (%d files)", len(wanted))
+def _readable(client: Connection) -> Commit | None:
+    """The newest commit whose files can be read."""
+    commit = _head(client)
+    while commit is not None and (commit.state == "open" or commit.error):
+        commit = inspect(client, commit.repo, commit.parent) if commit.parent is not None else None
+    return commit
 
 
-def save(client: Connection, fingerprint: str, folder: Path) -> None:
-    """Keep a folder's files for the next attempt; the versions before are let go."""
-    kept_files = {
-        f"/{fingerprint}/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*") if path.is_file()
-    }
-    if not kept_files:
-        return
-    if not _is_there(client):
-        client.pfs.create_repo(
-            repo=client.repo(UNFINISHED.repo),
-            description="unfinished work of stages, by fingerprint; may be deleted at any time",
-            update=True,
-        )
-    put(client, UNFINISHED, kept_files, mirror_under=f"/{fingerprint}")
-    _let_older_go(client)
+def _create(client: Connection) -> None:
+    client.pfs.create_repo(
+        repo=client.repo(UNFINISHED.repo),
+        description="unfinished work of stages, by fingerprint; may be deleted at any time",
+        update=True,
+    )
 
 
-def forget(client: Connection, fingerprint: str) -> None:
-    """Delete what was kept for a fingerprint."""
-    if _is_there(client):
-        put(client, UNFINISHED, {}, mirror_under=f"/{fingerprint}")
-        _let_older_go(client)
-
-
-def _try_to_save(client: Connection, fingerprint: str, folder: Path) -> None:
-    try:
-        save(client, fingerprint, folder)
-    except (grpc.RpcError, ConnectionError, OSError, PachydermError) as error:
-        # Economy only: the work itself goes on, or fails for reasons of its own.
-        logger.warning("the unfinished work could not be saved: %s", error)
-
-
-def _let_older_go(client: Connection) -> None:
+def _squash_older(client: Connection) -> None:
     for commit in list(history(client, UNFINISHED))[1:]:
         try:
             client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=commit.id))
         except grpc.RpcError as error:
             logger.debug("an older version of unfinished work stays: %s", error.details())
-
-
-def _is_there(client: Connection) -> bool:
-    try:
-        client.pfs.inspect_branch(branch=client.branch(UNFINISHED))
-    except grpc.RpcError as error:
-        if error.code() is grpc.StatusCode.NOT_FOUND or "not found" in (error.details() or ""):
-            return False
-        raise
-    return True

@@ -106,6 +106,25 @@ def working(metadata: Mapping[str, str]) -> Claim | None:
     return None
 
 
+def predecessor(metadata: Mapping[str, str], run: str, attempt: str) -> Claim | None:
+    """The live claim of another attempt of the same run, or None.
+
+    The next attempt takes over at once instead of waiting for `STALE_AFTER`: a Kubeflow task has one live pod at a
+    time, so the earlier attempt is dead. Where it is alive after all, e.g. behind a network partition, the fence lets
+    only one of them finish. A claim whose attempt is finishing the commit is no predecessor: there is no fence behind
+    that point, so it is left `ENDS_WITHIN` to end.
+
+    Args:
+        metadata: of the output commit.
+        run: id of the run; empty means unknown, and nothing is taken over.
+        attempt: name of the attempt that asks.
+    """
+    claim = live_claim(metadata)
+    if claim is None or not run or claim.holder != run or claim.attempt == attempt:
+        return None
+    return claim
+
+
 def take(client: Connection, commit: Commit, holder: str, attempt: str, over: str | None = None) -> Claim | None:
     """Claim a commit.
 

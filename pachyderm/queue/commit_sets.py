@@ -33,11 +33,77 @@ def own_parameters_key(commit_set: str) -> str:
     return f"hyperparameters.{commit_set}"
 
 
-def open_fresh(client: Connection, source: BranchName, hyperparameters: Mapping[str, Any] | None = None) -> str:
+def _own_parameters_text(hyperparameters: Mapping[str, Any]) -> str:
+    return json.dumps(hyperparameters, sort_keys=True) if hyperparameters else ""
+
+
+def opened_by_key(commit_set: str) -> str:
+    """Metadata key, on the input commit, of the run that opened a fresh commit set."""
+    return f"opened.{commit_set}"
+
+
+def fresh_set(
+    client: Connection, branch: BranchName, source: BranchName, hyperparameters: Mapping[str, Any], run: str
+) -> str:
+    """The fresh commit set of a run: the one that an earlier attempt of the run opened, else a new one.
+
+    A second set would leave the first one open, and its commits would wait for those of the first.
+
+    Args:
+        client: the connection.
+        branch: the output branch that the run fills first.
+        source: the input branch.
+        hyperparameters: section -> name -> value, for this set alone; empty for none.
+        run: id of the run; empty means unknown, and a new set is opened.
+
+    Raises:
+        RequestError: as for `open_fresh`.
+    """
+    earlier = _opened_by(client, branch, source, hyperparameters, run) if run else None
+    if earlier is not None:
+        logger.info("the commit set %s was opened by an earlier attempt of this run", earlier)
+        return earlier
+    commit_set = open_fresh(client, source, hyperparameters, run)
+    logger.info("opened the commit set %s for the newest %s", commit_set, source)
+    return commit_set
+
+
+def _opened_by(
+    client: Connection, branch: BranchName, source: BranchName, hyperparameters: Mapping[str, Any], run: str
+) -> str | None:
+    """The commit set that a run opened with these hyperparameters: still open on the branch, or of the newest input."""
+    sources = {entry.source.id for entry in OpenCommits(client, (branch,)).look() if entry.source is not None}
+    prefix, text = opened_by_key(""), _own_parameters_text(hyperparameters)
+    for commit in (head(client, source), *(inspect(client, source.repo, commit_id) for commit_id in sorted(sources))):
+        for key, opener in commit.metadata.items():
+            commit_set = key.removeprefix(prefix)
+            asked = commit.metadata.get(own_parameters_key(commit_set), "")
+            if key != commit_set and opener == run and asked == text and _exists(client, branch, commit_set):
+                return commit_set
+    return None
+
+
+def _exists(client: Connection, branch: BranchName, commit_set: str) -> bool:
+    """Whether a commit set reaches a branch; the key of an abandoned transaction names a set that was never made."""
+    try:
+        return inspect(client, branch.repo, commit_set).id == commit_set
+    except RequestError:
+        return False
+
+
+def open_fresh(
+    client: Connection, source: BranchName, hyperparameters: Mapping[str, Any] | None = None, run: str = ""
+) -> str:
     """Open fresh output commits for the newest commit of an input branch, and return the set's id.
 
     The head is moved onto itself by name, resolved when the transaction ends; by a stale id it would be set back
     (seen on pachd). The transaction's id is the set's, so the hyperparameters are there before anybody sees the set.
+
+    Args:
+        client: the connection.
+        source: the input branch.
+        hyperparameters: section -> name -> value, for this set alone.
+        run: id of the run that asks, noted so that its next attempt finds the set; empty for none.
 
     Raises:
         RequestError: the branch is not there, or moved just now to a commit that the hyperparameters are not on.
@@ -45,9 +111,11 @@ def open_fresh(client: Connection, source: BranchName, hyperparameters: Mapping[
     newest = head(client, source)
     with client.transaction.transaction() as transaction:
         set_id = str(transaction.id)
+        keys = {opened_by_key(set_id): run} if run else {}
         if hyperparameters:
-            text = json.dumps(hyperparameters, sort_keys=True)
-            client.edit_keys(source.repo, newest.id, add={own_parameters_key(set_id): text})
+            keys[own_parameters_key(set_id)] = _own_parameters_text(hyperparameters)
+        if keys:
+            client.edit_keys(source.repo, newest.id, add=keys)
         client.pfs.create_branch(branch=client.branch(source), head=client.head(source))
     if hyperparameters and inspect(client, source.repo, set_id).id != newest.id:
         raise RequestError(

@@ -13,6 +13,7 @@ The work folder holds results under fixed names, and a state that nobody needs o
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import json
 import time
@@ -35,6 +36,7 @@ from pix2pix.training.devices import choose
 from pix2pix.training.metrics_log import Journal
 from pix2pix.training.preview import Showcase
 from pix2pix.training.resumption import States, arrays_of, check_work_folder, course_of, is_finite, restore
+from pix2pix.training.saving import Saver
 from pix2pix.training.step import LOSSES, TrainingStep, in_words
 from pix2pix.training.validation import Validation
 
@@ -74,6 +76,7 @@ def train(
     *,
     progress: Progress = silent,
     stop: Callable[[], bool] = bool,
+    on_saved: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Trained:
     """Train, or go on training.
@@ -85,6 +88,8 @@ def train(
         parameters: see `pix2pix.hyperparameters`.
         progress: told after every step; the note has the last losses.
         stop: asked after every step; True saves the state and returns. The default never says so.
+        on_saved: called from another thread when the work folder holds a new state to resume from; the longer it
+            takes, the later the next state is saved.
         clock: seconds.
 
     Raises:
@@ -95,9 +100,14 @@ def train(
     if parameters.deterministic:
         tf.config.experimental.enable_op_determinism()
     data = load(pairs, parameters)
-    run = _Run(data, work, parameters, clock)
+    run = _Run(data, work, parameters, on_saved, clock)
     dealt = batches(data.training, parameters, run.course.step)
-    with checkpoints.full_disk_told(str(work)), contextlib.closing(run.journal), contextlib.closing(dealt):
+    with (
+        checkpoints.full_disk_told(str(work)),
+        contextlib.closing(run.journal),
+        contextlib.closing(dealt),
+        contextlib.closing(run.saver),
+    ):
         finished = run.go(dealt, progress, stop)
         if finished:
             run.publish()
@@ -117,7 +127,14 @@ def train(
 class _Run:
     """One training on its way."""
 
-    def __init__(self, data: Dataset, work: Path, parameters: TrainParameters, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        work: Path,
+        parameters: TrainParameters,
+        on_saved: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
         self._data, self._work, self._parameters, self._clock = data, work, parameters, clock
         self._total = parameters.total_steps(len(data.training))
         self._states = States(work, parameters, data.digest)
@@ -133,7 +150,8 @@ class _Run:
         self._showcase.forget_after(self.course.step)
         self.journal = Journal(work, self.course.step, writes=self._devices.chief)
         self._seconds_before, self._started = self.course.seconds, clock()
-        self._saved_at = self._started
+        self._on_saved = on_saved
+        self.saver = Saver(parameters.save_seconds, clock)
 
     def seconds(self) -> float:
         """Seconds in the training loop so far, earlier calls included."""
@@ -158,6 +176,8 @@ class _Run:
             stopped = self._network.any_device(stop())
             if over or better or stopped or self._is_save_due():
                 self._save()
+            if over or stopped:
+                self.saver.wait()
             progress(course.step, self._total, note)
             if stopped and not over:
                 return False
@@ -184,9 +204,8 @@ class _Run:
         return self._network.any_device(over)
 
     def _is_save_due(self) -> bool:
-        by_time, by_step = self._parameters.save_seconds, self._parameters.save_steps
-        late = bool(by_time) and self._clock() - self._saved_at >= by_time
-        return late or (bool(by_step) and self.course.step % by_step == 0)
+        by_step = self._parameters.save_steps
+        return self.saver.is_due() or (bool(by_step) and self.course.step % by_step == 0)
 
     def _log(self) -> None:
         """Write down the mean losses since the last line."""
@@ -235,15 +254,25 @@ class _Run:
                 self._log()
             self._evaluate()
             self._save()
+            self.saver.wait()
 
     def _save(self) -> None:
         """Save all that a resumption needs, unless it would not be worth resuming from."""
-        self._saved_at = self._clock()
         self.course.seconds = self.seconds()
         if self.course.pending:
             self._losses()
-        arrays = arrays_of(self._network)
-        if not is_finite(arrays):
-            self._diverged(self.course.step)
         if self._devices.chief:
-            self._states.save(self.course, arrays)
+            self.saver.save(self._copied)
+
+    def _copied(self) -> Callable[[], None]:
+        """Copy the state as it is now; what is returned stores the copy."""
+        course, arrays = copy.deepcopy(self.course), arrays_of(self._network)
+
+        def store() -> None:
+            if not is_finite(arrays):
+                self._diverged(course.step)
+            self._states.save(course, arrays)
+            arrays.clear()  # frees them before the transfer, which may take long
+            self._on_saved()
+
+        return store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +15,12 @@ from stage_harness import House
 from pachyderm.client.commits import inspect
 from pachyderm.client.files import files
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, MODEL, TRAINING
-from pachyderm.errors import LostClaimError
+from pachyderm.errors import HopelessError, LostClaimError
 from pachyderm.output.finish import finish
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.publish import differences, publish
-from pachyderm.queue.claims import STALE_AFTER, Watch, claims_of, give_back, live_claim, take
+from pachyderm.queue.claims import STALE_AFTER, Claim, Watch, claims_of, give_back, live_claim, predecessor, take
+from pachyderm.queue.commit_sets import fresh_set, opened_by_key
 
 
 def opened(house: House) -> str:
@@ -187,3 +189,93 @@ def test_promotion_and_the_end_of_the_model_are_one(house: House) -> None:
 
 def _gone(**arguments: object) -> None:
     raise ConnectionError("gone")
+
+
+def test_the_next_attempt_of_a_run_takes_over_from_its_dead_attempt_at_once(house: House) -> None:
+    set_id = opened(house)
+    commit = house.output(CHECKPOINT, set_id)
+    dead = take(house.client, commit, "run", "pod-1")
+    assert dead is not None
+    attempt = replace(house.attempt("run"), name="pod-2", clock=lambda: 0.0, pause=_no_waiting)
+    filled, _ = fill_set(house.client, house.stages()["train"], set_id, {}, attempt)
+    assert filled.state == "good"
+    first, second = claims_of(filled.metadata)
+    assert (first.over, second.attempt) == ("taken over by pod-2, the next attempt of the same run", "pod-2")
+
+
+def test_an_attempt_of_another_run_does_not_take_a_live_claim_over(house: House) -> None:
+    metadata = {"run.1": json.dumps({"run": "run", "attempt": "pod-1"})}
+    assert predecessor(metadata, "run", "pod-2") is not None
+    assert predecessor(metadata, "other", "pod-2") is None
+    assert predecessor(metadata, "run", "pod-1") is None, "its own claim"
+    assert predecessor({"run.1": json.dumps({"run": "", "attempt": "a"})}, "", "b") is None, "an unknown run"
+    assert predecessor({**metadata, "over.1": "finishing: pod-1"}, "run", "pod-2") is None, "no fence protects it"
+    assert predecessor({"run.1": "run"}, "run", "pod-2") is not None, "a claim that names no attempt"
+
+
+@pytest.mark.parametrize("error", [None, OSError(5, "its disk is gone"), HopelessError("its folder is gone")])
+def test_a_paused_attempt_that_wakes_after_the_next_one_took_over_changes_nothing(
+    house: House, error: Exception | None
+) -> None:
+    """The second attempt runs whole, inside the pause of the first."""
+    set_id = opened(house)
+    second: list[str] = []
+
+    def pause(name: str) -> None:
+        if not second:
+            second.append("started")
+            assert house.fill("train", set_id, run="run").state == "good"
+            if error is not None:
+                raise error
+
+    house.fail = pause
+    filled = house.fill("train", set_id, run="run")
+    assert filled.state == "good"
+    assert house.content(filled) == {"/weights": "weights(A;64)"}
+    assert [claim.number for claim in claims_of(filled.metadata)] == [1, 2]
+    assert house.record(filled).run["claim"] == "2"
+
+
+def test_a_paused_attempt_that_fails_while_the_next_one_works_leaves_the_commit_to_it(house: House) -> None:
+    set_id = opened(house)
+    taken: list[object] = []
+
+    def pause(name: str) -> None:
+        if not taken:
+            taken.append(take(house.client, house.output(CHECKPOINT, set_id), "run", "pod-2", over="taken over"))
+            raise HopelessError("its folder is gone")
+
+    def second_finishes(seconds: float) -> None:
+        commit, claim = house.output(CHECKPOINT, set_id), taken[0]
+        assert isinstance(claim, Claim)
+        publish(house.client, commit, {"/weights": b"of the second"}, lambda: None)
+        finish(house.client, commit, claim, "f" * 64, promote=False, now=1.0)
+
+    house.fail = pause
+    attempt = replace(house.attempt("run"), clock=lambda: 0.0, pause=second_finishes)
+    filled, _ = fill_set(house.client, house.stages()["train"], set_id, {}, attempt)
+    assert (filled.state, house.content(filled)) == ("good", {"/weights": "of the second"})
+
+
+def test_the_next_attempt_of_a_run_goes_on_with_the_fresh_commit_set_of_the_first(house: House) -> None:
+    opened(house)
+    house.fill("train")
+    own = {"train": {"size": "32"}}
+    first = fresh_set(house.client, CHECKPOINT, TRAINING, own, "run")
+    house.put(TRAINING, {"/b.png": "B"})
+    assert fresh_set(house.client, CHECKPOINT, TRAINING, own, "run") == first
+    assert fresh_set(house.client, CHECKPOINT, TRAINING, {}, "run") != first, "other hyperparameters"
+    assert fresh_set(house.client, CHECKPOINT, TRAINING, own, "other") != first
+    assert fresh_set(house.client, CHECKPOINT, TRAINING, own, "") != first, "an unknown run"
+
+
+def test_a_commit_set_whose_transaction_was_abandoned_is_not_gone_on_with(house: House) -> None:
+    newest = opened(house)
+    house.fill("train")
+    house.client.edit_keys(TRAINING.repo, newest, add={opened_by_key("0" * 32): "run"})
+    commit_set = fresh_set(house.client, CHECKPOINT, TRAINING, {}, "run")
+    assert house.output(CHECKPOINT, commit_set).state == "open"
+
+
+def _no_waiting(seconds: float) -> None:
+    raise AssertionError("it waited")

@@ -17,7 +17,6 @@ from workflows.runners.runner import Phase
 from workflows.trigger.controller import Controller, Settings
 from workflows.trigger.metrics import Metrics
 from workflows.trigger.reconcile import ANOTHER_STARTS, STARTS_WITHIN
-from workflows.trigger.snapshot import TriggerHarness
 from workflows.trigger.snapshot_builder import Clock
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -61,6 +64,20 @@ def test_the_last_stage_is_nobodys_root_and_writes_to_tmp_alone(name: str) -> No
     assert "PYTHONDONTWRITEBYTECODE=1" in environment
     for label in ("source", "version", "revision", "created", "licenses", "title", "description"):
         assert f"org.opencontainers.image.{label}=" in last
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_standard_library_is_compiled_too_since_nothing_can_be_written_later(name: str, tmp_path: Path) -> None:
+    last = FILES[name][FILES[name].rindex("FROM ${PYTHON_IMAGE}") :]
+    (run,) = [line for line in lines(last) if line.startswith("RUN")]
+    python, option, code = json.loads(run.removeprefix("RUN "))
+    assert (python, option) == ("python", "-c")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "module.py").write_text("VALUE = 1")
+    elsewhere = f"import sysconfig; sysconfig.get_path = {{'stdlib': {str(tmp_path)!r}}}.get;"
+    subprocess.run([sys.executable, option, elsewhere + code], check=True)
+    (compiled,) = (tmp_path / "package" / "__pycache__").iterdir()
+    assert compiled.read_bytes()[4] == 0b01, "trusted without a look at its source"
 
 
 @pytest.mark.parametrize("name", NAMES)

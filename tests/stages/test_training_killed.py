@@ -1,0 +1,138 @@
+"""A training whose process is killed without a signal to handle goes on where it was saved, on another machine."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from served import Served
+
+from components.train.stage import STAGE
+from pachyderm.client.commits import inspect
+from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.files import read
+from pachyderm.client.upload import put
+from pachyderm.dag.repos import CHECKPOINT, TRAINING
+from pachyderm.dag.setup import set_up
+from pachyderm.output.output_commit import Attempt, fill_set
+from pachyderm.queue.claims import claims_of
+from pachyderm.record.stage_record import read_record
+
+PROGRAM = Path(__file__).with_name("training_attempt.py")
+WEIGHTS = "/checkpoint/generator.npz"
+PARAMETERS = """
+[train]
+size = 32
+scale_size = 36
+ngf = 4
+ndf = 4
+discriminator_layers = 2
+batch_size = 2
+max_steps = 30
+log_steps = 5
+evaluation_steps = 20
+save_steps = 1
+"""
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with Served(tmp_path / "store") as server:
+        yield server
+
+
+def committed(client: Connection, folder: Path) -> str:
+    """A commit of pairs; the id of its commit set."""
+    from PIL import Image
+
+    folder.mkdir()
+    sources = {}
+    for number in range(4):
+        sources[f"/{number}.png"] = folder / f"{number}.png"
+        Image.new("RGB", (64, 32), (40 * number, 90, 200 - 40 * number)).save(sources[f"/{number}.png"])
+    (folder / "pix2pix.toml").write_text(PARAMETERS)
+    commit = put(client, TRAINING, {**sources, "/pix2pix.toml": folder / "pix2pix.toml"}).commit
+    assert commit is not None
+    return commit
+
+
+def killed(command: list[str], after_saves: int) -> tuple[int, int]:
+    """Run an attempt, and kill it behind its n-th save: the last steps that it did and that it saved."""
+    step = saved = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            word, _, number = line.strip().partition(" ")
+            if word == "step":
+                step = int(number)
+            if word == "saved":
+                saved, after_saves = int(number), after_saves - 1
+                if not after_saves:
+                    process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    return step, saved
+
+
+def check_kills(served: Served, tmp_path: Path, kills: int, seed: int) -> None:
+    draw = random.Random(seed)
+    with connect(Target(pachd=f"grpc://{served.address}")) as client:
+        set_up(client)
+        commit_set = committed(client, tmp_path / "pairs")
+        saved = 0
+        for number in range(kills):
+            command = [sys.executable, str(PROGRAM), served.address, str(tmp_path / f"pod{number}"), "run", commit_set]
+            step, last_saved = killed(command, draw.randint(1, 3))
+            assert last_saved > saved, "the next attempt starts from what was saved"
+            assert step <= last_saved + 3, "one step and one save are under way at most"
+            saved = last_saved
+        last = tmp_path / "last"
+        last.mkdir()
+        attempt = Attempt("run", "last", last, lambda done, total, note: None, keeps=False, pause=_no_waiting)
+        filled, _ = fill_set(client, STAGE, commit_set, {}, attempt)
+        record = read_record(client, CHECKPOINT.repo, filled.id)
+        assert record is not None
+        (resumed,) = [note for note in record.notes if "resumed at step" in note]
+        assert int(resumed.rstrip(".").rpartition(" ")[2]) >= saved, "repeats more than came after the last save"
+        assert len(claims_of(inspect(client, CHECKPOINT.repo, commit_set).metadata)) == kills + 1
+        assert read(client, CHECKPOINT.repo, filled.id, WEIGHTS) == uninterrupted(tmp_path)
+
+
+def uninterrupted(tmp_path: Path) -> bytes:
+    from pix2pix.hyperparameters import resolve
+    from pix2pix.training.train import train
+
+    text = dict(line.split(" = ") for line in PARAMETERS.splitlines() if "=" in line)
+    pairs, work = tmp_path / "pairs", tmp_path / "uninterrupted"
+    (pairs / "pix2pix.toml").unlink()
+    train(pairs, work, resolve("train", {name: int(value) for name, value in text.items()}))
+    return (work / "checkpoint" / "generator.npz").read_bytes()
+
+
+def _no_waiting(seconds: float) -> None:
+    raise AssertionError("it waited for the claim of its own run's lost attempt")
+
+
+@pytest.fixture(autouse=True)
+def _eager() -> Iterator[None]:
+    from pix2pix.tensorflow import tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def test_a_training_that_is_killed_goes_on_from_its_last_save_to_the_same_weights(
+    served: Served, tmp_path: Path
+) -> None:
+    check_kills(served, tmp_path, kills=1, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_training_that_is_killed_ten_times_goes_on_to_the_same_weights(served: Served, tmp_path: Path) -> None:
+    check_kills(served, tmp_path, kills=10, seed=2)

@@ -1,0 +1,49 @@
+"""One attempt at a training in a process of its own, which prints each step and each state that was saved.
+
+Run as ``python training_attempt.py ADDRESS SCRATCH RUN COMMIT_SET``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from components.train.stage import STAGE
+from pachyderm.client.connection import Target, connect
+from pachyderm.output.output_commit import Attempt, fill_set
+from pachyderm.output.stage import Job, Made
+from pix2pix.tensorflow import tf
+from pix2pix.training import checkpoints
+
+
+def report(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def work(job: Job) -> Made:
+    def save() -> None:
+        step = max(checkpoints.steps(job.keep / checkpoints.STATES))
+        job.save()
+        report(f"saved {step}")
+
+    return STAGE.work(replace(job, save=save))
+
+
+def progress(train: Callable[[int, int, str], None]) -> Callable[[int, int, str], None]:
+    return lambda done, total, note: train(done, total, note) if note else None
+
+
+def main(address: str, scratch: Path, run: str, commit_set: str) -> None:
+    tf.config.run_functions_eagerly(True)
+    scratch.mkdir()
+    with connect(Target(pachd=f"grpc://{address}")) as client:
+        attempt = Attempt(run, scratch.name, scratch, progress(lambda done, *_: report(f"step {done}")), keeps=False)
+        commit, _ = fill_set(client, replace(STAGE, work=work), commit_set, {}, attempt)
+        report(f"filled {commit.state}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4])

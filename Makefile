@@ -4,10 +4,10 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-long lint lock clean help images image-control image-worker image-worker-gpu builder render upload
+.PHONY: demo test test-long test-clients lint lock clean help images image-control image-worker image-worker-gpu builder render upload
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/runtime ## the main job, end to end, into demo/
 	$(PY) -m cli.main demo
@@ -17,7 +17,10 @@ test: .venv/dev ## lint, types, layers and every test that fits in ten minutes
 	$(PY) -m pytest -n 2 --dist loadscope -m "not long"
 
 test-long: .venv/dev ## the long tests: crashes, races and random histories by the thousand
-	$(PY) -m pytest -m "long" --timeout 7200
+	$(PY) -m pytest -m "long and not clients" --timeout 7200
+
+test-clients: .venv/dev .venv-clients/installed ## the main job by python-pachyderm, which has an environment of its own
+	$(PY) -m pytest -m clients tests/clients
 
 lint: .venv/dev ## ruff, mypy and the layers of the house
 	$(PY) -m ruff check .
@@ -31,9 +34,10 @@ lock: .venv/dev ## resolve the dependencies anew into requirements/*.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt requirements/build.in -o requirements/build.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt --override requirements/without-tensorflow.txt pyproject.toml -o requirements/control.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt --python-platform x86_64-manylinux_2_28 pyproject.toml requirements/gpu.in -o requirements/gpu.txt
+	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/clients.in -o requirements/clients.txt
 
-clean: ## remove what was made: .venv, demo/, caches
-	rm -rf .venv demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## remove what was made: environments, demo/, caches
+	rm -rf .venv .venv-clients demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "pix2pix needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; run: make PYTHON=python3.11 $(MAKECMDGOALS)")'
@@ -48,6 +52,11 @@ clean: ## remove what was made: .venv, demo/, caches
 .venv/dev: .venv/runtime requirements/dev.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	touch .venv/dev
+
+.venv-clients/installed: requirements/clients.txt
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/clients.txt
+	touch .venv-clients/installed
 
 # The image of each kind, with the version as its tag; PYTHON_IMAGE is a Python 3.11 image by digest.
 REGISTRY ?= ghcr.io/pix2pix-pipelines

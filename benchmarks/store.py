@@ -1,7 +1,8 @@
 """Measures the embedded store and prints one table: what, measured, bound.
 
 It exists so that every figure about the store in the documentation can be had again with
-`python benchmarks/store.py`, on any machine. `--quick` uses a tenth of the volume.
+`python benchmarks/store.py`, on any machine. `--quick` uses a tenth of the volume. `--against grpc://HOST:PORT` runs
+the same reads and writes against the store and that server in turns, in a repo of its own that is deleted afterwards.
 """
 
 from __future__ import annotations
@@ -245,10 +246,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the volume")
     parser.add_argument("--only", default="", help="part of a benchmark's name")
+    parser.add_argument(
+        "--against", default="", metavar="ADDRESS", help="compare with the Pachyderm at grpc://host:port"
+    )
     arguments = parser.parse_args()
     scale = 10 if arguments.quick else 1
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        if arguments.against:
+            from store_against import compare
+
+            for line in compare(arguments.against, folder, scale, arguments.only):
+                print(line, flush=True)
+            return
         with serving(folder) as (client, _):
             parts: list[tuple[str, Callable[[], Iterator[Row]]]] = [
                 ("small_commits", lambda: small_commits(client, scale)),

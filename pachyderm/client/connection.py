@@ -21,6 +21,7 @@ from pachyderm_sdk.api import metadata, pfs
 from pachyderm.client.branches import BranchName
 from pachyderm.errors import PachydermError, RequestError, StorageError, UnreachableError
 from pachyderm.protocol.channel import Metadata, opened, with_metadata
+from pachyderm.protocol.sdk_messages import ParsingChannel
 
 REACH_WITHIN = 10.0
 """Seconds within which a server must answer its first request."""
@@ -128,7 +129,7 @@ class Connection(Client):
     def _init_api(self) -> None:
         """Make the API over our channel; the SDK calls this with a new one for each change of transaction."""
         self._channel.close()
-        self._channel = self._sending(self._grpc_metadata)
+        self._channel = ParsingChannel(self._sending(self._grpc_metadata))
         super()._init_api()
 
     @property

@@ -5,19 +5,18 @@ It exists apart from the listings because bytes come block by block, each compar
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
+from itertools import tee
 from typing import Any
 
+from pachyderm.protocol.messages import bytes_value
 from pachyderm.store.files import glob
 from pachyderm.store.files.file_reads import Reader, of_datum
+from pachyderm.store.files.tar_headers import TAR_BLOCK, tar_header
 from pachyderm.store.objects.blocks import BLOCK
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.objects.trees import Node
 from pachyderm.store.refusals import Refusal, unserved
-from pachyderm.store.rpc.hot_messages import bytes_value
-
-TAR_BLOCK = 512
 
 
 def content(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
@@ -36,7 +35,7 @@ def content(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
     if found is None:
         raise reader.missing(request.file.path)
     for data in engine.contents.read(found.content, request.offset):
-        yield bytes_value(data)
+        yield bytes_value([data])
 
 
 def _refuse_url(request: Any) -> None:
@@ -50,30 +49,30 @@ def archive(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
     reader = Reader.of_file(engine, request.file, context)
     pattern = glob.clean(request.file.path)
     nodes = of_datum(reader.whole(pattern, request.path_range.lower, request.path_range.upper), request.file.datum)
-    waiting, size, empty = [], 0, True
-    for node in nodes:
+    waiting: list[bytes] = []
+    size, empty = 0, True
+    for piece in _tar_members(engine, nodes):
         empty = False
-        for piece in _tar_member(engine, node):
-            waiting.append(piece)
-            size += len(piece)
-            if size >= BLOCK:
-                yield bytes_value(b"".join(waiting))
-                waiting, size = [], 0
+        waiting.append(piece)
+        size += len(piece)
+        if size >= BLOCK:
+            yield bytes_value(waiting)
+            waiting, size = [], 0
     if empty:
         raise reader.missing(request.file.path)
     waiting.append(bytes(2 * TAR_BLOCK))
-    yield bytes_value(b"".join(waiting))
+    yield bytes_value(waiting)
 
 
-def _tar_member(engine: Engine, node: Node) -> Iterator[bytes]:
-    header = tarfile.TarInfo(node.path)
-    header.mode = 0o777
-    if node.is_folder:
-        header.type = tarfile.DIRTYPE
-        yield header.tobuf(tarfile.PAX_FORMAT)
-        return
-    header.size = node.size
-    yield header.tobuf(tarfile.PAX_FORMAT)
-    yield from engine.contents.read(node.content)
-    if node.size % TAR_BLOCK:
-        yield bytes(TAR_BLOCK - node.size % TAR_BLOCK)
+def _tar_members(engine: Engine, nodes: Iterator[Node]) -> Iterator[bytes]:
+    """The pieces of an archive: headers, blocks of files, padding."""
+    members, files = tee(nodes)
+    contents = engine.contents.read_each(node.content for node in files if not node.is_folder)
+    for node in members:
+        if node.is_folder:
+            yield tar_header(node.path, 0, folder=True)
+            continue
+        yield tar_header(node.path, node.size, folder=False)
+        yield from next(contents)
+        if node.size % TAR_BLOCK:
+            yield bytes(-node.size % TAR_BLOCK)

@@ -11,8 +11,10 @@ from typing import Any
 
 import betterproto
 
+from pachyderm.protocol.messages import message as new_message
 from pachyderm.store.database import rows
 from pachyderm.store.files import glob, paths
+from pachyderm.store.files.file_infos import FileInfoWriter
 from pachyderm.store.graph.infos import Infos
 from pachyderm.store.graph.views import current, fileset_tree, materialize
 from pachyderm.store.graph.waits import wait_finished
@@ -21,7 +23,6 @@ from pachyderm.store.objects.engine import Engine
 from pachyderm.store.objects.tree_diff import diff
 from pachyderm.store.objects.trees import Node, children, files_at, folder_at, walk
 from pachyderm.store.refusals import Refusal, file_missing
-from pachyderm.store.rpc.hot_messages import FileInfoWriter, join_diff
 
 MOST = 100_000
 """Entries in one page of a listing."""
@@ -199,6 +200,9 @@ def _page(request: Any) -> tuple[int, str, bool]:
 
 
 def _paged(nodes: Iterator[Node], number: int, marker: str, reverse: bool) -> Iterator[Node]:
+    if not number and not marker:
+        yield from nodes
+        return
     cleaned = paths.clean(marker) if marker else ""
     wanted = (node for node in nodes if not cleaned or (node.path.rstrip("/") or "/") != cleaned)
     if reverse:
@@ -232,7 +236,7 @@ def listed(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
 
 def of_datum(nodes: Iterator[Node], datum: str) -> Iterator[Node]:
     """The directories, and the files with this datum tag; all of them where it is empty."""
-    return (node for node in nodes if not datum or node.is_folder or node.datum == datum)
+    return (node for node in nodes if node.is_folder or node.datum == datum) if datum else nodes
 
 
 def walked(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
@@ -276,7 +280,12 @@ def diffed(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
     before = old.at(old_path) if old else []
     after = new.at(new_path)
     for a, b in _differences(engine, before, after):
-        yield join_diff(new.info(b) if b else b"", old.info(a) if a and old else b"")
+        response = new_message("DiffFileResponse")
+        if b:
+            response.new_file.MergeFromString(new.info(b))
+        if a and old:
+            response.old_file.MergeFromString(old.info(a))
+        yield response.SerializeToString()
 
 
 def _differences(engine: Engine, before: list[Node], after: list[Node]) -> Iterator[tuple[Node | None, Node | None]]:

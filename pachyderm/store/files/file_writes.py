@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 
+from pachyderm.protocol.messages import parse
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import CommitRow
 from pachyderm.store.files import filesets, paths
@@ -25,7 +26,7 @@ from pachyderm.store.objects.contents import Builder, ContentWriter
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.objects.trees import files_at, folder_at, mark_replaced, walk
 from pachyderm.store.refusals import Refusal, commit_finished, invalid, unserved
-from pachyderm.store.rpc.hot_messages import Modification
+from pachyderm.store.rpc.wire import LONGEST_REQUEST
 
 SETTLE = 0.005
 """Seconds to wait behind the end of a stream: gRPC tells of a client that broke off and of one that closed by the same
@@ -41,16 +42,29 @@ class _Target:
     base: Any
 
 
-def modify(engine: Engine, requests: Iterator[Modification], context: Any) -> None:
+def parse_request(data: bytes) -> Any:
+    """Parse a `ModifyFileRequest`.
+
+    Raises:
+        ValueError: a request that adds no piece of a file is longer than `LONGEST_REQUEST`.
+        google.protobuf.message.DecodeError: the bytes are no such message.
+    """
+    request = parse("ModifyFileRequest", data)
+    if len(data) > LONGEST_REQUEST and request.WhichOneof("body") != "add_file":
+        raise ValueError("the request is too long")
+    return request
+
+
+def modify(engine: Engine, requests: Iterator[Any], context: Any) -> None:
     """Serve a ModifyFile stream.
 
     Raises:
         Refusal: the commit is finished, at the beginning or at the end of the stream; a path is refused.
     """
     first = next(requests, None)
-    if first is None or first.kind != "commit":
+    if first is None or first.WhichOneof("body") != "set_commit":
         raise Refusal("the first message of the stream must set the commit")
-    target = _target(engine, first.message)
+    target = _target(engine, first.set_commit)
     with _stream(engine, requests, target.base, context) as stream, unit(engine) as work:
         stream.record(work.connection)
         if target.row is None:
@@ -66,7 +80,7 @@ def modify(engine: Engine, requests: Iterator[Modification], context: Any) -> No
         stream.check_client()
 
 
-def create_fileset(engine: Engine, requests: Iterator[Modification], context: Any) -> str:
+def create_fileset(engine: Engine, requests: Iterator[Any], context: Any) -> str:
     """Serve a CreateFileSet stream; returns the file set's id."""
     with _stream(engine, requests, None, context) as stream, engine.database.writing() as connection:
         stream.record(connection)
@@ -102,7 +116,7 @@ def _repo(name: Any) -> dict[str, Any]:
 class _stream:  # noqa: N801 - a context manager that reads like a function
     """Reads a stream to its clean end and brings its bytes to the disk."""
 
-    def __init__(self, engine: Engine, requests: Iterator[Modification], base: Any, context: Any) -> None:
+    def __init__(self, engine: Engine, requests: Iterator[Any], base: Any, context: Any) -> None:
         self._engine = engine
         self._requests = requests
         self._base = base
@@ -147,34 +161,35 @@ class _stream:  # noqa: N801 - a context manager that reads like a function
         if self._gone.is_set() or not self._context.is_active():
             raise Refusal("the client went away", grpc.StatusCode.CANCELLED)
 
-    def _take(self, request: Modification) -> None:
-        if request.kind == "add":
-            self._add(request)
+    def _take(self, request: Any) -> None:
+        body = request.WhichOneof("body")
+        if body == "add_file":
+            self._add(request.add_file)
             return
         self._close()
-        match request.kind:
-            case "delete":
-                self._delete(request)
-            case "copy":
-                self._copy(request)
-            case "commit":
+        match body:
+            case "delete_file":
+                self._delete(request.delete_file)
+            case "copy_file":
+                self._copy(request.copy_file)
+            case "set_commit":
                 raise Refusal("cannot set commit")
-            case "url":
-                raise unserved("putting a file from a URL")
             case _:
                 raise Refusal("unrecognized message type")
 
-    def _add(self, request: Modification) -> None:
-        at = (request.path, request.datum)
+    def _add(self, file: Any) -> None:
+        if file.WhichOneof("source") == "url":
+            raise unserved("putting a file from a URL")
+        at = (file.path, file.datum)
         if at != self._open:
             self._close()
-            paths.check(request.path)
-            if paths.clean(request.path) == "/":
+            paths.check(file.path)
+            if paths.clean(file.path) == "/":
                 raise invalid("path (/) invalid: it is the root directory")
             self._open = at
             self._builder = self._writer.builder()
         if self._builder is not None:
-            self._builder.add(request.data)
+            self._builder.add(file.raw.value)
 
     def _close(self) -> None:
         if self._open is not None and self._builder is not None:
@@ -182,21 +197,20 @@ class _stream:  # noqa: N801 - a context manager that reads like a function
             self.changes.add(paths.split(paths.clean(path)), datum, self._builder.finish())
         self._open = self._builder = None
 
-    def _delete(self, request: Modification) -> None:
-        paths.check(request.path)
-        elements = paths.split(paths.clean(request.path))
-        if not paths.is_folder(request.path):
-            self.changes.delete(elements, request.datum)
+    def _delete(self, file: Any) -> None:
+        paths.check(file.path)
+        elements = paths.split(paths.clean(file.path))
+        if not paths.is_folder(file.path):
+            self.changes.delete(elements, file.datum)
             return
         folder = self.changes.sweep(elements)
         if folder is not None and self._base is not None:
             opened = open_commit(self._engine, self._base, self._context)
             below = folder_at(self._engine.pages, opened.tree, elements)
             if below is not None:
-                mark_replaced(self._engine.pages, below[1], folder, request.datum or DATUM)
+                mark_replaced(self._engine.pages, below[1], folder, file.datum or DATUM)
 
-    def _copy(self, request: Modification) -> None:
-        copy = request.message
+    def _copy(self, copy: Any) -> None:
         opened = open_commit(self._engine, copy.src.commit, self._context)
         source, target = paths.split(paths.clean(copy.src.path)), paths.split(paths.clean(copy.dst))
         pages = self._engine.pages

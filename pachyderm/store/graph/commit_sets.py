@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pachyderm_sdk.api import pfs
-
+from pachyderm.protocol.messages import message as new_message
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.graph.infos import Infos
@@ -17,7 +16,6 @@ from pachyderm.store.graph.update import AUTO, GraphUpdate
 from pachyderm.store.graph.views import base_of, current, materialize
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal, missing
-from pachyderm.store.rpc.hot_messages import commit_set_info
 
 
 def members(connection: SqlConnection, set_id: str) -> list[CommitRow]:
@@ -67,7 +65,16 @@ def listed(engine: Engine, request: Any) -> Iterator[Any]:
                 continue
             infos = Infos(connection)
             messages = [infos.commit_info(row) for row in members(connection, set_id)]
-        yield commit_set_info(bytes(pfs.CommitSet(id=set_id)), messages)
+        yield _set_info(set_id, messages)
+
+
+def _set_info(set_id: str, commit_infos: list[bytes]) -> bytes:
+    """Serialize the `CommitSetInfo` of a set and the serialized `CommitInfo` of its members."""
+    info = new_message("CommitSetInfo", commit_set={"id": set_id})
+    for commit_info in commit_infos:
+        info.commits.add().MergeFromString(commit_info)
+    serialized: bytes = info.SerializeToString()
+    return serialized
 
 
 def drop_set(work: GraphUpdate, set_id: str) -> None:

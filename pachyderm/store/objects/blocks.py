@@ -6,15 +6,16 @@ that every byte is compared with its hash when it is read.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import grpc
 
@@ -31,6 +32,16 @@ INLINE = 1 << 16
 """Up to so many new bytes, the blocks of one write are kept in SQLite and no pack is made."""
 DIGEST = 32
 """Bytes in an id."""
+LOCATED = 256
+"""Most blocks that are located at once."""
+
+
+class Location(NamedTuple):
+    """Where a block is: the pack's name, and offset and size in bytes."""
+
+    pack: str
+    offset: int
+    size: int
 
 
 def identify(data: bytes | bytearray | memoryview) -> bytes:
@@ -71,13 +82,32 @@ class Blocks:
         )
         return found.fetchone() is not None
 
-    def read(self, block: bytes) -> bytes:
+    def locate(self, blocks: Sequence[bytes]) -> dict[bytes, Location]:
+        """Where the packed ones of up to `LOCATED` blocks are, by one query."""
+        marks = ",".join("?" * len(blocks))
+        query = (
+            "SELECT blocks.id, packs.name, offset, blocks.size FROM blocks JOIN packs ON packs.id=pack "
+            f"WHERE blocks.id IN ({marks})"
+        )
+        rows = self._database.connection().execute(query, blocks)
+        return {block: Location(name, offset, size) for block, name, offset, size in rows}
+
+    def read(self, block: bytes, location: Location | None = None) -> bytes:
         """The content of a block.
+
+        Args:
+            block: its id.
+            location: where it was when `locate` was asked; None where that is unknown.
 
         Raises:
             Refusal: DATA_LOSS where it is missing or its hash differs.
         """
-        data = self._fetch(block)
+        data = None
+        if location is not None:
+            with contextlib.suppress(FileNotFoundError):  # gc may have moved it to another pack since
+                data = self._pread(location)
+        if data is None:
+            data = self._fetch(block)
         if data is None:
             raise damaged(f"object {block.hex()} is missing")
         if identify(data) != block:
@@ -87,18 +117,18 @@ class Blocks:
     def _fetch(self, block: bytes) -> bytes | None:
         connection = self._database.connection()
         for _ in range(2):
-            row = connection.execute(
-                "SELECT packs.name, offset, blocks.size FROM blocks JOIN packs ON packs.id=pack WHERE blocks.id=?",
-                (block,),
-            ).fetchone()
-            if row is None:
+            location = self.locate([block]).get(block)
+            if location is None:
                 inlined = connection.execute("SELECT data FROM inlined WHERE id=?", (block,)).fetchone()
                 return inlined[0] if inlined else None
             try:
-                return os.pread(self._pack(row[0]).handle, row[2], row[1])
+                return self._pread(location)
             except FileNotFoundError:
                 continue  # gc may have moved the block to another pack since the row was read
         return None
+
+    def _pread(self, location: Location) -> bytes:
+        return os.pread(self._pack(location.pack).handle, location.size, location.offset)
 
     def _pack(self, name: str) -> _Pack:
         pack: _Pack | None = getattr(self._local, "pack", None)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from pachyderm.store.database.database import Database
-from pachyderm.store.objects.blocks import BLOCK, DIGEST, Blocks, BlockWriter, identify
+from pachyderm.store.objects.blocks import BLOCK, DIGEST, LOCATED, Blocks, BlockWriter, identify
 from pachyderm.store.refusals import damaged
 
 
@@ -63,6 +64,15 @@ class Contents:
             if start < BLOCK:
                 data = self._blocks.read(block)
                 yield data[start:] if start > 0 else data
+
+    def read_each(self, contents: Iterable[Content]) -> Iterator[Iterator[bytes]]:
+        """The blocks of each content, each compared with its hash; quicker than `read` for many small ones."""
+        remaining = iter(contents)
+        while group := list(islice(remaining, LOCATED)):
+            located = self._blocks.locate([content.hash for content in group if 0 < content.size <= BLOCK])
+            for content in group:
+                location = located.get(content.hash)
+                yield iter((self._blocks.read(content.hash, location),)) if location else self.read(content)
 
 
 class ContentWriter:

@@ -19,7 +19,7 @@ from pachyderm.store.graph.update import GraphUpdate, unit
 from pachyderm.store.maintenance import fsck
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal
-from pachyderm.store.rpc import hot_messages, wire
+from pachyderm.store.rpc import wire
 
 VERSION = (2, 12, 2)
 """The version of Pachyderm whose behaviour is reproduced."""
@@ -29,7 +29,7 @@ Method = wire.Method
 
 def handlers(engine: Engine) -> list[grpc.GenericRpcHandler]:
     """Every handler of the store."""
-    readers = {"modify_file": hot_messages.read_modification, "create_file_set": hot_messages.read_modification}
+    readers = dict.fromkeys(("modify_file", "create_file_set"), file_writes.parse_request)
     return [
         wire.handler("pachyderm_sdk.api.pfs", _graph(engine) | _files(engine), readers),
         wire.handler("pachyderm_sdk.api.transaction", _transactions(engine), {}),

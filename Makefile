@@ -4,7 +4,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-long test-clients lint lock clean help images image-control image-worker image-worker-gpu builder render upload
+.PHONY: demo test test-cpus test-long test-clients lint lock clean help images image-control image-worker image-worker-gpu builder render upload
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,15 @@ test-long: .venv/dev ## the long tests: crashes, races and random histories by t
 
 test-clients: .venv/dev .venv-clients/installed ## the main job by python-pachyderm, which has an environment of its own
 	$(PY) -m pytest -m clients tests/clients
+
+# The tests that compute with TensorFlow, and the settings that stand for other CPUs; a CPU without an instruction set
+# ignores a maximum above its own.
+TENSORFLOW_TESTS = $(addprefix tests/unit/test_,cli_model.py dataset.py export.py generate.py losses.py networks.py resume.py step.py train.py)
+CPUS = ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=AVX512_CORE TF_ENABLE_ONEDNN_OPTS=0
+
+test-cpus: .venv/dev ## the tests of the model with the kernels of other CPUs, without oneDNN, and on one core
+	for cpu in $(CPUS); do echo "$$cpu"; env $$cpu $(PY) -m pytest -m "not long" $(TENSORFLOW_TESTS) || exit 1; done
+	taskset -c 0 $(PY) -m pytest -m "not long" $(TENSORFLOW_TESTS)
 
 lint: .venv/dev ## ruff, mypy and the layers of the house
 	$(PY) -m ruff check .

@@ -258,7 +258,8 @@ class GenerateParameters(_Section):
     """How pictures are translated.
 
     Attributes:
-        batch_size: pictures that go through the network at once; it changes the speed and no pixel.
+        batch_size: pictures that go through the network at once; it changes the speed, and single values by one level
+            at most. With 1, equal pictures give equal bytes on one machine, whatever lies beside them.
         size: height and width to which pictures are scaled first, pixels, a multiple of the model's 2^depth; 0 means
             each at its own size, padded to such a multiple and cropped back.
         aspect_ratio: width / height factor by which the result is stretched, for models trained on squashed pictures.

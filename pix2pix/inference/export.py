@@ -7,8 +7,9 @@ signatures:
     image             image: uint8 [N, H, W, 3] -> image: uint8 [N, H, W, 3 or 1], H and W any
     base64            image: web-safe base64 of such bytes -> image: likewise
 
-A picture's result never depends on the other pictures of its batch. Variables come out byte for byte the same for the
-same checkpoint; ``saved_model.pb`` does in a fresh process; ``fingerprint.pb`` holds a random number of TensorFlow's.
+No picture influences another of its batch, except by `norm` "batch"; how many there are can change the order of sums,
+and with it a value by one level. Variables come out byte for byte the same for the same checkpoint;
+``saved_model.pb`` does in a fresh process; ``fingerprint.pb`` holds a random number of TensorFlow's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
 """Translates a folder of pictures with an exported model: one process, batches, threads around the network.
 
-It exists so that a picture's result depends on the picture and the model alone: not on the batch it was in, the number
-of threads or the order; and so that what was made before by the same model from the same picture is not made again.
+No picture influences another, except by `norm` "batch". TensorFlow chooses the order of its sums by the shape of a
+batch, the number of cores and the kind of CPU: a value of a result can be rounded to the neighbouring level.
+With `batch_size` 1 the shape of a
+picture alone decides, and on one machine equal pictures give equal bytes. What the same model made from the same
+picture before is not made again.
 """
 
 from __future__ import annotations
@@ -219,8 +222,8 @@ def _most(shape: tuple[int, ...], size: int) -> int:
 def _padded(pictures: list[Pixels], size: int) -> Pixels:
     """Stack pictures of one shape, the last repeated up to a full batch.
 
-    The network then sees one batch of each shape, whatever lies in the folder: on some devices, how many are in a batch
-    decides how its sums are rounded.
+    The network then sees one batch of each shape, whatever lies in the folder: how many are in a batch decides how sums
+    are rounded, and each new shape costs a trace. A picture's place in the batch can still decide a rounding.
     """
     return np.stack([*pictures, *[pictures[-1]] * (_most(pictures[0].shape, size) - len(pictures))])
 

@@ -17,6 +17,7 @@ from workflows.runners.runner import Phase
 from workflows.trigger.controller import Controller, Settings
 from workflows.trigger.metrics import Metrics
 from workflows.trigger.reconcile import ANOTHER_STARTS, STARTS_WITHIN
+from workflows.trigger.snapshot import Snapshot
 from workflows.trigger.snapshot_builder import Clock
 
 
@@ -195,7 +196,7 @@ class Apart(Stage):
             self.pachyderm, self.other_runner, NoElection(), settings, clock, lambda seconds: False, metrics
         )
 
-    def both(self, seconds: float = 0.0) -> TriggerHarness:
+    def both(self, seconds: float = 0.0) -> Snapshot:
         """Let time pass and both triggers look; what the second saw."""
         self.tick(seconds)
         for _ in range(50):

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from pixel_bound import assert_nearly_equal
 from tiny_model import tiny, write_checkpoint
 
 from pix2pix.errors import InputError
@@ -45,14 +46,14 @@ def test_the_signature_for_pixels_gives_what_the_network_gives(exported, checkpo
     network = Generator(tiny(), 3)
     assign(network, checkpoints.read(checkpoint, "generator").arrays["generator"])
     expected = translate(network, tiny(), tf.constant(PICTURES)).numpy()
-    np.testing.assert_array_equal(call(exported[1]["image"], PICTURES), expected)
+    assert_nearly_equal(call(exported[1]["image"], PICTURES), expected)
     assert expected.std() > 5
 
 
 def test_eight_at_once_are_eight_one_by_one(exported):
     batch = np.random.default_rng(2).integers(0, 255, (8, 32, 32, 3)).astype(np.uint8)
     alone = np.concatenate([call(exported[1]["image"], batch[n : n + 1]) for n in range(8)])
-    np.testing.assert_array_equal(call(exported[1]["image"], batch), alone)
+    assert_nearly_equal(call(exported[1]["image"], batch), alone)
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 64), (33, 31), (2, 70)])
@@ -61,7 +62,7 @@ def test_any_size_is_padded_and_cropped_back(exported, height, width):
     found = call(exported[1]["image"], picture)
     assert found.shape == picture.shape
     padded = np.pad(picture, [(0, 0), (0, -height % 32), (0, -width % 32), (0, 0)], mode="edge")
-    np.testing.assert_array_equal(found, call(exported[1]["image"], padded)[:, :height, :width])
+    assert_nearly_equal(found, call(exported[1]["image"], padded)[:, :height, :width])
 
 
 def test_encoded_pictures_of_any_size_and_kind_give_pictures_of_the_training_size(exported):
@@ -70,12 +71,12 @@ def test_encoded_pictures_of_any_size_and_kind_give_pictures_of_the_training_siz
     Image.new("RGB", (50, 20)).save(jpeg, "JPEG")
     found = call(exported[1]["serving_default"], [*(png_bytes(p) for p in PICTURES), jpeg.getvalue()])
     for picture, data in zip(expected, found, strict=False):
-        np.testing.assert_array_equal(picture, np.asarray(Image.open(io.BytesIO(data))))
+        assert_nearly_equal(np.asarray(Image.open(io.BytesIO(data))), picture)
     with Image.open(io.BytesIO(found[3])) as last:
         assert (last.format, last.size) == ("PNG", (32, 32))
     text = call(exported[1]["base64"], [base64.urlsafe_b64encode(png_bytes(PICTURES[0])).rstrip(b"=")])
     decoded = base64.urlsafe_b64decode(text[0] + b"=" * (-len(text[0]) % 4))
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(decoded))), expected[0])
+    assert_nearly_equal(np.asarray(Image.open(io.BytesIO(decoded))), expected[0])
 
 
 def test_the_signatures_have_the_names_that_clients_rely_on(exported):
@@ -143,7 +144,7 @@ def test_dropout_at_test_is_one_mask_for_every_picture(exported, checkpoint, tmp
     found = call(image, PICTURES)
     assert not np.array_equal(found, call(exported[1]["image"], PICTURES))
     np.testing.assert_array_equal(found, call(image, PICTURES))
-    np.testing.assert_array_equal(found[2:], call(image, PICTURES[2:]))
+    assert_nearly_equal(found[2:], call(image, PICTURES[2:]))
 
 
 @pytest.mark.parametrize(

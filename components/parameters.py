@@ -15,8 +15,10 @@ from components.registry import PARAMETER_SECTIONS
 from pachyderm.errors import HopelessError, RequestError
 from pachyderm.output.stage import Resolved
 from pachyderm.record.stage_record import RecordedParameter
+from pix2pix import toml_text
 from pix2pix.errors import HyperparameterError
-from pix2pix.hyperparameters import SECTIONS, resolve
+from pix2pix.hyperparameters import SECTIONS, check_value, resolve
+from pix2pix.toml_text import TomlError
 
 POLICY = "trigger"
 """The section about the trigger, in either file; no stage reads it."""
@@ -50,7 +52,7 @@ def resolver(repo: str, section: str) -> Callable[[str | None, Mapping[str, Any]
             promote = told.get("export", {}).pop(PROMOTE, PROMOTE_WHEN[0])
             told.pop(POLICY, None)
             for name, values in told.items():
-                resolve(name, values)
+                _check(name, values, text or "")
             given = {name: value for name, value in own.get(section, {}).items() if (section, name) != PROMOTION}
             values = resolve(section, told.get(section, {}), given)
         except HyperparameterError as error:
@@ -131,21 +133,35 @@ def _section(name: str, allowed: tuple[str, ...], where: str) -> str:
     return name
 
 
+def _check(section: str, values: Mapping[str, Any], text: str) -> None:
+    """Resolve a section of the file alone; an error that is about one name begins with its place in the text.
+
+    Raises:
+        HyperparameterError: an unknown name or a value that is not allowed.
+    """
+    for name, value in values.items():
+        try:
+            check_value(section, name, value)
+        except HyperparameterError as error:
+            raise HyperparameterError(f"{toml_text.place(text, section, name)}{error}") from error
+    resolve(section, values)
+
+
 def _parse(text: str, where: str, allowed: tuple[str, ...]) -> Sections:
     try:
-        told = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise HopelessError(f"{where} is no TOML: {error}; commit a corrected file") from error
+        told = toml_text.parse(text)
+    except TomlError as error:
+        raise HopelessError(f"{where} is not TOML: {error}; commit a corrected file") from error
     for name, values in told.items():
         if name not in (*allowed, POLICY) or not isinstance(values, dict):
             raise HopelessError(
-                f"{where}: {name} is no section of this file; its sections are "
+                f"{where}: {toml_text.place(text, name)}{name} is no section of this file; its sections are "
                 f"{', '.join(f'[{one}]' for one in (*allowed, POLICY))}; commit a corrected file"
             )
     promote = told.get("export", {}).get(PROMOTE, PROMOTE_WHEN[0])
     if promote not in PROMOTE_WHEN:
         raise HopelessError(
-            f"{where}: promote = {promote!r} in [export] is not one of {', '.join(PROMOTE_WHEN)};"
-            " commit a corrected file"
+            f"{where}: {toml_text.place(text, *PROMOTION)}promote = {promote!r} in [export] is not one of"
+            f" {', '.join(PROMOTE_WHEN)}; commit a corrected file"
         )
     return told

@@ -1,7 +1,4 @@
-"""Carries pictures between a commit and the folders that the model's floor reads and writes.
-
-It exists because Pachyderm's paths are absolute and the folders' relative, and because only what changed is fetched.
-"""
+"""Carries pictures between a commit, whose paths are absolute, and the folders that `pix2pix` reads and writes."""
 
 from __future__ import annotations
 
@@ -12,16 +9,15 @@ from pachyderm.client.download import download
 from pachyderm.client.files import FileEntry
 from pachyderm.output.stage import Job
 from pachyderm.record.stage_record import Rejected
-from pix2pix.images.folders import is_picture
-from pix2pix.images.names import assign_outputs
+from pix2pix.images.names import assign_outputs, may_be_picture
 from pix2pix.images.rejections import CODES, NOT_A_PICTURE, Rejection
 
 
 def assign(paths: Collection[str]) -> tuple[Mapping[str, str], tuple[Rejected, ...]]:
     """Assign output names to absolute input paths (see `pix2pix.images.names`); other files get none."""
     relative = [path.lstrip("/") for path in paths]
-    outputs, rejected = assign_outputs(path for path in relative if is_picture(path))
-    others = [Rejection(path, NOT_A_PICTURE, CODES[NOT_A_PICTURE]) for path in relative if not is_picture(path)]
+    outputs, rejected = assign_outputs(path for path in relative if may_be_picture(path))
+    others = [Rejection(path, NOT_A_PICTURE, CODES[NOT_A_PICTURE]) for path in relative if not may_be_picture(path)]
     return {f"/{path}": f"/{output}" for path, output in outputs.items()}, as_rejected((*rejected, *others))
 
 

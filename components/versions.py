@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
-PICTURES = ("pillow", "numpy")
+PICTURES = ("pillow", "pillow-heif", "numpy")
 TENSORFLOW = ("tensorflow", "keras", "numpy")
 
 

@@ -14,7 +14,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pix2pix import toml_text
 from pix2pix.errors import HyperparameterError
+from pix2pix.images.reading import Reading
+from pix2pix.toml_text import TomlError
 
 
 def _within(default: float, low: float, high: float) -> Any:
@@ -245,12 +248,24 @@ class ResizeParameters(_Section):
         exact: whether JPEGs are decoded in full; off, those at least twice as large are decoded at half or less, which
             is about 1.5 times as fast and differs by less than one gray level on average.
         labels: whether pictures are label maps: nearest neighbour, never a label made up.
+        frames: what happens to GIFs, animated PNGs and WebPs, and TIFFs of several pages: ``reject``, or ``first``
+            takes the first frame or page.
+        range: two numbers, the values that are black and white in grey TIFFs of floats, 32-bit integers or signed
+            integers; values outside are clipped. Empty: 32-bit integers keep their 8 highest bits, floats are taken as
+            0 to 1, 0 to 255 or 0 to 65535, and other pictures are rejected.
     """
 
     size: int = _within(256, 8, 4096)
     fit: str = _one_of("crop", "crop", "pad")
     exact: bool = False
     labels: bool = False
+    frames: str = _one_of("reject", "reject", "first")
+    range: tuple[float, ...] = ()
+
+    @property
+    def reading(self) -> Reading:
+        """How ambiguous pictures are read."""
+        return Reading(self.frames, (self.range[0], self.range[1]) if self.range else None)
 
 
 @dataclass(frozen=True)
@@ -311,8 +326,18 @@ def resolve(section: str, *layers: Mapping[str, object]) -> Any:
     for layer in layers:
         for name, value in layer.items():
             item = _known(f"hyperparameter of [{section}]", name, names)
-            values[name] = float(value) if item.type == "float" and type(value) is int else value
+            values[name] = _as_declared(item, value)
     return kind(**values)
+
+
+def check_value(section: str, name: str, value: object) -> None:
+    """Refuse an unknown name or a value of another type or out of range.
+
+    Raises:
+        HyperparameterError: see `resolve`.
+    """
+    names = {item.name: item for item in dataclasses.fields(_known("section", section, SECTIONS))}
+    _require(_known(f"hyperparameter of [{section}]", name, names), value)
 
 
 def parse(text: str, source: str, besides: Collection[str] = ()) -> dict[str, dict[str, object]]:
@@ -330,28 +355,29 @@ def parse(text: str, source: str, besides: Collection[str] = ()) -> dict[str, di
         HyperparameterError: no TOML, an unknown section or name, a value out of range.
     """
     try:
-        tables = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise HyperparameterError(f"{source} is no TOML file: {error}") from error
+        tables = toml_text.parse(text)
+    except TomlError as error:
+        raise HyperparameterError(f"{source} is not TOML: {error}") from error
     for section, values in [*tables.items()]:
         if isinstance(values, dict):
             tables[section] = {name: value for name, value in values.items() if f"{section}.{name}" not in besides}
             if section in besides:
                 del tables[section]
     for section, values in tables.items():
+        place = toml_text.place(text, section)
         try:
             if section not in SECTIONS and not isinstance(values, dict):
                 raise HyperparameterError(  # noqa: TRY301 - named like the others, with the file
                     f"{section} stands outside a section; put it under one of [{'], ['.join(SECTIONS)}]"
                 )
-            kind = _known("section", section, SECTIONS)
+            _known("section", section, SECTIONS)
             if not isinstance(values, dict):
                 raise HyperparameterError(f"{section} is no section; write [{section}] and its values below")  # noqa: TRY301
-            names = {item.name: item for item in dataclasses.fields(kind)}
             for name, value in values.items():
-                _require(_known(f"hyperparameter of [{section}]", name, names), value)
+                place = toml_text.place(text, section, name)
+                check_value(section, name, value)
         except HyperparameterError as error:
-            raise HyperparameterError(f"{source}: {error}") from error
+            raise HyperparameterError(f"{source}: {place}{error}") from error
     return tables
 
 
@@ -381,6 +407,28 @@ def _known(what: str, name: str, allowed: Mapping[str, Any]) -> Any:
     return allowed[name]
 
 
+def _as_declared(item: dataclasses.Field[Any], value: object) -> object:
+    """Bring a value to the type of its parameter where TOML or JSON knows only a like one."""
+    if item.type == "float" and type(value) is int:
+        return float(value)
+    if item.type == _RANGE and isinstance(value, list):
+        return tuple(float(part) if type(part) is int else part for part in value)
+    return value
+
+
+def _is_range(value: object) -> bool:
+    """Whether a value is empty or two finite numbers, the lower first."""
+    if not isinstance(value, (list, tuple)):
+        return False
+    if any(isinstance(part, bool) or not isinstance(part, (int, float)) or not math.isfinite(part) for part in value):
+        return False
+    return not value or (len(value) == 2 and value[0] < value[1])
+
+
+_RANGE = "tuple[float, ...]"
+"""How the type of a range of values is written."""
+
+
 def _require(item: dataclasses.Field[Any], value: object) -> None:
     choices = item.metadata.get("choices", ())
     low, high = item.metadata.get("low", 0), item.metadata.get("high", 0)
@@ -389,6 +437,7 @@ def _require(item: dataclasses.Field[Any], value: object) -> None:
         "str": (value in choices, f"one of {', '.join(choices)}"),
         "bool": (isinstance(value, bool), "true or false"),
         "int": (isinstance(value, int) and number and low <= value <= high, f"a whole number from {low} to {high}"),
+        _RANGE: (_is_range(value), "[low, high] with low below high, or []"),
         "float": (number and low <= value <= high, f"a number from {low} to {high}"),
     }[str(item.type)]
     if not fits:

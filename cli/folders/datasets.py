@@ -85,6 +85,21 @@ def pairs(
 )
 @click.option("--exact", is_flag=True, help="Decode large JPEGs in full; about 1.5 times as slow.")
 @click.option("--labels", is_flag=True, help="The pictures are label maps: nearest neighbour, no label made up.")
+@click.option(
+    "--frames",
+    type=click.Choice(["reject", "first"]),
+    default="reject",
+    show_default=True,
+    help="GIFs, animated PNGs and WebPs, TIFFs of several pages: leave them out, or take the first frame.",
+)
+@click.option(
+    "--range",
+    "black_and_white",
+    nargs=2,
+    type=float,
+    metavar="LOW HIGH",
+    help="Black and white of grey TIFFs of floats, 32-bit or signed integers.",
+)
 @click.option("--workers", type=click.IntRange(1, 256), help="Threads.  [default: one per core]")
 @with_session
 def resize(
@@ -95,13 +110,25 @@ def resize(
     fit: str,
     exact: bool,
     labels: bool,
+    frames: str,
+    black_and_white: tuple[float, float] | None,
     workers: int | None,
 ) -> None:
     """Bring the pictures in INPUT, of any kind and size, to squares: PNG files under the same paths in OUTPUT."""
     from pix2pix.datasets.resize import resize_folder
     from pix2pix.hyperparameters import resolve
 
-    parameters = resolve("resize", {"size": size, "fit": fit, "exact": exact, "labels": labels})
+    parameters = resolve(
+        "resize",
+        {
+            "size": size,
+            "fit": fit,
+            "exact": exact,
+            "labels": labels,
+            "frames": frames,
+            "range": list(black_and_white or ()),
+        },
+    )
     with progress(session, "resize") as show:
         made = resize_folder(source, output, parameters, workers=workers, progress=show)
     _report(session, source, output, made)
@@ -170,9 +197,9 @@ def require_some(source: Path, done: Any, rejected: tuple[Any, ...]) -> None:
     from pix2pix.errors import InputError
 
     if not done:
-        first = rejected[0]
+        first = next((each for each in rejected if each.code != "NOT_A_PICTURE"), rejected[0])
         raise InputError(
-            f"none of the {len(rejected)} pictures in {source} can be used;"
+            f"none of the {len(rejected)} files in {source} can be used;"
             f" the first, {first.path}: {first.code}, {first.reason}"
         )
 

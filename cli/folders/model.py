@@ -135,13 +135,15 @@ def _resolve(
 ) -> Any:
     from pix2pix.errors import InputError
     from pix2pix.hyperparameters import parse, parse_assignments, resolve
+    from pix2pix.toml_text import TomlError, decode
 
     values: Mapping[str, object] = {}
     if file is not None:
         try:
-            values = parse(file.read_text(encoding="utf-8"), str(file), besides=_of_the_pipelines()).get(section, {})
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"the parameters' file {file} cannot be read: {error}") from error
+            values = parse(decode(file.read_bytes()), str(file), besides=_of_the_pipelines()).get(section, {})
+        except (OSError, TomlError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise InputError(f"the parameters' file {file} cannot be read: {reason}") from error
     given = {name: value for name, value in (options or {}).items() if value is not None}
     return resolve(section, values, parse_assignments(assigned), given)
 

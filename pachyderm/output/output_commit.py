@@ -313,9 +313,10 @@ def _resolve(client: Connection, stage: Stage, source: Commit, own: Mapping[str,
     text = read(client, source.repo, source.id, PARAMETERS_FILE)
     where = f"{source}:{PARAMETERS_FILE}"
     try:
-        return stage.resolve(None if text is None else text.decode(), own, where)
+        return stage.resolve(None if text is None else text.decode("utf-8-sig"), own, where)
     except UnicodeDecodeError as error:
-        raise HopelessError(f"{where} is no UTF-8 text: {error}; commit a corrected file") from error
+        encoding = "UTF-16" if text and text[:2] in (b"\xff\xfe", b"\xfe\xff") else "not UTF-8"
+        raise HopelessError(f"{where} is {encoding}; save it as UTF-8 and commit it again") from error
 
 
 def _fingerprint(stage: Stage, inputs: Mapping[str, Input], resolved: Resolved) -> Fingerprint:

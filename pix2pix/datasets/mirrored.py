@@ -1,7 +1,4 @@
-"""Makes one PNG from each picture of a folder, under the same path in another folder.
-
-It exists so that resizing and the picture tools list, name, reject, write and report alike.
-"""
+"""Makes one PNG from each picture of a folder, under the same path in another folder."""
 
 from __future__ import annotations
 
@@ -13,8 +10,8 @@ from PIL import Image
 
 from pix2pix.errors import InputError, PictureError
 from pix2pix.images.codec import save_png
-from pix2pix.images.folders import check_apart, check_spared, find_pictures
-from pix2pix.images.names import assign_outputs
+from pix2pix.images.folders import check_apart, check_spared, survey
+from pix2pix.images.names import assign_outputs, byte_order
 from pix2pix.images.rejections import Rejection
 from pix2pix.images.thread_map import in_threads
 from pix2pix.progress import Progress, silent
@@ -26,7 +23,7 @@ class Mirrored:
 
     Attributes:
         written: input path -> output path, both relative and in posix form, in byte order of the inputs.
-        rejected: inputs that were left out, in byte order.
+        rejected: files that were left out, in byte order.
     """
 
     written: dict[str, str]
@@ -48,7 +45,7 @@ def mirror(
         source: folder with pictures, however deep.
         target: folder for the results; made if missing, files in it are replaced.
         make: given a path relative to `source`; called from several threads; raises PictureError to refuse.
-        only: relative paths of the pictures to do; names are still assigned from the whole folder. None: all.
+        only: relative paths of the files to do; names are still assigned from the whole folder. None: all.
         workers: threads; None means one per core.
         progress: told after each picture.
 
@@ -58,11 +55,11 @@ def mirror(
         OSError: `target` cannot be written.
     """
     check_apart(source, target)
-    listing = find_pictures(source)
-    missing = sorted(set(only or ()) - set(listing))
+    listing = survey(source) if only is not None else survey(source).required()
+    missing = sorted(set(only or ()) - {*listing.pictures, *(each.path for each in listing.left_out)})
     if missing:
         raise InputError(f"{source} has no picture {missing[0]!r}; name pictures that are in it")
-    outputs, refused = assign_outputs(listing)
+    outputs, refused = assign_outputs(listing.pictures)
     check_spared(source, target, outputs.values())
     chosen = [path for path in outputs if only is None or path in only]
 
@@ -75,8 +72,9 @@ def mirror(
         return None
 
     failed = {each.path: each for each in in_threads(work, chosen, workers, progress) if each is not None}
-    failed |= {each.path: each for each in refused if only is None or each.path in only}
+    others = (*refused, *listing.left_out)
+    failed |= {each.path: each for each in others if only is None or each.path in only}
     return Mirrored(
         {path: outputs[path] for path in chosen if path not in failed},
-        tuple(failed[path] for path in listing if path in failed),
+        tuple(failed[path] for path in sorted(failed, key=byte_order)),
     )

@@ -16,7 +16,7 @@ from pix2pix.datasets.mirrored import Mirrored, mirror
 from pix2pix.datasets.resize import canvas, fit, scaled
 from pix2pix.errors import InputError, PictureError
 from pix2pix.images.codec import load
-from pix2pix.images.folders import check_apart, check_spared, find_pictures
+from pix2pix.images.folders import check_apart, check_spared, survey
 from pix2pix.images.names import assign_outputs
 from pix2pix.images.opening import read_file
 from pix2pix.images.rejections import BAD_PAIR, UNPAIRED, Rejection
@@ -145,9 +145,10 @@ def _combine(
     operation: Operation, source: Path, target: Path, partners: Path, workers: int | None, progress: Progress
 ) -> Mirrored:
     check_apart(partners, target)
-    counterparts, refused = assign_outputs(find_pictures(partners))
+    beside = survey(partners).required()
+    counterparts, refused = assign_outputs(beside.pictures)
     by_output = {output: path for path, output in counterparts.items()}
-    outputs, _ = assign_outputs(find_pictures(source))
+    outputs, _ = assign_outputs(survey(source).required().pictures)
     check_spared(partners, target, outputs.values())
 
     def make(path: str) -> Image.Image:
@@ -174,6 +175,7 @@ def _combine(
         rejected=(
             *made.rejected,
             *refused,
+            *(Rejection(each.path, each.code, f"in {partners}; {each.reason}") for each in beside.left_out),
             *(Rejection(path, UNPAIRED, f"in {partners}; {source} has no picture of this name") for path in alone),
         ),
     )

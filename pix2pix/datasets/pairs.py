@@ -1,7 +1,4 @@
-"""Reads A|B pairs: one picture file, A in its left half, B in its right half.
-
-It exists so that every reader of pairs splits and refuses them alike.
-"""
+"""Reads A|B pairs: one picture file, A in its left half, B in its right half."""
 
 from __future__ import annotations
 
@@ -9,10 +6,10 @@ from pathlib import Path
 
 from pix2pix.errors import PictureError
 from pix2pix.images.codec import Pixels, decode
-from pix2pix.images.folders import find_pictures, is_picture
+from pix2pix.images.folders import find_pictures, survey
 from pix2pix.images.rejections import BAD_PAIR
 
-__all__ = ["find_pictures", "halves", "is_picture", "read_pair"]
+__all__ = ["find_pictures", "halves", "read_pair", "survey"]
 
 
 def read_pair(path: Path, channels: int = 3) -> tuple[Pixels, Pixels]:

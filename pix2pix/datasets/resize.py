@@ -1,8 +1,4 @@
-"""Brings pictures of any kind and size to squares that the model takes, as PNG files.
-
-It exists as a stage of its own, without TensorFlow, because scaling is most of the work for large photographs and is
-needed once, however often a new model translates them.
-"""
+"""Brings pictures of any kind and size to squares that the model takes, as PNG files, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -65,7 +61,8 @@ def resized(data: bytes, parameters: ResizeParameters) -> Image.Image:
     """
     side = parameters.size
     shrink = not (parameters.exact or parameters.labels)
-    return fit(load(data, at_least=(side, side) if shrink else None), (side, side), parameters.fit, parameters.labels)
+    loaded = load(data, at_least=(side, side) if shrink else None, reading=parameters.reading)
+    return fit(loaded, (side, side), parameters.fit, parameters.labels)
 
 
 def fit(picture: Image.Image, size: tuple[int, int], how: str, labels: bool = False) -> Image.Image:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pix2pix.errors import InputError, PictureError
-from pix2pix.images.folders import check_apart, find_pictures, real
-from pix2pix.images.names import partial_of
+from pix2pix.images.folders import check_apart, find_pictures, real, survey
+from pix2pix.images.names import byte_order, partial_of
 from pix2pix.images.opening import open_header, read_file
 from pix2pix.images.rejections import Rejection
 from pix2pix.images.thread_map import in_threads
@@ -66,7 +66,7 @@ class Split:
         placed: how many files were written; the others stood there already.
         moved: how many files were removed from another side, where other shares or other content had put them.
         stale: files in the result whose path the input no longer has, relative to the result; they are left alone.
-        rejected: pictures that were left out.
+        rejected: files that were left out, in byte order.
     """
 
     sides: dict[str, str]
@@ -104,7 +104,7 @@ def split_folder(
     check_apart(source, target)
     if real(source).is_relative_to(real(target)):
         raise InputError(f"the input folder {source} lies in the output folder {target}; name another output folder")
-    listing = find_pictures(source)
+    listing = survey(source).required()
 
     def work(path: str) -> Rejection | tuple[str, bool, int]:
         try:
@@ -116,14 +116,15 @@ def split_folder(
         moved = [other for other in SIDES if other != side and _remove(target / other / path)]
         return side, _place(source / path, data, target / side / path, link), len(moved)
 
-    results = dict(zip(listing, in_threads(work, listing, workers, progress), strict=True))
+    results = dict(zip(listing.pictures, in_threads(work, listing.pictures, workers, progress), strict=True))
+    rejected = [*(result for result in results.values() if isinstance(result, Rejection)), *listing.left_out]
     done = {path: result for path, result in results.items() if not isinstance(result, Rejection)}
     return Split(
         sides={path: side for path, (side, _, _) in done.items()},
         placed=sum(placed for _, placed, _ in done.values()),
         moved=sum(moved for _, _, moved in done.values()),
         stale=_stale(target, {f"{side}/{path}" for path, (side, _, _) in done.items()}),
-        rejected=tuple(result for result in results.values() if isinstance(result, Rejection)),
+        rejected=tuple(sorted(rejected, key=lambda rejection: byte_order(rejection.path))),
     )
 
 

@@ -1,8 +1,4 @@
-"""Turns a picture file of any allowed kind into 8-bit pixels, and pixels into a PNG file.
-
-It exists so that training, resizing, generation and the picture tools see the same pixels for the same file, and the
-same file for the same pixels.
-"""
+"""Turns a picture file of any allowed kind into 8-bit pixels, and pixels into a PNG file."""
 
 from __future__ import annotations
 
@@ -19,9 +15,12 @@ from PIL import Image, PngImagePlugin
 
 from pix2pix.images.names import partial_of
 from pix2pix.images.opening import decoder_failures, open_header, read_file
+from pix2pix.images.png.transparency import keyed
 from pix2pix.images.png_chunks import check_rows
+from pix2pix.images.reading import DEFAULT, Reading
 from pix2pix.images.rejections import CODES, Rejection
 from pix2pix.images.srgb import CHANNELS, to_mode
+from pix2pix.images.tiff.samples import SampledTiff
 
 __all__ = ["CODES", "Pixels", "Rejection", "decode", "decode_bytes", "encode_png", "load", "png_bytes", "save_png"]
 
@@ -50,7 +49,7 @@ _UPRIGHT = {
 
 
 def decode(path: Path, channels: int = 3) -> Pixels:
-    """Decode a JPEG, PNG, WebP, BMP or TIFF file, whatever its name says.
+    """Decode a JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file, whatever its name says.
 
     The picture is turned upright (EXIF), its colours are sRGB, and more than 8 bits a sample are scaled to 8.
 
@@ -73,7 +72,9 @@ def decode_bytes(data: bytes, channels: int = 3) -> Pixels:
     return pixels[..., np.newaxis] if channels == 1 else pixels
 
 
-def load(data: bytes, mode: str = "RGB", at_least: tuple[int, int] | None = None) -> Image.Image:
+def load(
+    data: bytes, mode: str = "RGB", at_least: tuple[int, int] | None = None, reading: Reading = DEFAULT
+) -> Image.Image:
     """Decode the content of a picture file to a Pillow picture, upright and in one of the modes of `CHANNELS`.
 
     Args:
@@ -81,12 +82,16 @@ def load(data: bytes, mode: str = "RGB", at_least: tuple[int, int] | None = None
         mode: ``L``, ``LA``, ``RGB`` or ``RGBA``.
         at_least: width and height below which a JPEG must not be shrunk while it is decoded (by 2, 4 or 8, which
             saves most of the time); None decodes all pixels. Other formats are never shrunk.
+        reading: how ambiguous pictures are read.
 
     Raises:
         PictureError: the file cannot be used.
     """
-    picture = open_header(data)
+    picture = open_header(data, reading)
     with decoder_failures():
+        if isinstance(picture, SampledTiff):
+            with _two_heavy if picture.width * picture.height > HEAVY else contextlib.nullcontext():
+                return to_mode(picture.decode(), mode)
         if at_least is not None and picture.format in ("JPEG", "MPO"):
             width, height = at_least
             picture.draft(None, (height, width) if _orientation(picture) >= 5 else (width, height))
@@ -95,8 +100,8 @@ def load(data: bytes, mode: str = "RGB", at_least: tuple[int, int] | None = None
             if picture.format == "PNG" and not np.asarray(picture.crop((0, picture.height - 1, *picture.size))).any():
                 check_rows(data)  # Pillow leaves rows that are missing black, and says nothing.
             turn = _orientation(picture)
-            picture = to_mode(picture, mode)
-            return picture.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else picture
+            converted = to_mode(keyed(picture, data) if picture.format == "PNG" else picture, mode)
+            return converted.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else converted
 
 
 def png_bytes(pixels: Pixels, text: Mapping[str, str] | None = None) -> bytes:

@@ -1,11 +1,13 @@
-"""Opens the bytes of a picture, header only, and refuses what the decision table refuses.
+"""Opens the bytes of a picture, header only, and refuses what the decision table in docs/pictures.md refuses.
 
-It exists apart from decoding so that a bomb, an animation or a disguised script is turned away before a decoder
-allocates or runs: the format is decided from the content, and one decoder is asked, never whichever claims the bytes.
+A bomb, an animation or a disguised script is turned away before a decoder allocates or runs: the content decides the
+format, and one decoder is asked, never whichever claims the bytes.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import io
 import stat
 import struct
@@ -14,32 +16,49 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, _imaging
 
 from pix2pix.errors import PictureError
+from pix2pix.images.formats import HEAD, SIGNATURES, describe, recognize
+from pix2pix.images.heif import check_boxes, register_heif
 from pix2pix.images.limits import MAX_BYTES, MAX_SCANS, check_size
+from pix2pix.images.png.transparency import scale_level
 from pix2pix.images.png_chunks import check_chunks
-from pix2pix.images.rejections import DAMAGED, EMPTY, FORMAT_NOT_ALLOWED, MULTI_FRAME, TOO_LARGE, TRUNCATED, UNREADABLE
+from pix2pix.images.reading import DEFAULT, Reading
+from pix2pix.images.rejections import (
+    DAMAGED,
+    EMPTY,
+    FORMAT_NOT_ALLOWED,
+    MULTI_FRAME,
+    TOO_LARGE,
+    TRUNCATED,
+    UNREADABLE,
+    UNSUPPORTED,
+)
+from pix2pix.images.tiff.directory import Tag, directories, find_picture
+from pix2pix.images.tiff.layout import Route, layout_of
+from pix2pix.images.tiff.samples import SampledTiff
 
 # Pillow only warns about what this module decides; the filter is process-wide because scoped ones are not thread-safe.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
-_KNOWN = (
-    (b"GIF8", "a GIF"),
-    (b"%PDF", "a PDF"),
-    (b"%!PS", "PostScript"),
-    (b"\xc5\xd0\xd3\xc6", "PostScript"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"8BPS", "a Photoshop file"),
-    (b"\x00\x00\x00\x0cjP", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"\x00\x00\x01\x00", "an icon"),
-    (b"<", "SVG, XML or HTML"),
-    (b"\x7fELF", "a program"),
-    (b"MZ", "a program"),
-)
+FIRST_FRAME = '`pix2pix resize --frames first` (frames = "first" in [resize]) takes the first'
+"""The way out for a file of several frames."""
+
+_FRAMED = ("PNG", "WEBP", "GIF")
+
+
+def _silence_libtiff() -> None:
+    """Keep libtiff from writing to the terminal: its lines do not name the file, and the error says what matters."""
+    library = ctypes.CDLL(_imaging.__file__)
+    # Where Pillow is built without libtiff, or the system does not look into dependencies (Windows), nothing is found.
+    with contextlib.suppress(AttributeError):
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
+
+
+_silence_libtiff()
 
 
 @contextmanager
@@ -55,6 +74,8 @@ def decoder_failures() -> Iterator[None]:
         text = str(error) or type(error).__name__
         if "too large" in text.lower() or "Too much memory" in text:
             raise PictureError(TOO_LARGE, text) from error
+        if "bitfields layout" in text:
+            raise _unsupported_bmp("unusual bit fields") from error
         if isinstance(error, EOFError) or "truncated" in text.lower():
             raise PictureError(TRUNCATED, text) from error
         raise PictureError(DAMAGED, text) from error
@@ -69,7 +90,7 @@ def read_file(path: Path) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise PictureError(UNREADABLE, "it is no regular file")
+            raise PictureError(UNREADABLE, "not a regular file")
         if status.st_size > MAX_BYTES:
             raise PictureError(TOO_LARGE, f"{status.st_size:,} bytes, over the limit of {MAX_BYTES:,}")
         return path.read_bytes()
@@ -77,76 +98,85 @@ def read_file(path: Path) -> bytes:
         raise PictureError(UNREADABLE, error.strerror or str(error)) from error
 
 
-def open_header(data: bytes) -> Image.Image:
+def open_header(data: bytes, reading: Reading = DEFAULT) -> Image.Image | SampledTiff:
     """Open a picture without decoding its pixels.
 
     Args:
         data: the whole file.
+        reading: how ambiguous pictures are read.
 
     Returns:
-        a lazily loaded picture of one frame, within all limits; ``format`` says what the content is.
+        a lazily loaded picture within all limits; ``format`` says what the content is.
 
     Raises:
         PictureError: any code that the header alone decides.
     """
     if not data:
         raise PictureError(EMPTY, "the file has no bytes")
-    kind = _sniff(data)
+    kind = _kind(data)
+    if kind == "TIFF":
+        with decoder_failures():
+            return _open_tiff(data, reading)
     if kind == "PNG":
         check_chunks(data)
     elif kind == "WEBP":
         _check_webp(data)
-    elif kind == "JPEG" and (scans := data.count(b"\xff\xda")) > MAX_SCANS:
-        raise PictureError(TOO_LARGE, f"{scans:,} scans, over the limit of {MAX_SCANS}")
+    elif kind == "JPEG":
+        _check_jpeg(data)
+    elif kind in ("HEIF", "AVIF"):
+        check_boxes(data)
+        register_heif()
+    elif kind == "BMP":
+        _check_bmp(data)
+    elif kind == "GIF" and len(data) > 10:
+        check_size(*struct.unpack("<HH", data[6:10]))
     with decoder_failures():
-        try:
-            picture = Image.open(io.BytesIO(data), formats=(kind,))
-        except UnidentifiedImageError as error:
-            raise _unopened(kind, data) from error
+        picture = _opened(kind, data)
         check_size(*picture.size)
-        if kind in ("PNG", "WEBP", "TIFF") and _has_second_frame(picture):
-            raise PictureError(MULTI_FRAME, f"a {kind} of more than one frame; save the one that is meant")
+        if kind in _FRAMED and reading.frames != "first":
+            if getattr(picture, "is_animated", False):
+                raise PictureError(MULTI_FRAME, f"a {kind} of several frames; {FIRST_FRAME}")
+            if kind == "GIF":
+                raise PictureError(FORMAT_NOT_ALLOWED, f"the content is a GIF; {FIRST_FRAME} frame")
         if kind == "PNG":
-            _scale_transparency(picture, depth=data[24])
+            scale_level(picture, depth=data[24])
     return picture
 
 
-def _sniff(data: bytes) -> str:
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")):
-        return "TIFF"
-    if data.startswith(b"BM") and data[14:18] in _BITMAP_HEADERS:
-        return "BMP"
-    for start in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"):
-        if start.startswith(data):
-            raise PictureError(TRUNCATED, f"the file ends after {len(data)} bytes")
-    raise PictureError(FORMAT_NOT_ALLOWED, f"the content is {_guess(data)}, not JPEG, PNG, WebP, BMP or TIFF")
+def _open_tiff(data: bytes, reading: Reading) -> Image.Image | SampledTiff:
+    try:
+        directory = find_picture(data, first=reading.frames == "first")
+    except PictureError as error:
+        if error.code == MULTI_FRAME:
+            raise PictureError(MULTI_FRAME, f"{error.reason}; {FIRST_FRAME}") from error
+        raise
+    check_size(directory.integer(Tag.WIDTH, 0), directory.integer(Tag.HEIGHT, 0))
+    layout = layout_of(directory, ranged=reading.range is not None)
+    if layout.route is Route.SAMPLES:
+        return SampledTiff(directory, layout, reading.range)
+    is_first = next(directories(data)).offset == directory.offset
+    picture = _opened("TIFF", data if is_first else directory.moved_to_front())
+    check_size(*picture.size)
+    return picture
 
 
-def _guess(data: bytes) -> str:
-    """Say what bytes that are no picture look like, to help who wonders."""
-    if data[4:8] == b"ftyp":
-        return "HEIC, AVIF or a film"
-    start = data[:256].lstrip()
-    known = next((name for magic, name in _KNOWN if start.startswith(magic)), None)
-    return known or ("text" if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start) else "of no known kind")
+def _opened(kind: str, data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=(kind,))
+    except UnidentifiedImageError as error:
+        raise _unopened(kind, data) from error
 
 
-_BITMAP_HEADERS = {struct.pack("<I", size) for size in (12, 40, 52, 56, 64, 108, 124)}
-
-
-def _scale_transparency(picture: Image.Image, depth: int) -> None:
-    """Bring the colour that a PNG declares transparent to the 8 bits of the samples, which Pillow leaves undone."""
-    clear = picture.info.get("transparency")
-    if isinstance(clear, int) and picture.mode == "L" and depth in (2, 4):
-        picture.info["transparency"] = clear * (255 // (2**depth - 1))
-    elif isinstance(clear, tuple) and depth == 16:
-        picture.info["transparency"] = tuple(part >> 8 for part in clear)
+def _kind(data: bytes) -> str:
+    kind = recognize(data[:HEAD])
+    if kind:
+        return kind
+    if any(signature.startswith(data) for signature in SIGNATURES):
+        raise PictureError(TRUNCATED, f"the file ends after {len(data)} bytes")
+    raise PictureError(
+        FORMAT_NOT_ALLOWED,
+        f"the content is {describe(data[:HEAD])}, not JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF",
+    )
 
 
 def _check_webp(data: bytes) -> None:
@@ -168,46 +198,62 @@ def _check_webp(data: bytes) -> None:
     check_size(*size)
 
 
+def _check_bmp(data: bytes) -> None:
+    if int.from_bytes(data[14:18], "little") < 40 or len(data) < 34:
+        return
+    depth, compression = struct.unpack("<HI", data[28:34])
+    if compression in _BMP_COMPRESSIONS:
+        raise _unsupported_bmp(_BMP_COMPRESSIONS[compression])
+    if depth in (2, 64):
+        raise _unsupported_bmp(f"{depth} bits a pixel")
+
+
+def _unsupported_bmp(what: str) -> PictureError:
+    return PictureError(UNSUPPORTED, f"a BMP with {what}; save it with 24 bits, or as PNG")
+
+
+_BMP_COMPRESSIONS = {4: "JPEG inside", 5: "PNG inside", 6: "bit fields for alpha"}
+_JPEG_KINDS = {0xC3: "lossless", 0xC5: "hierarchical", 0xC7: "lossless hierarchical", 0xCB: "lossless arithmetic"}
+
+
+def _check_jpeg(data: bytes) -> None:
+    if (scans := data.count(b"\xff\xda")) > MAX_SCANS:
+        raise PictureError(TOO_LARGE, f"{scans:,} scans, over the limit of {MAX_SCANS}")
+    for marker, position in _segments(data):
+        if marker in _JPEG_KINDS or marker == 0xF7:
+            kind = _JPEG_KINDS.get(marker, "JPEG-LS")
+            raise PictureError(UNSUPPORTED, f"a {kind} JPEG; save it as an ordinary JPEG, or as PNG")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and data[position + 4 : position + 5] == b"\x0c":
+            raise PictureError(UNSUPPORTED, "a JPEG of 12-bit samples; save it with 8 bits, or as 16-bit PNG or TIFF")
+
+
 def _unopened(kind: str, data: bytes) -> PictureError:
-    # Pillow tells "cannot identify" for any broken header; a header that ends with the file was cut.
-    short = {"JPEG": not _has_scan(data), "BMP": len(data) < 54, "TIFF": _directory_is_cut(data)}
+    # Pillow raises the same for any broken header; a header that ends with the file was cut.
+    short = {"JPEG": not _has_scan(data), "BMP": len(data) < 54, "GIF": len(data) < 13}
     if short.get(kind, False):
         return PictureError(TRUNCATED, f"the {kind} header ends with the file")
     return PictureError(DAMAGED, f"the {kind} header cannot be read")
 
 
 def _has_scan(data: bytes) -> bool:
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
+    """Whether the header of a JPEG goes on to its first scan, or breaks off before the file ends."""
+    end = 2
+    for marker, position in _segments(data):
+        if marker == 0xDA:
             return True
+        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return end + 4 <= len(data)
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Markers of a JPEG's header and where they stand, up to and with the first scan."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1
             continue
+        yield marker, at
         if marker == 0xDA:
-            return True
+            return
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return False
-
-
-def _directory_is_cut(data: bytes) -> bool:
-    order: str = "<" if data[:2] == b"II" else ">"
-    if len(data) < 8:
-        return True
-    (offset,) = struct.unpack(f"{order}I", data[4:8])
-    if offset + 2 > len(data):
-        return True
-    (entries,) = struct.unpack(f"{order}H", data[offset : offset + 2])
-    return bool(offset + 2 + 12 * entries > len(data))
-
-
-def _has_second_frame(picture: Image.Image) -> bool:
-    if picture.format != "TIFF":
-        return getattr(picture, "n_frames", 1) > 1
-    # n_frames would walk every directory of a hostile TIFF; one step is enough.
-    try:
-        picture.seek(1)
-    except EOFError:
-        return False
-    return True

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 EMPTY = "EMPTY"
 UNREADABLE = "UNREADABLE"
 FORMAT_NOT_ALLOWED = "FORMAT_NOT_ALLOWED"
+UNSUPPORTED = "UNSUPPORTED"
 TRUNCATED = "TRUNCATED"
 DAMAGED = "DAMAGED"
 TOO_LARGE = "TOO_LARGE"
@@ -27,18 +28,19 @@ NAME_COLLISION = "NAME_COLLISION"
 CODES: dict[str, str] = {
     EMPTY: "The file has no bytes.",
     UNREADABLE: "The file cannot be read: no permission, a dangling link, no regular file.",
-    FORMAT_NOT_ALLOWED: "The content is no JPEG, PNG, WebP, BMP or TIFF, whatever the name says.",
+    FORMAT_NOT_ALLOWED: "The content is not one of the formats that are read, whatever the name says.",
+    UNSUPPORTED: "A healthy file of a kind that is not read; the reason names the kind and what to save instead.",
     TRUNCATED: "The file ends before its picture does.",
     DAMAGED: "The content contradicts itself: a wrong checksum, an impossible header, undecodable data.",
     TOO_LARGE: "Over 50 megapixels, 16,384 pixels a side, 512 MiB or 100 JPEG scans; or metadata that unpacks to much.",
     TOO_SMALL: "A side is under 2 pixels.",
     ASPECT: "One side is more than 20 times the other.",
-    MULTI_FRAME: "An animation or a file of several pages; which one is meant is not known.",
-    SAMPLE_RANGE: "Signed integers, or floats outside 0 to 65,535: what is black and what is white is not known.",
+    MULTI_FRAME: 'An animation or a file of several pages; `frames = "first"` in [resize] takes the first.',
+    SAMPLE_RANGE: "Signed integers, or floats outside 0 to 65,535; `range = [low, high]` in [resize] declares both.",
     NOT_FINITE: "Floating point samples that are infinite or not a number.",
     BAD_PAIR: "No A|B pair: an odd width, or two halves of different sizes.",
     UNPAIRED: "A picture without its counterpart in the other folder.",
-    NOT_A_PICTURE: "A name that does not end as a picture's does, or that is hidden.",
+    NOT_A_PICTURE: "A hidden file, or one that is not a picture by its content or, in a commit, by its name.",
     BAD_PATH: "A name that could leave the folder or that other systems refuse.",
     NAME_COLLISION: "Another input, first in byte order, has the same output name.",
 }

@@ -1,6 +1,6 @@
 """Brings a decoded picture of any mode to 8-bit grey or sRGB, with or without alpha.
 
-It exists because Pillow's own conversions clip 16 bits to white, ignore colour profiles and drop transparency.
+Pillow's own conversions clip 16 bits to white, ignore colour profiles and drop transparency.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from pix2pix.errors import PictureError
-from pix2pix.images.rejections import NOT_FINITE, SAMPLE_RANGE
+from pix2pix.images.depth import to_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -25,23 +24,18 @@ MAX_PROFILE = 4 * 1024 * 1024
 CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """Number of channels -> Pillow's mode: grey, grey and alpha, sRGB, sRGB and alpha."""
 
-_TIFF_BITS, _TIFF_SAMPLES = 258, 339
 _PROFILE_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
 
 
 def to_mode(picture: Image.Image, mode: str) -> Image.Image:
     """Convert to one of the modes of `CHANNELS`.
 
-    Samples of more than 8 bits keep their 8 highest; floats are taken as 0 to 1, 0 to 255 or 0 to 65,535, the smallest
-    of these that holds them all; an embedded profile is converted to sRGB (perceptual); where `mode` has no alpha, the
-    picture is laid over white.
+    Samples of 16 bits keep their 8 highest; an embedded profile is converted to sRGB (perceptual); where `mode` has no
+    alpha, the picture is laid over white.
 
     Args:
-        picture: loaded, any mode that the five formats have.
+        picture: loaded, any mode that the formats have, but floats and 32 bits (see `pix2pix.images.depth`).
         mode: ``L``, ``LA``, ``RGB`` or ``RGBA``.
-
-    Raises:
-        PictureError: ``SAMPLE_RANGE`` or ``NOT_FINITE``.
     """
     profile = picture.info.get("icc_profile")
     if picture.mode == mode and not profile and "transparency" not in picture.info:
@@ -57,9 +51,10 @@ def to_mode(picture: Image.Image, mode: str) -> Image.Image:
 def _separate(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Split into colours (L, RGB, CMYK or LAB) and alpha (L, or None where all is opaque)."""
     mode, transparency = picture.mode, picture.info.get("transparency")
-    if mode.startswith("I") or mode == "F":
-        alpha = None if transparency is None else _mask(np.asarray(picture) != transparency)
-        return _samples(picture), alpha
+    if mode.startswith("I"):
+        values = np.asarray(picture).astype(np.uint16)
+        alpha = None if transparency is None else _mask(values != transparency)
+        return Image.fromarray(to_bytes(values, 16)), alpha
     if transparency is not None and mode in ("1", "L", "RGB"):
         return _keyed(picture, transparency)
     if mode in ("P", "PA", "La", "RGBa", "LA", "RGBA"):
@@ -95,34 +90,6 @@ def _convert(picture: Image.Image, mode: str) -> Image.Image:
     if picture.mode == "LAB":
         picture = _transformed(picture, _lab_to_srgb())
     return picture if picture.mode == mode else picture.convert(mode)
-
-
-def _samples(picture: Image.Image) -> Image.Image:
-    """Scale grey of 12, 16 or 32 bits, integer or float, to 8 bits."""
-    values = np.asarray(picture)
-    if picture.mode == "F":
-        return Image.fromarray(_floats(values))
-    tags = getattr(picture, "tag_v2", {})
-    bits = _first(tags.get(_TIFF_BITS, 32 if picture.mode == "I" else 16))
-    if _first(tags.get(_TIFF_SAMPLES, 1)) == 2:
-        raise PictureError(SAMPLE_RANGE, f"signed {bits}-bit samples; save the picture with 8 or 16 unsigned bits")
-    if picture.mode == "I":
-        values = values.view(np.uint32)
-    return Image.fromarray((values >> (bits - 8)).astype(np.uint8))
-
-
-def _floats(values: Any) -> Any:
-    if not np.isfinite(values).all():
-        raise PictureError(NOT_FINITE, "samples that are infinite or not a number")
-    low, high = float(values.min()), float(values.max())
-    full = next((full for full in (1.0, 255.0, 65535.0) if high <= full), None)
-    if low < 0 or full is None:
-        raise PictureError(SAMPLE_RANGE, f"floating point samples from {low:g} to {high:g}; scale them to 0 to 1")
-    return np.rint(values.astype(np.float64) * (255.0 / full)).astype(np.uint8)
-
-
-def _first(value: Any) -> int:
-    return int(value[0] if isinstance(value, tuple) else value)
 
 
 def _apply_profile(picture: Image.Image, profile: bytes | None) -> Image.Image:

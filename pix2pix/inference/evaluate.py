@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pix2pix.datasets.pairs import find_pictures, read_pair
+from pix2pix.datasets.pairs import read_pair, survey
 from pix2pix.errors import InputError, PictureError
 from pix2pix.hyperparameters import GenerateParameters, TrainParameters
 from pix2pix.images.codec import Pixels, Rejection, decode, encode_png
@@ -81,7 +81,8 @@ def evaluate(
     """
     options = parameters or GenerateParameters()
     check_apart(pairs, output)
-    names = find_pictures(pairs)
+    listing = survey(pairs).required()
+    names = listing.pictures
     check_spared(pairs, output, (f"{kind}/{name}.png" for name in names for kind in KINDS))
     translator = Translator(model)
     train = translator.trained
@@ -118,7 +119,7 @@ def evaluate(
         raise InputError(f"none of the {len(names)} pictures in {pairs} is a usable pair; {why}")
     worst_first = tuple(sorted(measured, key=lambda one: (-one.metrics["l1"], one.path)))
     mean = {name: float(np.mean([one.metrics[name] for one in measured])) for name in NAMES}
-    evaluation = Evaluation(mean, worst_first, tuple(rejected))
+    evaluation = Evaluation(mean, worst_first, (*rejected, *listing.left_out))
     _write(evaluation, output)
     return evaluation
 
@@ -164,4 +165,5 @@ def _write(evaluation: Evaluation, output: Path) -> None:
     ]
     mean = ", ".join(f"{name.upper()} {value:.4f}" for name, value in evaluation.mean.items())
     heads = ["name", *KINDS, *(name.upper() for name in NAMES)]
-    write_page(output / "index.html", "Evaluation", f"{len(rows)} pairs, the worst first; mean {mean}", heads, rows)
+    summary = f"{len(rows)} pairs, the worst first; mean {mean}"
+    write_page(output / "index.html", "Evaluation", summary, heads, rows, evaluation.rejected)

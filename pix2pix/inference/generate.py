@@ -26,7 +26,7 @@ from PIL import Image
 from pix2pix.errors import HyperparameterError, InputError, PictureError
 from pix2pix.hyperparameters import GenerateParameters, TrainParameters, resolve
 from pix2pix.images.codec import Pixels, Rejection, decode_bytes, encode_png
-from pix2pix.images.folders import check_apart, check_spared, find_pictures
+from pix2pix.images.folders import check_apart, check_spared, survey
 from pix2pix.images.names import assign_outputs
 from pix2pix.images.opening import read_file
 from pix2pix.images.png_text import INPUT, MODEL, OPTIONS_USED, read_text
@@ -124,7 +124,9 @@ def generate(
     """
     options = parameters or GenerateParameters()
     check_apart(source, target)
-    names, rejected = assign_outputs(find_pictures(source))
+    listing = survey(source).required()
+    names, rejected = assign_outputs(listing.pictures)
+    rejected = (*rejected, *listing.left_out)
     check_spared(source, target, names.values())
     if only is not None:
         names = {path: names[path] for path in names if path in only}
@@ -182,8 +184,9 @@ def generate(
             future.result()
     order = list(names)
     written, kept = ({path: d[path] for path in order if path in d} for d in (written, kept))
-    write_gallery(target, source, {path: names[path] for path in order if path in written or path in kept})
-    return Generated(written, kept, (*rejected, *sorted(bad, key=lambda r: order.index(r.path))))
+    left_out = (*rejected, *sorted(bad, key=lambda r: order.index(r.path)))
+    write_gallery(target, source, {path: names[path] for path in order if path in written or path in kept}, left_out)
+    return Generated(written, kept, left_out)
 
 
 def _ahead(pool: ThreadPoolExecutor, read: Any, paths: list[str], most: int) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from pix2pix.images.rejections import Rejection
 from pix2pix.pages.rendering import render, write
 
 
@@ -19,22 +20,28 @@ class Cell:
     source: str = ""
 
 
-def write_gallery(target: Path, source: Path, pictures: Mapping[str, str]) -> None:
+def write_gallery(target: Path, source: Path, pictures: Mapping[str, str], left_out: Sequence[Rejection] = ()) -> None:
     """Write ``index.html``: input beside output.
 
     Args:
         target: folder of the outputs and of the page.
         source: folder of the inputs, which the page links to.
         pictures: input -> output, relative to their folders.
+        left_out: files of `source` that gave no output.
     """
     inputs = Path(os.path.relpath(os.path.realpath(source), os.path.realpath(target)))
     rows: list[list[str | Path]] = [[name, inputs / name, Path(output)] for name, output in pictures.items()]
     count = f"{len(rows)} picture{'s' * (len(rows) != 1)}"
-    write_page(target / "index.html", "Generated pictures", count, ["name", "input", "output"], rows)
+    write_page(target / "index.html", "Generated pictures", count, ["name", "input", "output"], rows, left_out)
 
 
 def write_page(
-    path: Path, title: str, summary: str, heads: Sequence[str], rows: Sequence[Sequence[str | Path]]
+    path: Path,
+    title: str,
+    summary: str,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str | Path]],
+    left_out: Sequence[Rejection] = (),
 ) -> None:
     """Write a page with one table.
 
@@ -44,6 +51,7 @@ def write_page(
         summary: one line below it, plain text.
         heads: of the columns, plain text.
         rows: cells; a Path is shown as the picture at that place, relative to the page.
+        left_out: files that are listed below with their code and reason.
     """
     page = render(
         "pix2pix.pages",
@@ -52,6 +60,7 @@ def write_page(
         summary=summary,
         heads=heads,
         rows=[[_cell(cell) for cell in row] for row in rows],
+        left_out=[{"name": file.path, "code": file.code, "reason": file.reason} for file in left_out],
     )
     write(path, page)
 

@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pix2pix.hyperparameters import TrainParameters
+from pix2pix.images.rejections import Rejection
 from pix2pix.images.thread_map import cores
 from pix2pix.pages.curves import Curve, draw
 from pix2pix.pages.rendering import render, write
@@ -33,6 +34,7 @@ def write_report(
     records: Sequence[Mapping[str, Any]],
     steps: Sequence[int],
     facts: Mapping[str, Any],
+    left_out: Sequence[Rejection] = (),
 ) -> None:
     """Write ``report.html``.
 
@@ -42,6 +44,7 @@ def write_report(
         records: the lines of ``metrics.jsonl``.
         steps: of the outputs in ``over_time.png``.
         facts: further facts, name -> value.
+        left_out: files that were not trained on.
     """
     held_out = [record for record in records if "held_out" in record]
     last = held_out[-1]["held_out"] if held_out else {}
@@ -54,6 +57,7 @@ def write_report(
         samples=(work / "samples" / "over_time.png").read_bytes(),
         curves=curves_of(records),
         facts={**facts, **_environment()},
+        left_out=[{"name": file.path, "code": file.code, "reason": file.reason} for file in left_out],
         parameters=dataclasses.asdict(parameters),
     )
     write(work / "report.html", page)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pix2pix.datasets.pairs import find_pictures, halves
+from pix2pix.datasets.pairs import halves, survey
 from pix2pix.errors import InputError, PictureError, WorkError
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import Pixels, Rejection, decode_bytes
@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 Batch = tuple[Pixels, NDArray[np.int32]]
 """Stacked pairs, uint8 ``[N, H, W, C]``, and seeds for each pair's dropout, int32 ``[N, 2]``."""
+
+MAX_DISTORTION = 1.9
+"""Width / height of a half over the model's, or the inverse, above which a person is told."""
 
 _ORDER, _CROP = 1, 2
 """Streams of random numbers under one seed."""
@@ -65,7 +68,7 @@ class PairSet:
             return self.kept[index]
         path = self.folder / self.names[index]
         try:
-            return _read(read_file(path), self.shape, self.parameters)
+            return _stacked(_parts(read_file(path), self.parameters), self.shape, self.parameters)
         except PictureError as error:
             raise WorkError(f"{path} changed while it was trained on: {error}; start again") from error
 
@@ -99,7 +102,8 @@ def load(folder: Path, parameters: TrainParameters, progress: Progress = silent)
     Raises:
         InputError: no folder, no pictures, or none that can be used; the text names the first reason.
     """
-    names = find_pictures(folder)
+    listing = survey(folder).required()
+    names = listing.pictures
     shapes = {False: parameters.load_shape, True: parameters.shape}
     layers = 3 if parameters.lab_colorization else 6
     budget = parameters.cache_megabytes or free_megabytes() // 2
@@ -109,27 +113,37 @@ def load(folder: Path, parameters: TrainParameters, progress: Progress = silent)
             "%d pairs do not fit into %d MB of memory; they are read from disk each time", len(names), budget
         )
 
+    narrow: dict[str, tuple[int, int]] = {}
+
     def read(name: str) -> tuple[str, bool, Pixels | None] | Rejection:
         try:
             data = read_file(folder / name)
             digest = hashlib.sha256(data).hexdigest()
             side = _is_held_out(digest, parameters.held_out)
-            pixels = _read(data, shapes[side], parameters)
+            parts = _parts(data, parameters)
+            if _is_far(parts[0].shape, parameters.shape):
+                narrow[name] = parts[0].shape[:2]
+            pixels = _stacked(parts, shapes[side], parameters)
         except PictureError as error:
             return Rejection(name, error.code, error.reason)
         return digest, side, pixels if keep else None
 
     results = dict(zip(names, in_threads(read, names, None, progress), strict=True))
-    rejected = tuple(result for result in results.values() if isinstance(result, Rejection))
+    unusable = tuple(result for result in results.values() if isinstance(result, Rejection))
+    rejected = (*unusable, *listing.left_out)
     good = {name: result for name, result in results.items() if not isinstance(result, Rejection)}
     if not good:
-        raise InputError(f"none of the {len(names)} pictures in {folder} is a usable pair; {_first(rejected)}")
+        raise InputError(f"none of the {len(names)} pictures in {folder} is a usable pair; {_first(unusable)}")
     sides = {side: [name for name in good if good[name][1] == side] for side in (False, True)}
     if not sides[False]:
         everything = load(folder, _without_held_out(parameters), progress)
         note = f"all of the {len(good)} pairs fell to the held-out side; they are trained on, and nothing is measured"
         return Dataset(everything.training, everything.held_out, rejected, everything.digest, (note,))
     notes = () if sides[True] or not parameters.held_out else (_none_held_out(len(good), parameters),)
+    if narrow:
+        note = _far_from_the_model(narrow, len(good), parameters)
+        logger.warning("%s", note)
+        notes = (*notes, note)
     sets = {
         side: PairSet(folder, tuple(sides[side]), shapes[side], parameters, _kept([good[n][2] for n in sides[side]]))
         for side in sides
@@ -183,14 +197,39 @@ def _crop(pairs: PairSet, parameters: TrainParameters, position: int) -> Pixels:
     return pixels[:, ::-1] if parameters.flip and draw.integers(2) else pixels
 
 
-def _read(data: bytes, shape: tuple[int, int], parameters: TrainParameters) -> Pixels:
-    """Decode, split, scale and stack one pair."""
+def _parts(data: bytes, parameters: TrainParameters) -> tuple[Pixels, ...]:
+    """Decode a pair into its halves; a single picture for colorization."""
     pixels = decode_bytes(data)
+    return (pixels,) if parameters.lab_colorization else halves(pixels)
+
+
+def _is_far(shape: tuple[int, ...], wanted: tuple[int, int]) -> bool:
+    """Whether scaling would distort a picture so much that it is hardly meant to be scaled."""
+    factor = (shape[1] / shape[0]) / (wanted[1] / wanted[0])
+    return max(factor, 1 / factor) > MAX_DISTORTION
+
+
+def _far_from_the_model(narrow: dict[str, tuple[int, int]], count: int, parameters: TrainParameters) -> str:
+    name = min(narrow)
+    (height, width), (rows, columns) = narrow[name], parameters.shape
+    kind = "pictures" if parameters.lab_colorization else "halves"
+    cause = (
+        "A|B pairs are no pictures to colorize"
+        if parameters.lab_colorization
+        else "square pictures, for example, are no A|B pairs; `pix2pix pairs` makes some"
+    )
+    return (
+        f"{len(narrow)} of {count} files have {kind} far from the model's {columns}x{rows}; the first,"
+        f" {name}: {width}x{height}. They are distorted to fit: {cause}"
+    )
+
+
+def _stacked(parts: tuple[Pixels, ...], shape: tuple[int, int], parameters: TrainParameters) -> Pixels:
+    """Scale the halves of one pair and stack them."""
     if parameters.lab_colorization:
-        return _scale(pixels, shape, Image.Resampling.BICUBIC)
-    a, b = halves(pixels)
+        return _scale(parts[0], shape, Image.Resampling.BICUBIC)
     ways = [Image.Resampling.NEAREST if parameters.labels else Image.Resampling.BICUBIC, Image.Resampling.BICUBIC]
-    scaled = [_scale(half, shape, way) for half, way in zip((a, b), ways, strict=True)]
+    scaled = [_scale(half, shape, way) for half, way in zip(parts, ways, strict=True)]
     return np.concatenate(scaled if parameters.direction == "AtoB" else scaled[::-1], axis=-1)
 
 

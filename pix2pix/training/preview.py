@@ -66,4 +66,4 @@ class Showcase:
             "Seconds in the training loop": round(seconds),
             "Devices": f"{devices.replicas}, {devices.dtype}{', compiled by XLA' * devices.compiled}",
         }
-        write_report(self._work, self._parameters, journal.records, steps, facts)
+        write_report(self._work, self._parameters, journal.records, steps, facts, data.rejected)

@@ -207,9 +207,11 @@ def transparency() -> Iterator[Exotic]:
         over_white(three(g), keyed),
     )
     sixteen = (a.astype(np.uint16) << 8) + 5
+    sixteen[4, 4] = sixteen[2, 3] + np.array([0, 0, 1], np.uint16)  # Another colour, and equal in its high bytes.
     clear = tuple(int(v) for v in sixteen[2, 3])
     rows = [row.astype(">u2").tobytes() for row in sixteen]
-    keyed = np.where((a == a[2, 3]).all(axis=-1), 0, 255).astype(np.uint8)
+    keyed = np.where((sixteen == sixteen[2, 3]).all(axis=-1), 0, 255).astype(np.uint8)
+    a = (sixteen >> 8).astype(np.uint8)
     data = raw.png(WIDTH, HEIGHT, 16, 2, rows, raw.chunk(b"tRNS", struct.pack(">HHH", *clear)))
     yield Exotic("png rgb16 with a clear colour", data, over_white(a, keyed))
     for bits in (1, 2, 4):

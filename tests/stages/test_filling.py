@@ -304,7 +304,7 @@ def test_a_record_that_cannot_be_read_stops_nothing_and_carries_nothing(house: H
 
 
 def test_a_file_that_is_no_picture_by_its_name_is_left_out_and_stops_nothing(house: House) -> None:
-    others = {"/README.md": "text", "/.DS_Store": "mac", "/cats/._a.png": "mac", "/x.gif": "1"}
+    others = {"/README.md": "text", "/.DS_Store": "mac", "/cats/._a.png": "mac", "/x.json": "1"}
     first = house.put(INPUT_IMAGES, {"/a.png": "2", **others})
     house.run("resize")
     record = house.record(house.output(PREPROCESS_IMAGES, first))

@@ -151,9 +151,9 @@ def test_a_configuration_that_is_not_there_is_said(tmp_path: Path) -> None:
     [
         ("trigger = 1", "trigger is a section"),
         ("[trigger]\npolcy = 'every'", "unknown setting polcy"),
-        ("[", "no TOML"),
-        (f"x = {'[' * 5000}", "no TOML"),
-        (f"x = {'9' * 5000}", "no TOML"),
+        ("[", "not TOML: line 1"),
+        (f"x = {'[' * 5000}", "not TOML"),
+        (f"x = {'9' * 5000}", "not TOML"),
     ],
 )
 def test_a_mistake_in_an_inputs_own_file_is_one_clear_line(text: str, said: str) -> None:

@@ -200,9 +200,9 @@ class Apart(Stage):
         """Let time pass and both triggers look; what the second saw."""
         self.tick(seconds)
         for _ in range(50):
-            harness, self.other_plan, done = self.other.look()
+            snapshot, self.other_plan, done = self.other.look()
             if not done:
-                return harness
+                return snapshot
         raise AssertionError("a hot loop")
 
 

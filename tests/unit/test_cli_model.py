@@ -124,7 +124,7 @@ def test_no_usable_picture_is_bad_input_for_generate_too(tmp_path: Path, run: An
     (pictures / "000.png").write_text("", encoding="utf-8")
     ran = run("generate", tmp_path / "model", pictures, tmp_path / "out", "-q", "--json")
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-    assert "none of the 2 pictures in " in ran.err
+    assert "none of the 2 files in " in ran.err
     assert "the first, 000.png: EMPTY" in ran.err
 
 

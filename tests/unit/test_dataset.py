@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 
 import numpy as np
@@ -189,3 +190,28 @@ def test_the_digest_knows_names_and_contents(folder, tmp_path):
     assert load(copy, tiny()).digest == digest
     (copy / "000.png").rename(copy / "zzz.png")
     assert load(copy, tiny()).digest != digest
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "colorization", "words"),
+    [(64, 64, False, "halves far from .*32x32; .*32x64"), (128, 64, True, "pictures far from .*128x64")],
+)
+def test_pictures_that_are_no_pairs_are_told_before_the_first_step(
+    tmp_path, caplog, width, height, colorization, words
+):
+    for number in range(4):
+        noise = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+    with caplog.at_level(logging.WARNING):
+        data = load(tmp_path, tiny(size=32, held_out=0.0, lab_colorization=colorization))
+    assert re.search(words, caplog.text)
+    assert any(re.search(words, note) for note in data.notes)
+
+
+def test_pairs_of_the_usual_shapes_are_not_remarked_on(tmp_path, caplog):
+    for number, (width, height) in enumerate([(64, 32), (128, 48), (96, 64)]):
+        noise = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+    with caplog.at_level(logging.WARNING):
+        assert load(tmp_path, tiny(size=32, held_out=0.0)).notes == ()
+    assert caplog.text == ""

@@ -64,6 +64,7 @@ def test_every_picture_gets_one_of_its_own_size_under_its_own_path(generated, so
             assert before.size == after.size
     assert [(r.path, r.code) for r in made.rejected] == [
         ("cats/tall.webp", "NAME_COLLISION"),
+        ("notes.txt", "NOT_A_PICTURE"),
         ("text.png", "FORMAT_NOT_ALLOWED"),
     ]
 

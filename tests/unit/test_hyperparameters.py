@@ -93,12 +93,15 @@ def test_an_unknown_name_is_refused_with_the_nearest_and_all_that_are_allowed():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[train", "params.toml is no TOML file"),
-        ("[trian]\nsize = 64", r"params.toml: unknown section: trian \(did you mean train\?\)"),
-        ("size = 64", r"params.toml: size stands outside a section"),
-        ("train = 64", r"params.toml: train is no section"),
-        ("[train]\nsize = 7", r"params.toml: size = 7 cannot be used; allowed: a whole number from 32 to 1024"),
-        ("[generate]\nngf = 7", r"params.toml: unknown hyperparameter of \[generate\]: ngf"),
+        ("[train", "params.toml is not TOML: line 1, column 7"),
+        ("[trian]\nsize = 64", r"params.toml: line 1, column 2: unknown section: trian \(did you mean train\?\)"),
+        ("size = 64", r"params.toml: line 1, column 1: size stands outside a section"),
+        ("train = 64", r"params.toml: line 1, column 1: train is no section"),
+        (
+            "[train]\nsize = 7",
+            r"params.toml: line 2, column 1: size = 7 cannot be used; allowed: a whole number from 32 to 1024",
+        ),
+        ("[generate]\nngf = 7", r"params.toml: line 2, column 1: unknown hyperparameter of \[generate\]: ngf"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(text, problem):

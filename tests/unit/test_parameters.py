@@ -37,9 +37,9 @@ def test_promote_is_no_parameter_of_the_model() -> None:
     ("text", "words"),
     [
         ("max_steps = 5", ["max_steps", "[train]"]),
-        ("[train", ["no TOML"]),
-        ("[train]\nmax_stepz = 5", ["max_stepz", "max_steps"]),
-        ("[train]\nbatch_size = 0", ["batch_size"]),
+        ("[train", ["not TOML: line 1, column 7", "expected a section"]),
+        ("[train]\nmax_stepz = 5", ["line 2, column 1: ", "max_stepz", "max_steps"]),
+        ("[train]\nbatch_size = 0", ["line 2, column 1: batch_size", "a whole number"]),
         ("[train]\nbatch_size = 'two'", ["batch_size"]),
         ("[resize]\nsize = 64", ["resize", "[train]", "[export]"]),
         ('[export]\npromote = "sometimes"', ["promote", "always, never"]),

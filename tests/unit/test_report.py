@@ -11,6 +11,7 @@ import pytest
 
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import encode_png
+from pix2pix.images.rejections import Rejection
 from pix2pix.pages.curves import Curve, draw
 from pix2pix.pages.training_report import write_report
 from pix2pix.training.samples import grid, keep, publish
@@ -28,8 +29,9 @@ def records(steps: int):
 def page(tmp_path):
     encode_png(np.zeros((8, 8, 3), np.uint8), tmp_path / "samples" / "over_time.png")
     facts = {"Pairs": "<51> & more"}
-    write_report(tmp_path, TrainParameters(ngf=17), list(records(60)), [10, 60], facts)
-    return (tmp_path / "report.html").read_text(encoding="utf-8")
+    left_out = [Rejection("<a>\udcff.txt", "NOT_A_PICTURE", "the content is text")]
+    write_report(tmp_path, TrainParameters(ngf=17), list(records(60)), [10, 60], facts, left_out)
+    return (tmp_path / "report.html").read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def test_nothing_is_loaded_from_anywhere(page):
@@ -46,6 +48,7 @@ def test_figures_curves_samples_parameters_and_facts_are_there(page):
     assert "<th>ngf</th><td>17" in page
     assert "&lt;51&gt; &amp; more" in page
     assert "<th>Python</th><td>3." in page
+    assert "<td>&lt;a&gt;\udcff.txt</td><td>NOT_A_PICTURE</td><td>the content is text</td>" in page
     assert 'name="viewport"' in page
     assert "@media print" in page
 

@@ -5,12 +5,13 @@ It exists so that the defaults, the configuration file and `/pix2pix.toml` of an
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
 from pachyderm.dag import repos
+from pix2pix import toml_text
+from pix2pix.toml_text import TomlError
 from workflows.errors import RunInputError
 
 
@@ -86,9 +87,9 @@ def of_parameters_file(policy: Policy, text: str, source: str) -> Policy:
         RunInputError: the text is no TOML, or the section is wrong.
     """
     try:
-        section = tomllib.loads(text).get("trigger", {})
-    except (ValueError, RecursionError) as error:
-        raise RunInputError(f"{source} is no TOML: {error}") from error
+        section = toml_text.parse(text).get("trigger", {})
+    except TomlError as error:
+        raise RunInputError(f"{source} is not TOML: {error}") from error
     if not isinstance(section, dict):
         raise RunInputError(f"{source}: trigger is a section, [trigger]")
     return changed(policy, section, f"{source} [trigger]")

@@ -1,0 +1,1 @@
+"""PNG files: structure, text and transparency."""

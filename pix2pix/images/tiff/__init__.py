@@ -1,0 +1,1 @@
+"""TIFF files, decoded by their header's tags."""

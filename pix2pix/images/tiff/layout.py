@@ -1,0 +1,303 @@
+"""Decides from a TIFF directory alone how its pixels are decoded, or why they are not; see docs/pictures.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from pix2pix.errors import PictureError
+from pix2pix.images.rejections import DAMAGED, SAMPLE_RANGE, UNSUPPORTED
+from pix2pix.images.tiff.directory import Directory, Tag
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
+"""PhotometricInterpretation."""
+GREY = (WHITE_IS_ZERO, BLACK_IS_ZERO)
+COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, LAB: 3}
+"""PhotometricInterpretation -> number of samples that are colours."""
+UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+"""SampleFormat."""
+UNCOMPRESSED = 1
+BYTEWISE = frozenset({UNCOMPRESSED, 5, 8, 32773, 32946, 34925, 50000})
+"""Compressions that give back the very bytes that were packed: none, LZW, Deflate, PackBits, LZMA and Zstandard."""
+FAX = frozenset({2, 3, 4})
+JPEG = frozenset({6, 7})
+
+_PHOTOMETRICS = {
+    4: "a transparency mask",
+    9: "ICC L*a*b*",
+    10: "ITU L*a*b*",
+    32803: "a colour filter array (a camera's raw samples)",
+    32844: "LogL",
+    32845: "LogLuv",
+    34892: "linear raw samples",
+    51177: "a depth map",
+    52527: "a semantic mask",
+}
+_COMPRESSIONS = {
+    32766: "NeXT",
+    32771: "word-aligned CCITT",
+    32809: "ThunderScan",
+    32895: "IT8",
+    32896: "IT8",
+    32897: "IT8",
+    32898: "IT8",
+    32908: "Pixar",
+    32909: "Pixar",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34661: "JBIG",
+    34676: "SGI Log",
+    34677: "SGI Log",
+    34712: "JPEG 2000",
+    34713: "Nikon NEF",
+    34715: "JBIG2",
+    34887: "LERC",
+    34892: "lossy JPEG",
+    34933: "PNG",
+    34934: "JPEG XR",
+    50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
+_DEPTHS = frozenset({1, 2, 4, 8, 10, 12, 14, 16, 24, 32, 64, 128})
+_ASSOCIATED, _UNASSOCIATED = 1, 2
+_KNOWN_EXTRAS = {(), (0,), (_ASSOCIATED,), (_UNASSOCIATED,), (999,)}
+
+
+class Route(Enum):
+    """What decodes the pixels."""
+
+    PILLOW = "Pillow"
+    SAMPLES = "samples"
+    """`pix2pix.images.tiff.samples`."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a directory stores its samples.
+
+    Attributes:
+        width: pixels.
+        height: pixels.
+        bits: per sample.
+        sample_format: `UNSIGNED`, `SIGNED` or `FLOAT`.
+        photometric: a key of `COLOURS`.
+        samples: per pixel.
+        alpha: index of the sample that is alpha; None where there is none.
+        premultiplied: whether colours are multiplied by alpha.
+        planar: whether each sample has a plane of its own.
+        compression: the tag's value.
+        predictor: 1 none, 2 horizontal differences, 3 floating point.
+        route: what decodes it.
+    """
+
+    width: int
+    height: int
+    bits: int
+    sample_format: int
+    photometric: int
+    samples: int
+    alpha: int | None
+    premultiplied: bool
+    planar: bool
+    compression: int
+    predictor: int
+    route: Route
+
+    @property
+    def colours(self) -> int:
+        """Number of samples that are colours; they come first."""
+        return COLOURS[self.photometric]
+
+
+def layout_of(directory: Directory, *, ranged: bool) -> Layout:
+    """Read and judge a directory.
+
+    Args:
+        directory: of the picture.
+        ranged: whether the caller declares which values are black and white, so that signed grey can be read.
+
+    Raises:
+        PictureError: ``UNSUPPORTED``, ``SAMPLE_RANGE`` or ``DAMAGED``.
+    """
+    width, height = directory.integer(Tag.WIDTH, 0), directory.integer(Tag.HEIGHT, 0)
+    compression = _compression(directory)
+    samples = directory.integer(Tag.SAMPLES_PER_PIXEL, 3 if compression == 6 else 1)
+    if samples < 1:
+        raise PictureError(DAMAGED, "no samples a pixel")
+    bits = _bits(directory, samples)
+    sample_format = _sample_format(directory, samples)
+    extras = directory.integers(Tag.EXTRA_SAMPLES)
+    photometric, is_given = _photometric(directory, samples - len(extras), compression)
+    colours = COLOURS[photometric]
+    if samples < colours:
+        raise PictureError(DAMAGED, f"{samples} samples a pixel, and its colours need {colours}")
+    if photometric == RGB and samples == 4 and not extras:
+        extras = (_UNASSOCIATED,)  # What writers that leave the tag out mean.
+    # 999 is what CorelDRAW 10 writes for alpha.
+    alphas = [n for n, extra in enumerate(extras[: samples - colours]) if extra in (_ASSOCIATED, _UNASSOCIATED, 999)]
+    found = Layout(
+        width,
+        height,
+        bits,
+        sample_format,
+        photometric,
+        samples,
+        colours + alphas[0] if alphas else None,
+        bool(alphas) and extras[alphas[0]] == _ASSOCIATED,
+        directory.integer(Tag.PLANAR, 1) == 2 and samples > 1,
+        compression,
+        directory.integer(Tag.PREDICTOR, 1),
+        Route.SAMPLES,
+    )
+    if photometric == CMYK and directory.integer(Tag.INK_SET, 1) != 1:
+        raise _unsupported("inks that are not CMYK")
+    problem = _samples_problem(found, ranged) or _channels_problem(found, len(extras)) or _coding_problem(found)
+    if problem:
+        raise PictureError(*problem)
+    if is_given and _is_for_pillow(found, directory):
+        return replace(found, route=Route.PILLOW)
+    if compression not in BYTEWISE:
+        raise _unsupported(f"{bits}-bit samples in planes or with extra samples, packed as JPEG or CCITT")
+    if bits < 8 or photometric not in (*GREY, RGB, CMYK):
+        odd = "extra samples, planes, subsampling, reversed bits or a big-endian BigTIFF"
+        raise _unsupported(f"{bits}-bit {_name(photometric)} samples with {odd}")
+    return found
+
+
+def _samples_problem(layout: Layout, ranged: bool) -> tuple[str, str] | None:
+    """Say why samples of this type cannot become 8 bits."""
+    bits, is_grey = layout.bits, layout.photometric in GREY
+    if layout.sample_format == SIGNED:
+        if is_grey and ranged and bits in (8, 16, 32):
+            return None
+        hint = "declare what is black and white ([resize] range = [low, high]), or " if is_grey else ""
+        return SAMPLE_RANGE, f"signed {bits}-bit samples; {hint}save the picture with 8 or 16 unsigned bits"
+    if layout.sample_format == FLOAT and (bits != 32 or not is_grey):
+        kind = "grey" if is_grey else _name(layout.photometric)
+        wanted = "32-bit floats or 16-bit integers" if is_grey else "8-bit or 16-bit integers"
+        return UNSUPPORTED, f"{kind} of {bits}-bit floats; save it with {wanted}"
+    allowed: tuple[int, ...]
+    allowed = (8, 12, 16, 32) if is_grey else (8, 12, 16) if layout.photometric == RGB else (8, 16)
+    low = layout.photometric in (*GREY, PALETTE) and layout.samples == 1 and bits in (1, 2, 4)
+    if layout.photometric in (PALETTE, YCBCR, LAB):
+        allowed = (8,)
+    if bits in allowed or low:
+        return None
+    return UNSUPPORTED, f"{_name(layout.photometric)} of {bits}-bit integers; save it with 8 or 16 bits a sample"
+
+
+def _channels_problem(layout: Layout, extras: int) -> tuple[str, str] | None:
+    """Say why it is not known, or not supported, what the samples of a pixel mean."""
+    if layout.photometric in GREY and layout.samples > 1:
+        if layout.alpha is None and (layout.samples > 2 or not extras):
+            return UNSUPPORTED, f"{layout.samples} bands without colours; save three of them as RGB"
+        if layout.photometric == WHITE_IS_ZERO and layout.premultiplied:
+            return UNSUPPORTED, "grey with zero as white, premultiplied by alpha; save it with zero as black"
+        if layout.alpha is not None and (layout.bits == 32 or layout.sample_format != UNSIGNED):
+            return UNSUPPORTED, f"{layout.bits}-bit grey with alpha; save it without alpha or with 16 bits"
+    if layout.photometric == CMYK and layout.alpha is not None:
+        return UNSUPPORTED, "CMYK with alpha; save it as RGB"
+    if layout.samples > 64:
+        return UNSUPPORTED, f"{layout.samples} samples a pixel; save three of them as RGB"
+    return None
+
+
+def _coding_problem(layout: Layout) -> tuple[str, str] | None:
+    predicted = layout.predictor != 1 and layout.compression in BYTEWISE
+    if predicted and layout.predictor not in (2, 3):
+        return DAMAGED, f"predictor {layout.predictor}, which TIFF does not know"
+    if predicted and layout.predictor == 3 and layout.sample_format != FLOAT:
+        return DAMAGED, "a floating point predictor for integers"
+    if predicted and layout.bits == 12:
+        return UNSUPPORTED, "12-bit samples with a predictor; save the picture with 8 or 16 bits a sample"
+    return None
+
+
+def _is_for_pillow(layout: Layout, directory: Directory) -> bool:
+    """Tell whether Pillow decodes a layout right; each row was compared with another decoder."""
+    if layout.sample_format != UNSIGNED or layout.bits > 8:
+        return False
+    if directory.big and directory.order == ">":
+        return False  # Pillow takes it for an ordinary TIFF.
+    is_low_grey = layout.photometric in GREY and layout.bits < 8
+    if directory.integer(Tag.FILL_ORDER, 1) == 2 and layout.compression in BYTEWISE and not is_low_grey:
+        return False
+    if layout.photometric == PALETTE and layout.samples == 2 and not layout.planar:
+        return directory.integers(Tag.EXTRA_SAMPLES) in {(0,), (_UNASSOCIATED,)} and layout.compression in BYTEWISE
+    plain = layout.samples == layout.colours and not layout.planar
+    if layout.photometric == YCBCR:
+        if layout.planar or layout.samples != 3:
+            return False
+        # Pillow itself, not libtiff, reads what is not compressed, and knows one kind only.
+        converts = {Tag.YCBCR_COEFFICIENTS, Tag.REFERENCE_BLACK_WHITE} & directory.entries.keys()
+        subsampling = directory.integers(Tag.YCBCR_SUBSAMPLING, (2, 2))
+        return layout.compression != UNCOMPRESSED or (subsampling == (1, 1) and not converts)
+    if layout.photometric == RGB and layout.samples == 4 and not layout.planar:
+        return directory.integers(Tag.EXTRA_SAMPLES) in _KNOWN_EXTRAS and layout.compression in BYTEWISE
+    return plain
+
+
+def _compression(directory: Directory) -> int:
+    compression = directory.integer(Tag.COMPRESSION, UNCOMPRESSED)
+    if compression in BYTEWISE | FAX | JPEG:
+        return compression
+    if compression in _COMPRESSIONS:
+        raise PictureError(
+            UNSUPPORTED, f"{_COMPRESSIONS[compression]} compression inside a TIFF; save it with LZW or Deflate"
+        )
+    raise PictureError(DAMAGED, f"compression {compression}, which TIFF does not know")
+
+
+def _bits(directory: Directory, samples: int) -> int:
+    bits = directory.integers(Tag.BITS_PER_SAMPLE, (1,))
+    if len(bits) > 1:
+        bits = bits[:samples]
+    if len(bits) not in (1, samples):
+        raise PictureError(DAMAGED, f"depths of {len(bits)} samples where a pixel has {samples}")
+    if len(set(bits)) > 1:
+        raise _unsupported(f"samples of different depths ({', '.join(map(str, bits[:8]))} bits)")
+    if bits[0] not in _DEPTHS:
+        raise PictureError(DAMAGED, f"{bits[0]} bits a sample")
+    return bits[0]
+
+
+def _sample_format(directory: Directory, samples: int) -> int:
+    formats = directory.integers(Tag.SAMPLE_FORMAT, (UNSIGNED,))[:samples]
+    if len(set(formats)) > 1:
+        raise _unsupported("samples of different types")
+    if formats[0] in (5, 6):
+        raise _unsupported("complex numbers")
+    if formats[0] == 4:
+        raise _unsupported("samples of undefined type")
+    if formats[0] not in (UNSIGNED, SIGNED, FLOAT):
+        raise PictureError(DAMAGED, f"sample format {formats[0]}, which TIFF does not know")
+    return formats[0]
+
+
+def _photometric(directory: Directory, colours: int, compression: int) -> tuple[int, bool]:
+    """Read what samples mean; where a file leaves it out, guess as libtiff does and say so."""
+    if compression == 6:
+        return YCBCR, True
+    if Tag.PHOTOMETRIC not in directory.entries:
+        if compression in FAX:
+            return WHITE_IS_ZERO, True
+        guess = {1: BLACK_IS_ZERO, 3: RGB}.get(colours)
+        if guess is None or compression in JPEG:
+            raise PictureError(DAMAGED, "what the samples mean is missing (PhotometricInterpretation)")
+        return guess, False
+    photometric = directory.integer(Tag.PHOTOMETRIC, WHITE_IS_ZERO)
+    if photometric in COLOURS:
+        return photometric, True
+    if photometric in _PHOTOMETRICS:
+        raise _unsupported(_PHOTOMETRICS[photometric])
+    raise PictureError(DAMAGED, f"photometric interpretation {photometric}, which TIFF does not know")
+
+
+def _unsupported(kind: str) -> PictureError:
+    return PictureError(UNSUPPORTED, f"a TIFF of {kind}; save it as an 8-bit or 16-bit RGB or grey TIFF, or as PNG")
+
+
+def _name(photometric: int) -> str:
+    names = {RGB: "RGB", PALETTE: "a palette", CMYK: "CMYK", YCBCR: "YCbCr", LAB: "L*a*b*"}
+    return names.get(photometric, "grey")

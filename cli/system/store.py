@@ -31,8 +31,11 @@ def store(session: Session) -> None:
 @click.option(
     "--listen", metavar="ADDRESS", default="127.0.0.1:30650", show_default=True, help="host:port or unix:PATH."
 )
+@click.option(
+    "--url-sources", is_flag=True, help="Let clients put files from http and https URLs; this machine reads them."
+)
 @with_session
-def serve(session: Session, listen: str) -> None:
+def serve(session: Session, listen: str, url_sources: bool) -> None:
     """Give the store an address, so that pachctl and any Pachyderm client can use it; ends with Ctrl-C.
 
     Prints the address as one line on standard output when it is ready.
@@ -42,7 +45,7 @@ def serve(session: Session, listen: str) -> None:
     _check_port(listen)
     if not _is_local(listen):
         say(session, f"warning: {listen} can be reached from other machines, and the store has no authentication")
-    server = StoreServer(session.store, listen)
+    server = StoreServer(session.store, listen, url_sources=url_sources)
     ended = threading.Event()
     before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -6,6 +6,9 @@ It exists because a commit is the unit that triggers, and an open input commit t
 from __future__ import annotations
 
 import hashlib
+import itertools
+import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +23,12 @@ from pachyderm.client.file_contents import expected, pieces
 from pachyderm.client.files import Listing, files
 from pachyderm.errors import RequestError
 
+logger = logging.getLogger(__name__)
+
 MESSAGE = "message"
-"""Metadata key of a commit's message: the server takes no description with a write that is a commit by itself."""
+"""Metadata key of a commit's message, which is also its description."""
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""Seconds between two attempts to start a commit while another writer's is open."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,12 @@ def put(
     mirror_under: str | None = None,
     message: str = "",
     progress: Callable[[int, int, str], None] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Put:
     """Commit files to an input branch.
+
+    Without a message the server makes and finishes the commit in one step. A description needs a commit that is started
+    and finished by the client; the files are uploaded before, so that it is open for a moment only.
 
     Args:
         client: the connection.
@@ -59,6 +70,7 @@ def put(
         mirror_under: delete what `sources` lacks below this path; None deletes nothing.
         message: the commit's description.
         progress: called as ``progress(files sent, files to send, path)``.
+        sleep: waits for another writer.
 
     Raises:
         RequestError: the repo is not there, the branch's head is open, or one path would be a file and a folder.
@@ -75,19 +87,64 @@ def put(
         return Put(None, 0, 0, 0)
     _refuse_collisions(branch, (present.keys() - gone) | sources.keys())
     failures: list[OSError] = []
+    requests = _requests(changed, gone, progress, failures)
     try:
-        client.pfs.modify_file(_messages(client, branch, changed, gone, progress, failures))
+        if message:
+            written = _write_described(client, branch, requests, message, sleep)
+        else:
+            # On the branch by name: pachd uploads all of the stream, then makes the commit and finishes it at once.
+            target = pfs.ModifyFileRequest(set_commit=client.head(branch))
+            client.pfs.modify_file(itertools.chain([target], requests))
+            written = _ours(client, branch, before, changed, gone).id
     except grpc.RpcError:
         if failures:
             raise failures[0] from None
         raise
-    made = _ours(client, branch, before, changed, gone)
-    if message:
-        client.edit_keys(branch.repo, made.id, put={MESSAGE: message})
-    made = inspect(client, branch.repo, made.id, wait=True)
+    made = inspect(client, branch.repo, written, wait=True)
     if made.error:
         raise RequestError(f"{made} was refused: {made.error}")
     return Put(made.id, len(changed), len(gone), sum(local.stat().st_size for local in changed.values()))
+
+
+def _write_described(
+    client: Connection,
+    branch: BranchName,
+    requests: Iterator[pfs.ModifyFileRequest],
+    message: str,
+    sleep: Callable[[float], None],
+) -> str:
+    """Commit with a description; returns the commit's id. A commit that cannot be completed is dropped."""
+    file_set = client.pfs.create_file_set(requests).file_set_id
+    commit = client.commit(branch.repo, _start(client, branch, message, sleep))
+    try:
+        client.pfs.add_file_set(commit=commit, file_set_id=file_set)
+        client.edit_keys(branch.repo, commit.id, put={MESSAGE: message})
+        client.pfs.finish_commit(commit=commit)
+    except BaseException:
+        _drop(client, commit)
+        raise
+    return commit.id
+
+
+def _start(client: Connection, branch: BranchName, message: str, sleep: Callable[[float], None]) -> str:
+    """Start a commit; another writer's commit may be open for a moment."""
+    for pause in PAUSES:
+        try:
+            return client.pfs.start_commit(branch=client.branch(branch), description=message).id
+        except grpc.RpcError as error:
+            if "has not been finished" not in (error.details() or ""):
+                raise
+        sleep(pause)
+    refuse_open(head(client, branch), "put again")
+    return client.pfs.start_commit(branch=client.branch(branch), description=message).id
+
+
+def _drop(client: Connection, commit: pfs.Commit) -> None:
+    try:
+        client.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=commit.id))
+    except grpc.RpcError:
+        name = f"{commit.repo.name}@{commit.id}"
+        logger.warning("%s stays open; drop it: pachctl delete commit %s", name, name, exc_info=True)
 
 
 def _head(client: Connection, branch: BranchName) -> Commit | None:
@@ -151,8 +208,8 @@ def _ours(
     if len(new) == 1:
         return new[0]
     new.reverse()
-    # Of those that fit, one that nobody has given a message yet: equal writes at once are told apart by nothing else.
-    for commit in sorted(new, key=lambda one: MESSAGE in one.metadata):
+    # A commit with a description was started by a client that knows its id.
+    for commit in [commit for commit in new if not commit.description]:
         ended = inspect(client, commit.repo, commit.id, wait=True)
         if ended.error:
             continue
@@ -163,16 +220,13 @@ def _ours(
     raise RequestError(f"what was put into {branch} is gone again: another writer dropped or changed it")
 
 
-def _messages(
-    client: Connection,
-    branch: BranchName,
+def _requests(
     changed: Mapping[str, Path],
     gone: list[str],
     progress: Callable[[int, int, str], None] | None,
     failures: list[OSError],
 ) -> Iterator[pfs.ModifyFileRequest]:
-    """One stream on the branch by name: pachd uploads all of it, then makes the commit and finishes it at once."""
-    yield pfs.ModifyFileRequest(set_commit=client.head(branch))
+    """The changes as requests; a local file that cannot be read is appended to `failures` and raised."""
     for path in gone:
         yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
     for done, (path, local) in enumerate(changed.items()):

@@ -19,12 +19,14 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
     Attributes:
         code: the gRPC status code.
         text: what the client sees.
+        status: a serialised `google.rpc.Status` with details that go with the error; empty for none.
     """
 
-    def __init__(self, text: str, code: grpc.StatusCode = grpc.StatusCode.UNKNOWN) -> None:
+    def __init__(self, text: str, code: grpc.StatusCode = grpc.StatusCode.UNKNOWN, status: bytes = b"") -> None:
         super().__init__(text)
         self.text = text
         self.code = code
+        self.status = status
 
 
 def invalid(text: str) -> Refusal:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from embedded_store import packs, store
 from pachyderm_sdk import Client
+from pachyderm_sdk.api import pfs
+from server_under_test import Pachd, refused
 
 pytestmark = pytest.mark.embedded
 
@@ -80,3 +82,14 @@ def test_fsck_and_gc_say_what_they_found_and_did(tmp_path: Path) -> None:
         assert found.returncode == 1
         assert [problem["code"] for problem in json.loads(found.stdout)["problems"]] == ["DAMAGED"]
         assert "moved aside" in run("fsck", "--repair").stdout or run("fsck", "--repair").returncode == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--url-sources",)])
+def test_serve_reads_urls_only_if_it_is_told_to(tmp_path: Path, words: tuple[str, ...]) -> None:
+    with serving(tmp_path, "--listen", "127.0.0.1:0", *words) as process:
+        assert process.stdout
+        host, port = process.stdout.readline().strip().split(":")
+        pachd = Pachd(lambda: Client(host=host, port=int(port)))
+        commit = pachd.start(pfs.Branch(repo=pachd.repo(), name="master"))
+        with refused("connection refused" if words else "--url-sources"):
+            pachd.modify(commit, pfs.AddFile(path="/a", url=pfs.AddFileUrlSource(url="http://127.0.0.1:1/")))

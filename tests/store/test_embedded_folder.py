@@ -152,3 +152,18 @@ def test_a_server_stops_at_once_whoever_waits_and_leaves_no_thread(tmp_path: Pat
     for end in ends:
         assert end.exception(10) is not None
     assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("store")]
+
+
+def test_a_store_of_format_1_keeps_its_data_and_takes_triggers(tmp_path: Path) -> None:
+    with store(tmp_path) as pachd:
+        staging = pachd.branch(pachd.repo(), "staging")
+        commit = pachd.write(staging, {"/a": b"1"})
+    database = sqlite3.connect(tmp_path / "data" / schema.DATABASE)
+    database.executescript("DROP TABLE triggers; DROP TABLE project_defaults; PRAGMA user_version=1;")
+    database.close()
+    with store(tmp_path, "again") as pachd:
+        assert pachd.files(commit) == {"/a": b"1"}
+        master = pfs.Branch(repo=staging.repo, name="master")
+        pachd.client.pfs.create_branch(branch=master, trigger=pfs.Trigger(branch="staging", commits=1))
+        assert pachd.write(staging, {"/a": b"2"}).id == pachd.head(master).id
+    assert check(tmp_path / "data") == []

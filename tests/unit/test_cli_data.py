@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from command_line import Said, pix2pix
+from pachyderm_sdk.api import pfs
 
-from pachyderm.client import commits, upload
+from pachyderm.client import commits, files, upload
 from pachyderm.client.commits import head
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.download import download
@@ -332,6 +333,57 @@ def test_puts_at_once_each_tell_their_own_commit(store: Path, tmp_path: Path) ->
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(write, folders)) == [(name, name.encode()) for name in "abcd"]
+
+
+def test_a_message_is_the_commits_description(store: Path, pictures: Path, capsys: Capture) -> None:
+    done = pix2pix(capsys, "--store", store, "put", "training", pictures, "-m", "two cats", "--json").document
+    with connect(Target(store=store)) as client:
+        commit = commits.inspect(client, "training", done["commit"])
+        assert (commit.description, commit.metadata["message"], commit.state) == ("two cats", "two cats", "good")
+        assert [one.id for one in commits.history(client, TRAINING, 1)] == [commit.id]
+        assert {path: entry.bytes for path, entry in files.files(client, "training", commit.id).items()} == {
+            "/a.png": 1,
+            "/cats/b.png": 2,
+        }
+
+
+def test_a_described_commit_that_cannot_be_completed_leaves_nothing_behind(
+    store: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(Target(store=store)) as client:
+        before = head(client, TRAINING).id
+        monkeypatch.setattr(client.pfs, "finish_commit", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            upload.put(client, TRAINING, {"/a.png": pictures / "a.png"}, message="two cats")
+        assert head(client, TRAINING).id == before
+        monkeypatch.undo()
+        assert upload.put(client, TRAINING, {"/a.png": pictures / "a.png"}, message="two cats").put == 1
+
+
+def test_a_described_commit_waits_for_another_writer_and_gives_up_where_it_does_not_end(
+    store: Path, pictures: Path
+) -> None:
+    with connect(Target(store=store)) as client:
+        content = {"/a.png": pictures / "a.png"}
+        other: list[pfs.Commit] = []
+        pauses: list[float] = []
+
+        def begin(*_: object) -> None:
+            if not other:
+                other.append(client.pfs.start_commit(branch=client.branch(TRAINING)))
+
+        def end(pause: float) -> None:
+            pauses.append(pause)
+            if len(pauses) == 2:
+                client.pfs.finish_commit(commit=other[0])
+
+        done = upload.put(client, TRAINING, content, message="after the other", progress=begin, sleep=end)
+        assert commits.inspect(client, "training", done.commit or "").parent == other[0].id
+        assert len(pauses) == 2
+        other.clear()
+        (pictures / "a.png").write_bytes(b"B")
+        with pytest.raises(RequestError, match="is still open"):
+            upload.put(client, TRAINING, content, message="never", progress=begin, sleep=lambda _: None)
 
 
 def test_get_refuses_the_current_folder_and_a_path_beside_a_pattern(

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 APPLICATION = 0x50325058
 """SQLite ``application_id`` of a store."""
-VERSION = 1
+VERSION = 2
 """Format version of the folder, SQLite's ``user_version``."""
 DATABASE = "store.db"
 GUESTS = frozenset({"runs", "scratch"})
@@ -71,6 +71,16 @@ CREATE TABLE inlined (id BLOB PRIMARY KEY, created INTEGER NOT NULL, data BLOB N
 CREATE TABLE lists (id BLOB PRIMARY KEY, created INTEGER NOT NULL, blocks BLOB NOT NULL);
 CREATE TABLE transactions (id TEXT PRIMARY KEY, started INTEGER NOT NULL, version INTEGER NOT NULL,
   requests BLOB NOT NULL, responses BLOB NOT NULL);
+"""
+
+ADDED_IN_2 = """
+CREATE TABLE triggers (
+  branch INTEGER PRIMARY KEY REFERENCES branches(id), watched INTEGER NOT NULL REFERENCES branches(id),
+  "all" INTEGER NOT NULL, rate_limit TEXT NOT NULL, size TEXT NOT NULL, commits INTEGER NOT NULL,
+  cron TEXT NOT NULL, ticked INTEGER NOT NULL);
+CREATE INDEX triggers_watched ON triggers (watched);
+CREATE TABLE project_defaults (project INTEGER PRIMARY KEY REFERENCES projects(id), defaults TEXT NOT NULL,
+  created INTEGER NOT NULL);
 """
 
 
@@ -145,19 +155,21 @@ def _make_folder(folder: Path, path: Path) -> None:
 
 
 def _check_or_create(connection: sqlite3.Connection, path: Path, now: int, cluster: str) -> None:
-    if _is_store(connection, path):
+    if _format(connection, path) == VERSION:
         return
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if not _is_store(connection, path):
+        found = _format(connection, path)
+        if found == 0:
             _check_unused(path)
             failpoint("schema.before")
-            for statement in filter(str.strip, TABLES.split(";")):
-                connection.execute(statement)
+            _run(connection, TABLES)
             connection.execute("INSERT INTO cluster VALUES ('id', ?), ('metadata', '{}')", (cluster,))
             connection.execute("INSERT INTO projects VALUES (NULL, 'default', '', ?, '{}')", (now,))
             connection.execute(f"PRAGMA application_id={APPLICATION}")
+        if found < VERSION:
+            _run(connection, ADDED_IN_2)
             connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("COMMIT")
     except BaseException:
@@ -165,6 +177,12 @@ def _check_or_create(connection: sqlite3.Connection, path: Path, now: int, clust
         raise
     failpoint("schema.after")
     sync_folder(path.parent)
+
+
+def _run(connection: sqlite3.Connection, statements: str) -> None:
+    """Run statements within the transaction, which `executescript` would commit."""
+    for statement in filter(str.strip, statements.split(";")):
+        connection.execute(statement)
 
 
 def _check_unused(path: Path) -> None:
@@ -176,12 +194,17 @@ def _check_unused(path: Path) -> None:
         )
 
 
-def _is_store(connection: sqlite3.Connection, path: Path) -> bool:
+def _format(connection: sqlite3.Connection, path: Path) -> int:
+    """Format version of the store in the file; 0 for a file without tables.
+
+    Raises:
+        StoreError: the file belongs to another program or to a newer version of this one.
+    """
     application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if application == APPLICATION and version == VERSION:
-        return True
+    if application == APPLICATION and 1 <= version <= VERSION:
+        return version
     if application == APPLICATION and version > VERSION:
         raise StoreError(
             f"the store {path.parent} has format {version}, this program knows up to {VERSION}; "
@@ -189,7 +212,7 @@ def _is_store(connection: sqlite3.Connection, path: Path) -> bool:
         )
     if application or version or tables:
         raise StoreError(f"{path} is a database of another program; name another folder for the store")
-    return False
+    return 0
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ from pachyderm.protocol.messages import bytes_value
 from pachyderm.store.files import glob
 from pachyderm.store.files.file_reads import Reader, of_datum
 from pachyderm.store.files.tar_headers import TAR_BLOCK, tar_header
+from pachyderm.store.graph.views import Forgotten
 from pachyderm.store.objects.blocks import BLOCK
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.objects.trees import Node
@@ -22,7 +23,10 @@ from pachyderm.store.refusals import Refusal, unserved
 def content(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
     """The bytes of the one file that a path or pattern names, as `BytesValue` messages."""
     _refuse_url(request)
-    reader = Reader.of_file(engine, request.file, context)
+    try:
+        reader = Reader.of_file(engine, request.file, context)
+    except Forgotten as forgotten:
+        raise Refusal(f"get file: {forgotten.text}") from forgotten
     if request.offset < 0:
         raise Refusal("offset must not be negative")
     found: Node | None = None

@@ -16,7 +16,7 @@ import grpc
 from pachyderm.protocol.messages import parse
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import CommitRow
-from pachyderm.store.files import filesets, paths
+from pachyderm.store.files import filesets, paths, url_source
 from pachyderm.store.files.file_reads import open_commit
 from pachyderm.store.graph import commits
 from pachyderm.store.graph.update import unit
@@ -25,7 +25,7 @@ from pachyderm.store.objects.changes import DATUM, Changes
 from pachyderm.store.objects.contents import Builder, ContentWriter
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.objects.trees import files_at, folder_at, mark_replaced, walk
-from pachyderm.store.refusals import Refusal, commit_finished, invalid, unserved
+from pachyderm.store.refusals import Refusal, commit_finished, invalid
 from pachyderm.store.rpc.wire import LONGEST_REQUEST
 
 SETTLE = 0.005
@@ -179,7 +179,14 @@ class _stream:  # noqa: N801 - a context manager that reads like a function
 
     def _add(self, file: Any) -> None:
         if file.WhichOneof("source") == "url":
-            raise unserved("putting a file from a URL")
+            self._fetch(file)
+            return
+        self._begin(file)
+        if self._builder is not None:
+            self._builder.add(file.raw.value)
+
+    def _begin(self, file: Any) -> None:
+        """Go on with the path and datum that are open, or begin others."""
         at = (file.path, file.datum)
         if at != self._open:
             self._close()
@@ -188,8 +195,19 @@ class _stream:  # noqa: N801 - a context manager that reads like a function
                 raise invalid("path (/) invalid: it is the root directory")
             self._open = at
             self._builder = self._writer.builder()
-        if self._builder is not None:
-            self._builder.add(file.raw.value)
+
+    def _fetch(self, file: Any) -> None:
+        if not self._engine.url_sources:
+            raise Refusal(
+                "this store reads no URLs; `pix2pix store serve --url-sources` lets it read http and https",
+                grpc.StatusCode.UNIMPLEMENTED,
+            )
+        self._close()
+        self._begin(file)
+        for data in url_source.read(file.url.url, file.url.recursive):
+            self.check_client()
+            if self._builder is not None:
+                self._builder.add(data)
 
     def _close(self) -> None:
         if self._open is not None and self._builder is not None:

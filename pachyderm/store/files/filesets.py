@@ -11,7 +11,7 @@ from typing import Any
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.graph.update import GraphUpdate, unit
-from pachyderm.store.graph.views import base_of, check_fileset, materialize
+from pachyderm.store.graph.views import base_of, check_fileset, materialize, rests_on_forgotten
 from pachyderm.store.names import new_id
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal
@@ -61,6 +61,8 @@ def of_commit(engine: Engine, message: Any, only_diff: bool) -> str:
     """A file set with what a commit shows, or with what was written to it alone."""
     with engine.database.writing() as connection:
         row = rows.pick(connection, message).row
+        if rests_on_forgotten(connection, row):
+            raise Refusal("get file set: the commit is forgotten")
         if only_diff:
             found = connection.execute(
                 'SELECT changes, fileset_parts.tree FROM layers JOIN fileset_parts USING (fileset) WHERE "commit"=? '

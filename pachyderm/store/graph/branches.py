@@ -13,11 +13,13 @@ import grpc
 
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import BranchRow, CommitRow
+from pachyderm.store.graph import triggers
+from pachyderm.store.graph.forget import check_head
 from pachyderm.store.graph.infos import Infos, reach
 from pachyderm.store.graph.update import AUTO, GraphUpdate
 from pachyderm.store.names import RepoName, check_branch_name, repo_name
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.refusals import Refusal, unserved
+from pachyderm.store.refusals import Refusal, missing
 
 
 def named(message: Any) -> tuple[RepoName, str]:
@@ -37,17 +39,20 @@ def create(work: GraphUpdate, request: Any) -> None:
     """Make a branch, or change its head and its provenance.
 
     Raises:
-        Refusal: as pachd; a trigger is not served.
+        Refusal: as pachd.
     """
     owner, name = named(request.branch)
-    if betterproto.serialized_on_wire(request.trigger) and request.trigger.branch:
-        raise unserved("a branch trigger")
+    connection = work.connection
+    triggered = betterproto.serialized_on_wire(request.trigger)
+    if triggered:
+        triggers.check(connection, owner, name, request.trigger)
+        if request.provenance:
+            raise Refusal("a branch cannot have both provenance and a trigger")
     upstream = [named(message) for message in request.provenance]
     never = _never(request, upstream)
     for _, branch in [*upstream, (owner, name)]:
         check_branch_name(branch)
-    connection = work.connection
-    repo = rows.repo(connection, owner)
+    repo = _repo(connection, owner)
     for above in upstream:
         _fill(work, *above)
     head = _head(work, request.head, owner)
@@ -80,8 +85,18 @@ def create(work: GraphUpdate, request: Any) -> None:
         "INSERT INTO branch_provenance VALUES (?, ?, ?)",
         ((number, above, above in never(connection)) for above in wanted),
     )
+    if triggered:
+        triggers.put(connection, owner, rows.branch_by_id(connection, number), request.trigger)
     if moved:
         work.move(number)
+
+
+def _repo(connection: rows.Connection, owner: RepoName) -> rows.RepoRow:
+    """The repo that a branch is created in; pachd words its absence differently here than elsewhere."""
+    found = rows.find_repo(connection, owner)
+    if found is None:
+        raise missing(f"repo (id=0, project={owner.project}, name={owner.name}, type={owner.type}) not found")
+    return found
 
 
 def _never(request: Any, upstream: list[tuple[RepoName, str]]) -> Any:
@@ -105,6 +120,7 @@ def _head(work: GraphUpdate, message: Any, owner: RepoName) -> CommitRow | None:
     picked = rows.pick(work.connection, message)
     if rows.repo_by_id(work.connection, picked.row.repo).full_name != owner:
         raise Refusal("branch and head commit must belong to the same repo")
+    check_head(work.connection, picked.row)
     return picked.row
 
 
@@ -171,6 +187,7 @@ def delete(work: GraphUpdate, row: BranchRow, force: bool) -> None:
         raise Refusal(
             f'branch "{infos.branch(row)}" cannot be deleted because it\'s in the direct provenance of [{names}]'
         )
+    triggers.remove(connection, row, str(Infos(connection).branch(row)), force)
     connection.execute("DELETE FROM branch_provenance WHERE downstream=?1 OR upstream=?1", (row.id,))
     connection.execute("DELETE FROM branches WHERE id=?", (row.id,))
 

@@ -11,6 +11,7 @@ from typing import Any
 from pachyderm.protocol.messages import message as new_message
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import CommitRow, SqlConnection
+from pachyderm.store.graph.forget import check_head
 from pachyderm.store.graph.infos import Infos
 from pachyderm.store.graph.update import AUTO, GraphUpdate
 from pachyderm.store.graph.views import base_of, current, materialize
@@ -179,6 +180,7 @@ def _delete(work: GraphUpdate, row: CommitRow) -> None:
         _keep_files(work, row, child)
     heads = rows.branches(connection, "WHERE head=? ORDER BY id", (row.id,))
     if heads and row.parent is not None:
+        check_head(connection, rows.commit_by_id(connection, row.parent))
         for branch in heads:
             work.set_head(branch.id, row.parent)
     elif heads:

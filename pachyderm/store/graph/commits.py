@@ -15,7 +15,7 @@ from pachyderm.store.database.rows import CommitRow
 from pachyderm.store.graph import branches
 from pachyderm.store.graph.infos import Infos
 from pachyderm.store.graph.update import USER, GraphUpdate
-from pachyderm.store.graph.views import NOTHING
+from pachyderm.store.graph.views import NOTHING, Forgotten, rests_on_forgotten
 from pachyderm.store.names import check_branch_name, repo_name, repo_of_commit
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal, commit_finished
@@ -63,6 +63,8 @@ def _parent(work: GraphUpdate, message: Any, head: int | None) -> int | None:
         return None
     if above.finishing is None:
         raise Refusal(f"parent commit {rows.commit_name(work.connection, above)} has not been finished")
+    if rests_on_forgotten(work.connection, above):
+        raise Forgotten
     return above.id
 
 

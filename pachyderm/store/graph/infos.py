@@ -14,6 +14,7 @@ from pachyderm_sdk.api import pfs
 from pachyderm.protocol.messages import message
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import BranchRow, CommitRow, RepoRow, SqlConnection
+from pachyderm.store.graph import triggers
 from pachyderm.store.names import RepoName
 
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,6 +75,8 @@ class Infos:
         if row.finished is not None:
             _stamp(info.finished, row.finished)
             info.details.size_bytes = row.size
+        else:
+            info.details.SetInParent()
         for child in rows.children(self._connection, row.id):
             self._name(info.child_commits.add(), child)
         for up in rows.direct_provenance(self._connection, row.id):
@@ -118,6 +121,9 @@ class Infos:
             for number, never in direct
             if never
         ]
+        trigger = triggers.describe(self._connection, row.id)
+        if trigger is not None:
+            info.trigger = trigger
         return info
 
     def repo_info(self, row: RepoRow, detailed: bool = False) -> Any:

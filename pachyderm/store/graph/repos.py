@@ -13,7 +13,7 @@ from pachyderm_sdk.api import pfs
 
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import RepoRow, SqlConnection
-from pachyderm.store.graph import branches
+from pachyderm.store.graph import branches, triggers
 from pachyderm.store.graph.commit_sets import remove
 from pachyderm.store.graph.infos import Infos, moment, reach, repo_message
 from pachyderm.store.graph.update import GraphUpdate
@@ -110,6 +110,8 @@ def _delete_all(work: GraphUpdate, found: list[RepoRow], force: bool) -> None:
     doomed = [row for repo in found for row in rows.branches(connection, "WHERE repo=?", (repo.id,))]
     doomed.sort(key=lambda row: -len(reach(connection, row.id, "downstream", "upstream")))
     for branch in doomed:
+        triggers.remove(connection, branch, branch.name, force=True)
+    for branch in doomed:
         branches.delete(work, branch, force)
     for repo in found:
         for commit in rows.commits(connection, "WHERE repo=? ORDER BY id DESC", (repo.id,)):
@@ -155,6 +157,27 @@ def projects(engine: Engine, name: str | None = None) -> list[Any]:
     ]
 
 
+def summaries(engine: Engine, request: Any) -> list[Any]:
+    """The `ReposSummary` of projects in the order of the request; a project without user repos has none.
+
+    Raises:
+        Refusal: a project is not picked by its name.
+    """
+    for picker in request.projects:
+        if not picker.name:
+            raise Refusal("project picker cannot be nil")
+    found = []
+    with engine.database.reading() as connection:
+        infos = Infos(connection)
+        for name in dict.fromkeys(picker.name for picker in request.projects):
+            repos = rows.repos(connection, "projects.name=? AND type=?", (name, USER))
+            size = sum(infos.repo_info(row).size_bytes_upper_bound for row in repos)
+            if repos:
+                project = pfs.Project(name=name)
+                found.append(pfs.ReposSummary(project=project, user_repo_count=len(repos), size_bytes=size))
+    return found
+
+
 def delete_project(work: GraphUpdate, request: Any) -> None:
     """Delete a project without repos.
 
@@ -168,10 +191,12 @@ def delete_project(work: GraphUpdate, request: Any) -> None:
     if left:
         names = "\n".join(f"repo {row.full_name} still exists" for row in left)
         raise Refusal(f"cannot delete project {name}: {names}", grpc.StatusCode.FAILED_PRECONDITION)
+    work.connection.execute("DELETE FROM project_defaults WHERE project=?", (number,))
     work.connection.execute("DELETE FROM projects WHERE id=?", (number,))
 
 
 def delete_all(work: GraphUpdate) -> None:
     """Delete every repo and every project but the default one."""
     _delete_all(work, rows.repos(work.connection), force=True)
+    work.connection.execute("DELETE FROM project_defaults")
     work.connection.execute("DELETE FROM projects WHERE name<>'default'")

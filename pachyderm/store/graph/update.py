@@ -15,6 +15,7 @@ from pachyderm_sdk.api import pfs
 
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import BranchRow, CommitRow, SqlConnection
+from pachyderm.store.graph import triggers
 from pachyderm.store.graph.infos import reach
 from pachyderm.store.graph.views import NOTHING, base_of, materialize
 from pachyderm.store.names import new_id
@@ -42,6 +43,7 @@ class GraphUpdate:
         self.now = engine.database.now()
         self._moved: dict[int, None] = {}
         self._finishing: deque[int] = deque()
+        self._succeeded: list[int] = []
 
     def move(self, branch: int) -> None:
         """Note a branch whose head moved, so that what is downstream of it gets new commits."""
@@ -102,11 +104,12 @@ class GraphUpdate:
         self.connection.execute("UPDATE branches SET head=?, updated=? WHERE id=?", (commit, self.now, branch))
 
     def end(self) -> None:
-        """Do what follows from the unit: check the graph, propagate, finish."""
+        """Do what follows from the unit: check the graph, propagate, finish, fire triggers."""
         for branch in self._moved:
             self._check_structure(branch)
         self._propagate()
         self._finish()
+        self._fire()
 
     def _check_structure(self, start: int) -> None:
         connected = {start}
@@ -183,7 +186,23 @@ class GraphUpdate:
         self.connection.execute(
             "UPDATE commits SET finished=?, error=?, updated=? WHERE id=?", (self.now, error, self.now, row.id)
         )
+        if not error:
+            self._succeeded.append(row.id)
         return True
+
+    def _fire(self) -> None:
+        """Move the branches whose triggers are satisfied, each in a unit of its own.
+
+        What is downstream gets another set id than the commit, as in pachd, where the trigger fires in a transaction
+        after the one that finishes the commit.
+        """
+        for number in self._succeeded:
+            commit = rows.commit_by_id(self.connection, number)
+            for branch in triggers.fired(self.connection, commit):
+                follow = GraphUpdate(self.engine, self.connection, new_id())
+                follow.set_head(branch, number)
+                follow.move(branch)
+                follow.end()
 
 
 @contextmanager

@@ -21,6 +21,15 @@ from pachyderm.store.refusals import Refusal, missing
 
 NOTHING = -1
 """``applied`` of a commit whose base was not looked up yet."""
+FORGOTTEN = -2
+"""``applied`` of a commit whose files were given up."""
+
+
+class Forgotten(Refusal):
+    """The files of a commit, or those that it starts from, were given up."""
+
+    def __init__(self) -> None:
+        super().__init__("the commit is forgotten")
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,16 @@ def base_of(connection: SqlConnection, row: CommitRow) -> Base:
     return Base(None, True)
 
 
+def rests_on_forgotten(connection: SqlConnection, row: CommitRow) -> bool:
+    """Whether a commit's files, or those that it would start from, were given up."""
+    if row.applied == FORGOTTEN:
+        return True
+    if not row.error and row.finished is not None:
+        return False
+    base = base_of(connection, row).row
+    return base is not None and base.applied == FORGOTTEN
+
+
 def current(connection: SqlConnection, row: CommitRow) -> bool:
     """Whether the row's tree is what the commit shows now."""
     count = connection.execute('SELECT count(*) FROM layers WHERE "commit"=?', (row.id,)).fetchone()[0]
@@ -61,6 +80,8 @@ def materialize(engine: Engine, connection: SqlConnection, row: CommitRow) -> Co
     """
     if current(connection, row):
         return row
+    if rests_on_forgotten(connection, row):
+        raise Forgotten
     base = base_of(connection, row)
     if not base.ready and base.row is not None:
         above, name = rows.commit_name(connection, base.row), rows.commit_name(connection, row)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.graph.infos import reach
-from pachyderm.store.graph.views import base_of, current
+from pachyderm.store.graph.views import FORGOTTEN, base_of, current
 
 GraphProblem = tuple[str, str, str]
 """Code, where, what."""
@@ -46,7 +46,7 @@ def _commit(connection: SqlConnection, row: CommitRow, commits: dict[int, Commit
     if row.finished is not None and row.finishing is None:
         yield "is finished and was never finishing"
     if row.finished is not None and not row.error:
-        if not current(connection, row):
+        if row.applied != FORGOTTEN and not current(connection, row):
             yield "is finished without its last writes"
         base = base_of(connection, row)
         if not base.ready:

@@ -21,16 +21,22 @@ from pachyderm.store.objects.trees import FolderHashes
 
 @dataclass(frozen=True)
 class Engine:
-    """One open folder; any number of them may be open at once, in one process or in several."""
+    """One open folder; any number of them may be open at once, in one process or in several.
+
+    Attributes:
+        database, blocks, contents, pages, hashes: what is in the folder.
+        url_sources: whether clients may have the store read http and https URLs.
+    """
 
     database: Database
     blocks: Blocks
     contents: Contents
     pages: Pages
     hashes: FolderHashes
+    url_sources: bool = False
 
     @classmethod
-    def open(cls, folder: Path, clock: Callable[[], float] = time.time) -> Engine:
+    def open(cls, folder: Path, clock: Callable[[], float] = time.time, url_sources: bool = False) -> Engine:
         """Open a store's folder, or make one.
 
         Raises:
@@ -41,7 +47,7 @@ class Engine:
         database = Database(folder, clock)
         blocks = Blocks(database)
         pages = Pages(database)
-        return cls(database, blocks, Contents(database, blocks), pages, FolderHashes(pages))
+        return cls(database, blocks, Contents(database, blocks), pages, FolderHashes(pages), url_sources)
 
     def close(self) -> None:
         """Let go of the folder; the threads that used the engine must be over."""

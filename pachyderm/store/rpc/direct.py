@@ -21,9 +21,9 @@ Form = Callable[[Any], Any] | None
 class CallError(grpc.RpcError):
     """A request that was not answered."""
 
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+    def __init__(self, code: grpc.StatusCode, details: str, trailing: Metadata = ()) -> None:
         super().__init__(f"{code.name}: {details}")
-        self._code, self._details = code, details
+        self._code, self._details, self._trailing = code, details, trailing
 
     def code(self) -> grpc.StatusCode:
         """The kind of refusal."""
@@ -32,6 +32,10 @@ class CallError(grpc.RpcError):
     def details(self) -> str:
         """What was wrong."""
         return self._details
+
+    def trailing_metadata(self) -> Any:
+        """What goes with the refusal."""
+        return self._trailing
 
 
 def _cancelled(why: str) -> CallError:
@@ -88,6 +92,7 @@ class Context:
     def __init__(self, metadata: Metadata) -> None:
         self.broken: CallError | None = None
         self._metadata = tuple(metadata)
+        self._trailing: Metadata = ()
         self._gone = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
 
@@ -114,7 +119,15 @@ class Context:
 
     def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
         """Refuse the request."""
-        raise CallError(code, details)
+        raise CallError(code, details, self._trailing)
+
+    def set_trailing_metadata(self, metadata: Metadata) -> None:
+        """Send metadata with the refusal."""
+        self._trailing = metadata
+
+    def time_remaining(self) -> float | None:
+        """Seconds until the request's deadline; there is none."""
+        return None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from types import TracebackType
 import grpc
 
 from pachyderm.errors import StoreError
+from pachyderm.store.maintenance.cron import CronTriggers
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.rpc.services import handlers
 
@@ -35,6 +36,7 @@ class StoreServer:
         folder: the store; made where it is missing.
         listen: ``unix:/path/to.sock``, ``127.0.0.1:30650``, or port 0 for any free one.
         clock: seconds since 1970.
+        url_sources: let clients put files from http and https URLs, which this process then reads.
 
     Attributes:
         address: where it listens, once it was started.
@@ -44,10 +46,13 @@ class StoreServer:
         StorageError: the disk is full or failed.
     """
 
-    def __init__(self, folder: Path, listen: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, folder: Path, listen: str, clock: Callable[[], float] = time.time, url_sources: bool = False
+    ) -> None:
         self.folder = Path(folder)
         self._listen = listen
-        self._engine = Engine.open(self.folder, clock)
+        self._engine = Engine.open(self.folder, clock, url_sources)
+        self._cron = CronTriggers(self._engine)
         self.address = ""
         self._threads: ThreadPoolExecutor | None = None
         self._server: grpc.Server | None = None
@@ -77,6 +82,7 @@ class StoreServer:
             raise StoreError(f"cannot listen on {self._listen}: {error}; give another address") from error
         server.start()
         self._server = server
+        self._cron.start()
         local = self._listen.startswith("unix:")
         self.address = self._listen if local else f"{self._listen.rpartition(':')[0]}:{port}"
         return self.address
@@ -88,6 +94,7 @@ class StoreServer:
     def stop(self) -> None:
         """End all requests and let go of the folder; what was acknowledged is durable."""
         self._engine.database.stopping.set()
+        self._cron.stop()
         if self._server is not None:
             self._server.stop(GRACE).wait()
             self._server = None

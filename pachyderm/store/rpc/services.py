@@ -12,11 +12,11 @@ import betterproto.lib.google.protobuf as google
 import grpc
 from pachyderm_sdk.api import admin, enterprise, metadata, pfs, transaction, version
 
-from pachyderm.store.files import file_bytes, file_reads, file_writes, filesets
-from pachyderm.store.graph import branches, commit_sets, commits, repos, transactions, waits
+from pachyderm.store.files import file_bytes, file_reads, file_writes, filesets, find_commits
+from pachyderm.store.graph import branches, commit_sets, commits, forget, project_defaults, repos, transactions, waits
 from pachyderm.store.graph import metadata as metadata_edits
 from pachyderm.store.graph.update import GraphUpdate, unit
-from pachyderm.store.maintenance import fsck
+from pachyderm.store.maintenance import fsck, storage_check
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal
 from pachyderm.store.rpc import wire
@@ -36,9 +36,11 @@ def handlers(engine: Engine) -> list[grpc.GenericRpcHandler]:
         wire.handler("pachyderm_sdk.api.metadata", _metadata(engine), {}),
         wire.handler("pachyderm_sdk.api.version", {"get_version": _version}, {}),
         wire.handler("pachyderm_sdk.api.admin", {"inspect_cluster": _cluster(engine)}, {}),
-        wire.handler("pachyderm_sdk.api.auth", {"who_am_i": _no_auth}, {}),
+        wire.handler("pachyderm_sdk.api.auth", dict.fromkeys(("who_am_i", "deactivate"), _no_auth), {}),
+        wire.handler("pachyderm_sdk.api.identity", {"delete_all": _nothing_to_delete}, {}),
+        wire.handler("pachyderm_sdk.api.license", {"delete_all": _nothing_to_delete}, {}),
         wire.handler("pachyderm_sdk.api.enterprise", {"get_state": _enterprise}, {}),
-        wire.handler("pachyderm_sdk.api.pps", dict.fromkeys(("list_pipeline", "list_job", "list_job_set"), _none), {}),
+        wire.handler("pachyderm_sdk.api.pps", _pipelines(engine), {}),
         _health(engine),
         wire.Rest(),
     ]
@@ -73,7 +75,10 @@ def _graph(engine: Engine) -> dict[str, Method]:
         "create_project": write(repos.create_project),
         "inspect_project": read(lambda e, r: repos.projects(e, r.project.name)[0]),
         "inspect_project_v2": read(
-            lambda e, r: pfs.InspectProjectV2Response(info=repos.projects(e, r.project.name)[0], defaults_json="{}")
+            lambda e, r: pfs.InspectProjectV2Response(
+                info=repos.projects(e, r.project.name)[0],
+                defaults_json=project_defaults.inspect(e, r.project.name).project_defaults_json,
+            )
         ),
         "list_project": read(lambda e, _: iter(repos.projects(e))),
         "delete_project": write(repos.delete_project),
@@ -83,6 +88,7 @@ def _graph(engine: Engine) -> dict[str, Method]:
         "delete_repo": step("delete_repo", lambda deleted: pfs.DeleteRepoResponse(deleted=deleted)),
         "delete_repos": write(repos.delete_many, lambda found: pfs.DeleteReposResponse(repos=found)),
         "delete_all": write(lambda work, _: repos.delete_all(work)),
+        "repos_summary": read(lambda e, r: pfs.ReposSummaryResponse(summaries=repos.summaries(e, r))),
         "create_branch": step("create_branch"),
         "inspect_branch": read(branches.inspect),
         "list_branch": read(branches.listed),
@@ -92,6 +98,8 @@ def _graph(engine: Engine) -> dict[str, Method]:
         "start_commit": step("start_commit", lambda commit: commit),
         "finish_commit": step("finish_commit"),
         "clear_commit": write(lambda work, r: commits.clear(work, r.commit)),
+        "forget_commit": write(lambda work, r: forget.forget(work, r.commit), lambda _: pfs.ForgetCommitResponse()),
+        "find_commits": wait(find_commits.find),
         "inspect_commit": wait(waits.inspect),
         "list_commit": read(commits.listed),
         "subscribe_commit": wait(waits.subscribe),
@@ -151,6 +159,9 @@ def _files(engine: Engine) -> dict[str, Method]:
         "add_file_set": add,
         "renew_file_set": renew,
         "compose_file_set": compose,
+        "check_storage": lambda request, _: pfs.CheckStorageResponse(
+            chunk_object_count=storage_check.check(engine, request)
+        ),
         "fsck": lambda _, __: (
             pfs.FsckResponse(error=f"{found.code} {found.where}: {found.what}") for found in fsck.problems_of(engine)
         ),
@@ -203,8 +214,23 @@ def _no_auth(_: Any, __: Any) -> Any:
     raise Refusal("the auth service is not activated", grpc.StatusCode.UNIMPLEMENTED)
 
 
+def _pipelines(engine: Engine) -> dict[str, Method]:
+    """What there is to say about pipelines without any: empty lists, and the defaults of projects."""
+    return {
+        **dict.fromkeys(("list_pipeline", "list_job", "list_job_set"), _none),
+        "delete_all": _nothing_to_delete,
+        "get_project_defaults": lambda request, _: project_defaults.inspect(engine, request.project.name),
+        "set_project_defaults": lambda request, _: project_defaults.change(engine, request),
+    }
+
+
 def _none(_: Any, __: Any) -> Any:
     return iter(())
+
+
+def _nothing_to_delete(_: Any, __: Any) -> Any:
+    """Answer DeleteAll of what the store does not have; clients that reset a server ask for it."""
+    return google.Empty()
 
 
 def _enterprise(_: Any, __: Any) -> Any:

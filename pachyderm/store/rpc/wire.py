@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 LONGEST_TEXT = 2000
 """Characters of an error text that are sent; gRPC refuses headers that are too long."""
 
+DETAILS = "grpc-status-details-bin"
+"""Key of the metadata in which gRPC's clients look for the details of an error."""
+
 LONGEST_REQUEST = 1 << 20
 """Bytes in a request other than a piece of a file; the time to decode a hostile one grows with its square."""
 
@@ -210,7 +213,7 @@ def _single(call: Call, function: Method, streams_in: bool) -> Method:
             return function(_request(request, streams_in), context)
         except Exception as error:  # noqa: BLE001 - every failure is answered
             refusal = _refusal(call, error, context)
-        context.abort(refusal.code, refusal.text[:LONGEST_TEXT])
+        _abort(refusal, context)
         return None
 
     return single
@@ -224,9 +227,15 @@ def _streaming(call: Call, function: Method, streams_in: bool) -> Method:
             refusal = _refusal(call, error, context)
         else:
             return
-        context.abort(refusal.code, refusal.text[:LONGEST_TEXT])
+        _abort(refusal, context)
 
     return streaming
+
+
+def _abort(refusal: Refusal, context: Any) -> None:
+    if refusal.status:
+        context.set_trailing_metadata(((DETAILS, refusal.status),))
+    context.abort(refusal.code, refusal.text[:LONGEST_TEXT])
 
 
 def _refusal(call: Call, error: Exception, context: Any) -> Refusal:

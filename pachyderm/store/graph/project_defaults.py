@@ -1,0 +1,68 @@
+"""Defaults of projects: the JSON that pipelines of a project start from, kept as it was given."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pachyderm_sdk.api import pps
+
+from pachyderm.store.database.rows import SqlConnection
+from pachyderm.store.graph.infos import moment
+from pachyderm.store.names import DEFAULT
+from pachyderm.store.objects.engine import Engine
+from pachyderm.store.refusals import invalid, missing
+
+NONE = "{}"
+"""The defaults of a project that was given none."""
+KEYS = frozenset({"createPipelineRequest", "create_pipeline_request"})
+
+
+def change(engine: Engine, request: Any) -> Any:
+    """Serve SetProjectDefaults.
+
+    Raises:
+        Refusal: NOT_FOUND; INVALID_ARGUMENT where the defaults are no JSON of a `ProjectDefaults` message.
+    """
+    _check(request.project_defaults_json)
+    with engine.database.writing() as connection:
+        project = _project(connection, request.project.name)
+        if not request.dry_run:
+            connection.execute(
+                "INSERT OR REPLACE INTO project_defaults VALUES (?, ?, ?)",
+                (project, request.project_defaults_json, engine.database.now()),
+            )
+    return pps.SetProjectDefaultsResponse()
+
+
+def inspect(engine: Engine, name: str) -> Any:
+    """The `GetProjectDefaultsResponse` of a project."""
+    with engine.database.reading() as connection:
+        project = _project(connection, name)
+        row = connection.execute(
+            "SELECT defaults, created FROM project_defaults WHERE project=?", (project,)
+        ).fetchone()
+    if row is None:
+        return pps.GetProjectDefaultsResponse(project_defaults_json=NONE)
+    return pps.GetProjectDefaultsResponse(project_defaults_json=row[0], created_at=moment(row[1]))
+
+
+def _project(connection: SqlConnection, name: str) -> int:
+    row = connection.execute("SELECT id FROM projects WHERE name=?", (name or DEFAULT,)).fetchone()
+    if row is None:
+        raise missing(f'project "{name}" not found')
+    return int(row[0])
+
+
+def _check(text: str) -> None:
+    try:
+        defaults = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"the project defaults are not JSON: {error}") from error
+    if not isinstance(defaults, dict):
+        raise invalid('the project defaults are no JSON object; write {"createPipelineRequest": {...}}')
+    for key, value in defaults.items():
+        if key not in KEYS:
+            raise invalid(f"unknown field {key[:100]!r} in the project defaults; they hold createPipelineRequest")
+        if not isinstance(value, dict):
+            raise invalid(f"the field {key} of the project defaults is no JSON object")

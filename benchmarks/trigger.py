@@ -26,7 +26,7 @@ from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.dag.repos import INPUT_IMAGES, TRAINING
 from pachyderm.dag.setup import set_up
 from pachyderm.queue.open_commits import OpenCommits
-from workflows.trigger.configuration import Configuration
+from workflows.settings.configuration import Configuration
 
 TESTS = Path(__file__).resolve().parent.parent / "tests" / "trigger"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from pix2pix import toml_text
 from pix2pix.errors import HyperparameterError
-from pix2pix.images.reading import Reading
+from pix2pix.reading import ReadOptions
 from pix2pix.toml_text import TomlError
 
 
@@ -263,9 +263,9 @@ class ResizeParameters(_Section):
     range: tuple[float, ...] = ()
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> ReadOptions:
         """How ambiguous pictures are read."""
-        return Reading(self.frames, (self.range[0], self.range[1]) if self.range else None)
+        return ReadOptions(self.frames, (self.range[0], self.range[1]) if self.range else None)
 
 
 @dataclass(frozen=True)

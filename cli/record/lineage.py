@@ -98,7 +98,7 @@ def _find(session: Session, client: Connection, target: str) -> tuple[Commit, st
 def _of_picture(session: Session, client: Connection, file: Path) -> tuple[Commit, str]:
     """Find a picture on disk in the store."""
     from pachyderm.record.picture_search import Claimed, search
-    from pix2pix.images.png_text import FINGERPRINT, INPUT, read_text
+    from pix2pix.images.png.text import FINGERPRINT, INPUT, read_text
 
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -21,7 +21,7 @@ from cli.options import Session, with_session
 
 if TYPE_CHECKING:
     from workflows.daemon.signals import Interruption
-    from workflows.trigger.configuration import Configuration
+    from workflows.settings.configuration import Configuration
     from workflows.trigger.controller import Done
     from workflows.trigger.wiring import TriggerContext
 
@@ -59,8 +59,8 @@ def _work(
 ) -> tuple[Done, ...] | None:
     import dataclasses
 
+    from workflows.settings.configuration import load
     from workflows.trigger import wiring
-    from workflows.trigger.configuration import load
 
     configuration = load(file, os.environ)
     if runner is not None:

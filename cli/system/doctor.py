@@ -27,7 +27,7 @@ def doctor(session: Session, file: Path | None, gpu: bool) -> None:
     Changes nothing. Ends with 0 if all is well, 3 if a service cannot be reached, 2 for any other problem.
     """
     from cli.system import doctor_checks, doctor_kubeflow
-    from workflows.trigger.configuration import load
+    from workflows.settings.configuration import load
 
     configuration = load(file, os.environ)
     findings = [

@@ -16,7 +16,7 @@ from cli.system.doctor_checks import Finding, well, wrong
 
 if TYPE_CHECKING:
     from workflows.runners.kubeflow_api import Api
-    from workflows.trigger.configuration import Configuration
+    from workflows.settings.configuration import Configuration
 
 OLDEST_KUBEFLOW = (2, 15)
 """The first Kubeflow Pipelines whose API and driver know everything that our pipelines use."""

@@ -20,7 +20,7 @@ from pachyderm.output.stage import Input, Job, Made, Stage
 from pachyderm.record.fingerprints import digest
 from pachyderm.record.picture_search import made_with
 from pix2pix.errors import InputError
-from pix2pix.images.png_text import FINGERPRINT
+from pix2pix.images.png.text import FINGERPRINT
 
 
 def work(job: Job) -> Made:

@@ -15,12 +15,12 @@ from PIL import Image, PngImagePlugin
 
 from pix2pix.images.names import partial_of
 from pix2pix.images.opening import decoder_failures, open_header, read_file
+from pix2pix.images.png.chunks import check_rows
 from pix2pix.images.png.transparency import keyed
-from pix2pix.images.png_chunks import check_rows
-from pix2pix.images.reading import DEFAULT, Reading
 from pix2pix.images.rejections import CODES, Rejection
 from pix2pix.images.srgb import CHANNELS, to_mode
 from pix2pix.images.tiff.samples import SampledTiff
+from pix2pix.reading import DEFAULT, ReadOptions
 
 __all__ = ["CODES", "Pixels", "Rejection", "decode", "decode_bytes", "encode_png", "load", "png_bytes", "save_png"]
 
@@ -73,7 +73,7 @@ def decode_bytes(data: bytes, channels: int = 3) -> Pixels:
 
 
 def load(
-    data: bytes, mode: str = "RGB", at_least: tuple[int, int] | None = None, reading: Reading = DEFAULT
+    data: bytes, mode: str = "RGB", at_least: tuple[int, int] | None = None, reading: ReadOptions = DEFAULT
 ) -> Image.Image:
     """Decode the content of a picture file to a Pillow picture, upright and in one of the modes of `CHANNELS`.
 

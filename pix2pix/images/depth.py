@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pix2pix.errors import PictureError
-from pix2pix.images.reading import Range
 from pix2pix.images.rejections import NOT_FINITE, SAMPLE_RANGE
+from pix2pix.reading import Range
 
 _ROWS = 256
 """Rows that are scaled at once, so that the intermediate float64 stays small."""

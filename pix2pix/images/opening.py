@@ -22,9 +22,8 @@ from pix2pix.errors import PictureError
 from pix2pix.images.formats import HEAD, SIGNATURES, describe, recognize
 from pix2pix.images.heif import check_boxes, register_heif
 from pix2pix.images.limits import MAX_BYTES, MAX_SCANS, check_size
+from pix2pix.images.png.chunks import check_chunks
 from pix2pix.images.png.transparency import scale_level
-from pix2pix.images.png_chunks import check_chunks
-from pix2pix.images.reading import DEFAULT, Reading
 from pix2pix.images.rejections import (
     DAMAGED,
     EMPTY,
@@ -38,6 +37,7 @@ from pix2pix.images.rejections import (
 from pix2pix.images.tiff.directory import Tag, directories, find_picture
 from pix2pix.images.tiff.layout import Route, layout_of
 from pix2pix.images.tiff.samples import SampledTiff
+from pix2pix.reading import DEFAULT, ReadOptions
 
 # Pillow only warns about what this module decides; the filter is process-wide because scoped ones are not thread-safe.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -98,7 +98,7 @@ def read_file(path: Path) -> bytes:
         raise PictureError(UNREADABLE, error.strerror or str(error)) from error
 
 
-def open_header(data: bytes, reading: Reading = DEFAULT) -> Image.Image | SampledTiff:
+def open_header(data: bytes, reading: ReadOptions = DEFAULT) -> Image.Image | SampledTiff:
     """Open a picture without decoding its pixels.
 
     Args:
@@ -143,7 +143,7 @@ def open_header(data: bytes, reading: Reading = DEFAULT) -> Image.Image | Sample
     return picture
 
 
-def _open_tiff(data: bytes, reading: Reading) -> Image.Image | SampledTiff:
+def _open_tiff(data: bytes, reading: ReadOptions) -> Image.Image | SampledTiff:
     try:
         directory = find_picture(data, first=reading.frames == "first")
     except PictureError as error:

@@ -29,7 +29,7 @@ from pix2pix.images.codec import Pixels, Rejection, decode_bytes, encode_png
 from pix2pix.images.folders import check_apart, check_spared, survey
 from pix2pix.images.names import assign_outputs
 from pix2pix.images.opening import read_file
-from pix2pix.images.png_text import INPUT, MODEL, OPTIONS_USED, read_text
+from pix2pix.images.png.text import INPUT, MODEL, OPTIONS_USED, read_text
 from pix2pix.images.rejections import TOO_LARGE
 from pix2pix.images.thread_map import cores
 from pix2pix.inference.export import OPTIONS, find_version
@@ -114,7 +114,7 @@ def generate(
         target: folder for the results, made if it is missing; it also gets ``index.html``.
         parameters: see `pix2pix.hyperparameters`.
         only: inputs to translate, relative to `source`; None means all.
-        text: what each result says of itself besides (see `pix2pix.images.png_text`).
+        text: what each result says of itself besides (see `pix2pix.images.png.text`).
         progress: told after each picture.
 
     Raises:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from pix2pix.hyperparameters import SECTIONS
-from workflows.trigger.policy import SETTINGS
+from workflows.settings.policy import SETTINGS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "parameters.md"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from workflows.trigger.arguments import places
-from workflows.trigger.configuration import Configuration, load, variables
+from workflows.settings.arguments import places
+from workflows.settings.configuration import Configuration, load, variables
+from workflows.settings.policy import Policy
 from workflows.trigger.metrics import Metrics
-from workflows.trigger.policy import Policy
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "trigger.md").read_text()
 TYPES = {str: "text", int: "whole number", float: "number"}

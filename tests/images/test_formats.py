@@ -21,10 +21,10 @@ from pix2pix.datasets.resize import resize_folder
 from pix2pix.errors import PictureError
 from pix2pix.hyperparameters import ResizeParameters
 from pix2pix.images.codec import decode_bytes, load
-from pix2pix.images.reading import DEFAULT, Reading
 from pix2pix.images.rejections import FORMAT_NOT_ALLOWED, MULTI_FRAME, TOO_LARGE, TOO_SMALL, TRUNCATED, UNSUPPORTED
+from pix2pix.reading import DEFAULT, ReadOptions
 
-FIRST = Reading(frames="first")
+FIRST = ReadOptions(frames="first")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -54,7 +54,7 @@ def avif(pixels: Any, *others: Any, **options: Any) -> bytes:
     return saved(pixels, "AVIF", *others, quality=100, subsampling="4:4:4", **options)
 
 
-def code_of(data: bytes, reading: Reading = DEFAULT) -> str:
+def code_of(data: bytes, reading: ReadOptions = DEFAULT) -> str:
     try:
         load(data, reading=reading)
     except PictureError as error:

@@ -20,7 +20,7 @@ from pix2pix.errors import PictureError
 from pix2pix.hyperparameters import ResizeParameters
 from pix2pix.images import limits
 from pix2pix.images.codec import CODES, decode, decode_bytes
-from pix2pix.images.png_text import read_text
+from pix2pix.images.png.text import read_text
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 

@@ -14,8 +14,8 @@ from tiff_writer import DEFLATE, NONE, PACKBITS, Page, write
 
 from pix2pix.errors import PictureError
 from pix2pix.images.codec import decode_bytes, load
-from pix2pix.images.reading import Reading
 from pix2pix.images.rejections import CODES, DAMAGED, MULTI_FRAME, NOT_FINITE, SAMPLE_RANGE, TRUNCATED, UNSUPPORTED
+from pix2pix.reading import ReadOptions
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "pictures.md"
 GREY16 = Kind(1, "u16", ())
@@ -118,7 +118,7 @@ def test_several_full_size_pages_are_refused_unless_the_first_is_asked_for() -> 
     with pytest.raises(PictureError, match="--frames first") as refusal:
         decode_bytes(data)
     assert refusal.value.code == MULTI_FRAME
-    assert np.array_equal(load(data, reading=Reading(frames="first")), first.pixels())
+    assert np.array_equal(load(data, reading=ReadOptions(frames="first")), first.pixels())
 
 
 def test_reduced_copies_alone_are_not_taken_for_the_picture() -> None:
@@ -134,7 +134,7 @@ def test_reduced_copies_alone_are_not_taken_for_the_picture() -> None:
 def test_a_declared_range_says_what_is_black_and_what_is_white(samples_type: str, low: float, high: float) -> None:
     values = np.linspace(low - 100, high + 100, WIDTH * HEIGHT).clip(0 if samples_type[0] == "u" else None)
     samples = values.astype(f"{samples_type[0]}{int(samples_type[1:]) // 8}").reshape(HEIGHT, WIDTH, 1)
-    reading = Reading(range=(low, high))
+    reading = ReadOptions(range=(low, high))
     expected = np.rint(((samples - low) * (255 / (high - low))).clip(0, 255))
     found = np.asarray(load(write(Page(samples, 1)), "L", reading=reading))
     assert np.abs(found - expected[..., 0]).max() <= 1
@@ -145,13 +145,13 @@ def test_a_declared_range_says_what_is_black_and_what_is_white(samples_type: str
 def test_a_range_changes_nothing_about_samples_whose_range_is_known() -> None:
     for samples in (GREY16, Kind(2, "u8", ()), Kind(1, "u8", ())):
         data = write(samples.page())
-        assert np.array_equal(load(data, reading=Reading(range=(0, 10))), decode_bytes(data))
+        assert np.array_equal(load(data, reading=ReadOptions(range=(0, 10))), decode_bytes(data))
 
 
 def test_a_range_does_not_make_numbers_of_what_is_none() -> None:
     values = np.full((4, 4, 1), np.nan, np.float32)
     with pytest.raises(PictureError) as refusal:
-        load(write(Page(values, 1)), reading=Reading(range=(0, 1)))
+        load(write(Page(values, 1)), reading=ReadOptions(range=(0, 1)))
     assert refusal.value.code == NOT_FINITE
 
 

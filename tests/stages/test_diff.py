@@ -139,7 +139,7 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(tmp_path: Path) -> None
     write_page(page, "model@a", "model@b", [Changed("/<b>.png", "changed")], None, pairs)
     text = page.read_text()
     assert "<b>" not in text and "&lt;b&gt;" in text
-    assert "L1 2.0000, SSIM 0.0000" in text and "not there before" in text
+    assert "L1 2.0000, SSIM 0.0000" in text and "missing before" in text
     sources = re.findall(r"""(?:src|href)=["']?([^"'> ]+)""", text)
     assert len(sources) == 3 and all(one.startswith("data:image/png;base64,") for one in sources)
     assert "width=device-width" in text and "http" not in text

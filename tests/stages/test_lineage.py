@@ -191,7 +191,7 @@ def test_the_page_shows_every_node_and_loads_nothing_from_elsewhere(lived: Lived
     write_page(page, graph, {graph.start: png_bytes(np.zeros((4, 4, 3), np.uint8))})
     text = page.read_text()
     assert text.count("<article") == len(graph.nodes)
-    assert text.count('class="start"') == 1 and text.count("<img") == 1
+    assert text.count('class="card start"') == 1 and text.count("<img") == 1
     targets = re.findall(r"""(?:src|href)="([^"]+)""", text)
     assert all(one.startswith(("data:image/png;base64,", "#n")) for one in targets)
     assert {one[1:] for one in targets if one.startswith("#")} <= set(re.findall(r'article id="(n\d+)"', text))

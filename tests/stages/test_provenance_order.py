@@ -31,8 +31,8 @@ from pachyderm.queue.source_commit import source_of
 from pachyderm.record.explain import explain
 from pachyderm.record.lineage_backward import backward
 from pachyderm.record.lineage_forward import forward
+from workflows.settings.configuration import Configuration
 from workflows.trigger import wiring
-from workflows.trigger.configuration import Configuration
 
 SEEDS = st.integers(0, 2**16)
 QUICK = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

@@ -24,10 +24,10 @@ from pachyderm.client.files import read
 from pachyderm.dag.repos import INPUT_IMAGES, TRAINING
 from pachyderm.dag.setup import set_up
 from workflows.runners.local import LocalRunner, child_environment
+from workflows.settings.configuration import Configuration
+from workflows.settings.policy import Policy
 from workflows.trigger import wiring
-from workflows.trigger.configuration import Configuration
 from workflows.trigger.controller import Done
-from workflows.trigger.policy import Policy
 
 
 @pytest.fixture(scope="session")

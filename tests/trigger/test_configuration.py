@@ -13,9 +13,9 @@ import pytest
 
 from workflows.daemon.json_logs import log_json
 from workflows.errors import RunInputError
-from workflows.trigger.configuration import ARGUMENTS, Configuration, load
+from workflows.settings.configuration import ARGUMENTS, Configuration, load
+from workflows.settings.policy import Policy, changed, of_parameters_file
 from workflows.trigger.metrics import ALIVE_WITHIN, READY_WITHIN, Metrics, MetricsServer
-from workflows.trigger.policy import Policy, changed, of_parameters_file
 from workflows.trigger.snapshot import Snapshot
 
 EXAMPLE = """

@@ -27,9 +27,9 @@ from pachyderm.fsck.check import fsck
 from pachyderm.queue.claims import claims_of
 from pachyderm.store.maintenance.fsck import check
 from workflows.daemon.lease import NoElection
+from workflows.settings.policy import defaults
 from workflows.trigger.controller import Controller, Settings
 from workflows.trigger.metrics import Metrics
-from workflows.trigger.policy import defaults
 from workflows.trigger.snapshot_builder import Clock
 
 

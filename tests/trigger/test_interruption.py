@@ -34,8 +34,8 @@ from pachyderm.store.rpc.services import handlers
 from workflows.daemon import signals
 from workflows.daemon.kubernetes_lease import KubernetesLease
 from workflows.daemon.signals import Interruption
+from workflows.settings.configuration import LeaseSettings
 from workflows.trigger import wiring
-from workflows.trigger.configuration import LeaseSettings
 
 LEASE = "kubeflow/pix2pix-trigger"
 

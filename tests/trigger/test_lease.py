@@ -16,7 +16,7 @@ from fake_kubernetes import FakeKubernetes
 from workflows.daemon.kubernetes_lease import KubernetesLease
 from workflows.daemon.lease import LockFile
 from workflows.errors import RunInputError
-from workflows.trigger.configuration import LeaseSettings
+from workflows.settings.configuration import LeaseSettings
 
 SETTINGS = LeaseSettings(name="pix2pix-trigger", namespace="kubeflow")
 

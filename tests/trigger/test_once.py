@@ -9,7 +9,7 @@ from conftest import TriggerHarness
 
 from pachyderm.dag.repos import CANDIDATE, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
 from pachyderm.queue.decisions import decisions_of
-from workflows.trigger.policy import defaults
+from workflows.settings.policy import defaults
 from workflows.trigger.reconcile import reconcile
 from workflows.trigger.snapshot import End
 from workflows.trigger.snapshot_builder import SnapshotBuilder

@@ -16,9 +16,9 @@ from pachyderm.queue.decisions import decisions_of
 from pachyderm.queue.ends import finish_with
 from workflows.daemon.lease import NoElection
 from workflows.runners.runner import Phase, RunKey
+from workflows.settings.policy import Policy, defaults
 from workflows.trigger.controller import Controller, Settings
 from workflows.trigger.metrics import Metrics
-from workflows.trigger.policy import Policy, defaults
 from workflows.trigger.reconcile import ANOTHER_STARTS, LINGER, reconcile
 from workflows.trigger.snapshot import ActionPlan, Start
 from workflows.trigger.snapshot_builder import Clock

@@ -33,10 +33,10 @@ from pachyderm.queue.decisions import decisions_of
 from workflows.daemon.lease import NoElection
 from workflows.errors import RunnerUnreachableError
 from workflows.runners.runner import Phase, RunKey
+from workflows.settings.policy import defaults
 from workflows.trigger.attempts import INTERRUPTIONS
 from workflows.trigger.controller import Controller, Settings
 from workflows.trigger.metrics import Metrics
-from workflows.trigger.policy import defaults
 from workflows.trigger.snapshot_builder import Clock
 from workflows.trigger.work_items import ENDINGS
 

@@ -22,8 +22,8 @@ from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.runner import Runner
+from workflows.settings.configuration import Configuration, LeaseSettings
 from workflows.trigger import wiring
-from workflows.trigger.configuration import Configuration, LeaseSettings
 
 INTERRUPTION = Interruption.of_process()
 

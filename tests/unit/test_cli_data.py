@@ -140,9 +140,9 @@ def test_a_commit_can_be_named_by_prefix_branch_and_ancestor(store: Path, pictur
     first = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document["commit"]
     (pictures / "c.png").write_bytes(b"C")
     second = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document["commit"]
-    for name, files in ((first, 2), (first[:6], 2), ("master^", 2), ("master", 3), (second, 3), (f"{second}^1", 2)):
+    for name, count in ((first, 2), (first[:6], 2), ("master^", 2), ("master", 3), (second, 3), (f"{second}^1", 2)):
         listing = pix2pix(capsys, "--store", store, "ls", f"training@{name}", "--json")
-        assert len(listing.document) == files, name
+        assert len(listing.document) == count, name
 
 
 def test_status_says_what_waits_and_for_what(store: Path, pictures: Path, capsys: Capture) -> None:

@@ -23,7 +23,7 @@ from cli.system import doctor_checks, doctor_kubeflow
 from pachyderm.client.connection import Target, connect
 from pachyderm.dag.setup import set_up
 from pachyderm.store.rpc.server import StoreServer
-from workflows.trigger.configuration import Configuration, KubeflowSettings
+from workflows.settings.configuration import Configuration, KubeflowSettings
 
 
 @pytest.fixture(autouse=True)

@@ -25,8 +25,8 @@ from workflows.daemon.kubernetes_lease import KubernetesLease
 from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.runner import RunKey
+from workflows.settings.configuration import Configuration, LeaseSettings, load
 from workflows.tasks import CONFIG_FILES, CONNECTION
-from workflows.trigger.configuration import Configuration, LeaseSettings, load
 
 HOUSE = Path(__file__).resolve().parents[2]
 KUSTOMIZE, RENDERED = HOUSE / "deploy" / "kustomize", HOUSE / "deploy" / "rendered"

@@ -18,7 +18,7 @@ from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswe
 from workflows.runners.kubeflow import SETTLES_WITHIN, KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.runner import Phase, RunKey
-from workflows.trigger.configuration import Configuration, KubeflowSettings
+from workflows.settings.configuration import Configuration, KubeflowSettings
 from workflows.trigger.wiring import TriggerContext, runner_for
 
 SET = "0123456789abcdef0123456789abcdef"

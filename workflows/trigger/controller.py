@@ -14,9 +14,9 @@ from pachyderm.errors import RequestError
 from pachyderm.queue.decisions import CONFIRMED, decisions_of
 from workflows.daemon.lease import Leadership
 from workflows.runners.runner import Runner
+from workflows.settings.policy import Policy
 from workflows.trigger.executor import ActionExecutor
 from workflows.trigger.metrics import Metrics
-from workflows.trigger.policy import Policy
 from workflows.trigger.reconcile import reconcile
 from workflows.trigger.snapshot import Action, ActionPlan, Snapshot, WorkItemId
 from workflows.trigger.snapshot_builder import Clock, SnapshotBuilder

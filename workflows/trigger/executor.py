@@ -21,7 +21,7 @@ from pachyderm.queue.ends import finish_with
 from pachyderm.queue.retry import open_again
 from workflows.errors import RunInputError, UnclearAnswerError
 from workflows.runners.runner import RunKey, Runner, RunState
-from workflows.trigger.arguments import COMMIT_SET
+from workflows.settings.arguments import COMMIT_SET
 from workflows.trigger.attempts import INTERRUPTIONS
 from workflows.trigger.snapshot import Action, ActionPlan, End, GiveBack, Note, Reopen, Start, Terminate, WorkItemId
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pachyderm.client.commits import CommitId
 from pachyderm.queue.claims import STALE_AFTER, Claim, live_claim
 from workflows.runners.runner import Phase
-from workflows.trigger.attempt_reason import attempt_reason
+from workflows.settings.policy import Policy
 from workflows.trigger.attempts import (
     Ending,
     ending_of,
@@ -20,7 +20,6 @@ from workflows.trigger.attempts import (
     started_elsewhere,
 )
 from workflows.trigger.coverage import covering
-from workflows.trigger.policy import Policy
 from workflows.trigger.snapshot import (
     Action,
     ActionPlan,
@@ -35,6 +34,7 @@ from workflows.trigger.snapshot import (
     WaitingItem,
     WorkItemId,
 )
+from workflows.trigger.start_reason import attempt_reason
 from workflows.trigger.work_items import WorkItem, chains_of, work_items_of
 
 LINGER = 120.0

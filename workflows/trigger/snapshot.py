@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pachyderm.client.commits import Commit, CommitId
 from pachyderm.queue.open_commits import OpenCommit
 from workflows.runners.runner import RunState
-from workflows.trigger.policy import Policy
+from workflows.settings.policy import Policy
 
 
 @dataclass(frozen=True, order=True)

@@ -18,7 +18,7 @@ from pachyderm.queue.claims import claims_of, live_claim
 from pachyderm.queue.open_commits import OpenCommit, OpenCommits
 from workflows.errors import RunInputError
 from workflows.runners.runner import RunKey, Runner, RunState
-from workflows.trigger.policy import Policy, of_parameters_file
+from workflows.settings.policy import Policy, of_parameters_file
 from workflows.trigger.snapshot import SeenRun, Snapshot, WorkItemId
 from workflows.trigger.work_items import WorkItem, work_items_of
 

@@ -24,8 +24,8 @@ from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.runner import Phase, Runner
-from workflows.trigger.arguments import COMMIT_SET
-from workflows.trigger.configuration import Configuration
+from workflows.settings.arguments import COMMIT_SET
+from workflows.settings.configuration import Configuration
 from workflows.trigger.controller import RUNNER_POLL_INTERVAL, Controller, Done, Settings
 from workflows.trigger.metrics import Metrics, MetricsServer
 from workflows.trigger.release import release_runs

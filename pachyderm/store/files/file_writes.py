@@ -20,13 +20,13 @@ from pachyderm.store.files import filesets, paths, url_source
 from pachyderm.store.files.file_reads import open_commit
 from pachyderm.store.graph import commits
 from pachyderm.store.graph.update import unit
+from pachyderm.store.limits import LONGEST_REQUEST
 from pachyderm.store.names import is_set_id, reference
 from pachyderm.store.objects.changes import DATUM, Changes
 from pachyderm.store.objects.contents import Builder, ContentWriter
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.objects.trees import files_at, folder_at, mark_replaced, walk
 from pachyderm.store.refusals import Refusal, commit_finished, invalid
-from pachyderm.store.rpc.wire import LONGEST_REQUEST
 
 SETTLE = 0.005
 """Seconds to wait behind the end of a stream: gRPC tells of a client that broke off and of one that closed by the same

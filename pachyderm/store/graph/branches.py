@@ -91,7 +91,7 @@ def create(work: GraphUpdate, request: Any) -> None:
         work.move(number)
 
 
-def _repo(connection: rows.Connection, owner: RepoName) -> rows.RepoRow:
+def _repo(connection: rows.SqlConnection, owner: RepoName) -> rows.RepoRow:
     """The repo that a branch is created in; pachd words its absence differently here than elsewhere."""
     found = rows.find_repo(connection, owner)
     if found is None:

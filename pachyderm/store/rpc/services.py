@@ -20,11 +20,10 @@ from pachyderm.store.maintenance import fsck, storage_check
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.refusals import Refusal
 from pachyderm.store.rpc import wire
+from pachyderm.store.rpc.wire import Method
 
 VERSION = (2, 12, 2)
 """The version of Pachyderm whose behaviour is reproduced."""
-
-Method = wire.Method
 
 
 def handlers(engine: Engine) -> list[grpc.GenericRpcHandler]:

@@ -16,6 +16,7 @@ from typing import Any
 import betterproto
 import grpc
 
+from pachyderm.store.limits import LONGEST_REQUEST
 from pachyderm.store.refusals import Refusal, invalid, of_failure, unserved
 
 logger = logging.getLogger(__name__)
@@ -26,8 +27,6 @@ LONGEST_TEXT = 2000
 DETAILS = "grpc-status-details-bin"
 """Key of the metadata in which gRPC's clients look for the details of an error."""
 
-LONGEST_REQUEST = 1 << 20
-"""Bytes in a request other than a piece of a file; the time to decode a hostile one grows with its square."""
 
 Method = Callable[[Any, Any], Any]
 

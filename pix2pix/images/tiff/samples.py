@@ -19,10 +19,10 @@ from PIL import Image, TiffImagePlugin
 from pix2pix.errors import PictureError
 from pix2pix.images.depth import to_bytes
 from pix2pix.images.limits import MAX_PIXELS
-from pix2pix.images.reading import Range
 from pix2pix.images.rejections import DAMAGED, TOO_LARGE, TRUNCATED
 from pix2pix.images.tiff.directory import Directory, Tag
 from pix2pix.images.tiff.layout import CMYK, FLOAT, RGB, SIGNED, UNCOMPRESSED, WHITE_IS_ZERO, Layout
+from pix2pix.reading import Range
 
 MAX_SAMPLE_BYTES = 8 * MAX_PIXELS
 """Most bytes of unpacked samples: RGB with alpha of 16 bits at the limit of pixels."""

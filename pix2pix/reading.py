@@ -9,7 +9,7 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How ambiguous pictures are read.
 
     Attributes:

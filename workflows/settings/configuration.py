@@ -15,8 +15,8 @@ from typing import Any
 from pachyderm.dag.repos import PIPELINES
 from workflows.daemon.kubernetes_lease import LeaseSettings
 from workflows.errors import RunInputError
-from workflows.trigger.arguments import Arguments, merged, places
-from workflows.trigger.policy import Policy, changed, defaults
+from workflows.settings.arguments import Arguments, merged, places
+from workflows.settings.policy import Policy, changed, defaults
 
 PREFIX = "PIX2PIX_TRIGGER_"
 """``PIX2PIX_TRIGGER_MAX_CONCURRENT_RUNS`` sets ``max_concurrent_runs``; ``PIX2PIX_TRIGGER_KUBEFLOW_ENDPOINT`` sets

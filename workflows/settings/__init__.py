@@ -1,0 +1,1 @@
+"""The trigger's configuration: settings, policies and run arguments."""

@@ -21,5 +21,5 @@ class ReadOptions:
     range: Range | None = None
 
 
-DEFAULT = Reading()
+DEFAULT = ReadOptions()
 """Nothing is assumed: what is ambiguous is rejected."""

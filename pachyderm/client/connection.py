@@ -155,17 +155,17 @@ def connect(target: Target) -> Iterator[Connection]:
         with translated(str(target)), _closing(_dial(target)) as client:
             yield client
         return
-    from pachyderm.store.maintenance.cron import CronTriggers
+    from pachyderm.store.maintenance.cron_triggers import CronTriggers
     from pachyderm.store.objects.engine import Engine
-    from pachyderm.store.rpc.direct import DirectChannel
-    from pachyderm.store.rpc.services import handlers
+    from pachyderm.store.rpc.inprocess_channel import InProcessChannel
+    from pachyderm.store.rpc.routes import handlers
 
     engine = Engine.open(target.store)
     cron = CronTriggers(engine)
     try:
         cron.start_if_needed()
         answering = handlers(engine)
-        local = Connection(lambda: DirectChannel(answering).with_metadata, target.project, target.token)
+        local = Connection(lambda: InProcessChannel(answering).with_metadata, target.project, target.token)
         with translated(str(target)), _closing(local) as client:
             yield client
     finally:

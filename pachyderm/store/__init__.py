@@ -1,1 +1,1 @@
-"""The embedded store: a Pachyderm 2.12 file-system server over one folder, for when no cluster is given."""
+"""The embedded store: a server of Pachyderm 2.12's file-system protocol over one local folder."""

@@ -1,4 +1,4 @@
-"""Recognizes the failure of a write at the process's limit on the size of a file (``ulimit -f``)."""
+"""Detection of writes that fail at the process's limit on file sizes (``ulimit -f``)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import resource
 import sqlite3
 
 _SQLITE = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMOPEN")
-"""What SQLite makes of EFBIG; it does not pass the number on."""
+"""SQLite's error names for EFBIG; SQLite does not pass errno on."""
 
 
-def explained(error: BaseException) -> str:
-    """What happened and what helps, if a write may have failed at the limit; empty otherwise.
+def explain(error: BaseException) -> str:
+    """Return the cause and the remedy if a write may have failed at the limit; empty otherwise.
 
-    SQLite has one code for every write that fails, so without a limit nothing is claimed.
+    SQLite reports every failed write with the same codes, so nothing is claimed if the process has no limit.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     failed = (isinstance(error, OSError) and error.errno == errno.EFBIG) or (

@@ -1,7 +1,7 @@
-"""A process that writes to an embedded store until it is done or killed, and the nursery that forks such processes.
+"""Processes that write to an embedded store until they are done or killed, and a server that forks them.
 
-The nursery has imported everything once, so that hundreds of writers cost their work and not their imports. A writer
-notes what the store acknowledged, each time, in a file that survives it.
+The fork server imports everything once, so that hundreds of writers need not. A writer logs what the store acknowledged
+to a file that survives it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from pachyderm.store.maintenance.gc import collect
 from pachyderm.store.rpc.server import StoreServer
 
 SIZES = (10, 3_000, 90_000, 1_100_000)
-"""Bytes of the files; the first two stay inside SQLite, the last has two blocks."""
+"""Bytes of the files by kind; the first two stay inside SQLite, the last has two blocks."""
 
 
 def body(path: str) -> bytes:
-    """What a file of this path holds, whoever writes it and whenever."""
+    """Return the content of a file, which depends on its path alone."""
     size = SIZES[int(path.rpartition(".")[2])]
     seed = hashlib.sha256(path.encode()).digest()
     return (seed * (size // 32 + 1))[:size]
@@ -46,10 +46,11 @@ def requests(paths: list[str]) -> Iterator[pfs.ModifyFileRequest]:
 
 
 class Writer:
-    """Writes, and notes what was acknowledged.
+    """Writes to a store and notes what was acknowledged.
 
     Args:
-        folder: the store is in its subfolder `data`, the notes in its file `notes`.
+        folder: has the store in its subfolder `data` and the notes in its file `notes`.
+        name: name of the server's socket in the folder.
     """
 
     def __init__(self, folder: Path, name: str = "s") -> None:
@@ -58,21 +59,21 @@ class Writer:
         self.server.start()
         self.client = Client(host="unix", port=str(folder / name))
 
-    def note(self, **what: Any) -> None:
+    def note(self, **entry: Any) -> None:
         with (self.folder / "notes").open("a") as notes:
-            notes.write(json.dumps(what) + "\n")
+            notes.write(json.dumps(entry) + "\n")
             notes.flush()
             os.fsync(notes.fileno())
 
     def repo(self, name: str, *upstream: str) -> pfs.Branch:
         branch = pfs.Branch(repo=pfs.Repo(name=name), name="master")
         self.client.pfs.create_repo(repo=branch.repo, update=True)
-        above = [pfs.Branch(repo=pfs.Repo(name=up), name="master") for up in upstream]
-        self.client.pfs.create_branch(branch=branch, provenance=above)
+        provenance = [pfs.Branch(repo=pfs.Repo(name=repo), name="master") for repo in upstream]
+        self.client.pfs.create_branch(branch=branch, provenance=provenance)
         return branch
 
     def commit(self, branch: pfs.Branch, paths: list[str]) -> pfs.Commit:
-        """One stream, one commit; who else writes to the branch does not matter."""
+        """Write one commit in one stream; other processes may write to the branch meanwhile."""
         first = pfs.ModifyFileRequest(set_commit=pfs.Commit(repo=branch.repo, branch=branch))
         self.client.pfs.modify_file(iter([first, *requests(paths)]))
         head = self.client.pfs.inspect_branch(branch=branch).head
@@ -81,7 +82,7 @@ class Writer:
 
 
 def scenario(folder: Path) -> None:
-    """Everything durable that a store does, once."""
+    """Do everything that makes a store write durably, once."""
     writer = Writer(folder)
     client = writer.client
     source = writer.repo("source")
@@ -122,7 +123,7 @@ def scenario(folder: Path) -> None:
 
 
 def endless(folder: Path, start: int, count: int = 10**9, name: str = "s") -> None:
-    """Commit after commit."""
+    """Write commit after commit."""
     writer = Writer(folder, name)
     branch = pfs.Branch(repo=pfs.Repo(name="source"), name="master")
     writer.client.pfs.create_repo(repo=branch.repo, update=True)
@@ -133,22 +134,22 @@ def endless(folder: Path, start: int, count: int = 10**9, name: str = "s") -> No
 
 
 def crowd(folder: Path, members: int, count: int) -> None:
-    """Several processes, each with a server of its own, on one branch."""
+    """Let several processes, each with its own server, write to one branch."""
     children = []
     for member in range(members):
         child = os.fork()
         if child == 0:
-            _leave(endless, folder, member * 1_000_000, count, f"s{member}")
+            _run_and_exit(endless, folder, member * 1_000_000, count, f"s{member}")
         children.append(child)
     for child in children:
         if os.waitpid(child, 0)[1]:
             raise RuntimeError("a member failed")
 
 
-def _leave(work: Any, *arguments: Any) -> None:
+def _run_and_exit(function: Any, *arguments: Any) -> None:
     code = 1
     try:
-        work(*arguments)
+        function(*arguments)
         code = 0
     finally:
         os._exit(code)
@@ -157,20 +158,20 @@ def _leave(work: Any, *arguments: Any) -> None:
 JOBS = {"scenario": scenario, "endless": endless, "crowd": crowd}
 
 
-def nurse() -> None:
-    """Fork a writer for each line of standard input; print its process id, then its status."""
+def serve_forks() -> None:
+    """Fork a writer per line of standard input; print its process id, then its exit status."""
     for line in sys.stdin:
         job = json.loads(line)
         child = os.fork()
         if child == 0:
             failpoints.arm(job["failpoints"])
-            _leave(JOBS[job["job"]], Path(job["folder"]), *job["arguments"])
+            _run_and_exit(JOBS[job["job"]], Path(job["folder"]), *job["arguments"])
         print(child, flush=True)  # noqa: T201
         print(os.waitpid(child, 0)[1], flush=True)  # noqa: T201
 
 
-class Nursery:
-    """Starts writers."""
+class ForkServer:
+    """Starts writers, one at a time."""
 
     def __init__(self) -> None:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -179,7 +180,7 @@ class Nursery:
         )
 
     def begin(self, folder: Path, job: str, *arguments: int, failpoints: str = "") -> int:
-        """Start a writer; returns its process id."""
+        """Start a writer; return its process id."""
         folder.mkdir(exist_ok=True)
         line = {"folder": str(folder), "job": job, "arguments": arguments, "failpoints": failpoints}
         assert self._process.stdin
@@ -188,7 +189,7 @@ class Nursery:
         return int(self._line())
 
     def end(self) -> int:
-        """Wait for the writer; returns the signal that ended it, 0 for a good end, -1 for a bad one."""
+        """Wait for the writer; return the signal that ended it, 0 on success, -1 on failure."""
         status = int(self._line())
         return os.WTERMSIG(status) if os.WIFSIGNALED(status) else -bool(status)
 
@@ -205,7 +206,7 @@ class Nursery:
 
 
 def acknowledged(folder: Path) -> list[dict[str, Any]]:
-    """What writers noted."""
+    """Return the writers' notes."""
     notes = folder / "notes"
     lines = notes.read_text().splitlines() if notes.exists() else []
     return [json.loads(line) for line in lines]
@@ -216,4 +217,4 @@ def kill(child: int) -> None:
 
 
 if __name__ == "__main__":
-    nurse()
+    serve_forks()

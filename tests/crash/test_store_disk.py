@@ -1,6 +1,7 @@
-"""The disk is full, fails or is read-only, at each step: a clear answer, nothing half done, a store that goes on."""
+"""A disk that is full, fails or is read-only, at each step: a clear error, no partial effect, a store that works on."""
 
 import errno
+import random
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 from store_writer import Writer, acknowledged, body, files, requests
 
@@ -16,10 +18,12 @@ from pachyderm.client.commits import inspect
 from pachyderm.client.connection import Target, connect
 from pachyderm.dag.repos import TRAINING
 from pachyderm.dag.setup import set_up
-from pachyderm.errors import PachydermError
+from pachyderm.errors import PachydermError, StorageError
 from pachyderm.store.database import failpoints, schema
 from pachyderm.store.graph import transactions
+from pachyderm.store.graph.graph_update import GraphUpdate
 from pachyderm.store.maintenance.fsck import check
+from pachyderm.store.maintenance.gc import collect
 from pachyderm.store.rpc.server import StoreServer
 
 ANSWERS = {
@@ -52,8 +56,17 @@ def work(folder: Path) -> None:
         writer.server.stop()
 
 
+def leftover_files(store: Path) -> set[str]:
+    """Pack files that the tables do not name, finished or not."""
+    with sqlite3.connect(store / schema.DATABASE) as connection:
+        recorded = {name for (name,) in connection.execute("SELECT name FROM packs")}
+    connection.close()
+    return {path.name for kind in ("parts", "packs") for path in (store / "objects" / kind).iterdir()} - recorded
+
+
 def verify(folder: Path) -> None:
     assert check(folder / "data") == []
+    assert leftover_files(folder / "data") == set()
     writer = Writer(folder)
     branch = writer.repo("source")
     head = writer.client.pfs.inspect_branch(branch=branch).head
@@ -69,7 +82,7 @@ def verify(folder: Path) -> None:
 
 
 def fail_at(folder: Path, number: int, kind: int) -> bool:
-    """Let the n-th operation fail; False where there are fewer."""
+    """Let the n-th operation fail; False if there are fewer."""
     folder.mkdir()
     failpoints.arm(f"*=errno:{kind}@{number}")
     try:
@@ -128,6 +141,108 @@ def test_a_disk_that_fills_up_under_the_database_is_answered_and_can_be_freed(
         assert len(acknowledged(tmp_path)) > 3
         writer.server.stop()
     verify(tmp_path)
+
+
+def test_a_put_refused_because_the_database_is_full_keeps_no_pack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = schema.connect
+
+    def narrow(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.execute("PRAGMA max_page_count=70")
+        return connection
+
+    monkeypatch.setattr(schema, "connect", narrow)
+    writer = Writer(tmp_path)
+    branch = writer.repo("source")
+    with pytest.raises(grpc.RpcError, match="the disk is full"):
+        for number in range(1000):
+            writer.commit(branch, [f"/w{number}/{place}.2" for place in range(20)])
+    assert acknowledged(tmp_path)
+    assert leftover_files(tmp_path / "data") == set()
+    writer.server.stop()
+
+
+def test_a_transaction_that_is_only_tried_keeps_no_pack(tmp_path: Path) -> None:
+    """Finishing the older commit applies the newer one's appends, whose joined content goes into a pack."""
+    writer = Writer(tmp_path)
+    pachd = writer.client
+    source, output = writer.repo("source"), writer.repo("output", "source")
+    pachd.pfs.finish_commit(commit=pachd.pfs.inspect_branch(branch=output).head)
+    older, newer = [
+        pfs.Commit(repo=output.repo, id=writer.commit(source, files(name, 0)).id) for name in ("first", "second")
+    ]
+    for _ in range(2):
+        append = pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/log", raw=body("/log.2")))
+        name = pachd.pfs.create_file_set(iter([append])).file_set_id
+        pachd.pfs.add_file_set(commit=newer, file_set_id=name)
+    pachd.pfs.finish_commit(commit=newer)
+    packs = list((tmp_path / "data" / "objects" / "packs").iterdir())
+    with pachd.transaction.transaction():
+        pachd.pfs.finish_commit(commit=older)
+        assert list((tmp_path / "data" / "objects" / "packs").iterdir()) == packs
+    assert leftover_files(tmp_path / "data") == set()
+    pieces = pachd.pfs.get_file(file=pfs.File(commit=newer, path="/log"))
+    assert b"".join(piece.value for piece in pieces) == 2 * body("/log.2")
+    writer.server.stop()
+
+
+def test_a_collection_and_a_repair_that_fail_remove_the_files_that_they_began(tmp_path: Path) -> None:
+    store = tmp_path / "data"
+    writer = Writer(tmp_path)
+    branch = writer.repo("source")
+    kept = writer.commit(branch, ["/kept/0.2"])
+    doomed = writer.commit(branch, ["/doomed/0.2", "/doomed/0.3", "/both/1.2"])
+    other = writer.repo("other")
+    writer.commit(other, ["/both/1.2"])
+    writer.client.pfs.drop_commit(commit=doomed)
+    failpoints.arm(f"commit.before=errno:{errno.ENOSPC}")
+    with pytest.raises(StorageError, match=f"disk of the store {store} is full; free some space"):
+        collect(store, grace=0)
+    assert leftover_files(store) == set()
+    failpoints.arm("")
+    assert collect(store, grace=0).packs == 1
+    [pack] = [path for path in (store / "objects" / "packs").iterdir() if path.read_bytes() == body("/kept/0.2")]
+    pack.write_bytes(b"damage" + body("/kept/0.2")[6:])
+    failpoints.arm(f"repair.after_move=errno:{errno.ENOSPC}")
+    with pytest.raises(StorageError, match=f"disk of the store {store} is full; free some space"):
+        check(store, repair=True)
+    assert list((store / "bad").iterdir()) == []
+    failpoints.arm("")
+    assert [problem.repaired for problem in check(store, repair=True)] == [True]
+    assert kept.id
+    writer.server.stop()
+
+
+def test_a_put_refused_on_a_file_system_without_space_leaves_it_as_it_was(tmp_path: Path) -> None:
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(mounted)], capture_output=True, check=False
+    )
+    if mount.returncode:
+        pytest.skip("mounting a file system takes root; the tests above limit the database and the size of files")
+    try:
+        with StoreServer(mounted / "data", f"unix:{tmp_path / 's'}"):
+            client = Client(host="unix", port=str(tmp_path / "s"))
+            branch = pfs.Branch(repo=pfs.Repo(name="source"), name="master")
+            client.pfs.create_repo(repo=branch.repo)
+            first = pfs.ModifyFileRequest(set_commit=pfs.Commit(repo=branch.repo, branch=branch))
+            rng = random.Random(1)
+            for count in (68, 70, 90):
+                parts = [
+                    pfs.ModifyFileRequest(add_file=pfs.AddFile(path=f"/{place}", raw=rng.randbytes(120_000)))
+                    for place in range(count)
+                ]
+                with pytest.raises(grpc.RpcError, match="the disk is full") as caught:
+                    client.pfs.modify_file(iter([first, *parts]))
+                assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                assert leftover_files(mounted / "data") == set()
+            client.pfs.modify_file(iter([first, *parts[:40]]))
+        assert check(mounted / "data") == []
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)
 
 
 def test_a_full_disk_at_the_first_opening_is_a_storage_error(tmp_path: Path) -> None:
@@ -196,8 +311,8 @@ def test_a_transaction_that_sqlite_has_rolled_back_itself_keeps_its_first_error(
 
 
 def test_a_request_in_a_transaction_keeps_its_first_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def rolled_back(work: transactions.Unit, requests: object) -> None:
-        work.connection.execute("ROLLBACK")
+    def rolled_back(update: GraphUpdate, requests: object) -> None:
+        update.connection.execute("ROLLBACK")
         raise OSError(errno.EFBIG, "File too large")
 
     with connect(Target(store=tmp_path / "data")) as client:

@@ -1,4 +1,4 @@
-"""A store's process is killed, at each step and at any moment: nothing acknowledged is lost, nothing half shown."""
+"""Kills of a store's process, at each step and at random moments: nothing acknowledged is lost, nothing half shown."""
 
 import json
 import random
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
-from store_writer import Nursery, acknowledged, body, kill
+from store_writer import ForkServer, acknowledged, body, kill
 
 from pachyderm.store.database.failpoints import POINTS
 from pachyderm.store.maintenance.fsck import check
@@ -20,14 +20,14 @@ KILLED = 9
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    one = Nursery()
-    yield one
-    one.close()
+def fork_server() -> Iterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.close()
 
 
 def verify(folder: Path) -> int:
-    """Open the store again and hold it against the notes; returns how many commits of `source` there are."""
+    """Open the store again and compare it with the notes; return the number of commits of `source`."""
     notes = acknowledged(folder)
     if any("damaging" in note for note in notes):
         check(folder / "data", repair=True)
@@ -53,7 +53,7 @@ def verify(folder: Path) -> int:
 
 
 def visible(client: Client, head: pfs.Commit) -> set[str]:
-    """The files of a commit; each must be whole, and so must be each stream, which is a directory."""
+    """Return the files of a commit, after checking that each file and each stream (a directory) is complete."""
     info = client.pfs.inspect_commit(commit=head)
     if info.finished.timestamp() <= 0 and info.parent_commit.id:
         parent = client.pfs.inspect_commit(commit=info.parent_commit)
@@ -76,7 +76,7 @@ def visible(client: Client, head: pfs.Commit) -> set[str]:
 
 
 def whole(name: str) -> int:
-    """How many files the stream of this name has."""
+    """Return the number of files in the stream of this name."""
     if not name.startswith("n"):
         return {"small": 2, "large": 3, "published": 2, "doomed": 1, "last": 1}[name]
     number = int(name[1:])
@@ -84,31 +84,31 @@ def whole(name: str) -> int:
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_kill_at_a_failpoint_loses_nothing(nursery: Nursery, tmp_path: Path, point: str) -> None:
-    """The writer must die: a failpoint that is never reached would let it come to its end."""
-    nursery.begin(tmp_path, "scenario", failpoints=f"{point}=kill")
-    assert nursery.end() == KILLED
+def test_a_kill_at_a_failpoint_loses_nothing(fork_server: ForkServer, tmp_path: Path, point: str) -> None:
+    """The writer must die: with a failpoint that is never reached it would succeed."""
+    fork_server.begin(tmp_path, "scenario", failpoints=f"{point}=kill")
+    assert fork_server.end() == KILLED
     verify(tmp_path)
-    nursery.begin(tmp_path, "endless", 0, 2)
-    assert nursery.end() == 0
+    fork_server.begin(tmp_path, "endless", 0, 2)
+    assert fork_server.end() == 0
     verify(tmp_path)
 
 
-def test_the_scenario_comes_to_its_end_without_kills(nursery: Nursery, tmp_path: Path) -> None:
-    nursery.begin(tmp_path, "scenario")
-    assert nursery.end() == 0
+def test_the_scenario_succeeds_without_kills(fork_server: ForkServer, tmp_path: Path) -> None:
+    fork_server.begin(tmp_path, "scenario")
+    assert fork_server.end() == 0
     verify(tmp_path)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_a_kill_at_every_pass_through_any_failpoint_loses_nothing(nursery: Nursery, tmp_path: Path) -> None:
+def test_a_kill_at_every_pass_through_any_failpoint_loses_nothing(fork_server: ForkServer, tmp_path: Path) -> None:
     number = 0
     while True:
         number += 1
         folder = tmp_path / str(number)
-        nursery.begin(folder, "scenario", failpoints=f"*=kill@{number}")
-        ended = nursery.end()
+        fork_server.begin(folder, "scenario", failpoints=f"*=kill@{number}")
+        ended = fork_server.end()
         verify(folder)
         if ended == 0:
             break
@@ -118,53 +118,54 @@ def test_a_kill_at_every_pass_through_any_failpoint_loses_nothing(nursery: Nurse
 
 
 def wait_for_more(folder: Path, before: int) -> None:
-    """Return when the writer was acknowledged something."""
+    """Wait until the writer has had another commit acknowledged."""
     for _ in range(6000):
         if sum("repo" in note for note in acknowledged(folder)) > before:
             return
         threading.Event().wait(0.01)
-    raise AssertionError("the writer was acknowledged nothing for a minute")
+    raise AssertionError("no commit was acknowledged within a minute")
 
 
-def random_kills(nursery: Nursery, folder: Path, kills: int, commits: int, rng: random.Random) -> None:
-    done = made = 0
-    while done < kills or made < commits:
+def random_kills(fork_server: ForkServer, folder: Path, kills: int, commits: int, rng: random.Random) -> None:
+    done = found = 0
+    while done < kills or found < commits:
         noted = [note for note in acknowledged(folder) if "repo" in note]
         start = 1 + max((int(note["paths"][0].split("/")[1][1:]) for note in noted), default=0)
-        child = nursery.begin(folder, "endless", start + 100)
+        child = fork_server.begin(folder, "endless", start + 100)
         if rng.random() < 0.2:
             threading.Event().wait(rng.uniform(0, 0.5))
         else:
             wait_for_more(folder, len(noted))
             threading.Event().wait(rng.uniform(0, 0.2))
         kill(child)
-        assert nursery.end() == KILLED
+        assert fork_server.end() == KILLED
         done += 1
-        made = verify(folder)
+        found = verify(folder)
         noted = [note for note in acknowledged(folder) if "repo" in note]
-        assert len(noted) <= made <= len(noted) + done, "an unacknowledged commit for each kill at most"
+        assert len(noted) <= found <= len(noted) + done, "at most one unacknowledged commit per kill"
         if done % 25 == 0:
-            print(f"kills: {done}, commits: {made}, acknowledged: {len(noted)}", flush=True)  # noqa: T201
+            print(f"kills: {done}, commits: {found}, acknowledged: {len(noted)}", flush=True)  # noqa: T201
     names = [json.dumps(note["paths"]) for note in noted]
-    print(f"kills: {done}, commits: {made}, acknowledged: {len(noted)}, lost: 0, twice: {len(names) - len(set(names))}")  # noqa: T201
+    twice = len(names) - len(set(names))
+    print(f"kills: {done}, commits: {found}, acknowledged: {len(noted)}, lost: 0, twice: {twice}")  # noqa: T201
     assert len(names) == len(set(names))
 
 
-def test_kills_at_random_moments_lose_nothing(nursery: Nursery, tmp_path: Path) -> None:
-    random_kills(nursery, tmp_path, kills=6, commits=0, rng=random.Random(5))
+def test_kills_at_random_moments_lose_nothing(fork_server: ForkServer, tmp_path: Path) -> None:
+    random_kills(fork_server, tmp_path, kills=6, commits=0, rng=random.Random(5))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_500_kills_over_2000_commits_lose_nothing(nursery: Nursery, tmp_path: Path) -> None:
-    random_kills(nursery, tmp_path, kills=500, commits=2000, rng=random.Random(6))
+def test_500_kills_over_2000_commits_lose_nothing(fork_server: ForkServer, tmp_path: Path) -> None:
+    random_kills(fork_server, tmp_path, kills=500, commits=2000, rng=random.Random(6))
 
 
-def write_together(nursery: Nursery, folder: Path, members: int, count: int) -> None:
-    nursery.begin(folder, "endless", 0, 1)
-    assert nursery.end() == 0
-    nursery.begin(folder, "crowd", members, count)
-    assert nursery.end() == 0
+def write_together(fork_server: ForkServer, folder: Path, members: int, count: int) -> None:
+    fork_server.begin(folder, "endless", 0, 1)
+    assert fork_server.end() == 0
+    fork_server.begin(folder, "crowd", members, count)
+    assert fork_server.end() == 0
     assert verify(folder) == members * count + 1
     with StoreServer(folder / "data", f"unix:{folder / 's'}"):
         client = Client(host="unix", port=str(folder / "s"))
@@ -172,11 +173,11 @@ def write_together(nursery: Nursery, folder: Path, members: int, count: int) -> 
     assert [info.parent_commit.id for info in infos[:-1]] == [info.commit.id for info in infos[1:]]
 
 
-def test_processes_that_write_to_one_branch_make_one_history(nursery: Nursery, tmp_path: Path) -> None:
-    write_together(nursery, tmp_path, members=4, count=8)
+def test_processes_that_write_to_one_branch_make_one_history(fork_server: ForkServer, tmp_path: Path) -> None:
+    write_together(fork_server, tmp_path, members=4, count=8)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-def test_16_processes_of_50_commits_make_one_history_of_800(nursery: Nursery, tmp_path: Path) -> None:
-    write_together(nursery, tmp_path, members=16, count=50)
+def test_16_processes_of_50_commits_make_one_history_of_800(fork_server: ForkServer, tmp_path: Path) -> None:
+    write_together(fork_server, tmp_path, members=16, count=50)

@@ -1,7 +1,6 @@
-"""Where the conformance suite finds the server under test.
+"""The server under test of the conformance suite: the one at `PACHD_ADDRESS`, or an embedded store per module.
 
-The suite says what Pachyderm does, so it must run against any server that speaks the protocol: with `PACHD_ADDRESS` set
-it runs against that address; without, against the embedded store, one per module.
+The suite specifies Pachyderm's behaviour, so it must run against any server of the protocol.
 """
 
 import os
@@ -15,7 +14,7 @@ from server_under_test import Pachd
 
 @pytest.fixture(scope="module")
 def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Client]]:
-    """Makes clients of the server under test."""
+    """Return a function that connects a client to the server under test."""
     address = os.environ.get("PACHD_ADDRESS")
     if address:
         yield lambda: Client.from_pachd_address(address)
@@ -30,7 +29,7 @@ def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], C
 
 @pytest.fixture
 def pachd(connect: Callable[[], Client], request: pytest.FixtureRequest) -> Pachd:
-    """The server under test, for one test."""
+    """Return the server under test."""
     if os.environ.get("PACHD_ADDRESS") and request.node.get_closest_marker("embedded"):
         pytest.skip("a promise of the embedded store alone; PACHD_ADDRESS names another server")
     return Pachd(connect)

@@ -1,4 +1,4 @@
-"""An embedded store for one test, spoken to through the words of the conformance suite."""
+"""An embedded store for one test, driven through the conformance suite's `Pachd`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from pachyderm.store.rpc.server import StoreServer
 
 @contextmanager
 def store(folder: Path, name: str = "s") -> Iterator[Pachd]:
-    """Serves `folder/data` for as long as the block lasts."""
+    """Serve the store `folder/data` during the block."""
     socket = folder / name
     with StoreServer(folder / "data", f"unix:{socket}"):
         yield Pachd(lambda: Client(host="unix", port=str(socket)))

@@ -1,7 +1,6 @@
-"""The few words in which the conformance suite speaks to the server under test.
+"""Short forms of Pachyderm's requests, for the conformance suite.
 
-They are Pachyderm's own requests, made short enough that a test reads as the promise it keeps. Every name that a test
-creates is unique, so that tests can share a server, even one that other people use.
+Every name that a test creates is unique, so that tests can share a server, even one that other people use.
 """
 
 import io
@@ -21,11 +20,11 @@ from pachyderm_sdk import Client
 from pachyderm_sdk.api import metadata, pfs
 
 PATIENCE = 30.0
-"""Seconds after which something that should have happened on the server is taken for a failure."""
+"""Seconds to wait for an effect on the server before the test fails."""
 
 
 def happened(moment: datetime) -> bool:
-    """Whether a time in an answer is set; the SDK reads an absent one as 1970."""
+    """Whether a time in a response is set; the SDK reads an absent one as 1970."""
     return moment.timestamp() > 0
 
 
@@ -33,14 +32,14 @@ def ids(infos: Iterable[Any]) -> list[str]:
     return [info.commit.id for info in infos]
 
 
-def soon(work: Callable[[], Any]) -> "Future[Any]":
-    """Runs `work` in a thread that cannot keep the test process alive."""
+def soon(function: Callable[[], Any]) -> "Future[Any]":
+    """Run a function in a daemon thread, which cannot keep the test process alive."""
     future: Future[Any] = Future()
 
     def run() -> None:
         try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is handed over to whoever asks for the result
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - raised again by `Future.result`
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
@@ -49,7 +48,7 @@ def soon(work: Callable[[], Any]) -> "Future[Any]":
 
 @contextmanager
 def refused(text: str = "", code: grpc.StatusCode | None = None) -> Iterator[None]:
-    """The block must be refused by the server, with `text` (any case) in the details and, if given, with `code`."""
+    """Assert that the server refuses the block, with `text` (in any case) in the details and, if given, with `code`."""
     with pytest.raises(grpc.RpcError) as caught:
         yield
     assert text.lower() in caught.value.details().lower()
@@ -58,7 +57,7 @@ def refused(text: str = "", code: grpc.StatusCode | None = None) -> Iterator[Non
 
 
 class Pachd:
-    """The server under test; names are made unique by a suffix, all else is said as in Pachyderm's own API."""
+    """The server under test; names get a unique suffix, everything else is as in Pachyderm's API."""
 
     def __init__(self, connect: Callable[[], Client]) -> None:
         self.connect = connect
@@ -68,7 +67,6 @@ class Pachd:
     def name(self, stem: str) -> str:
         return f"{stem}-{self.suffix}"
 
-    # -- repos and branches -------------------------------------------------------------------------------------------
     def repo(self, stem: str = "repo", project: str = "default") -> pfs.Repo:
         repo = pfs.Repo(name=self.name(stem), type="user", project=pfs.Project(name=project))
         self.client.pfs.create_repo(repo=repo)
@@ -85,13 +83,13 @@ class Pachd:
         on: Iterable[pfs.Branch] = (),
         head: pfs.Commit | None = None,
     ) -> pfs.Branch:
-        """Creates or changes a branch; `on` is its whole direct provenance, as in CreateBranch."""
+        """Create or change a branch; `on` is its whole direct provenance, as in CreateBranch."""
         branch = pfs.Branch(repo=repo, name=name)
         self.client.pfs.create_branch(branch=branch, provenance=list(on), head=head)
         return branch
 
     def chain(self, *stems: str) -> list[pfs.Branch]:
-        """Repos in a row, each branch `master` on the one before; the output heads are finished empty."""
+        """Create a chain of repos, each `master` with the previous one as provenance; finish the output heads empty."""
         branches: list[pfs.Branch] = []
         for repo in self.repos(*stems):
             branches.append(self.branch(repo, on=branches[-1:]))
@@ -102,10 +100,9 @@ class Pachd:
     def head(self, branch: pfs.Branch) -> pfs.Commit:
         return self.client.pfs.inspect_branch(branch=branch).head
 
-    # -- commits ------------------------------------------------------------------------------------------------------
     @staticmethod
     def commit(where: pfs.Branch | pfs.Commit | pfs.Repo, commit_id: str = "") -> pfs.Commit:
-        """A way to name a commit: a branch's head, or the commit of a repo with this id."""
+        """Return a `Commit` message that names a branch's head, or the commit of a repo with this id."""
         if isinstance(where, pfs.Commit):
             return where
         if isinstance(where, pfs.Branch):
@@ -116,7 +113,7 @@ class Pachd:
         return self.client.pfs.start_commit(branch=branch, **more)
 
     def finish(self, commit: pfs.Commit, error: str = "") -> pfs.CommitInfo:
-        """Finishes a commit and waits for FINISHED."""
+        """Finish a commit and wait for FINISHED."""
         self.client.pfs.finish_commit(commit=commit, error=error)
         return self.wait(commit)
 
@@ -127,7 +124,7 @@ class Pachd:
         return self.client.pfs.inspect_commit(commit=self.commit(where, commit_id))
 
     def write(self, branch: pfs.Branch, files: Mapping[str, bytes]) -> pfs.Commit:
-        """A finished commit on an input branch, holding `files` beside what the parent held."""
+        """Make a finished commit on an input branch, with `files` in addition to the parent's."""
         commit = self.start(branch)
         self.put(commit, files)
         self.finish(commit)
@@ -140,17 +137,16 @@ class Pachd:
         return ids(self.client.pfs.list_commit(repo=repo, **more))
 
     def commit_set(self, commit_id: str) -> list[tuple[str, str]]:
-        """The members of a commit set as (repo name, commit id), in the server's order."""
+        """Return the members of a commit set as (repo name, commit id), in the server's order."""
         infos = self.client.pfs.inspect_commit_set(commit_set=pfs.CommitSet(id=commit_id))
         return [(info.commit.repo.name, info.commit.id) for info in infos]
 
-    # -- files --------------------------------------------------------------------------------------------------------
     def put(self, where: pfs.Branch | pfs.Commit, files: Mapping[str, bytes]) -> None:
-        """Overwrites files in one ModifyFile stream: a delete and an add for each."""
+        """Overwrite files in one ModifyFile stream: a delete and an add for each."""
         self.modify(where, *replacing(files))
 
     def modify(self, where: pfs.Branch | pfs.Commit, *changes: Any) -> None:
-        """One ModifyFile stream of AddFile, DeleteFile and CopyFile messages."""
+        """Send one ModifyFile stream of AddFile, DeleteFile and CopyFile messages."""
         requests = [pfs.ModifyFileRequest(set_commit=self.commit(where)), *map(request, changes)]
         self.client.pfs.modify_file(iter(requests))
 
@@ -158,7 +154,7 @@ class Pachd:
         return self.client.pfs.create_file_set(iter([request(change) for change in changes])).file_set_id
 
     def publish(self, commit: pfs.Commit, *changes: Any) -> None:
-        """The safe way to write an output commit: CreateFileSet, then AddFileSet."""
+        """Write an output commit in the safe way: CreateFileSet, then AddFileSet."""
         self.client.pfs.add_file_set(commit=commit, file_set_id=self.file_set(*changes))
 
     @classmethod
@@ -169,7 +165,7 @@ class Pachd:
         return b"".join(part.value for part in self.client.pfs.get_file(file=self.file(where, path), **more))
 
     def files(self, where: pfs.Branch | pfs.Commit, pattern: str = "/") -> dict[str, bytes]:
-        """All files that a glob pattern brings, with their bytes, read as one tar; a commit without files has none."""
+        """Return all files that match a glob pattern, with their bytes, read as one TAR."""
         if pattern == "/" and not self.ls(where):
             return {}
         with tarfile.open(fileobj=io.BytesIO(self.tar(where, pattern))) as tar:
@@ -189,9 +185,8 @@ class Pachd:
         found = self.client.pfs.glob_file(commit=self.commit(where), pattern=pattern, **more)
         return [info.file.path for info in found]
 
-    # -- metadata -----------------------------------------------------------------------------------------------------
     def edit(self, commit: pfs.Commit, *changes: Any, client: Client | None = None) -> None:
-        """One EditMetadata request on one commit: EditAddKey, EditEditKey, EditDeleteKey, EditReplace."""
+        """Send one EditMetadata request on a commit: EditAddKey, EditEditKey, EditDeleteKey, EditReplace."""
         field = {
             metadata.EditAddKey: "add_key",
             metadata.EditEditKey: "edit_key",
@@ -202,9 +197,8 @@ class Pachd:
         edits = [metadata.Edit(commit=picker, **{field[type(change)]: change}) for change in changes]
         (client or self.client).metadata.edit_metadata(edits=edits)
 
-    # -- events -------------------------------------------------------------------------------------------------------
     def first(self, count: int, repo: pfs.Repo, **more: Any) -> "Future[list[pfs.CommitInfo]]":
-        """The first `count` commits that a subscription shows."""
+        """Return the first `count` commits of a subscription."""
         client = self.connect()
 
         def collect() -> list[pfs.CommitInfo]:
@@ -220,7 +214,7 @@ def request(change: Any) -> pfs.ModifyFileRequest:
 
 
 def replacing(files: Mapping[str, bytes]) -> list[Any]:
-    """What replaces files in a stream or a file set: for each path a delete, then its content."""
+    """Return the changes that replace files in a stream or a file set: for each path a delete, then its content."""
     return [
         part for path, raw in files.items() for part in (pfs.DeleteFile(path=path), pfs.AddFile(path=path, raw=raw))
     ]

@@ -1,4 +1,4 @@
-"""Branches, their provenance, and how a change of one opens commits downstream."""
+"""Branches, their provenance, and the commits that a change opens downstream."""
 
 import uuid
 

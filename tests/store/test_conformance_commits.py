@@ -1,4 +1,4 @@
-"""Commits: how they start, finish, fail, are named and listed."""
+"""Commits: starting, finishing, failing, naming and listing."""
 
 import uuid
 from datetime import timedelta
@@ -29,19 +29,19 @@ def test_a_started_commit_is_open_and_the_users(pachd: Pachd, branch: pfs.Branch
     assert pachd.head(branch).id == commit.id
 
 
-def test_a_finished_commit_says_when(pachd: Pachd, branch: pfs.Branch) -> None:
+def test_a_finished_commit_has_its_time(pachd: Pachd, branch: pfs.Branch) -> None:
     commit = pachd.start(branch)
     info = pachd.finish(commit)
     assert info.started <= info.finishing <= info.finished
 
 
-def test_answers_leave_the_branch_of_a_commit_blank(pachd: Pachd, branch: pfs.Branch) -> None:
+def test_commits_in_responses_have_no_branch(pachd: Pachd, branch: pfs.Branch) -> None:
     commit = pachd.write(branch, {"/a": b"1"})
     assert pachd.info(commit).commit.branch.name == ""
     assert [info.commit.branch.name for info in pachd.client.pfs.list_commit(repo=branch.repo)] == [""]
 
 
-def test_starting_on_a_branch_that_is_not_there_creates_it(pachd: Pachd) -> None:
+def test_starting_on_a_missing_branch_creates_it(pachd: Pachd) -> None:
     branch = pfs.Branch(repo=pachd.repo(), name="fresh")
     commit = pachd.start(branch)
     assert pachd.head(branch).id == commit.id
@@ -206,7 +206,6 @@ def test_an_ancestor_beyond_the_first_commit_is_refused(pachd: Pachd, branch: pf
         pachd.info(branch.repo, name)
 
 
-# -- lists ------------------------------------------------------------------------------------------------------------
 def test_commits_are_listed_newest_first(pachd: Pachd, branch: pfs.Branch) -> None:
     written = [pachd.write(branch, {}).id for _ in range(3)]
     assert pachd.history(branch.repo) == written[::-1]
@@ -250,7 +249,6 @@ def test_a_list_of_an_empty_repo_is_empty(pachd: Pachd, branch: pfs.Branch) -> N
     assert pachd.history(branch.repo) == []
 
 
-# -- commit sets ------------------------------------------------------------------------------------------------------
 def test_a_commit_set_is_listed_from_inputs_to_outputs(pachd: Pachd) -> None:
     chain = pachd.chain("first", "middle", "last")
     commit = pachd.write(chain[0], {})
@@ -285,7 +283,6 @@ def test_commit_sets_are_listed_newest_first(pachd: Pachd) -> None:
     assert [ids(s.commits) for s in sets] == [[commit_id] for commit_id in written[::-1]]
 
 
-# -- walking ----------------------------------------------------------------------------------------------------------
 def test_the_provenance_of_a_commit_can_be_walked(pachd: Pachd) -> None:
     chain = pachd.chain("first", "middle", "last")
     commit = pachd.write(chain[0], {})
@@ -302,10 +299,9 @@ def test_the_subvenance_of_a_commit_can_be_walked(pachd: Pachd) -> None:
     assert found >= {(branch.repo.name, commit.id) for branch in chain[1:]}
 
 
-# -- aliases ----------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def meeting(pachd: Pachd) -> tuple[pfs.Branch, pfs.Branch, pfs.Branch, pfs.Commit, pfs.Commit]:
-    """Two inputs and one output; a commit on the right, then one on the left: (left, right, output, older, newer)."""
+    """Return (left, right, output, older, newer): two inputs of one output; `older` is on the right, `newer` left."""
     left, right, output = pachd.repos("left", "right", "output")
     a, b = pachd.branch(left), pachd.branch(right)
     c = pachd.branch(output, on=[a, b])
@@ -333,7 +329,7 @@ def test_a_write_by_a_set_id_cannot_change_the_older_finished_commit(pachd: Pach
     assert pachd.files(older) == {"/file": b"right"}
 
 
-def test_a_set_id_finds_nothing_in_a_repo_that_the_set_does_not_rest_on(pachd: Pachd, meeting: tuple) -> None:
+def test_a_set_id_finds_nothing_in_a_repo_outside_the_sets_provenance(pachd: Pachd, meeting: tuple) -> None:
     stranger = pachd.branch(pachd.repo("stranger"))
     with refused("not found", NOT_FOUND):
         pachd.info(stranger.repo, meeting[-1].id)

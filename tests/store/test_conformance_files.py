@@ -1,4 +1,4 @@
-"""Files: how they are written, deleted and copied."""
+"""Files: writing, deleting and copying."""
 
 import grpc
 import pytest
@@ -20,7 +20,6 @@ def commit(pachd: Pachd, branch: pfs.Branch) -> pfs.Commit:
     return pachd.start(branch)
 
 
-# -- writing ----------------------------------------------------------------------------------------------------------
 def test_a_write_to_a_branch_makes_a_finished_commit(pachd: Pachd, branch: pfs.Branch) -> None:
     pachd.put(branch, {"/a": b"1"})
     pachd.put(branch, {"/b": b"2"})
@@ -174,7 +173,6 @@ def test_one_path_from_two_datums_ends_the_commit_with_an_error(pachd: Pachd, br
     assert "duplicate path output by different datums" in info.error
 
 
-# -- deleting ---------------------------------------------------------------------------------------------------------
 def test_a_deleted_file_is_gone_in_the_child_and_stays_in_the_parent(pachd: Pachd, branch: pfs.Branch) -> None:
     parent = pachd.write(branch, {"/a": b"1", "/b": b"2"})
     child = pachd.start(branch)
@@ -184,7 +182,7 @@ def test_a_deleted_file_is_gone_in_the_child_and_stays_in_the_parent(pachd: Pach
     assert pachd.files(parent) == {"/a": b"1", "/b": b"2"}
 
 
-def test_deleting_what_is_not_there_is_no_error(pachd: Pachd, commit: pfs.Commit) -> None:
+def test_deleting_a_missing_file_is_not_an_error(pachd: Pachd, commit: pfs.Commit) -> None:
     pachd.modify(commit, pfs.DeleteFile(path="/nothing"), pfs.DeleteFile(path="/nowhere/"))
     assert pachd.finish(commit).error == ""
 
@@ -228,7 +226,6 @@ def test_a_write_to_a_branch_can_delete(pachd: Pachd, branch: pfs.Branch) -> Non
     assert len(pachd.history(branch.repo)) == 2
 
 
-# -- copying ----------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def original(pachd: Pachd) -> pfs.Commit:
     return pachd.write(pfs.Branch(repo=pachd.repo("original"), name="master"), {"/d/a": b"1", "/d/s/b": b"2"})
@@ -259,13 +256,12 @@ def test_a_copy_replaces_unless_it_appends(pachd: Pachd, original: pfs.Commit, c
     assert pachd.files(commit) == {"/x": b"1", "/y": b"01"}
 
 
-def test_a_copy_of_what_is_not_there_copies_nothing(pachd: Pachd, original: pfs.Commit, commit: pfs.Commit) -> None:
+def test_a_copy_of_a_missing_file_copies_nothing(pachd: Pachd, original: pfs.Commit, commit: pfs.Commit) -> None:
     pachd.modify(commit, pfs.CopyFile(src=pachd.file(original, "/nothing"), dst="/x"))
     assert pachd.files(commit) == {}
 
 
-# -- several at once --------------------------------------------------------------------------------------------------
-def test_writes_to_one_branch_at_once_all_land_in_one_line_of_commits(pachd: Pachd, branch: pfs.Branch) -> None:
+def test_concurrent_writes_to_one_branch_form_one_chain_of_commits(pachd: Pachd, branch: pfs.Branch) -> None:
     pachd.branch(branch.repo)
 
     def write(number: int) -> None:
@@ -277,7 +273,7 @@ def test_writes_to_one_branch_at_once_all_land_in_one_line_of_commits(pachd: Pac
     assert len(pachd.history(branch.repo, to=pachd.commit(branch))) == 7
 
 
-def test_streams_into_one_open_commit_at_once_all_land(pachd: Pachd, commit: pfs.Commit) -> None:
+def test_concurrent_streams_into_one_open_commit_are_all_kept(pachd: Pachd, commit: pfs.Commit) -> None:
     def write(number: int) -> None:
         Pachd(pachd.connect).modify(commit, pfs.AddFile(path="/shared", raw=b"x"), pfs.AddFile(path=f"/{number}"))
 

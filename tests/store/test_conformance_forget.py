@@ -1,4 +1,4 @@
-"""Forgetting a commit: its files are given up, it stays in the history (pachd's TestForgetRPC)."""
+"""ForgetCommit: the files of a commit are discarded, the commit stays in the history (pachd's TestForgetRPC)."""
 
 import grpc
 import pytest
@@ -58,14 +58,14 @@ def test_the_children_of_a_forgotten_commit_keep_its_files(pachd: Pachd, old: pf
 
 @pytest.mark.embedded
 def test_a_forgotten_commit_stays_in_the_history(pachd: Pachd, old: pfs.Commit, output: pfs.Branch) -> None:
-    """Pachd lists the commits of the repo no more: "the commit is forgotten"."""
+    """On pachd, listing the commits of the repo then fails: "the commit is forgotten"."""
     before = pachd.history(output.repo)
     forget(pachd, old)
     assert pachd.history(output.repo) == before
     assert pachd.info(old).error == ""
 
 
-def test_a_branch_after_a_forgotten_commit_goes_on(
+def test_a_branch_continues_after_a_forgotten_commit(
     pachd: Pachd, old: pfs.Commit, source: pfs.Branch, output: pfs.Branch
 ) -> None:
     forget(pachd, old)
@@ -117,10 +117,10 @@ def test_a_store_with_a_forgotten_commit_is_sound(pachd: Pachd, old: pfs.Commit)
 
 
 @pytest.mark.embedded
-def test_what_would_show_the_files_of_a_forgotten_commit_next_is_refused(
+def test_starting_from_the_files_of_a_forgotten_commit_is_refused(
     pachd: Pachd, old: pfs.Commit, source: pfs.Branch, output: pfs.Branch
 ) -> None:
-    """On pachd the next commit could never be finished."""
+    """On pachd, the next commit could never be finished."""
     newest = pachd.head(output)
     forget(pachd, old)
     with refused(FORGOTTEN):

@@ -1,4 +1,4 @@
-"""Where pachd loses data or locks a repo up, the embedded store is safe: promises of its own."""
+"""Hazards of pachd, which loses data or locks a repo in these cases, and from which the embedded store is safe."""
 
 import queue
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def row(pachd: Pachd) -> Row:
 
 
 class Stream:
-    """A ModifyFile stream that the test opens, feeds and closes when it wants to."""
+    """A ModifyFile stream that the test opens, feeds and closes explicitly."""
 
     def __init__(self, pachd: Pachd, commit: pfs.Commit) -> None:
         self._parts: queue.Queue[pfs.ModifyFileRequest | None] = queue.Queue()
@@ -33,7 +33,7 @@ class Stream:
         self._parts.put(part)
 
     def close(self) -> None:
-        """Ends the stream; raises what the server answers."""
+        """Close the stream; raise the server's error."""
         self._parts.put(None)
         self.end.result(PATIENCE)
 
@@ -134,7 +134,7 @@ def test_a_write_by_a_set_id_never_reaches_an_older_open_commit(pachd: Pachd) ->
     assert pachd.files(older) == {}
 
 
-def test_a_head_that_is_no_commit_id_is_refused_without_a_trace(pachd: Pachd) -> None:
+def test_a_head_that_is_not_a_commit_id_is_refused_without_a_stack_trace(pachd: Pachd) -> None:
     branch = pachd.branch(pachd.repo())
     with pytest.raises(Exception, match=r"not found|invalid") as caught:
         pachd.branch(branch.repo, head=pfs.Commit(repo=branch.repo, id="0" * 32))
@@ -143,7 +143,7 @@ def test_a_head_that_is_no_commit_id_is_refused_without_a_trace(pachd: Pachd) ->
 
 @pytest.mark.parametrize("path", ["/", "", "//"])
 def test_a_file_cannot_be_written_over_the_root(pachd: Pachd, path: str) -> None:
-    """Pachd takes it, and the commit can no longer be read as a tar."""
+    """Pachd accepts it, and the commit can no longer be read as a TAR."""
     commit = pachd.start(pfs.Branch(repo=pachd.repo(), name="master"))
     pachd.put(commit, {"/a": b"1"})
     with refused("invalid"):
@@ -154,7 +154,7 @@ def test_a_file_cannot_be_written_over_the_root(pachd: Pachd, path: str) -> None
 
 
 def test_a_place_counted_from_the_root_beyond_the_head_is_refused(pachd: Pachd) -> None:
-    """Pachd answers the head for one place too many."""
+    """Pachd returns the head if N is one too large."""
     branch = pfs.Branch(repo=pachd.repo(), name="master")
     pachd.write(branch, {})
     with refused():
@@ -162,7 +162,7 @@ def test_a_place_counted_from_the_root_beyond_the_head_is_refused(pachd: Pachd) 
 
 
 def test_creating_a_branch_of_two_parents_again_changes_nothing(pachd: Pachd) -> None:
-    """Pachd may take equal provenance for another one and open a commit."""
+    """Pachd may take equal provenance for different provenance, and open a commit."""
     parents = [pachd.branch(repo) for repo in pachd.repos("z", "a")]
     output = pachd.branch(pachd.repo("output"), on=parents)
     before = pachd.history(output.repo)
@@ -172,7 +172,7 @@ def test_creating_a_branch_of_two_parents_again_changes_nothing(pachd: Pachd) ->
 
 
 def test_squashing_a_commit_leaves_its_files_in_a_child_that_ended_with_an_error(pachd: Pachd) -> None:
-    """In pachd they are gone from the child."""
+    """On pachd, the child loses them."""
     branch = pfs.Branch(repo=pachd.repo(), name="master")
     parent = pachd.write(branch, {"/a": b"1"})
     child = pachd.start(branch)

@@ -1,4 +1,4 @@
-"""What administrators and other clients ask for: commits by file, sums, the storage, defaults, a reset."""
+"""Requests of administrators and other clients: commits by file, summaries, storage checks, defaults, reset."""
 
 import grpc
 import pytest
@@ -14,7 +14,6 @@ def branch(pachd: Pachd) -> pfs.Branch:
     return pfs.Branch(repo=pachd.repo(), name="master")
 
 
-# -- the commits that changed a file ----------------------------------------------------------------------------------
 @pytest.fixture
 def commits(pachd: Pachd, branch: pfs.Branch) -> list[pfs.Commit]:
     """Four commits; the first adds /files/b, the third appends to it, the fourth deletes it."""
@@ -28,7 +27,7 @@ def commits(pachd: Pachd, branch: pfs.Branch) -> list[pfs.Commit]:
 
 
 def find(pachd: Pachd, start: pfs.Commit, path: str, limit: int = 0) -> tuple[list[str], str, int]:
-    """The commits found, the last one searched, and how many were."""
+    """Return the commits found, the last one searched, and the number searched."""
     answers = list(pachd.client.pfs.find_commits(start=start, file_path=path, limit=limit))
     found = [answer.found_commit.id for answer in answers[:-1]]
     return found, answers[-1].last_searched_commit.id, answers[-1].commits_searched
@@ -40,7 +39,7 @@ def test_the_commits_that_changed_a_file_are_found_newest_first(pachd: Pachd, co
     assert find(pachd, commits[1], "/files/b") == ([first], first, 2)
 
 
-def test_a_file_that_was_never_there_is_in_no_commit(pachd: Pachd, commits: list[pfs.Commit]) -> None:
+def test_a_file_that_never_existed_is_in_no_commit(pachd: Pachd, commits: list[pfs.Commit]) -> None:
     assert find(pachd, commits[3], "/files/z") == ([], commits[0].id, 4)
     assert find(pachd, commits[3], "/files") == ([], commits[0].id, 4)
 
@@ -75,7 +74,6 @@ def test_an_open_commit_is_not_searched_and_the_error_names_it(pachd: Pachd, bra
         assert part in status
 
 
-# -- sums -------------------------------------------------------------------------------------------------------------
 def test_an_open_commit_has_details_without_a_size(pachd: Pachd, branch: pfs.Branch) -> None:
     commit = pachd.start(branch)
     pachd.put(commit, {"/a": b"12345"})
@@ -95,7 +93,7 @@ def test_a_summary_counts_repos_and_bytes_in_the_order_of_the_request(pachd: Pac
         pachd.write(pfs.Branch(repo=repo, name="master"), {"/f": b"x" * 50})
     pickers = [pfs.ProjectPicker(name=name) for name in reversed(names)]
     found = pachd.client.pfs.repos_summary(projects=pickers).summaries
-    assert [(one.project.name, one.user_repo_count, one.size_bytes) for one in found] == [
+    assert [(summary.project.name, summary.user_repo_count, summary.size_bytes) for summary in found] == [
         (names[1], 2, 100),
         (names[0], 1, 0),
     ]
@@ -110,7 +108,6 @@ def test_the_storage_is_checked(pachd: Pachd, branch: pfs.Branch) -> None:
     assert nothing == 0
 
 
-# -- defaults of projects ---------------------------------------------------------------------------------------------
 def test_defaults_of_a_project_are_kept_as_they_are_given(pachd: Pachd) -> None:
     project = pfs.Project(name=pachd.name("project"))
     pachd.client.pfs.create_project(project=project)
@@ -144,7 +141,6 @@ def test_the_defaults_of_an_unknown_project_are_not_found(pachd: Pachd) -> None:
         pachd.client.pps.get_project_defaults(project=pfs.Project(name=pachd.name("nothing")))
 
 
-# -- the rest ---------------------------------------------------------------------------------------------------------
 def test_a_branch_in_a_repo_that_does_not_exist_is_refused_with_the_repos_full_name(pachd: Pachd) -> None:
     name = pachd.name("nothing")
     with refused(f"repo (id=0, project=default, name={name}, type=user) not found", grpc.StatusCode.NOT_FOUND):
@@ -161,8 +157,8 @@ def test_a_description_comes_with_the_start_or_the_end_of_a_commit(pachd: Pachd,
 
 
 @pytest.mark.embedded
-def test_what_the_store_does_not_have_is_deleted_without_an_error(pachd: Pachd) -> None:
-    """What python-pachyderm's `Client.delete_all` asks for in turn; on a shared server it would delete other work."""
+def test_delete_all_of_services_without_state_succeeds(pachd: Pachd) -> None:
+    """The requests of python-pachyderm's `Client.delete_all`; not for a shared server, where they delete other work."""
     for service in ("identity_v2", "license_v2", "pps_v2"):
         assert pachd.client._channel.unary_unary(f"/{service}.API/DeleteAll")(b"") == b""
     with pytest.raises(AuthServiceNotActivated):

@@ -1,4 +1,4 @@
-"""Metadata on commits: the only compare-and-set that Pachyderm has, and so what claims are made of."""
+"""Metadata on commits, Pachyderm's only compare-and-set and therefore the basis of claims."""
 
 import grpc
 import pytest
@@ -26,7 +26,7 @@ def test_a_key_is_added_once(pachd: Pachd, commit: pfs.Commit) -> None:
     assert pachd.info(commit).metadata == {"run.1": "first"}
 
 
-def test_of_many_at_once_exactly_one_adds_a_key(pachd: Pachd, commit: pfs.Commit) -> None:
+def test_of_many_concurrent_clients_exactly_one_adds_a_key(pachd: Pachd, commit: pfs.Commit) -> None:
     def claim(name: str) -> str:
         try:
             pachd.edit(commit, add("run.1", name), client=pachd.connect())
@@ -74,13 +74,13 @@ def test_all_keys_are_replaced_at_once(pachd: Pachd, commit: pfs.Commit) -> None
     assert pachd.info(commit).metadata == {"new": "2"}
 
 
-def test_a_finished_commit_still_takes_metadata(pachd: Pachd, commit: pfs.Commit) -> None:
+def test_a_finished_commit_accepts_metadata(pachd: Pachd, commit: pfs.Commit) -> None:
     pachd.finish(commit)
     pachd.edit(commit, add("fingerprint", "abc"))
     assert pachd.info(commit).metadata == {"fingerprint": "abc"}
 
 
-def test_an_open_output_commit_takes_metadata(pachd: Pachd) -> None:
+def test_an_open_output_commit_accepts_metadata(pachd: Pachd) -> None:
     source, output = pachd.chain("source", "output")
     claimed = pfs.Commit(repo=output.repo, id=pachd.write(source, {}).id)
     pachd.edit(claimed, add("run.1", "we"))
@@ -113,7 +113,7 @@ def test_an_empty_key_is_refused(pachd: Pachd, commit: pfs.Commit) -> None:
         pachd.edit(commit, add("", "v"))
 
 
-def test_an_unknown_commit_takes_no_metadata(pachd: Pachd, commit: pfs.Commit) -> None:
+def test_metadata_of_an_unknown_commit_is_refused(pachd: Pachd, commit: pfs.Commit) -> None:
     with refused("not found"):
         pachd.edit(pfs.Commit(repo=commit.repo, id="0123456789ab4def8123456789abcdef"), add("k", "v"))
 

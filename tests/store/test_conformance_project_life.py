@@ -1,4 +1,4 @@
-"""The life of this project's own repos: set-up, training, promotion, roll-back, revert, on any Pachyderm 2 server."""
+"""The life of this project's repos: set-up, training, promotion, rollback and revert."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.conformance
 
 @dataclass(frozen=True)
 class Pipelines:
-    """The six repos of the two pipelines, under names of one test's own."""
+    """The six repos of the two pipelines, with names that are unique to the test."""
 
     training: pfs.Branch
     checkpoint: pfs.Branch
@@ -28,7 +28,7 @@ class Pipelines:
 
 @pytest.fixture
 def dag(pachd: Pachd) -> Pipelines:
-    """Set up in two transactions: two heads of one repo in one transaction are refused."""
+    """Create the repos in two transactions: two heads of one repo in one transaction are refused."""
     with pachd.client.transaction.transaction():
         training, checkpoint, model = pachd.repos("training", "checkpoint", "model")
         pictures, prepared, generated = pachd.repos("input_images", "preprocess_images", "generate_images")
@@ -49,14 +49,14 @@ def dag(pachd: Pachd) -> Pipelines:
 
 
 def fill(pachd: Pachd, commit: pfs.Commit, files: dict[str, bytes]) -> None:
-    """What a stage does: one file set that replaces what the commit shows, then the end."""
+    """Do what a stage does: add one file set that replaces the commit's files, then finish."""
     stale = [pfs.DeleteFile(path=path) for path in pachd.files(commit) if path not in files]
     pachd.publish(commit, *stale, *replacing(files))
     pachd.finish(commit)
 
 
 def train(pachd: Pachd, dag: Pipelines, words: bytes) -> str:
-    """A commit on training and its two results; returns the id of the set."""
+    """Make a commit on training and its two results; return the id of the commit set."""
     commit = pachd.write(dag.training, {"/pair.png": words})
     fill(pachd, dag.of(dag.checkpoint, commit.id), {"/checkpoint/weights": words})
     fill(pachd, dag.of(dag.candidate, commit.id), {"/1/saved_model.pb": words})
@@ -64,7 +64,7 @@ def train(pachd: Pachd, dag: Pipelines, words: bytes) -> str:
 
 
 def promote(pachd: Pachd, dag: Pipelines, set_id: str) -> str:
-    """Moves the model's head; returns the id of the set in which the pictures are made anew."""
+    """Move the model's head; return the id of the commit set in which the pictures are made again."""
     pachd.branch(dag.model.repo, head=dag.of(dag.candidate, set_id))
     return pachd.head(dag.generated).id
 
@@ -227,7 +227,7 @@ def test_a_failed_training_leaves_the_model_and_the_next_training_alone(pachd: P
     assert pachd.info(dag.of(dag.candidate, better)).error == ""
 
 
-def test_a_set_of_training_data_leads_to_nothing_on_the_side_of_the_pictures(pachd: Pachd, dag: Pipelines) -> None:
+def test_a_set_of_training_data_opens_no_commits_of_pictures(pachd: Pachd, dag: Pipelines) -> None:
     set_id = train(pachd, dag, b"first")
     for branch in (dag.pictures, dag.prepared, dag.generated):
         with refused("not found", grpc.StatusCode.NOT_FOUND):
@@ -243,7 +243,7 @@ def test_a_newer_set_may_fail_before_the_older_one_is_done(pachd: Pachd, dag: Pi
     assert pachd.files(dag.of(dag.checkpoint, older.id)) == {"/checkpoint/weights": b"older"}
 
 
-def test_a_set_superseded_while_it_is_open_is_no_base_of_the_next(pachd: Pachd, dag: Pipelines) -> None:
+def test_a_set_superseded_while_open_is_not_the_base_of_the_next(pachd: Pachd, dag: Pipelines) -> None:
     older = pachd.write(dag.training, {"/pair.png": b"older"})
     newer = pachd.write(dag.training, {"/pair.png": b"newer"})
     for branch in (dag.checkpoint, dag.candidate):

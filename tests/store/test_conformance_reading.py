@@ -1,4 +1,4 @@
-"""Files: how they are listed, found, read and compared."""
+"""Files: listing, matching, reading and comparing."""
 
 import hashlib
 
@@ -23,7 +23,6 @@ def commit(pachd: Pachd, branch: pfs.Branch) -> pfs.Commit:
     return pachd.start(branch)
 
 
-# -- reading ----------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def tree(pachd: Pachd, branch: pfs.Branch) -> pfs.Commit:
     return pachd.write(
@@ -65,7 +64,7 @@ def test_a_commit_without_files_has_no_root(pachd: Pachd, commit: pfs.Commit) ->
             pachd.finish(commit)
 
 
-def test_a_list_of_what_is_not_there_is_empty(pachd: Pachd, commit: pfs.Commit) -> None:
+def test_a_list_of_a_missing_path_is_empty(pachd: Pachd, commit: pfs.Commit) -> None:
     pachd.put(commit, {"/a": b"1"})
     assert pachd.ls(commit, "/nothing") == []
 
@@ -83,7 +82,7 @@ def test_a_missing_path_is_not_found(pachd: Pachd, tree: pfs.Commit, path: str) 
     assert not pachd.client.pfs.path_exists(file=pachd.file(tree, path))
 
 
-def test_files_and_directories_say_what_they_are(pachd: Pachd, tree: pfs.Commit) -> None:
+def test_files_and_directories_have_their_types(pachd: Pachd, tree: pfs.Commit) -> None:
     inspect = pachd.client.pfs.inspect_file
     file = inspect(file=pachd.file(tree, "/d/2.jpg"))
     assert (file.file_type, file.size_bytes, file.file.path) == (FILE, 2, "/d/2.jpg")
@@ -145,7 +144,7 @@ def test_a_glob_finds_files_and_directories(pachd: Pachd, tree: pfs.Commit, patt
 
 
 @pytest.mark.parametrize("pattern", ["/[a", "/d/[1-"])
-def test_a_glob_that_is_no_pattern_is_refused(pachd: Pachd, tree: pfs.Commit, pattern: str) -> None:
+def test_a_malformed_glob_is_refused(pachd: Pachd, tree: pfs.Commit, pattern: str) -> None:
     with refused():
         pachd.glob(tree, pattern)
 
@@ -176,7 +175,6 @@ def test_an_output_commit_cannot_be_read_while_its_parent_is_open(pachd: Pachd) 
         pachd.ls(branch)
 
 
-# -- hashes and differences -------------------------------------------------------------------------------------------
 def test_equal_contents_have_equal_hashes_wherever_they_are(pachd: Pachd, branch: pfs.Branch) -> None:
     commit = pachd.write(branch, {"/a": b"same", "/b/c": b"same", "/d": b"other"})
     elsewhere = pachd.write(pfs.Branch(repo=pachd.repo("elsewhere"), name="master"), {"/z": b"same"})
@@ -193,7 +191,7 @@ def test_the_hash_of_a_small_file_is_blake2b_of_blake2b(pachd: Pachd, branch: pf
     assert pachd.client.pfs.inspect_file(file=pachd.file(commit, "/a")).hash == expected
 
 
-def test_the_hash_does_not_tell_how_the_content_came_together(pachd: Pachd, branch: pfs.Branch) -> None:
+def test_the_hash_does_not_depend_on_how_the_content_was_written(pachd: Pachd, branch: pfs.Branch) -> None:
     whole = pachd.write(branch, {"/a": b"onetwo"})
     parts = pachd.start(branch)
     pachd.modify(parts, pfs.DeleteFile(path="/a"), pfs.AddFile(path="/a", raw=b"one"))
@@ -206,7 +204,7 @@ def test_the_hash_does_not_tell_how_the_content_came_together(pachd: Pachd, bran
 
 
 def diff(pachd: Pachd, new: pfs.File, old: pfs.File | None = None) -> list[tuple[str, str]]:
-    """(new path, old path) of each difference; empty where there is none on that side."""
+    """Return (new path, old path) of each difference; empty on the side that lacks the path."""
     found = pachd.client.pfs.diff_file(new_file=new, old_file=old)
     return [(each.new_file.file.path, each.old_file.file.path) for each in found]
 

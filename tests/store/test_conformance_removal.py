@@ -118,7 +118,7 @@ def test_a_set_that_another_set_rests_on_cannot_be_dropped(pachd: Pachd) -> None
 
 
 @pytest.mark.parametrize("act", [drop, squash], ids=["drop", "squash"])
-def test_removing_an_unknown_set_is_no_error(
+def test_removing_an_unknown_set_is_not_an_error(
     pachd: Pachd, branch: pfs.Branch, act: Callable[[Pachd, pfs.Commit], None]
 ) -> None:
     commit = pachd.write(branch, {})
@@ -185,9 +185,9 @@ def test_a_set_that_another_set_rests_on_cannot_be_squashed(pachd: Pachd) -> Non
     pachd.finish(pachd.head(c))
 
     def commit(branch: pfs.Branch) -> pfs.Commit:
-        made = pachd.write(branch, {})
-        pachd.finish(pfs.Commit(repo=output, id=made.id))
-        return made
+        commit = pachd.write(branch, {})
+        pachd.finish(pfs.Commit(repo=output, id=commit.id))
+        return commit
 
     referenced, _, free = commit(b), commit(a), commit(b)
     commit(b)

@@ -1,4 +1,4 @@
-"""Projects and repos, as any Pachyderm 2 server keeps them."""
+"""Projects and repos."""
 
 from collections.abc import Callable
 
@@ -101,7 +101,7 @@ def test_a_repo_that_another_depends_on_is_only_deleted_by_force(pachd: Pachd) -
     assert pachd.client.pfs.inspect_branch(branch=output).direct_provenance == []
 
 
-def test_deleting_an_unknown_repo_is_no_error(pachd: Pachd) -> None:
+def test_deleting_an_unknown_repo_is_not_an_error(pachd: Pachd) -> None:
     assert not pachd.client.pfs.delete_repo(repo=pfs.Repo(name=pachd.name("nothing"), type="user"), force=True).deleted
 
 
@@ -140,7 +140,7 @@ def test_a_project_with_repos_is_not_deleted(pachd: Pachd, project: pfs.Project)
 
 
 @pytest.mark.parametrize("name", ["", "-leading", "two words", "a.b", "a" * 52])
-def test_a_project_name_that_is_no_name_is_refused(pachd: Pachd, name: str) -> None:
+def test_an_invalid_project_name_is_refused(pachd: Pachd, name: str) -> None:
     with refused():
         pachd.client.pfs.create_project(project=pfs.Project(name=name))
 
@@ -162,6 +162,6 @@ def test_a_second_project_of_the_same_name_is_refused(pachd: Pachd, project: pfs
     ],
     ids=["inspect_repo", "list_commit", "list_branch", "start_commit", "create_branch", "inspect_branch"],
 )
-def test_what_is_asked_of_an_unknown_repo_is_not_found(pachd: Pachd, ask: Callable[..., object]) -> None:
+def test_requests_on_an_unknown_repo_are_not_found(pachd: Pachd, ask: Callable[..., object]) -> None:
     with refused("not found", NOT_FOUND):
         ask(pachd.client.pfs, pfs.Repo(name=pachd.name("nothing"), type="user"))

@@ -1,4 +1,4 @@
-"""What a client asks before it asks for data: health, version, cluster, who it is."""
+"""Requests on the server itself: health, version, cluster, identity."""
 
 import grpc
 import pytest
@@ -9,14 +9,14 @@ from server_under_test import Pachd, refused
 pytestmark = pytest.mark.conformance
 
 SERVING = b"\x08\x01"
-"""A serialised `grpc.health.v1.HealthCheckResponse` with status SERVING."""
+"""A serialized `grpc.health.v1.HealthCheckResponse` with status SERVING."""
 
 
 def call(pachd: Pachd, method: str) -> bytes:
     return pachd.client._channel.unary_unary(method)(b"")
 
 
-def test_the_server_says_that_it_serves(pachd: Pachd) -> None:
+def test_the_server_reports_that_it_is_serving(pachd: Pachd) -> None:
     assert call(pachd, "/grpc.health.v1.Health/Check") == SERVING
 
 

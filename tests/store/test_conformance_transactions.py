@@ -75,7 +75,7 @@ def test_two_commits_in_one_repo_are_refused_in_one_transaction(pachd: Pachd) ->
     assert pachd.history(repo) == []
 
 
-def test_a_transaction_whose_branch_is_moved_and_then_deleted_is_no_failure_of_the_server(pachd: Pachd) -> None:
+def test_a_transaction_that_moves_and_then_deletes_a_branch_is_not_an_internal_error(pachd: Pachd) -> None:
     branch = pachd.branch(pachd.repo())
     commit = pachd.write(branch, {})
     try:
@@ -157,8 +157,8 @@ def test_a_start_and_a_finish_in_one_transaction_make_a_finished_commit(pachd: P
     assert happened(pachd.wait(commit).finished)
 
 
-def test_files_are_no_part_of_a_transaction(pachd: Pachd) -> None:
-    """A file set that is added under an open transaction shows at once, and stays when the transaction is abandoned."""
+def test_files_are_not_part_of_a_transaction(pachd: Pachd) -> None:
+    """A file set that is added in an open transaction is visible at once, and stays if the transaction is abandoned."""
     commit = pachd.start(pachd.branch(pachd.repo()))
     with pytest.raises(ZeroDivisionError), pachd.client.transaction.transaction():
         pachd.publish(commit, pfs.AddFile(path="/a", raw=b"1"))
@@ -180,8 +180,8 @@ def test_finishing_and_moving_a_head_onto_it_is_one_step(pachd: Pachd) -> None:
     assert happened(pachd.wait(commit).finished)
 
 
-def test_metadata_is_no_part_of_a_transaction(pachd: Pachd) -> None:
-    """It is written at once and stays when the transaction is abandoned."""
+def test_metadata_is_not_part_of_a_transaction(pachd: Pachd) -> None:
+    """It is written at once and stays if the transaction is abandoned."""
     commit = pachd.start(pachd.branch(pachd.repo()))
     outsider = pachd.connect()
     with pytest.raises(ZeroDivisionError), pachd.client.transaction.transaction():

@@ -27,7 +27,7 @@ def follows(pachd: Pachd, branch: pfs.Branch, commit: pfs.Commit) -> bool:
 
 
 def writes(pachd: Pachd, branch: pfs.Branch, *sizes: int) -> Iterator[pfs.Commit]:
-    """One commit after another, each with one more file; each is made when it is asked for."""
+    """Yield commits, each with one more file, written when it is asked for."""
     for number, size in enumerate(sizes):
         yield pachd.write(branch, {f"/{number}": b"x" * size})
 
@@ -67,7 +67,7 @@ def test_one_condition_is_enough(pachd: Pachd, staging: pfs.Branch) -> None:
     assert [follows(pachd, branch, commit) for commit in writes(pachd, staging, 1, 1, 1000)] == [False, True, True]
 
 
-def test_all_conditions_must_hold_if_the_trigger_says_so(pachd: Pachd, staging: pfs.Branch) -> None:
+def test_all_conditions_must_hold_if_the_trigger_requires_all(pachd: Pachd, staging: pfs.Branch) -> None:
     branch = follow(pachd, staging, size="100", commits=2, all=True)
     assert [follows(pachd, branch, commit) for commit in writes(pachd, staging, 200, 1, 99, 1)] == [
         False,
@@ -82,7 +82,7 @@ def test_a_rate_limit_that_is_not_over_holds_the_branch_back(pachd: Pachd, stagi
     assert [follows(pachd, branch, commit) for commit in writes(pachd, staging, 1, 1)] == [False, False]
 
 
-def test_a_commit_that_ended_with_an_error_moves_nothing(pachd: Pachd, staging: pfs.Branch) -> None:
+def test_a_failed_commit_fires_no_trigger(pachd: Pachd, staging: pfs.Branch) -> None:
     branch = follow(pachd, staging, commits=1)
     failed = pachd.start(staging)
     pachd.finish(failed, error="spoilt")
@@ -97,7 +97,7 @@ def test_an_open_commit_moves_nothing_until_it_is_finished(pachd: Pachd, staging
     assert follows(pachd, branch, commit)
 
 
-def test_a_trigger_opens_what_is_downstream_under_an_id_of_its_own(pachd: Pachd, staging: pfs.Branch) -> None:
+def test_a_trigger_opens_downstream_commits_under_a_new_id(pachd: Pachd, staging: pfs.Branch) -> None:
     branch = follow(pachd, staging, commits=1)
     output = pachd.branch(pachd.repo("output"), on=[branch])
     pachd.finish(pachd.head(output))
@@ -106,7 +106,7 @@ def test_a_trigger_opens_what_is_downstream_under_an_id_of_its_own(pachd: Pachd,
     info = pachd.info(output)
     assert pachd.is_open(output)
     assert info.commit.id != commit.id
-    assert [above.id for above in info.direct_provenance] == [commit.id]
+    assert [upstream.id for upstream in info.direct_provenance] == [commit.id]
     assert pachd.info(staging.repo, info.commit.id).commit.id == commit.id
 
 
@@ -147,7 +147,7 @@ def test_a_schedule_moves_the_branch(pachd: Pachd, staging: pfs.Branch) -> None:
 
     def wait_for(commit_id: str) -> None:
         for info in client.pfs.subscribe_commit(repo=output.repo, state=pfs.CommitState.STARTED):
-            if commit_id in [above.id for above in info.direct_provenance]:
+            if commit_id in [upstream.id for upstream in info.direct_provenance]:
                 return
 
     try:
@@ -215,8 +215,8 @@ def test_a_branch_has_provenance_or_a_trigger(pachd: Pachd, staging: pfs.Branch)
 
 def test_a_branch_with_a_part_in_a_trigger_is_deleted_by_force_alone(pachd: Pachd, staging: pfs.Branch) -> None:
     branch = follow(pachd, staging, commits=1)
-    for one in (staging, branch):
+    for involved in (staging, branch):
         with refused("cannot be deleted because it"):
-            pachd.client.pfs.delete_branch(branch=one)
+            pachd.client.pfs.delete_branch(branch=involved)
     pachd.client.pfs.delete_branch(branch=staging, force=True)
     assert pachd.client.pfs.inspect_branch(branch=branch).trigger == pfs.Trigger()

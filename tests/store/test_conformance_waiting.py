@@ -19,7 +19,6 @@ def branch(pachd: Pachd) -> pfs.Branch:
     return pfs.Branch(repo=pachd.repo(), name="master")
 
 
-# -- waiting ----------------------------------------------------------------------------------------------------------
 def test_a_wait_for_the_end_returns_when_the_commit_is_finished(pachd: Pachd, branch: pfs.Branch) -> None:
     commit = pachd.start(branch)
     waiter = pachd.connect()
@@ -30,7 +29,7 @@ def test_a_wait_for_the_end_returns_when_the_commit_is_finished(pachd: Pachd, br
 
 
 @pytest.mark.parametrize("state", [STARTED, READY, FINISHING, FINISHED])
-def test_a_wait_for_what_has_been_returns_at_once(pachd: Pachd, branch: pfs.Branch, state: pfs.CommitState) -> None:
+def test_a_wait_for_a_past_state_returns_at_once(pachd: Pachd, branch: pfs.Branch, state: pfs.CommitState) -> None:
     commit = pachd.write(branch, {})
     assert pachd.wait(commit, state).commit.id == commit.id
 
@@ -85,8 +84,7 @@ def test_a_wait_for_a_set_returns_all_its_commits_from_inputs_to_outputs(pachd: 
     assert all(happened(info.finished) for info in infos)
 
 
-# -- subscribing ------------------------------------------------------------------------------------------------------
-def test_a_subscription_shows_what_is_there_and_then_what_comes(pachd: Pachd, branch: pfs.Branch) -> None:
+def test_a_subscription_yields_existing_commits_and_then_new_ones(pachd: Pachd, branch: pfs.Branch) -> None:
     old = [pachd.write(branch, {}).id for _ in range(2)]
     shown = pachd.first(4, branch.repo, branch="master", state=STARTED)
     new = [pachd.write(branch, {}).id for _ in range(2)]

@@ -1,4 +1,4 @@
-"""A TAR archive is written quickly and is still the archive that `tarfile` would write."""
+"""TAR archives: byte for byte those of `tarfile`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_block_that_was_moved_after_it_was_located_is_read(tmp_path: Path) -> 
 
 
 def test_a_request_with_two_bodies_is_read_as_its_last(tmp_path: Path) -> None:
-    """Protobuf's rule for a oneof; what a client means by it is the server's to follow."""
+    """Protobuf's rule for a oneof."""
     with store(tmp_path) as pachd:
         branch = pachd.branch(pachd.repo())
         commit = pachd.start(branch)

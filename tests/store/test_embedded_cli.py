@@ -1,4 +1,4 @@
-"""`pix2pix store`: it says where it listens, warns where anybody can, ends when it is told to, and checks."""
+"""`pix2pix store`: prints its address, warns if others can reach it, stops on a signal, checks and collects."""
 
 import json
 import signal
@@ -55,7 +55,7 @@ def test_serve_warns_where_other_machines_can_reach_it(tmp_path: Path) -> None:
         assert "no authentication" in process.communicate(timeout=20)[1]
 
 
-def test_serve_refuses_a_folder_that_is_no_store_with_one_line(tmp_path: Path) -> None:
+def test_serve_refuses_a_folder_that_is_not_a_store_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "thesis.txt").write_text("x")
     done = subprocess.run(command(tmp_path, "serve"), capture_output=True, text=True, check=False)
@@ -64,7 +64,7 @@ def test_serve_refuses_a_folder_that_is_no_store_with_one_line(tmp_path: Path) -
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_fsck_and_gc_say_what_they_found_and_did(tmp_path: Path) -> None:
+def test_fsck_and_gc_report_what_they_found_and_did(tmp_path: Path) -> None:
     with store(tmp_path) as pachd:
         branch = pachd.branch(pachd.repo())
         kept = pachd.write(branch, {"/a": b"a" * 100_000})
@@ -85,7 +85,7 @@ def test_fsck_and_gc_say_what_they_found_and_did(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("--url-sources",)])
-def test_serve_reads_urls_only_if_it_is_told_to(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_serve_reads_urls_only_with_the_option(tmp_path: Path, words: tuple[str, ...]) -> None:
     with serving(tmp_path, "--listen", "127.0.0.1:0", *words) as process:
         assert process.stdout
         host, port = process.stdout.readline().strip().split(":")

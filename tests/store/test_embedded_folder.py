@@ -1,4 +1,4 @@
-"""What the embedded store promises about its folder: who may be in it, who may open it, and what is refused."""
+"""What the embedded store promises about its folder: which files it shares it with, who opens it, what is refused."""
 
 import sqlite3
 import threading
@@ -31,6 +31,29 @@ def test_an_empty_or_missing_folder_becomes_a_store(tmp_path: Path, missing: boo
         folder.mkdir(parents=True)
     serve(folder)
     assert check(folder) == []
+
+
+def test_the_folders_of_a_new_store_are_durable_before_its_database_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pack is durable only together with the names of the folders that lead to it."""
+    synced: list[Path] = []
+    sync_folder = schema.sync_folder
+    connect = schema.connect
+    folder = tmp_path / "a" / "data"
+
+    def record(path: Path) -> None:
+        assert path == folder or not (folder / schema.DATABASE).exists()
+        synced.append(path)
+        sync_folder(path)
+
+    def connecting(path: Path) -> sqlite3.Connection:
+        assert {tmp_path, tmp_path / "a", folder, folder / "objects"} <= set(synced)
+        return connect(path)
+
+    monkeypatch.setattr(schema, "sync_folder", record)
+    monkeypatch.setattr(schema, "connect", connecting)
+    serve(folder)
 
 
 def test_the_subfolders_of_others_are_left_alone(tmp_path: Path) -> None:
@@ -75,15 +98,15 @@ def test_the_database_of_another_program_is_refused_and_untouched(tmp_path: Path
     assert (tmp_path / "data" / schema.DATABASE).read_bytes() == before
 
 
-def test_something_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / schema.DATABASE).write_bytes(b"not a database, but long enough to be looked at" * 50)
+    (tmp_path / "data" / schema.DATABASE).write_bytes(b"not a database, but long enough to be read as one" * 50)
     with pytest.raises(StoreError, match="not a store or is damaged"):
         serve(tmp_path / "data")
 
 
 @pytest.mark.parametrize("emptied", [True, False])
-def test_a_store_that_lost_its_database_does_not_begin_anew(tmp_path: Path, emptied: bool) -> None:
+def test_a_store_that_lost_its_database_is_not_recreated_empty(tmp_path: Path, emptied: bool) -> None:
     with StoreServer(tmp_path / "data", f"unix:{tmp_path / 'socket'}"):
         client = Client(host="unix", port=str(tmp_path / "socket"))
         repo = pfs.Repo(name="source")
@@ -122,14 +145,14 @@ def test_several_servers_of_one_folder_see_each_others_commits(tmp_path: Path) -
         assert one.files(second) == {"/a": b"from one", "/b": b"from two"}
 
 
-def test_what_was_written_is_there_when_the_folder_is_opened_again(tmp_path: Path) -> None:
+def test_what_was_written_is_read_after_the_folder_is_opened_again(tmp_path: Path) -> None:
     with store(tmp_path) as pachd:
         commit = pachd.write(pachd.branch(pachd.repo()), {"/small": b"1", "/large": b"2" * 3_000_000})
     with store(tmp_path) as pachd:
         assert pachd.files(commit) == {"/small": b"1", "/large": b"2" * 3_000_000}
 
 
-def test_a_server_stops_at_once_whoever_waits_and_leaves_no_thread(tmp_path: Path) -> None:
+def test_a_server_stops_at_once_although_clients_wait_and_leaves_no_thread(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     server = StoreServer(tmp_path / "data", f"unix:{tmp_path / 's'}")
     server.start()
@@ -154,7 +177,7 @@ def test_a_server_stops_at_once_whoever_waits_and_leaves_no_thread(tmp_path: Pat
     assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("store")]
 
 
-def test_a_store_of_format_1_keeps_its_data_and_takes_triggers(tmp_path: Path) -> None:
+def test_a_store_of_format_1_keeps_its_data_and_accepts_triggers(tmp_path: Path) -> None:
     with store(tmp_path) as pachd:
         staging = pachd.branch(pachd.repo(), "staging")
         commit = pachd.write(staging, {"/a": b"1"})

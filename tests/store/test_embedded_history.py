@@ -1,7 +1,7 @@
-"""Random histories against a model that is a few dicts: what a user can see is what the model says, at every step.
+"""Random histories, compared at every step with a model of a few dicts.
 
-The model knows repos, branches with provenance, commits, file changes, transactions, head moves, drops and squashes;
-the commit ids are learnt from the store, all else is predicted.
+The model covers repos, branches with provenance, commits, file changes, transactions, head moves, drops and squashes.
+It takes commit ids from the store and predicts everything else.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pachyderm.store.maintenance.fsck import check
 pytestmark = pytest.mark.embedded
 
 DAG = {"a": [], "b": ["a"], "c": [], "d": ["b", "c"]}
-"""Repos and what their master branches depend on."""
+"""Repos and the provenance of their master branches."""
 PATHS = ("/x", "/y", "/dir/x", "/dir/sub/y", "/z.png")
 BODIES = (b"", b"1", b"22", b"3" * 70_000)
 BODY = st.integers(0, len(BODIES) - 1)
@@ -36,7 +36,7 @@ BODY = st.integers(0, len(BODIES) - 1)
 
 @dataclass(eq=False, repr=False)
 class Commit:
-    """What the model knows of a commit."""
+    """A commit of the model."""
 
     repo: str
     set_id: str
@@ -53,10 +53,10 @@ class Commit:
         return f"{self.repo}@{self.number}"
 
     def base(self) -> Commit | None:
-        above = self.parent
-        while above is not None and above.error:
-            above = above.parent
-        return above
+        ancestor = self.parent
+        while ancestor is not None and ancestor.error:
+            ancestor = ancestor.parent
+        return ancestor
 
     def ready(self) -> bool:
         base = self.base()
@@ -124,7 +124,7 @@ class History(RuleBasedStateMachine):
 
     @contextmanager
     def maybe(self, allowed: bool) -> Iterator[None]:
-        """The store must accept what the model allows, and refuse what it does not."""
+        """Assert that the store accepts what the model allows, and refuses everything else."""
         try:
             yield
         except grpc.RpcError as error:
@@ -164,7 +164,7 @@ class History(RuleBasedStateMachine):
         as_file_set=st.booleans(),
     )
     def write(self, data: Any, changes: dict[str, int | None], as_file_set: bool) -> None:
-        commit = self.pick(data, [one for one in self.commits if not one.finishing] or self.commits)
+        commit = self.pick(data, [member for member in self.commits if not member.finishing] or self.commits)
         if commit is None:
             return
         parts: list[Any] = []
@@ -197,7 +197,7 @@ class History(RuleBasedStateMachine):
 
     @rule(data=st.data(), error=st.sampled_from(["", "", "", "failed: by the model"]))
     def finish(self, data: Any, error: str) -> None:
-        commit = self.pick(data, [one for one in self.commits if not one.finishing] or self.commits)
+        commit = self.pick(data, [member for member in self.commits if not member.finishing] or self.commits)
         if commit is None:
             return
         with self.maybe(not commit.finishing):
@@ -235,45 +235,47 @@ class History(RuleBasedStateMachine):
         if commit is None or commit.parent is None:
             return
         doomed = self.with_subvenance(commit)
-        if any(one.parent is None for one in doomed):
+        if any(member.parent is None for member in doomed):
             return
-        with self.maybe(not any(self.children(one) for one in doomed)):
+        with self.maybe(not any(self.children(member) for member in doomed)):
             self.pachd.client.pfs.drop_commit(commit=self.message(commit), recursive=True)
             self.remove(doomed)
 
     @rule(data=st.data())
     def squash(self, data: Any) -> None:
-        commit = self.pick(data, [one for one in self.commits if self.children(one)])
+        commit = self.pick(data, [member for member in self.commits if self.children(member)])
         if commit is None:
             return
         doomed = self.with_subvenance(commit)
-        if any(one.parent is None for one in doomed):
+        if any(member.parent is None for member in doomed):
             return
-        allowed = all(self.children(one) and all(child.finished for child in self.children(one)) for one in doomed)
+        allowed = all(
+            self.children(member) and all(child.finished for child in self.children(member)) for member in doomed
+        )
         with self.maybe(allowed):
             self.pachd.client.pfs.squash_commit(commit=self.message(commit), recursive=True)
-            for one in doomed:
-                for child in self.children(one):
+            for member in doomed:
+                for child in self.children(member):
                     if child.ready() or not child.error:
                         child.frozen = child.files()
-                    elif not one.error:
-                        child.layers = one.layers + child.layers
+                    elif not member.error:
+                        child.layers = member.layers + child.layers
             self.remove(doomed)
 
     def with_subvenance(self, commit: Commit) -> list[Commit]:
         doomed = [commit]
-        for one in doomed:
-            doomed += [other for other in self.commits if one in other.provenance and other not in doomed]
-        return sorted(doomed, key=lambda one: one.number)
+        for member in doomed:
+            doomed += [other for other in self.commits if member in other.provenance and other not in doomed]
+        return sorted(doomed, key=lambda member: member.number)
 
     def remove(self, doomed: list[Commit]) -> None:
-        for one in doomed:
-            for child in self.children(one):
-                child.parent = one.parent
+        for member in doomed:
+            for child in self.children(member):
+                child.parent = member.parent
             for repo, head in self.heads.items():
-                if head is one and one.parent is not None:
-                    self.heads[repo] = one.parent
-            self.commits.remove(one)
+                if head is member and member.parent is not None:
+                    self.heads[repo] = member.parent
+            self.commits.remove(member)
         for commit in self.commits:
             commit.provenance = [up for up in commit.provenance if up not in doomed]
 
@@ -286,7 +288,7 @@ class History(RuleBasedStateMachine):
         self.pachd.suffix = suffix
 
     @invariant()
-    def the_store_shows_what_the_model_says(self) -> None:
+    def the_store_shows_what_the_model_predicts(self) -> None:
         if not hasattr(self, "pachd"):
             return
         self.steps += 1
@@ -295,7 +297,7 @@ class History(RuleBasedStateMachine):
             model = {commit.set_id: commit for commit in self.commits if commit.repo == repo}
             infos = list(self.pachd.client.pfs.list_commit(repo=self.repos[repo]))
             assert [info.commit.id for info in infos] == [
-                commit.set_id for commit in sorted(model.values(), key=lambda one: -one.number)
+                commit.set_id for commit in sorted(model.values(), key=lambda member: -member.number)
             ]
             for info in infos:
                 self.compare(info, model[info.commit.id])
@@ -343,11 +345,11 @@ def run(examples: int, steps: int) -> None:
     )
 
 
-def test_300_random_steps_do_what_the_model_says() -> None:
+def test_300_random_steps_do_what_the_model_predicts() -> None:
     run(10, 30)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_10_000_random_steps_do_what_the_model_says() -> None:
+def test_10_000_random_steps_do_what_the_model_predicts() -> None:
     run(100, 100)

@@ -1,4 +1,4 @@
-"""Requests that no honest client sends get an answer: an error of gRPC, soon, and the store goes on."""
+"""Malformed and excessive requests are answered soon with a gRPC error, and the store keeps working."""
 
 import random
 from pathlib import Path
@@ -12,7 +12,7 @@ from server_under_test import Pachd, refused
 from pachyderm.store.files.paths import DEEPEST, LONGEST
 from pachyderm.store.maintenance.fsck import check
 from pachyderm.store.objects import changes
-from pachyderm.store.rpc import wire
+from pachyderm.store.rpc import grpc_handlers
 
 pytestmark = pytest.mark.embedded
 
@@ -25,9 +25,9 @@ for _ in range(3000):
 
 @pytest.fixture
 def pachd(tmp_path: Path):
-    with store(tmp_path) as one, grpc.insecure_channel(f"unix:{tmp_path / 's'}") as one.channel:
-        yield one
-        assert one.files(one.write(one.branch(one.repo("still-there")), {"/a": b"1"})) == {"/a": b"1"}
+    with store(tmp_path) as pachd, grpc.insecure_channel(f"unix:{tmp_path / 's'}") as pachd.channel:
+        yield pachd
+        assert pachd.files(pachd.write(pachd.branch(pachd.repo("still-there")), {"/a": b"1"})) == {"/a": b"1"}
     assert check(tmp_path / "data") == []
 
 
@@ -48,13 +48,13 @@ def payloads(rng: random.Random) -> list[bytes]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_no_bytes_make_any_rpc_fail_inside_or_hang(
+def test_no_bytes_make_any_rpc_fail_internally_or_hang(
     pachd: Pachd, service: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     pachd.client.pfs.create_repo(repo=pfs.Repo(name="x"))
     pachd.branch(pfs.Repo(name="x"))
     channel, rng = pachd.channel, random.Random(service)
-    for call in wire.calls(f"pachyderm_sdk.api.{service}"):
+    for call in grpc_handlers.calls(f"pachyderm_sdk.api.{service}"):
         if call.name == "DeleteAll":
             continue
         for data in payloads(rng):
@@ -79,7 +79,7 @@ def test_a_path_that_no_file_can_have_is_refused(pachd: Pachd, path: str) -> Non
     assert pachd.files(pachd.commit(branch)) == {}
 
 
-def test_the_longest_and_deepest_path_is_taken(pachd: Pachd) -> None:
+def test_the_longest_and_the_deepest_path_are_accepted(pachd: Pachd) -> None:
     files = {"/" + "a" * (LONGEST - 1): b"1", "/b" * (DEEPEST - 1): b"2"}
     assert pachd.files(pachd.write(pachd.branch(pachd.repo()), files)) == files
 
@@ -89,7 +89,7 @@ def test_a_message_beyond_20_MiB_is_refused(pachd: Pachd) -> None:
         pachd.modify(pachd.branch(pachd.repo()), pfs.AddFile(path="/a", raw=bytes(21 << 20)))
 
 
-def test_changes_without_end_are_refused(pachd: Pachd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_changes_are_refused(pachd: Pachd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "MOST", 1000)
     branch = pachd.branch(pachd.repo())
 
@@ -102,7 +102,6 @@ def test_changes_without_end_are_refused(pachd: Pachd, monkeypatch: pytest.Monke
         pachd.client.pfs.modify_file(deletes())
 
 
-@pytest.mark.long
 @pytest.mark.long
 def test_a_million_deletes_are_answered_in_bounded_memory(pachd: Pachd) -> None:
     branch = pachd.branch(pachd.repo())
@@ -123,7 +122,7 @@ def test_a_name_of_10_MB_is_refused(pachd: Pachd) -> None:
         pachd.client.pfs.create_repo(repo=pfs.Repo(name="y" * 10_000_000))
 
 
-def test_what_is_not_served_says_so_by_name(pachd: Pachd) -> None:
+def test_an_rpc_that_is_not_served_is_refused_by_name(pachd: Pachd) -> None:
     with refused("Egress", grpc.StatusCode.UNIMPLEMENTED):
         pachd.client.pfs.egress(commit=pfs.Commit.from_uri("x@master"))
     with refused("/nowhere.API/Nothing", grpc.StatusCode.UNIMPLEMENTED):

@@ -1,4 +1,4 @@
-"""What the embedded store promises about bytes: kept once, checked when read, set aside if damaged, collected late."""
+"""What the embedded store promises about bytes: stored once, verified when read, moved aside if damaged, collected."""
 
 import hashlib
 import itertools
@@ -16,7 +16,8 @@ from server_under_test import Pachd, refused, soon
 from pachyderm.store.database.schema import DATABASE
 from pachyderm.store.maintenance.fsck import check
 from pachyderm.store.maintenance.gc import collect
-from pachyderm.store.objects.blocks import BLOCK, INLINE
+from pachyderm.store.objects.block_writer import INLINE
+from pachyderm.store.objects.blocks import BLOCK
 
 pytestmark = pytest.mark.embedded
 
@@ -188,7 +189,7 @@ def test_a_collection_removes_what_was_dropped_and_nothing_else(tmp_path: Path) 
     assert check(tmp_path / "data") == []
 
 
-def test_a_collection_moves_the_living_out_of_a_pack_of_the_dead(tmp_path: Path) -> None:
+def test_a_collection_rewrites_a_pack_of_mostly_dead_blocks(tmp_path: Path) -> None:
     with store(tmp_path) as pachd:
         branch = pachd.branch(pachd.repo())
         doomed = pachd.write(branch, {"/a": LARGE, "/b": MIDDLE})
@@ -200,7 +201,7 @@ def test_a_collection_moves_the_living_out_of_a_pack_of_the_dead(tmp_path: Path)
     assert check(tmp_path / "data") == []
 
 
-def test_a_collection_removes_what_a_crash_left_behind(tmp_path: Path) -> None:
+def test_a_collection_removes_files_that_a_crash_left_behind(tmp_path: Path) -> None:
     with store(tmp_path):
         pass
     for name in ("parts", "packs"):
@@ -212,7 +213,7 @@ def test_a_collection_removes_what_a_crash_left_behind(tmp_path: Path) -> None:
 
 
 def test_a_collection_during_a_write_refuses_it_or_leaves_it_whole(tmp_path: Path) -> None:
-    """The write counts on a block that the collection removes before the write is recorded."""
+    """The write depends on a block that the collection removes before the write is recorded."""
     with store(tmp_path) as pachd:
         branch = pachd.branch(pachd.repo())
         pachd.client.pfs.drop_commit(commit=pachd.write(branch, {"/a": LARGE}))

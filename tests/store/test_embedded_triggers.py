@@ -1,4 +1,4 @@
-"""Schedules of branch triggers, with a clock that the test turns."""
+"""Schedules of branch triggers, with a clock that the test controls."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,11 +10,11 @@ from server_under_test import Pachd
 
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.store.graph.schedules import parse_schedule, parse_size
-from pachyderm.store.maintenance.cron import CronTriggers, fire_due
+from pachyderm.store.maintenance.cron_triggers import CronTriggers, fire_due
 from pachyderm.store.maintenance.fsck import check
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.rpc.direct import DirectChannel
-from pachyderm.store.rpc.services import handlers
+from pachyderm.store.rpc.inprocess_channel import InProcessChannel
+from pachyderm.store.rpc.routes import handlers
 
 pytestmark = pytest.mark.embedded
 
@@ -44,7 +44,7 @@ def engine(tmp_path: Path, clock: Clock) -> Iterator[Engine]:
 
 @pytest.fixture
 def pachd(engine: Engine) -> Iterator[Pachd]:
-    channel = DirectChannel(handlers(engine))
+    channel = InProcessChannel(handlers(engine))
     yield Pachd(lambda: Connection(lambda: channel.with_metadata, "default", None))
     channel.close()
 
@@ -74,7 +74,7 @@ def test_a_schedule_moves_the_branch_when_it_is_due_and_not_before(
     assert pachd.head(branch).id == commit.id
 
 
-def test_points_in_time_that_were_missed_open_one_set_of_output_commits(
+def test_missed_points_in_time_open_one_set_of_output_commits(
     pachd: Pachd, engine: Engine, clock: Clock, staging: pfs.Branch
 ) -> None:
     branch = follow(pachd, staging, cron_spec="@every 1m")
@@ -167,7 +167,6 @@ def test_a_running_store_fires_a_trigger_that_another_process_creates(
         serving.close()
 
 
-# -- notations --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("text", "first", "second"),
     [
@@ -188,9 +187,9 @@ def test_a_running_store_fires_a_trigger_that_another_process_creates(
 )
 def test_a_schedule_names_points_in_time(clock: Clock, text: str, first: str, second: str) -> None:
     schedule = parse_schedule(text)
-    one = schedule.next(int(clock.now * 1_000_000) + 250_000)
-    two = schedule.next(one)
-    assert [datetime.fromtimestamp(at / 1e6, UTC).isoformat()[:19] for at in (one, two)] == [first, second]
+    due = schedule.next(int(clock.now * 1_000_000) + 250_000)
+    times = [due, schedule.next(due)]
+    assert [datetime.fromtimestamp(time / 1e6, UTC).isoformat()[:19] for time in times] == [first, second]
 
 
 def test_never_has_no_point_in_time(clock: Clock) -> None:
@@ -201,7 +200,7 @@ def test_never_has_no_point_in_time(clock: Clock) -> None:
     "text",
     ["", "@", "@every", "@every ", "@every 5", "@every 5s later", "* * * *", "L * * * *", "* * * * 5#2", "a b c d e"],
 )
-def test_what_is_no_schedule_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_schedule_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"field|descriptor|duration|Bad"):
         parse_schedule(text)
 
@@ -215,6 +214,6 @@ def test_sizes_are_decimal(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "B", "-1", "1 parsec", "1ib", "one", "1_000", "1 K 1"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="cannot read the size"):
         parse_size(text)

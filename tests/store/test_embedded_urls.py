@@ -1,4 +1,4 @@
-"""Files from URLs: refused unless the store was started to read them, and then from http and https alone."""
+"""Files from URLs: refused unless the store is served with the option, and then from http and https only."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ BODY = b"from elsewhere " * 200_000
 
 
 class Site(BaseHTTPRequestHandler):
-    """Serves BODY at /file, redirects, refuses, and breaks off."""
+    """Serves BODY at /file, redirects, errors and truncated responses."""
 
     def do_GET(self) -> None:
         match self.path:
@@ -83,7 +83,7 @@ def source(url: str, recursive: bool = False) -> pfs.AddFile:
     return pfs.AddFile(path="/file", url=pfs.AddFileUrlSource(url=url, recursive=recursive))
 
 
-def test_urls_are_not_read_unless_the_store_was_started_for_it(tmp_path: Path, site: str) -> None:
+def test_urls_are_not_read_without_the_option(tmp_path: Path, site: str) -> None:
     with serving(tmp_path, url_sources=False) as pachd:
         commit = pachd.start(pfs.Branch(repo=pachd.repo(), name="master"))
         with refused("store serve --url-sources", grpc.StatusCode.UNIMPLEMENTED):
@@ -92,7 +92,7 @@ def test_urls_are_not_read_unless_the_store_was_started_for_it(tmp_path: Path, s
 
 
 @pytest.mark.parametrize("page", ["/file", "/moved"])
-def test_a_file_has_what_the_url_has(pachd: Pachd, site: str, commit: pfs.Commit, page: str) -> None:
+def test_a_file_has_the_content_of_the_url(pachd: Pachd, site: str, commit: pfs.Commit, page: str) -> None:
     pachd.modify(commit, source(site + page), pfs.AddFile(path="/other", raw=b"1"))
     assert pachd.files(commit) == {"/file": BODY, "/other": b"1"}
 

@@ -30,7 +30,7 @@ from pachyderm.client.connection import Target, connect
 from pachyderm.dag.repos import INPUT_IMAGES, TRAINING
 from pachyderm.dag.setup import set_up
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.rpc.services import handlers
+from pachyderm.store.rpc.routes import handlers
 from workflows.daemon import signals
 from workflows.daemon.kubernetes_lease import KubernetesLease
 from workflows.daemon.signals import Interruption

@@ -29,7 +29,7 @@ from pachyderm.dag.setup import check_set_up, set_up
 from pachyderm.errors import RequestError, UnreachableError
 from pachyderm.protocol import channel
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.rpc.services import handlers
+from pachyderm.store.rpc.routes import handlers
 
 
 def authority() -> tuple[bytes, bytes]:

@@ -1,1 +1,1 @@
-"""The SQLite file: schema, transactions and rows."""
+"""The SQLite file: schema, connections, transactions and typed rows."""

@@ -1,7 +1,6 @@
-"""Connections, transactions and the wait for a change, over the store's SQLite file.
+"""Connections, transactions and change notification over the store's SQLite file.
 
-It exists so that everything which several threads and processes share goes through SQLite's locks and nothing else:
-a process that dies takes no lock with it.
+Threads and processes are coordinated by SQLite's locks alone, which the kernel releases when a process dies.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from pachyderm.store.database.failpoints import failpoint
 logger = logging.getLogger(__name__)
 
 POLL = 0.03
-"""Seconds between two looks for another writer's commit."""
+"""Seconds between two checks for another connection's changes."""
 
 
 class Database:
-    """The store's tables, one connection for each thread.
+    """The store's tables, with one connection per thread.
 
     Args:
-        folder: a folder that `schema.prepare` has seen.
+        folder: the store, initialized by `schema.prepare`.
         clock: seconds since 1970.
 
     Attributes:
-        stopping: set when everybody must let go.
-        waiting: how many threads are in `changes`.
+        stopping: set when the store shuts down; ends every iteration of `changes`.
+        waiting: number of threads in `changes`.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
@@ -45,11 +44,11 @@ class Database:
         self._lock = threading.Lock()
 
     def now(self) -> int:
-        """Microseconds since 1970."""
+        """Return the current time in microseconds since 1970."""
         return int(self._clock() * 1_000_000)
 
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection."""
+        """Return this thread's connection, opened at first use."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = schema.connect(self.folder / schema.DATABASE)
@@ -60,7 +59,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """One consistent view of the tables; within a transaction of this thread, that transaction's view."""
+        """Open a read transaction, or join the transaction that this thread has open; one consistent snapshot."""
         connection = self.connection()
         if connection.in_transaction:
             yield connection
@@ -73,21 +72,60 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """The only writer of all processes; what was written is durable when the block ends without an exception."""
+        """Open the write transaction, exclusive across all processes; commit it durably unless the block raises."""
         connection = self.connection()
         failpoint("commit.begin")
         connection.execute("BEGIN IMMEDIATE")
+        self._local.undo = []
+        committing = False
         try:
             yield connection
             failpoint("commit.before")
+            committing = True
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             schema.roll_back(connection)
+            if not committing or _surely_undone(error):
+                self._undo()
             raise
         failpoint("commit.after")
 
+    @contextmanager
+    def dry_run(self) -> Iterator[None]:
+        """Undo what the block does within this thread's write transaction.
+
+        If the block raises, nothing is undone here: the transaction must then be rolled back as a whole.
+        """
+        connection = self.connection()
+        outer = self._local.undo
+        self._local.undo = [*outer]
+        connection.execute("SAVEPOINT dry_run")
+        yield
+        connection.execute("ROLLBACK TO dry_run")
+        connection.execute("RELEASE dry_run")
+        self._local.undo = self._local.undo[len(outer) :]
+        self._undo()
+        self._local.undo = outer
+
+    def on_rollback(self, action: Callable[[], object]) -> None:
+        """Call a function if this thread's write transaction is rolled back, e.g. to delete a file that it names.
+
+        It is not called if the outcome is unknown: SQLite's recovery may complete a commit whose last fsync failed.
+        """
+        self._local.undo.append(action)
+
+    def _undo(self) -> None:
+        for action in self._local.undo:
+            try:
+                action()
+            except OSError:
+                logger.warning("cannot clean up after a transaction on %s", self.folder, exc_info=True)
+
     def changes(self, alive: Callable[[], bool]) -> Iterator[None]:
-        """Yield at once and after every change by any thread or process, while `alive` says so and the server runs."""
+        """Yield immediately, then after each change by any thread or process, until `alive()` is false or `stopping`.
+
+        SQLite notifies nobody; ``data_version`` changes when another connection has committed.
+        """
         connection = self.connection()
         seen = None
         with self._lock:
@@ -105,7 +143,7 @@ class Database:
                 self.waiting -= 1
 
     def close(self) -> None:
-        """Close every connection; the threads that used them must be over."""
+        """Close every connection; no thread may be using one."""
         self.stopping.set()
         with self._lock:
             opened, self._opened = self._opened, []
@@ -113,4 +151,9 @@ class Database:
             try:
                 connection.close()
             except sqlite3.Error:
-                logger.warning("a connection to %s did not close", self.folder, exc_info=True)
+                logger.warning("cannot close a connection to %s", self.folder, exc_info=True)
+
+
+def _surely_undone(error: BaseException) -> bool:
+    """Whether a failed COMMIT cannot come back: on a full disk its last frame, which makes it valid, is incomplete."""
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL")

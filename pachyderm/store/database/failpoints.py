@@ -1,12 +1,11 @@
-"""Named points in front of and behind every durable action, where a test can stop the process or make the action fail.
+"""Fault injection before and after every durable action, for the crash tests.
 
-It exists so that "nothing is lost when the power goes" is tested at each step and not only at random moments.
-A point does nothing unless the environment arms it before the process starts:
+A failpoint does nothing unless the environment arms it before the process starts:
 
     PIX2PIX_FAILPOINTS="pack.after_rename=kill,commit.before=errno:28@3"
 
-``kill`` ends the process with SIGKILL, ``errno:N`` raises OSError N; ``@K`` acts at the K-th pass only, without it at
-every pass. The point ``*`` counts the passes through all points together.
+``kill`` ends the process with SIGKILL, ``errno:N`` raises OSError N. ``@K`` acts on the K-th pass only, otherwise every
+pass does. The name ``*`` counts the passes through all failpoints together.
 """
 
 from __future__ import annotations
@@ -40,24 +39,24 @@ POINTS = (
     "repair.before_move",
     "repair.after_move",
 )
-"""Every failpoint of the store; `failpoint` refuses a name that is not listed."""
+"""Every failpoint of the store; `failpoint` raises for any other name."""
 
 
 @dataclass
 class _Armed:
     action: str
-    at: int | None
-    passed: int = 0
+    due: int | None
+    passes: int = 0
 
 
 def _parse(text: str) -> dict[str, _Armed]:
     armed = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, _, action = item.partition("=")
-        action, _, at = action.partition("@")
+        action, _, due = action.partition("@")
         if name != "*" and name not in POINTS:
-            raise ValueError(f"{VARIABLE} names {name!r}, which is no failpoint; use one of {', '.join(POINTS)}")
-        armed[name] = _Armed(action, int(at) if at else None)
+            raise ValueError(f"{VARIABLE}: {name!r} is not a failpoint; use one of {', '.join(POINTS)}")
+        armed[name] = _Armed(action, int(due) if due else None)
     return armed
 
 
@@ -66,10 +65,13 @@ _lock = threading.Lock()
 
 
 def arm(text: str) -> None:
-    """Arm points of this process; `text` is as in the environment, an empty one disarms all.
+    """Arm failpoints of this process.
+
+    Args:
+        text: as in the environment variable; empty disarms all.
 
     Raises:
-        ValueError: it names something that is no failpoint.
+        ValueError: a name is not in `POINTS`.
     """
     armed = _parse(text)
     _armed.clear()
@@ -77,11 +79,11 @@ def arm(text: str) -> None:
 
 
 def failpoint(name: str) -> None:
-    """Do what was armed for this point; without arming, nothing.
+    """Perform the action armed for this failpoint, if any.
 
     Raises:
-        OSError: where the point is armed with ``errno:N``.
-        ValueError: the name is not in `POINTS`.
+        OSError: the failpoint is armed with ``errno:N``.
+        ValueError: a failpoint is armed and `name` is not in `POINTS`.
     """
     if not _armed:
         return
@@ -92,8 +94,8 @@ def failpoint(name: str) -> None:
         if point is None:
             continue
         with _lock:
-            point.passed += 1
-            due = point.at is None or point.passed == point.at
+            point.passes += 1
+            due = point.due is None or point.passes == point.due
         if due:
             _act(point.action, name)
 
@@ -105,4 +107,4 @@ def _act(action: str, name: str) -> None:
         number = int(action.removeprefix("errno:"))
         raise OSError(number, os.strerror(number), name)
     else:
-        raise ValueError(f"{action!r} is no action of a failpoint; use kill or errno:N")
+        raise ValueError(f"{action!r} is not an action of a failpoint; use kill or errno:N")

@@ -1,4 +1,4 @@
-"""The tables of the store's SQLite file, and what makes a folder a store of this version."""
+"""Schema of the store's SQLite file; creation, validation and upgrade of a store's folder."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import errno
 import logging
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pachyderm.errors import StorageError, StoreError
 from pachyderm.store.database.failpoints import failpoint
-from pachyderm.store.file_size_limit import explained
+from pachyderm.store.file_size_limit import explain
 
 logger = logging.getLogger(__name__)
 
 APPLICATION = 0x50325058
-"""SQLite ``application_id`` of a store."""
+"""``application_id`` of a store's SQLite file."""
 VERSION = 2
-"""Format version of the folder, SQLite's ``user_version``."""
+"""Format version of the folder, kept in SQLite's ``user_version``."""
 DATABASE = "store.db"
-GUESTS = frozenset({"runs", "scratch"})
-"""Subfolders that belong to others; a folder that holds nothing else counts as empty."""
+FOREIGN = frozenset({"runs", "scratch"})
+"""Subfolders that other packages own; a folder that holds nothing else counts as empty."""
 
 TABLES = """
 CREATE TABLE cluster (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -85,31 +87,29 @@ CREATE TABLE project_defaults (project INTEGER PRIMARY KEY REFERENCES projects(i
 
 
 def prepare(folder: Path, now: int, cluster: str) -> None:
-    """Make the folder a store, or check that it is one.
+    """Create a store in the folder, or check and upgrade the one that it holds.
 
     Args:
-        folder: created where it is missing.
+        folder: created if missing.
         now: microseconds since 1970.
-        cluster: identifier for a new store (32 hex digits).
+        cluster: identifier of a new store (32 hex digits).
 
     Raises:
-        StoreError: the folder holds something else, is of another version, or cannot be written.
+        StoreError: the folder holds something else, has a newer format, or cannot be written.
         StorageError: the disk is full or failed.
     """
     path = folder / DATABASE
-    try:
+    with translated_errors(folder):
         _make_folder(folder, path)
         connection = connect(path)
         try:
             _check_or_create(connection, path, now, cluster)
         finally:
             connection.close()
-    except (sqlite3.Error, OSError) as error:
-        raise _trouble(folder, error) from error
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the file with the settings that durability rests on: write-ahead log, sync at every commit."""
+    """Open the file with the settings that durability depends on: every commit is synced."""
     connection = sqlite3.connect(path, timeout=60.0, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
@@ -118,16 +118,16 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def roll_back(connection: sqlite3.Connection) -> None:
-    """End a transaction that failed, without an error of its own, which would hide why it failed.
+    """Roll back a failed transaction; log a failure to do so, which must not mask the original error.
 
-    SQLite has rolled back by itself after some errors (a full disk, a failed write), and then refuses to do so again.
+    After some errors (full disk, failed write) SQLite has already rolled back and refuses a second ROLLBACK.
     """
     if not connection.in_transaction:
         return
     try:
         connection.execute("ROLLBACK")
     except sqlite3.Error:
-        logger.warning("a transaction was not rolled back", exc_info=True)
+        logger.warning("cannot roll back a transaction", exc_info=True)
 
 
 def _make_folder(folder: Path, path: Path) -> None:
@@ -135,23 +135,39 @@ def _make_folder(folder: Path, path: Path) -> None:
         raise StoreError(f"{folder} is a file, not a folder; name a folder for the store")
     if not folder.exists():
         failpoint("folder.before_create")
+        created = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
+        for path in created:
+            sync_folder(path.parent)
         failpoint("folder.after_create")
     elif not path.exists():
-        strangers = sorted(
+        unknown = sorted(
             entry.name
             for entry in folder.iterdir()
-            if entry.name not in GUESTS and not entry.name.startswith(DATABASE) and entry.name != "objects"
+            if entry.name not in FOREIGN and not entry.name.startswith(DATABASE) and entry.name != "objects"
         )
-        if strangers:
+        if unknown:
             raise StoreError(
-                f"{folder} is not a store: it has no {DATABASE} but holds {strangers[0]}; "
+                f"{folder} is not a store: it has no {DATABASE} but holds {unknown[0]}; "
                 "name a store, an empty folder or a new one"
             )
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise StoreError(f"the store {folder} is read-only; make it writable or name another one")
-    for name in ("packs", "parts"):
-        (folder / "objects" / name).mkdir(parents=True, exist_ok=True)
+    _make_pack_folders(folder, begun=path.exists())
+
+
+def _make_pack_folders(folder: Path, begun: bool) -> None:
+    """Create the folders of packs durably: syncing a pack and `packs/` does not cover the names of the folders above.
+
+    Until the database exists (`begun`), an earlier process may have died between creating the folders and syncing them.
+    """
+    objects = folder / "objects"
+    missing = [path for path in (objects, objects / "packs", objects / "parts") if not path.is_dir()]
+    for path in missing:
+        path.mkdir(exist_ok=True)
+    if missing or not begun:
+        sync_folder(objects)
+        sync_folder(folder)
 
 
 def _check_or_create(connection: sqlite3.Connection, path: Path, now: int, cluster: str) -> None:
@@ -160,15 +176,15 @@ def _check_or_create(connection: sqlite3.Connection, path: Path, now: int, clust
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
-        found = _format(connection, path)
-        if found == 0:
+        version = _format(connection, path)
+        if version == 0:
             _check_unused(path)
             failpoint("schema.before")
             _run(connection, TABLES)
             connection.execute("INSERT INTO cluster VALUES ('id', ?), ('metadata', '{}')", (cluster,))
             connection.execute("INSERT INTO projects VALUES (NULL, 'default', '', ?, '{}')", (now,))
             connection.execute(f"PRAGMA application_id={APPLICATION}")
-        if found < VERSION:
+        if version < VERSION:
             _run(connection, ADDED_IN_2)
             connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("COMMIT")
@@ -180,25 +196,25 @@ def _check_or_create(connection: sqlite3.Connection, path: Path, now: int, clust
 
 
 def _run(connection: sqlite3.Connection, statements: str) -> None:
-    """Run statements within the transaction, which `executescript` would commit."""
+    """Run statements within the open transaction; `executescript` would commit it."""
     for statement in filter(str.strip, statements.split(";")):
         connection.execute(statement)
 
 
 def _check_unused(path: Path) -> None:
-    """Refuse to begin anew over what an earlier database named: a lost file must not pass for an empty store."""
+    """Refuse to create a database next to existing objects: a lost file must not pass for an empty store."""
     if any(entry.is_file() for entry in (path.parent / "objects").rglob("*")):
         raise StoreError(
-            f"{path.parent} has lost its {DATABASE}, which is missing or empty while objects are there; "
+            f"{path.parent} has lost its {DATABASE}: the file is missing or empty, but objects exist; "
             f"put a copy of {DATABASE} back, or name another folder"
         )
 
 
 def _format(connection: sqlite3.Connection, path: Path) -> int:
-    """Format version of the store in the file; 0 for a file without tables.
+    """Return the format version of the store in the file; 0 for a file without tables.
 
     Raises:
-        StoreError: the file belongs to another program or to a newer version of this one.
+        StoreError: the file belongs to another program, or its format is newer than `VERSION`.
     """
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -207,7 +223,7 @@ def _format(connection: sqlite3.Connection, path: Path) -> int:
         return version
     if application == APPLICATION and version > VERSION:
         raise StoreError(
-            f"the store {path.parent} has format {version}, this program knows up to {VERSION}; "
+            f"the store {path.parent} has format {version}, but this program supports formats up to {VERSION}; "
             "use a newer pix2pix or another store"
         )
     if application or version or tables:
@@ -216,7 +232,7 @@ def _format(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make the entries of a folder durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -224,10 +240,19 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _trouble(folder: Path, error: Exception) -> Exception:
+@contextmanager
+def translated_errors(folder: Path) -> Iterator[None]:
+    """Raise failures of the disk and of SQLite as `StoreError` or `StorageError`, with the remedy."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise _translated(folder, error) from error
+
+
+def _translated(folder: Path, error: Exception) -> Exception:
     name = getattr(error, "sqlite_errorname", "") or ""
     number = getattr(error, "errno", None)
-    limit = explained(error)
+    limit = explain(error)
     if limit:
         return StorageError(f"the store {folder} cannot be written: {limit}")
     if number in (errno.ENOSPC, errno.EDQUOT) or name.startswith("SQLITE_FULL"):
@@ -236,4 +261,4 @@ def _trouble(folder: Path, error: Exception) -> Exception:
         return StoreError(f"the store {folder} cannot be written ({error}); make it writable or name another one")
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return StoreError(f"{folder / DATABASE} is not a store or is damaged ({error}); name another folder")
-    return StorageError(f"the store {folder} cannot be opened: {error}")
+    return StorageError(f"the store {folder} failed: {error}")

@@ -1,1 +1,1 @@
-"""Files of commits and file sets: read, write, list, match, compare."""
+"""Files of commits and file sets: write, read, list, match and compare."""

@@ -1,7 +1,4 @@
-"""The bytes of files: one file from an offset on, or many as one TAR archive.
-
-It exists apart from the listings because bytes come block by block, each compared with its hash, in bounded memory.
-"""
+"""Serves the bytes of files: one file from an offset on, or many as one TAR archive, in bounded memory."""
 
 from __future__ import annotations
 
@@ -11,69 +8,72 @@ from typing import Any
 
 from pachyderm.protocol.messages import bytes_value
 from pachyderm.store.files import glob
-from pachyderm.store.files.file_reads import Reader, of_datum
+from pachyderm.store.files.commit_reader import CommitReader
+from pachyderm.store.files.file_reads import of_datum
 from pachyderm.store.files.tar_headers import TAR_BLOCK, tar_header
-from pachyderm.store.graph.views import Forgotten
+from pachyderm.store.graph.materialize import ForgottenError
 from pachyderm.store.objects.blocks import BLOCK
+from pachyderm.store.objects.directories import Node
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.objects.trees import Node
-from pachyderm.store.refusals import Refusal, unserved
+from pachyderm.store.status_errors import StatusError, unimplemented
 
 
 def content(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
-    """The bytes of the one file that a path or pattern names, as `BytesValue` messages."""
+    """Yield the bytes of the only file that matches a path or pattern, as `BytesValue` messages."""
     _refuse_url(request)
     try:
-        reader = Reader.of_file(engine, request.file, context)
-    except Forgotten as forgotten:
-        raise Refusal(f"get file: {forgotten.text}") from forgotten
+        reader = CommitReader.of_file(engine, request.file, context)
+    except ForgottenError as error:
+        raise StatusError(f"get file: {error.text}") from error
     if request.offset < 0:
-        raise Refusal("offset must not be negative")
+        raise StatusError("offset must not be negative")
     found: Node | None = None
-    for node in of_datum(reader.whole(glob.clean(request.file.path)), request.file.datum):
-        if node.is_folder:
-            raise Refusal("cannot get directory or non-regular file. Use GetFileTAR instead")
+    for node in of_datum(reader.matching_trees(glob.clean(request.file.path)), request.file.datum):
+        if node.is_directory:
+            raise StatusError("cannot get directory or non-regular file. Use GetFileTAR instead")
         if found is not None:
-            raise Refusal("matched multiple files. Use GetFileTAR instead")
+            raise StatusError("matched multiple files. Use GetFileTAR instead")
         found = node
     if found is None:
-        raise reader.missing(request.file.path)
+        raise reader.not_found(request.file.path)
     for data in engine.contents.read(found.content, request.offset):
         yield bytes_value([data])
 
 
 def _refuse_url(request: Any) -> None:
     if request.url:
-        raise unserved("getting a file into a URL")
+        raise unimplemented("getting a file into a URL")
 
 
 def archive(engine: Engine, request: Any, context: Any) -> Iterator[bytes]:
-    """What a path or pattern names as a TAR archive, as `BytesValue` messages."""
+    """Yield what matches a path or pattern as a TAR archive, as `BytesValue` messages."""
     _refuse_url(request)
-    reader = Reader.of_file(engine, request.file, context)
+    reader = CommitReader.of_file(engine, request.file, context)
     pattern = glob.clean(request.file.path)
-    nodes = of_datum(reader.whole(pattern, request.path_range.lower, request.path_range.upper), request.file.datum)
-    waiting: list[bytes] = []
+    nodes = of_datum(
+        reader.matching_trees(pattern, request.path_range.lower, request.path_range.upper), request.file.datum
+    )
+    buffer: list[bytes] = []
     size, empty = 0, True
     for piece in _tar_members(engine, nodes):
         empty = False
-        waiting.append(piece)
+        buffer.append(piece)
         size += len(piece)
         if size >= BLOCK:
-            yield bytes_value(waiting)
-            waiting, size = [], 0
+            yield bytes_value(buffer)
+            buffer, size = [], 0
     if empty:
-        raise reader.missing(request.file.path)
-    waiting.append(bytes(2 * TAR_BLOCK))
-    yield bytes_value(waiting)
+        raise reader.not_found(request.file.path)
+    buffer.append(bytes(2 * TAR_BLOCK))
+    yield bytes_value(buffer)
 
 
 def _tar_members(engine: Engine, nodes: Iterator[Node]) -> Iterator[bytes]:
-    """The pieces of an archive: headers, blocks of files, padding."""
+    """Yield the pieces of an archive: headers, blocks of files, padding."""
     members, files = tee(nodes)
-    contents = engine.contents.read_each(node.content for node in files if not node.is_folder)
+    contents = engine.contents.read_each(node.content for node in files if not node.is_directory)
     for node in members:
-        if node.is_folder:
+        if node.is_directory:
             yield tar_header(node.path, 0, folder=True)
             continue
         yield tar_header(node.path, node.size, folder=False)

@@ -1,32 +1,39 @@
-"""File sets: writes that belong to no commit yet, made, read, renewed and added to commits.
+"""File sets: writes that do not belong to a commit yet; creation, composition, renewal and addition to a commit.
 
-It exists because a file set is how a result is published in one step: it is checked against the commit when it is
-added, not when it was begun, so a late writer cannot harm a finished commit.
+A file set publishes a result in one step: the commit is checked when the file set is added, so a late writer cannot
+damage a finished commit.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from pachyderm.store.database import rows
+from pachyderm.store.database import resolve
 from pachyderm.store.database.rows import CommitRow, SqlConnection
-from pachyderm.store.graph.update import GraphUpdate, unit
-from pachyderm.store.graph.views import base_of, check_fileset, materialize, rests_on_forgotten
+from pachyderm.store.graph.graph_update import GraphUpdate, graph_update
+from pachyderm.store.graph.materialize import base_of, check_fileset, materialize, rests_on_forgotten
 from pachyderm.store.names import new_id
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.refusals import Refusal
+from pachyderm.store.status_errors import StatusError
 
 LIFE = 600
-"""Seconds that a file set is kept."""
+"""Seconds for which a file set is kept by default."""
 LONGEST_LIFE = 1800
-"""Seconds that it can be kept at most without another renewal."""
+"""Maximum number of seconds for which a file set is kept without another renewal."""
 
 Part = tuple[bytes | None, bytes | None]
-"""Encoded changes, or the topmost page of a whole tree."""
+"""Encoded changes, or the root page of a whole tree; the other one is None."""
 
 
 def store(engine: Engine, connection: SqlConnection, parts: list[Part], life: int = LIFE) -> str:
-    """Keep a file set for so many seconds, and for as long as it is a write of a commit; returns its id."""
+    """Store a file set and return its id.
+
+    Args:
+        engine: the store.
+        connection: the write transaction.
+        parts: what the file set consists of.
+        life: seconds until it expires; a file set that was added to a commit is kept as long as the commit.
+    """
     name = new_id()
     expires = engine.database.now() + life * 1_000_000 if life else 0
     connection.execute("INSERT INTO filesets VALUES (?, ?, NULL, 0)", (name, expires))
@@ -36,33 +43,33 @@ def store(engine: Engine, connection: SqlConnection, parts: list[Part], life: in
     return name
 
 
-def attach(work: GraphUpdate, row: CommitRow, fileset: str) -> None:
-    """Make a file set the last write of an open commit."""
-    number = work.connection.execute(
+def attach(update: GraphUpdate, row: CommitRow, fileset: str) -> None:
+    """Append a file set to the writes of an open commit."""
+    number = update.connection.execute(
         'SELECT coalesce(max(number) + 1, 0) FROM layers WHERE "commit"=?', (row.id,)
     ).fetchone()[0]
-    work.connection.execute("INSERT INTO layers VALUES (?, ?, ?)", (row.id, number, fileset))
-    if base_of(work.connection, row).ready:
-        materialize(work.engine, work.connection, row)
+    update.connection.execute("INSERT INTO layers VALUES (?, ?, ?)", (row.id, number, fileset))
+    if base_of(update.connection, row).ready:
+        materialize(update.engine, update.connection, row)
 
 
 def add(engine: Engine, message: Any, fileset: str) -> None:
     """Add a file set to an open commit.
 
     Raises:
-        Refusal: the commit was finished, is an alias, or the file set is not there.
+        StatusError: the commit is finished or named through an alias; the file set is missing or has expired.
     """
-    with unit(engine) as work:
-        check_fileset(engine, work.connection, fileset)
-        attach(work, rows.pick_for_writing(work.connection, message), fileset)
+    with graph_update(engine) as update:
+        check_fileset(engine, update.connection, fileset)
+        attach(update, resolve.commit_for_writing(update.connection, message), fileset)
 
 
 def of_commit(engine: Engine, message: Any, only_diff: bool) -> str:
-    """A file set with what a commit shows, or with what was written to it alone."""
+    """Return a new file set with the files of a commit, or, with `only_diff`, with what was written to it."""
     with engine.database.writing() as connection:
-        row = rows.pick(connection, message).row
+        row = resolve.commit(connection, message).row
         if rests_on_forgotten(connection, row):
-            raise Refusal("get file set: the commit is forgotten")
+            raise StatusError("get file set: the commit is forgotten")
         if only_diff:
             found = connection.execute(
                 'SELECT changes, fileset_parts.tree FROM layers JOIN fileset_parts USING (fileset) WHERE "commit"=? '
@@ -75,7 +82,7 @@ def of_commit(engine: Engine, message: Any, only_diff: bool) -> str:
 
 
 def compose(engine: Engine, names: list[str], life: int) -> str:
-    """One file set of several, in this order."""
+    """Return a new file set that consists of several, in this order."""
     with engine.database.writing() as connection:
         parts: list[Part] = []
         for name in names:
@@ -88,7 +95,7 @@ def compose(engine: Engine, names: list[str], life: int) -> str:
 
 
 def renew(engine: Engine, name: str, life: int) -> None:
-    """Keep a file set for so many seconds from now."""
+    """Extend the life of a file set to at least `life` seconds from now."""
     _checked(life)
     with engine.database.writing() as connection:
         check_fileset(engine, connection, name)
@@ -99,7 +106,7 @@ def renew(engine: Engine, name: str, life: int) -> None:
 
 def _checked(life: int) -> int:
     if life < 1:
-        raise Refusal(f"ttl ({life}s) must be at least one second")
+        raise StatusError(f"ttl ({life}s) must be at least one second")
     if life > LONGEST_LIFE:
-        raise Refusal(f"ttl ({life}s) exceeds max ttl ({LONGEST_LIFE}s)")
+        raise StatusError(f"ttl ({life}s) exceeds max ttl ({LONGEST_LIFE}s)")
     return life

@@ -1,4 +1,4 @@
-"""The search for the commits that changed a file."""
+"""FindCommits: the search for the commits that changed a file."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.protocol.messages import message
-from pachyderm.store.database import rows
+from pachyderm.store.database import resolve, rows
 from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.files import paths
 from pachyderm.store.graph.infos import Infos
 from pachyderm.store.objects.changes import decoded, parse_key
+from pachyderm.store.objects.directories import files_at
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.objects.trees import files_at
-from pachyderm.store.refusals import Refusal
+from pachyderm.store.status_errors import StatusError
 
 SHARE = 0.85
-"""Part of the client's time that is spent on the search; the rest is for the answer. As pachd."""
+"""Share of the client's deadline that is spent on the search, as in pachd; the rest is left for the response."""
 
 
 def find(engine: Engine, request: Any, context: Any) -> Iterator[Any]:
-    """The `FindCommitsResponse` of each commit that changed a file, from a commit back along its parents.
+    """Search for the commits that changed a file, from a commit back along its parents.
 
     Args:
         engine: the store.
-        request: a `FindCommitsRequest`; a limit of 0 is none.
-        context: of the request; the search ends before its deadline.
+        request: a `FindCommitsRequest`; a limit of 0 is no limit.
+        context: context of the request; the search ends before its deadline.
 
     Yields:
-        a response for each commit found, and one with the last commit that was searched.
+        a `FindCommitsResponse` per commit found, and a final one with the last commit that was searched.
 
     Raises:
-        Refusal: NOT_FOUND; UNAVAILABLE where a commit is not finished.
+        StatusError: NOT_FOUND; UNAVAILABLE if a commit is unfinished.
     """
     remaining = context.time_remaining()
     end = None if remaining is None else engine.database.now() + int(remaining * SHARE * 1_000_000)
     path = paths.clean(request.file_path)
     with engine.database.reading() as connection:
-        number: int | None = rows.pick(connection, request.start).row.id
+        number: int | None = resolve.commit(connection, request.start).row.id
     searched = found = 0
     last: Any = None
     while number is not None and context.is_active():
@@ -61,8 +61,8 @@ def find(engine: Engine, request: Any, context: Any) -> Iterator[Any]:
 
 
 def _changes(engine: Engine, connection: SqlConnection, row: CommitRow, path: str) -> bool:
-    """Whether a write to the commit names the file: adds to it, replaces it or deletes it."""
-    wanted = path.encode()
+    """Whether a write to the commit appends to the file, replaces it or deletes it."""
+    encoded = path.encode()
     parts = connection.execute(
         'SELECT changes, fileset_parts.tree FROM layers JOIN fileset_parts USING (fileset) WHERE "commit"=?', (row.id,)
     )
@@ -70,12 +70,12 @@ def _changes(engine: Engine, connection: SqlConnection, row: CommitRow, path: st
         if changes is None:
             if files_at(engine.pages, tree, paths.split(path), ""):
                 return True
-        elif any(parse_key(key)[0].encode() == wanted for key, _ in decoded(changes)):
+        elif any(parse_key(key)[0].encode() == encoded for key, _ in decoded(changes)):
             return True
     return False
 
 
-def _unfinished(connection: SqlConnection, row: CommitRow) -> Refusal:
+def _unfinished(connection: SqlConnection, row: CommitRow) -> StatusError:
     text = f"commit {rows.commit_name(connection, row)} not finished"
     code = grpc.StatusCode.UNAVAILABLE
     resource = message(
@@ -83,4 +83,4 @@ def _unfinished(connection: SqlConnection, row: CommitRow) -> Refusal:
     )
     detail = {"type_url": "type.googleapis.com/google.rpc.ResourceInfo", "value": resource.SerializeToString()}
     status = message("Status", code=code.value[0], message=text, details=[detail])
-    return Refusal(text, code, status.SerializeToString())
+    return StatusError(text, code, status.SerializeToString())

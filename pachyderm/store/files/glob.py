@@ -1,7 +1,6 @@
-"""pachd's patterns for paths, as regular expressions.
+"""pachd's glob patterns, translated to regular expressions.
 
-It exists because they differ from the shell's: ``*`` stops at a slash, ``**`` does not, and ``@( )``, ``!( )``,
-``+( )``, ``*( )``, ``?( )`` group.
+``*`` does not match a slash, ``**`` does; ``@( )``, ``!( )``, ``+( )``, ``*( )`` and ``?( )`` are groups.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from pachyderm.store.files import paths
-from pachyderm.store.refusals import Refusal
+from pachyderm.store.status_errors import StatusError
 
 SPECIAL = re.compile(r"[*?\[\]{}!()@+^]")
 _NAMED = {
@@ -29,68 +28,68 @@ _NAMED = {
 _POSIX = re.compile(rf"\[:({'|'.join(_NAMED)}):\]")
 
 STEPS = 10**8
-"""Bound for the steps of matching one path."""
+"""Maximum number of steps for matching one path, by the estimate of `_degree`."""
 LONGEST = 1024
-"""Characters in a pattern; pachd has no such limit."""
+"""Maximum number of characters in a pattern; pachd has no such limit."""
 
 
 def literal_prefix(pattern: str) -> str:
-    """The part of a pattern before its first special character."""
+    """Return the part of a pattern before its first special character."""
     found = SPECIAL.search(pattern)
     return pattern[: found.start()] if found else pattern
 
 
 def is_literal(pattern: str) -> bool:
-    """Whether a pattern can match one path only."""
+    """Whether a pattern has no special characters."""
     return SPECIAL.search(pattern) is None
 
 
 @functools.lru_cache(maxsize=256)
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Whether a path, of a file or of a directory with its trailing slash, matches.
+    """Compile a pattern to a predicate on paths; a directory's path ends in a slash.
 
     Args:
-        pattern: a cleaned path (`paths.clean`) with special characters.
+        pattern: a path with special characters, normalized by `clean`.
 
     Raises:
-        Refusal: the pattern is malformed.
+        StatusError: the pattern is malformed; from the predicate: it would take too long.
     """
     if len(pattern) > LONGEST:
-        raise Refusal(f"pattern {pattern[:40]}... is longer than {LONGEST} characters")
+        raise StatusError(f"pattern {pattern[:40]}... is longer than {LONGEST} characters")
     if pattern == "/":
         return lambda path: path == "/"
     if is_literal(pattern):
         return lambda path: path.rstrip("/") == pattern
     text, end = _translate(pattern, 0, "")
     if end != len(pattern):
-        raise Refusal(f"pattern {pattern} is malformed at character {end + 1}")
+        raise StatusError(f"pattern {pattern} is malformed at character {end + 1}")
     try:
         compiled = re.compile(text + r"\Z", re.DOTALL)
     except re.error as error:
-        raise Refusal(f"pattern {pattern} is malformed: {error}") from error
+        raise StatusError(f"pattern {pattern} is malformed: {error}") from error
     degree = _degree(pattern)
 
     def match(path: str) -> bool:
         if degree > 2 and len(path) ** degree > STEPS:
-            raise Refusal(f"pattern {pattern} has too many wildcards for a path of {len(path)} characters")
+            raise StatusError(f"pattern {pattern} has too many wildcards for a path of {len(path)} characters")
         return compiled.match(path.rstrip("/")) is not None
 
     return match
 
 
 def _degree(pattern: str) -> int:
-    """The power of a path's length that bounds the steps of matching it."""
+    """Return the power of a path's length that bounds the steps of matching it by backtracking."""
     deep = pattern.count("**") + pattern.count("+(") + pattern.count("*(") + pattern.count("!(")
     return deep + max(segment.replace("**", "").count("*") for segment in pattern.split("/"))
 
 
 def clean(pattern: str) -> str:
-    """Bring a pattern to its one form; see `paths.clean`."""
+    """Normalize a pattern as `paths.clean` does paths."""
     return paths.clean(pattern)
 
 
 def _translate(pattern: str, start: int, closers: str) -> tuple[str, int]:
-    """Translate up to a closing character at this depth; returns the expression and where it ended."""
+    """Translate up to a closing character at this depth; return the expression and the position of its end."""
     out: list[str] = []
     position = start
     while position < len(pattern):
@@ -126,16 +125,16 @@ def _group(pattern: str, position: int) -> tuple[str, int]:
             return f"{inner}?", end
         case "*" | "+":
             many = f"{inner}{kind}"
-            return (many if _cut_one_way(pattern[position + 2 : end - 1]) else f"(?>{many})"), end
+            return (many if _unambiguous(pattern[position + 2 : end - 1]) else f"(?>{many})"), end
     rest, _ = _translate(pattern, end, "")
     return f"(?!{inner}{rest}\\Z)[^/]*", end
 
 
-def _cut_one_way(group: str) -> bool:
-    """Whether a text can be cut into repetitions of a group in one way alone.
+def _unambiguous(group: str) -> bool:
+    """Whether a text can be divided into repetitions of a group in one way only.
 
-    Where it can be cut in many, the group is made atomic: a hostile pattern must not take for ever. pachd gives back
-    characters there too.
+    Otherwise the group is made atomic, since backtracking through the divisions takes exponential time. pachd does
+    backtrack, so such patterns may match less here.
     """
     parts = group.split("|")
     return not SPECIAL.search(group) and len({part[:1] for part in parts}) == len(parts) and all(parts)
@@ -147,7 +146,7 @@ def _alternatives(pattern: str, position: int, separator: str, closer: str) -> t
         text, position = _translate(pattern, position, separator + closer)
         parts.append(text)
         if position >= len(pattern):
-            raise Refusal(f"pattern {pattern} is malformed: {closer} is missing")
+            raise StatusError(f"pattern {pattern} is malformed: {closer} is missing")
         position += 1
         if pattern[position - 1] == closer:
             return f"(?:{'|'.join(parts)})", position
@@ -164,7 +163,7 @@ def _class(pattern: str, position: int) -> tuple[str, int]:
             out.append(_NAMED[named.group(1)])
             cursor = named.end()
         elif cursor >= len(pattern):
-            raise Refusal(f"pattern {pattern} is malformed: ] is missing")
+            raise StatusError(f"pattern {pattern} is malformed: ] is missing")
         elif pattern[cursor] == "]" and cursor > inner_start + negated:
             return f"[{'^' if negated else ''}{''.join(out)}]", cursor + 1
         else:

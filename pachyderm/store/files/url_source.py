@@ -1,4 +1,4 @@
-"""The content of a URL, for clients that put a file from one."""
+"""Download of a URL's content, for clients that put a file from a URL."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from pachyderm.store.objects.blocks import BLOCK
-from pachyderm.store.refusals import Refusal, invalid, unserved
+from pachyderm.store.status_errors import StatusError, invalid_argument, unimplemented
 
-PATIENCE = 60.0
-"""Seconds without a byte after which a server is given up."""
+TIMEOUT = 60.0
+"""Seconds without a byte after which the download fails."""
 
 
 def read(url: str, recursive: bool) -> Iterator[bytes]:
-    """The bytes behind an http or https URL; redirects are followed, to these two schemes alone.
+    """Yield the content of an http or https URL; redirects are followed to these two schemes only.
 
     Raises:
-        Refusal: another scheme; an error of the other server; it cannot be reached or breaks off.
+        StatusError: another scheme; an error from the server; it cannot be reached or breaks off.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
-        raise unserved(f"putting a file from a URL of the scheme {parts.scheme[:20]!r}")
+        raise unimplemented(f"putting a file from a URL of the scheme {parts.scheme[:20]!r}")
     if recursive:
-        raise unserved("putting files from a URL recursively")
+        raise unimplemented("putting files from a URL recursively")
     if not parts.hostname:
-        raise invalid(f"the URL {url[:200]} names no host")
+        raise invalid_argument(f"the URL {url[:200]} names no host")
     try:
-        with _opener().open(url, timeout=PATIENCE) as answer:
-            length = answer.headers.get("Content-Length")
+        with _opener().open(url, timeout=TIMEOUT) as response:
+            length = response.headers.get("Content-Length")
             size = 0
-            while data := answer.read(BLOCK):
+            while data := response.read(BLOCK):
                 size += len(data)
                 yield data
         if length is not None and length.isdecimal() and size < int(length):
-            raise Refusal(f"error retrieving content from {url!r}: {size} of {length} bytes came")
+            raise StatusError(f"error retrieving content from {url!r}: {size} of {length} bytes came")
     except urllib.error.HTTPError as error:
         error.close()
-        raise Refusal(f"error retrieving content from {url!r}: {error.code} {error.reason}") from error
+        raise StatusError(f"error retrieving content from {url!r}: {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise Refusal(f"cannot read {url!r}: {reason}") from error
+        raise StatusError(f"cannot read {url!r}: {reason}") from error
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Opens http and https, and no file, ftp or data URL that a redirect may lead to."""
+    """Return an opener for http and https only, since a redirect may lead to a file, ftp or data URL."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),

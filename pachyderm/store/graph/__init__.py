@@ -1,1 +1,1 @@
-"""Repos, branches, commits and their provenance."""
+"""The commit graph: projects, repos, branches, commits, provenance and transactions."""

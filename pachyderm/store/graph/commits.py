@@ -1,7 +1,4 @@
-"""Commits: started, finished, cleared, listed.
-
-It exists because these are the writes that the commit graph grows by; each runs alone or inside a client's transaction.
-"""
+"""Commits: start, finish, clear, list and walk."""
 
 from __future__ import annotations
 
@@ -10,97 +7,96 @@ from typing import Any
 
 import betterproto
 
-from pachyderm.store.database import rows
+from pachyderm.store.database import resolve, rows
 from pachyderm.store.database.rows import CommitRow
 from pachyderm.store.graph import branches
+from pachyderm.store.graph.graph_update import USER, GraphUpdate
 from pachyderm.store.graph.infos import Infos
-from pachyderm.store.graph.update import USER, GraphUpdate
-from pachyderm.store.graph.views import NOTHING, Forgotten, rests_on_forgotten
+from pachyderm.store.graph.materialize import NOTHING, ForgottenError, rests_on_forgotten
 from pachyderm.store.names import check_branch_name, repo_name, repo_of_commit
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.refusals import Refusal, commit_finished
+from pachyderm.store.status_errors import StatusError, commit_already_finished
 
 
-def start(work: GraphUpdate, branch: Any, parent: Any = None, description: str = "") -> CommitRow:
-    """Start a commit on a branch, which is made where it is missing.
+def start(update: GraphUpdate, branch: Any, parent: Any = None, description: str = "") -> CommitRow:
+    """Start a commit on a branch, which is created if missing.
 
     Args:
-        work: the unit of work.
+        update: the update of the graph.
         branch: a `Branch` message.
-        parent: a `Commit` message; the branch's head without.
-        description: of the commit.
+        parent: a `Commit` message; None for the branch's head.
+        description: description of the commit.
 
     Raises:
-        Refusal: the parent is open, or the branch has provenance.
+        StatusError: the parent is open, or the branch has provenance.
     """
     if not branch.name:
-        raise Refusal("branch must be specified")
+        raise StatusError("branch must be specified")
     owner, name = branches.named(branch)
-    repo = rows.repo(work.connection, owner)
+    repo = rows.repo(update.connection, owner)
     check_branch_name(name)
-    before = rows.find_branch(work.connection, owner, name)
-    above = _parent(work, parent, None if before is None else before.head)
+    before = rows.find_branch(update.connection, owner, name)
+    parent_id = _parent(update, parent, None if before is None else before.head)
     upstream: list[int] = []
     if before is not None:
-        found = work.connection.execute(
+        found = update.connection.execute(
             "SELECT head FROM branch_provenance JOIN branches ON id=upstream WHERE downstream=? ORDER BY upstream",
             (before.id,),
         )
         upstream = [head for (head,) in found]
     if upstream:
-        raise Refusal(f"cannot start a commit on an output branch: {owner}@{name}")
-    row = work.create_commit(repo.id, name, USER, parent=above, provenance=[], description=description)
-    work.move(branches.ensure(work, repo.id, name, row.id))
+        raise StatusError(f"cannot start a commit on an output branch: {owner}@{name}")
+    row = update.create_commit(repo.id, name, USER, parent=parent_id, provenance=[], description=description)
+    update.move(branches.ensure(update, repo.id, name, row.id))
     return row
 
 
-def _parent(work: GraphUpdate, message: Any, head: int | None) -> int | None:
+def _parent(update: GraphUpdate, message: Any, head: int | None) -> int | None:
     if message is not None and betterproto.serialized_on_wire(message) and (message.id or message.branch.name):
-        above = rows.pick(work.connection, message).row
+        row = resolve.commit(update.connection, message).row
     elif head is not None:
-        above = rows.commit_by_id(work.connection, head)
+        row = rows.commit_by_id(update.connection, head)
     else:
         return None
-    if above.finishing is None:
-        raise Refusal(f"parent commit {rows.commit_name(work.connection, above)} has not been finished")
-    if rests_on_forgotten(work.connection, above):
-        raise Forgotten
-    return above.id
+    if row.finishing is None:
+        raise StatusError(f"parent commit {rows.commit_name(update.connection, row)} has not been finished")
+    if rests_on_forgotten(update.connection, row):
+        raise ForgottenError
+    return row.id
 
 
-def finish(work: GraphUpdate, row: CommitRow, error: str = "", description: str = "") -> None:
-    """Close a commit for writing; it is finished at the end of the unit, or when its base is.
+def finish(update: GraphUpdate, row: CommitRow, error: str = "", description: str = "") -> None:
+    """Close a commit for writing; it becomes FINISHED at the end of the update, or when its base commit does.
 
     Raises:
-        Refusal: it was finished before.
+        StatusError: the commit is finished.
     """
     if row.finishing is not None:
-        raise commit_finished(rows.commit_name(work.connection, row))
-    work.connection.execute(
+        raise commit_already_finished(rows.commit_name(update.connection, row))
+    update.connection.execute(
         "UPDATE commits SET finishing=?, error=?, description=?, updated=? WHERE id=?",
-        (work.now, error, description or row.description, work.now, row.id),
+        (update.now, error, description or row.description, update.now, row.id),
     )
-    work.settle(row.id)
+    update.settle(row.id)
 
 
-def clear(work: GraphUpdate, message: Any) -> None:
-    """Take back everything that was written to an open commit.
+def clear(update: GraphUpdate, message: Any) -> None:
+    """Discard everything that was written to an open commit.
 
     Raises:
-        Refusal: it was finished, or is an alias.
+        StatusError: the commit is finished, or named through an alias.
     """
-    picked = rows.pick(work.connection, message)
-    if picked.row.finishing is not None:
-        raise Refusal("cannot clear finished commit")
-    row = rows.pick_for_writing(work.connection, message)
-    work.connection.execute('DELETE FROM layers WHERE "commit"=?', (row.id,))
-    work.connection.execute(
-        "UPDATE commits SET tree=NULL, applied=?, size=0, fault='', updated=? WHERE id=?", (NOTHING, work.now, row.id)
+    if resolve.commit(update.connection, message).row.finishing is not None:
+        raise StatusError("cannot clear finished commit")
+    row = resolve.commit_for_writing(update.connection, message)
+    update.connection.execute('DELETE FROM layers WHERE "commit"=?', (row.id,))
+    update.connection.execute(
+        "UPDATE commits SET tree=NULL, applied=?, size=0, fault='', updated=? WHERE id=?", (NOTHING, update.now, row.id)
     )
 
 
 def listed(engine: Engine, request: Any) -> Iterator[Any]:
-    """The `CommitInfo` of a repo's commits, the newest first; with `to`, along the chain of parents."""
+    """Yield the `CommitInfo` of a repo's commits, the newest first; with `to`, along the chain of parents."""
     bounded = betterproto.serialized_on_wire(request.to)
     since = betterproto.serialized_on_wire(request.from_)
     owner = repo_name(request.repo)
@@ -108,15 +104,15 @@ def listed(engine: Engine, request: Any) -> Iterator[Any]:
         repo = rows.repo(connection, owner).id if owner.name else None
         for message, given in ((request.from_, since), (request.to, bounded)):
             if given and repo_of_commit(message) != owner:
-                raise Refusal(f"`from` and `to` commits need to be from repo {owner}")
+                raise StatusError(f"`from` and `to` commits need to be from repo {owner}")
         if since and not bounded:
-            raise Refusal("cannot use `from` commit without `to` commit")
+            raise StatusError("cannot use `from` commit without `to` commit")
         if bounded and request.reverse:
-            raise Refusal("cannot use 'Reverse' while also using 'From' or 'To'")
-        first = rows.pick(connection, request.from_).row.id if since else None
-        cursor = rows.pick(connection, request.to).row.id if bounded else None
+            raise StatusError("cannot use 'Reverse' while also using 'From' or 'To'")
+        first = resolve.commit(connection, request.from_).row.id if since else None
+        cursor = resolve.commit(connection, request.to).row.id if bounded else None
     if request.number < 0:
-        raise Refusal("number must not be negative")
+        raise StatusError("number must not be negative")
     steps = _chain(engine, cursor, first) if bounded else _all(engine, repo, request)
     number = request.number or -1
     for row, info in steps:
@@ -164,12 +160,19 @@ def _in_time(row: CommitRow, limit: int | None, reverse: bool) -> bool:
 
 
 def walk(engine: Engine, request: Any, near: str, far: str) -> Iterator[Any]:
-    """The `CommitInfo` of what commits depend on, or of what depends on them, the nearest first."""
+    """Yield the `CommitInfo` of the provenance or subvenance of commits, the nearest first.
+
+    Args:
+        engine: the store.
+        request: a request that walks commits.
+        near: column of ``commit_provenance`` to start from: ``downstream`` for provenance.
+        far: column to follow: ``upstream`` for provenance.
+    """
     with engine.database.reading() as connection:
         infos = Infos(connection)
         messages: list[Any] = []
         for picker in request.start:
-            start_id = rows.pick_with_picker(connection, picker).id
+            start_id = resolve.commit_of_picker(connection, picker).id
             depths = {start_id: 0}
             order = [start_id]
             for number in order:

@@ -1,7 +1,4 @@
-"""Rows as the messages that clients get: `RepoInfo`, `BranchInfo`, `CommitInfo`.
-
-It exists so that what pachd leaves out (the branch of a commit) or fills in (sizes, children) is decided once.
-"""
+"""The messages `RepoInfo`, `BranchInfo` and `CommitInfo`, built from rows with the fields that pachd fills in."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moment(micros: int) -> datetime:
-    """Microseconds since 1970 as a time in UTC."""
+    """Convert microseconds since 1970 to a time in UTC."""
     return _epoch + timedelta(microseconds=micros)
 
 
@@ -30,32 +27,32 @@ def _stamp(time: Any, micros: int) -> None:
 
 
 def repo_message(name: RepoName) -> Any:
-    """A `Repo` message."""
+    """Return the `Repo` message of a name."""
     return pfs.Repo(name=name.name, type=name.type, project=pfs.Project(name=name.project))
 
 
 class Infos:
-    """Builds messages from rows of one transaction; remembers the repos that it met."""
+    """Builds messages from the rows of one transaction; caches repos."""
 
     def __init__(self, connection: SqlConnection) -> None:
         self._connection = connection
         self._repos: dict[int, Any] = {}
 
     def repo(self, number: int) -> Any:
-        """The `Repo` of a row."""
+        """Return the `Repo` with this row id."""
         if number not in self._repos:
             self._repos[number] = repo_message(rows.repo_by_id(self._connection, number).full_name)
         return self._repos[number]
 
     def commit(self, row: CommitRow, with_branch: bool = False) -> Any:
-        """The `Commit` of a row."""
+        """Return the `Commit` of a row; pachd includes the branch in provenance only."""
         message = pfs.Commit(repo=self.repo(row.repo), id=row.set)
         if with_branch and row.branch:
             message.branch = pfs.Branch(repo=self.repo(row.repo), name=row.branch)
         return message
 
     def commit_info(self, row: CommitRow) -> bytes:
-        """The `CommitInfo` of a row, as it is sent."""
+        """Return the serialized `CommitInfo` of a row."""
         info = message(
             "CommitInfo",
             description=row.description,
@@ -83,24 +80,24 @@ class Infos:
             self._name(info.direct_provenance.add(), up, True)
         for down in rows.direct_subvenance(self._connection, row.id):
             self._name(info.direct_subvenance.add(), down, True)
-        sent: bytes = info.SerializeToString()
-        return sent
+        serialized: bytes = info.SerializeToString()
+        return serialized
 
     def _name(self, commit: Any, row: CommitRow, with_branch: bool = False) -> None:
         """Fill in a `Commit` of `pachyderm.protocol.messages`."""
         commit.id = row.set
+        source = self.repo(row.repo)
         for repo in (commit.repo, commit.branch.repo) if with_branch and row.branch else (commit.repo,):
-            told = self.repo(row.repo)
-            repo.name, repo.type, repo.project.name = told.name, told.type, told.project.name
+            repo.name, repo.type, repo.project.name = source.name, source.type, source.project.name
         if with_branch and row.branch:
             commit.branch.name = row.branch
 
     def branch(self, row: BranchRow) -> Any:
-        """The `Branch` of a row."""
+        """Return the `Branch` of a row."""
         return pfs.Branch(repo=self.repo(row.repo), name=row.name)
 
     def branch_info(self, row: BranchRow) -> Any:
-        """The `BranchInfo` of a row."""
+        """Return the `BranchInfo` of a row."""
         direct = self._connection.execute(
             "SELECT upstream, never FROM branch_provenance WHERE downstream=? ORDER BY upstream", (row.id,)
         ).fetchall()
@@ -127,7 +124,7 @@ class Infos:
         return info
 
     def repo_info(self, row: RepoRow, detailed: bool = False) -> Any:
-        """The `RepoInfo` of a row."""
+        """Return the `RepoInfo` of a row."""
         size = self._repo_size(row.id)
         info = pfs.RepoInfo(
             repo=self.repo(row.id),
@@ -144,6 +141,7 @@ class Infos:
         return info
 
     def _repo_size(self, number: int) -> int:
+        """Return the size in bytes of the newest finished commit on `master`, as pachd; 0 without one."""
         found = rows.branches(self._connection, "WHERE repo=? AND name='master'", (number,))
         commit: int | None = found[0].head if found else None
         while commit is not None:
@@ -158,9 +156,16 @@ class Infos:
 
 
 def reach(connection: SqlConnection, number: int, near: str, far: str) -> list[int]:
-    """Branches that can be reached over provenance, the nearest first; the branch itself does not count."""
+    """Return the provenance or subvenance of a branch, the nearest first, without the branch itself.
+
+    Args:
+        connection: the transaction.
+        number: row id of the branch.
+        near: column of ``branch_provenance`` to start from: ``downstream`` for provenance.
+        far: column to follow: ``upstream`` for provenance.
+    """
     found = [number]
-    for near_one in found:
-        query = f"SELECT {far} FROM branch_provenance WHERE {near}=? ORDER BY {far}"
-        found.extend(other for (other,) in connection.execute(query, (near_one,)) if other not in found)
+    query = f"SELECT {far} FROM branch_provenance WHERE {near}=? ORDER BY {far}"
+    for branch in found:
+        found.extend(other for (other,) in connection.execute(query, (branch,)) if other not in found)
     return found[1:]

@@ -1,4 +1,4 @@
-"""Defaults of projects: the JSON that pipelines of a project start from, kept as it was given."""
+"""Project defaults: the JSON document of a project's pipeline defaults, stored and returned verbatim."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pachyderm.store.database.rows import SqlConnection
 from pachyderm.store.graph.infos import moment
 from pachyderm.store.names import DEFAULT
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.refusals import invalid, missing
+from pachyderm.store.status_errors import invalid_argument, not_found
 
 NONE = "{}"
-"""The defaults of a project that was given none."""
+"""The defaults of a project without any."""
 KEYS = frozenset({"createPipelineRequest", "create_pipeline_request"})
 
 
@@ -22,7 +22,7 @@ def change(engine: Engine, request: Any) -> Any:
     """Serve SetProjectDefaults.
 
     Raises:
-        Refusal: NOT_FOUND; INVALID_ARGUMENT where the defaults are no JSON of a `ProjectDefaults` message.
+        StatusError: NOT_FOUND; INVALID_ARGUMENT if the document is not a `ProjectDefaults` message in JSON.
     """
     _check(request.project_defaults_json)
     with engine.database.writing() as connection:
@@ -36,7 +36,7 @@ def change(engine: Engine, request: Any) -> Any:
 
 
 def inspect(engine: Engine, name: str) -> Any:
-    """The `GetProjectDefaultsResponse` of a project."""
+    """Return the `GetProjectDefaultsResponse` of a project."""
     with engine.database.reading() as connection:
         project = _project(connection, name)
         row = connection.execute(
@@ -50,7 +50,7 @@ def inspect(engine: Engine, name: str) -> Any:
 def _project(connection: SqlConnection, name: str) -> int:
     row = connection.execute("SELECT id FROM projects WHERE name=?", (name or DEFAULT,)).fetchone()
     if row is None:
-        raise missing(f'project "{name}" not found')
+        raise not_found(f'project "{name}" not found')
     return int(row[0])
 
 
@@ -58,11 +58,13 @@ def _check(text: str) -> None:
     try:
         defaults = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise invalid(f"the project defaults are not JSON: {error}") from error
+        raise invalid_argument(f"the project defaults are not JSON: {error}") from error
     if not isinstance(defaults, dict):
-        raise invalid('the project defaults are no JSON object; write {"createPipelineRequest": {...}}')
+        raise invalid_argument('the project defaults are not a JSON object; write {"createPipelineRequest": {...}}')
     for key, value in defaults.items():
         if key not in KEYS:
-            raise invalid(f"unknown field {key[:100]!r} in the project defaults; they hold createPipelineRequest")
+            raise invalid_argument(
+                f"unknown field {key[:100]!r} in the project defaults; the only field is createPipelineRequest"
+            )
         if not isinstance(value, dict):
-            raise invalid(f"the field {key} of the project defaults is no JSON object")
+            raise invalid_argument(f"the field {key} of the project defaults is not a JSON object")

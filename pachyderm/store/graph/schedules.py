@@ -1,4 +1,4 @@
-"""Schedules and sizes in the notations that Pachyderm's branch triggers use."""
+"""Parsing of the schedules and sizes in Pachyderm's branch triggers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 from cronsim import CronSim, CronSimError
 
 SECOND = 1_000_000
-"""Microseconds."""
+"""Microseconds in a second."""
 
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 _term = r"(?:[*?]|(?:\d+|[A-Z]{3})(?:-(?:\d+|[A-Z]{3}))?)(?:/\d+)?"
@@ -30,29 +30,29 @@ _named = {
 
 
 class Schedule(Protocol):
-    """Points in time at which something is due."""
+    """Recurring points in time."""
 
     def next(self, after: int) -> int | None:
-        """The first point after a time, both in microseconds since 1970; None if there is none."""
+        """Return the first point after a time, both in microseconds since 1970; None if there is none."""
 
 
 @dataclass(frozen=True)
 class Never:
-    """A schedule without a point in time."""
+    """A schedule that is never due."""
 
     def next(self, _: int) -> int | None:
-        """None."""
+        """Return None."""
         return None
 
 
 @dataclass(frozen=True)
 class Every:
-    """A constant delay, at full seconds."""
+    """A constant interval, rounded to full seconds."""
 
     seconds: int
 
     def next(self, after: int) -> int | None:
-        """The full second at or before `after`, plus the delay."""
+        """Return `after`, rounded down to a full second, plus the interval."""
         return after - after % SECOND + self.seconds * SECOND
 
 
@@ -63,16 +63,16 @@ class Calendar:
     expression: str
 
     def next(self, after: int) -> int | None:
-        """The first minute after `after` that the expression names."""
+        """Return the first minute after `after` that matches the expression."""
         found = next(CronSim(self.expression, _epoch + timedelta(microseconds=after)), None)
         return None if found is None else (found - _epoch) // timedelta(microseconds=1)
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Read a schedule: five cron fields, ``@hourly`` and the like, ``@every 1h30m`` or ``@never``.
+    """Parse a schedule: five cron fields, ``@hourly`` and the like, ``@every 1h30m`` or ``@never``.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the text is none of these.
     """
     if text.strip() == "@never":
         return Never()
@@ -95,7 +95,7 @@ def parse_schedule(text: str) -> Schedule:
 
 
 def _duration(text: str) -> float:
-    """Seconds in a duration as Go writes it, e.g. ``1h30m``."""
+    """Parse a duration in Go's notation, e.g. ``1h30m``; return seconds."""
     total, position = 0.0, 0
     while found := _part.match(text, position):
         total += float(found[1]) * _seconds[found[2]]
@@ -106,10 +106,10 @@ def _duration(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """Bytes in a size of decimal units, e.g. ``100``, ``1K``, ``2.5 MB``.
+    """Parse a size with decimal units, e.g. ``100``, ``1K``, ``2.5 MB``; return bytes.
 
     Raises:
-        ValueError: it is no size.
+        ValueError: the text is not a size.
     """
     found = _size.fullmatch(text)
     if found is None:

@@ -1,4 +1,4 @@
-"""Branch triggers: the conditions under which a branch follows another branch of its repo."""
+"""Branch triggers: conditions under which a branch follows another branch of its repo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pachyderm.store.database import rows
 from pachyderm.store.database.rows import BranchRow, CommitRow, SqlConnection
 from pachyderm.store.graph.schedules import parse_schedule, parse_size
 from pachyderm.store.names import RepoName, check_name
-from pachyderm.store.refusals import Refusal
+from pachyderm.store.status_errors import StatusError
 
 AUTO = int(pfs.OriginKind.AUTO)
 
@@ -19,17 +19,17 @@ _COLUMNS = 'branch, watched, "all", rate_limit, size, commits, cron, ticked'
 
 
 class TriggerRow(NamedTuple):
-    """A trigger.
+    """A trigger of a branch.
 
     Attributes:
-        branch: the branch that is moved.
-        watched: the branch that it follows.
-        all: all conditions must hold; one is enough otherwise.
-        rate_limit: schedule that must have had a point between the two heads; empty for no such condition.
-        size: by how much the new head must be larger; empty for no such condition.
-        commits: how many commits the new head must be ahead; 0 for no such condition.
-        cron: schedule on which the branch is moved; the other conditions do not count then. Empty for none.
-        ticked: microseconds since 1970 of the last point of `cron` that was served.
+        branch: row id of the branch that moves.
+        watched: row id of the branch that it follows.
+        all: whether all conditions must hold; otherwise one is enough.
+        rate_limit: schedule that must have been due between the two heads; empty for no such condition.
+        size: minimum growth of the head; empty for no such condition.
+        commits: minimum number of commits between the heads; 0 for no such condition.
+        cron: schedule on which the branch moves, whatever the other conditions; empty for none.
+        ticked: microseconds since 1970 at which `cron` was last served.
     """
 
     branch: int
@@ -46,10 +46,10 @@ def check(connection: SqlConnection, owner: RepoName, branch: str, trigger: Any)
     """Check a `Trigger` message for a branch.
 
     Raises:
-        Refusal: as pachd.
+        StatusError: as pachd.
     """
     if not trigger.branch:
-        raise Refusal("triggers must specify a branch to trigger on")
+        raise StatusError("triggers must specify a branch to trigger on")
     check_name(trigger.branch)
     for value, parse, name in (
         (trigger.rate_limit_spec, parse_schedule, "rate limit spec"),
@@ -60,13 +60,13 @@ def check(connection: SqlConnection, owner: RepoName, branch: str, trigger: Any)
             if value:
                 parse(value)
         except (ValueError, OverflowError) as error:
-            raise Refusal(f"invalid trigger {name}: {error}") from error
+            raise StatusError(f"invalid trigger {name}: {error}") from error
     if trigger.commits < 0:
-        raise Refusal("can't trigger on a negative number of commits")
+        raise StatusError("can't trigger on a negative number of commits")
     watched: str | None = trigger.branch
     while watched is not None:
         if watched == branch:
-            raise Refusal("triggers cannot form a loop")
+            raise StatusError("triggers cannot form a loop")
         row = rows.find_branch(connection, owner, watched)
         watched = _watched_by(connection, row)
 
@@ -77,10 +77,10 @@ def _watched_by(connection: SqlConnection, branch: BranchRow | None) -> str | No
 
 
 def put(connection: SqlConnection, owner: RepoName, branch: BranchRow, trigger: Any) -> None:
-    """Give a branch a trigger in place of the one that it has.
+    """Set the trigger of a branch.
 
     Raises:
-        Refusal: NOT_FOUND where the branch to follow does not exist.
+        StatusError: NOT_FOUND if the branch to follow is missing.
     """
     watched = rows.branch(connection, owner, trigger.branch).id
     before = find(connection, branch.id)
@@ -101,19 +101,19 @@ def put(connection: SqlConnection, owner: RepoName, branch: BranchRow, trigger: 
 
 
 def find(connection: SqlConnection, branch: int) -> TriggerRow | None:
-    """The trigger of a branch."""
+    """Return the trigger of a branch, or None."""
     found = select(connection, "branch=?", branch)
     return found[0] if found else None
 
 
 def select(connection: SqlConnection, where: str, *values: Any) -> list[TriggerRow]:
-    """Triggers in the order of their branches."""
+    """Return the triggers that satisfy a WHERE condition, in the order of their branches."""
     query = f"SELECT {_COLUMNS} FROM triggers WHERE {where} ORDER BY branch"
     return [TriggerRow(*row) for row in connection.execute(query, values)]
 
 
 def describe(connection: SqlConnection, branch: int) -> Any:
-    """The `Trigger` message of a branch; None where it has no trigger."""
+    """Return the `Trigger` message of a branch, or None."""
     row = find(connection, branch)
     if row is None:
         return None
@@ -128,23 +128,23 @@ def describe(connection: SqlConnection, branch: int) -> Any:
 
 
 def remove(connection: SqlConnection, branch: BranchRow, name: str, force: bool) -> None:
-    """Delete the triggers that a branch takes part in, before the branch itself is deleted.
+    """Delete the triggers of and on a branch, before the branch itself is deleted.
 
     Raises:
-        Refusal: there are some and `force` is not set.
+        StatusError: there are any and `force` is false.
     """
     for column, other, what in (("watched", "branch", "it is triggered by"), ("branch", "watched", "it triggers")):
         found = select(connection, f"{column}=?", branch.id)
         if found and not force:
             names = " ".join(rows.branch_by_id(connection, getattr(row, other)).name for row in found)
-            raise Refusal(f'branch "{name}" cannot be deleted because {what} branches [{names}]')
+            raise StatusError(f'branch "{name}" cannot be deleted because {what} branches [{names}]')
     connection.execute("DELETE FROM triggers WHERE branch=?1 OR watched=?1", (branch.id,))
 
 
 def fired(connection: SqlConnection, commit: CommitRow) -> Iterator[int]:
-    """The branches that follow a commit which finished without error.
+    """Yield the branches whose triggers fire for a commit that finished without error.
 
-    A branch counts as moved once the caller asks for the next one, so that chains of triggers fire too.
+    The caller moves each branch before it asks for the next one, so that chains of triggers fire too.
     """
     watched = [row.id for row in rows.branches(connection, "WHERE repo=? AND name=?", (commit.repo, commit.branch))]
     for number in watched:
@@ -169,7 +169,7 @@ def _holds(connection: SqlConnection, trigger: TriggerRow, old: CommitRow, new: 
 
 
 def _ahead(connection: SqlConnection, old: CommitRow, new: CommitRow, most: int) -> int:
-    """How many commits lie between two heads, up to `most`; a branch's first commit counts if a client made it."""
+    """Count the commits between two heads, up to `most`; a branch's first commit counts if a client started it."""
     count = 0
     row = new
     while count < most and row.id != old.id:

@@ -1,1 +1,1 @@
-"""Garbage collection and consistency checks of a store's folder."""
+"""Garbage collection, consistency checks and scheduled triggers of a store."""

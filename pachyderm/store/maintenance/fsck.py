@@ -1,7 +1,4 @@
-"""Checks a store's folder: every object's hash, every reference, every rule of the commit graph; repairs what is safe.
-
-It exists because it is how a person, and every test, knows that nothing was lost.
-"""
+"""`pix2pix store fsck`: checks every object's hash, every reference and the commit graph, and repairs what is safe."""
 
 from __future__ import annotations
 
@@ -11,32 +8,33 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pachyderm.store.database.failpoints import failpoint
 from pachyderm.store.database.rows import SqlConnection
-from pachyderm.store.database.schema import sync_folder
-from pachyderm.store.graph.update import unit
+from pachyderm.store.database.schema import sync_folder, translated_errors
+from pachyderm.store.graph.graph_update import graph_update
 from pachyderm.store.maintenance.graph_check import graph_problems
 from pachyderm.store.maintenance.reachable import reachable
 from pachyderm.store.objects.blocks import DIGEST, identify
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.objects.pages import name_of
+from pachyderm.store.objects.prolly_tree import name_of
 
 BAD = "bad"
-"""The subfolder that damaged objects are moved to."""
+"""Subfolder to which damaged objects are moved."""
 
 
 @dataclass(frozen=True)
 class StoreProblem:
-    """Something that is wrong.
+    """A problem in a store.
 
     Attributes:
         code: ``DAMAGED``, ``MISSING``, ``DATABASE``, ``GRAPH`` or ``STUCK``.
-        where: the object or the commit.
-        what: what is wrong, and who is affected.
-        repair: what `--repair` does, or what a person can do.
-        repaired: it was done.
+        where: the object, branch or commit.
+        what: description of the problem, and what it affects.
+        repair: the repair that `--repair` performs, or that the user can.
+        repaired: whether the repair was performed.
     """
 
     code: str
@@ -47,27 +45,28 @@ class StoreProblem:
 
 
 def check(folder: Path, repair: bool = False, clock: Callable[[], float] = time.time) -> list[StoreProblem]:
-    """Check everything, and repair what is safe where that is asked for.
+    """Check a store, and with `repair` repair what is safe.
 
     Args:
         folder: the store.
-        repair: move damaged objects aside, finish commits that wait for nothing.
+        repair: move damaged objects aside, and finish commits that wait for nothing.
         clock: seconds since 1970.
 
     Raises:
-        StoreError: the folder is no store.
-        StorageError: the disk failed.
+        StoreError: the folder is not a store.
+        StorageError: the disk is full or failed.
     """
     engine = Engine.open(folder, clock)
     try:
-        problems = problems_of(engine)
-        return [_repaired(engine, problem) for problem in problems] if repair else problems
+        with translated_errors(folder):
+            problems = problems_of(engine)
+            return [_repaired(engine, problem) for problem in problems] if repair else problems
     finally:
         engine.close()
 
 
 def problems_of(engine: Engine) -> list[StoreProblem]:
-    """Check everything in an open store."""
+    """Check an open store; the graph and the objects only if the database itself is intact."""
     with engine.database.reading() as connection:
         problems = list(_database(connection))
         if not problems:
@@ -100,13 +99,13 @@ def _objects(engine: Engine, connection: SqlConnection) -> Iterator[StoreProblem
         yield from _pack(engine, connection, number, name, hint)
     for block, data in connection.execute("SELECT id, data FROM inlined"):
         if identify(data) != block:
-            yield StoreProblem("DAMAGED", f"object {block.hex()}", "its content is not what its hash says", hint)
+            yield StoreProblem("DAMAGED", f"object {block.hex()}", "its content does not match its hash", hint)
     for name, blocks in connection.execute("SELECT id, blocks FROM lists"):
         if hashlib.blake2b(blocks, digest_size=DIGEST).digest() != name:
-            yield StoreProblem("DAMAGED", f"list {name.hex()}", "its content is not what its hash says", hint)
+            yield StoreProblem("DAMAGED", f"list {name.hex()}", "its content does not match its hash", hint)
     for name, data in connection.execute("SELECT id, data FROM pages"):
         if name_of(data) != name:
-            yield StoreProblem("DAMAGED", f"page {name.hex()}", "its content is not what its hash says", hint)
+            yield StoreProblem("DAMAGED", f"page {name.hex()}", "its content does not match its hash", hint)
 
 
 def _pack(engine: Engine, connection: SqlConnection, number: int, name: str, hint: str) -> Iterator[StoreProblem]:
@@ -128,7 +127,7 @@ def _pack(engine: Engine, connection: SqlConnection, number: int, name: str, hin
         for block, offset, size in blocks:
             data = os.pread(handle, size, offset)
             if identify(data) != block:
-                what = "is cut off" if len(data) < size else "its content is not what its hash says"
+                what = "is truncated" if len(data) < size else "its content does not match its hash"
                 yield StoreProblem("DAMAGED", f"object {block.hex()}", f"{what} (pack {name}, offset {offset})", hint)
     finally:
         os.close(handle)
@@ -137,13 +136,13 @@ def _pack(engine: Engine, connection: SqlConnection, number: int, name: str, hin
 def _references(engine: Engine, connection: SqlConnection) -> Iterator[StoreProblem]:
     hint = "put the file again, or drop the commit"
     found = reachable(connection, engine.database.now())
-    for kind, name, who in found.missing:
-        yield StoreProblem("MISSING", f"{kind} {name.hex()}", f"needed by {who}", hint)
+    for kind, name, user in found.missing:
+        yield StoreProblem("MISSING", f"{kind} {name.hex()}", f"needed by {user}", hint)
     for kind, name, what in found.broken:
         yield StoreProblem("DAMAGED", f"{kind} {name.hex() if kind == 'page' else name.decode()}", what, hint)
-    for block, who in found.blocks.items():
+    for block, user in found.blocks.items():
         if not engine.blocks.known(block):
-            yield StoreProblem("MISSING", f"object {block.hex()}", f"needed by {who}", hint)
+            yield StoreProblem("MISSING", f"object {block.hex()}", f"needed by {user}", hint)
     orphans = "SELECT fileset FROM layers WHERE fileset NOT IN (SELECT id FROM filesets)"
     for (name,) in connection.execute(orphans):
         yield StoreProblem("MISSING", f"file set {name}", "needed by a commit", "restore the folder from a backup")
@@ -151,11 +150,11 @@ def _references(engine: Engine, connection: SqlConnection) -> Iterator[StoreProb
 
 def _repaired(engine: Engine, problem: StoreProblem) -> StoreProblem:
     if problem.code == "STUCK":
-        with unit(engine) as work:
-            for (number,) in work.connection.execute(
+        with graph_update(engine) as update:
+            for (number,) in update.connection.execute(
                 "SELECT id FROM commits WHERE finishing IS NOT NULL AND finished IS NULL ORDER BY id"
             ).fetchall():
-                work.settle(number)
+                update.settle(number)
         return replace(problem, repaired=True)
     kind, _, name = problem.where.partition(" ")
     if problem.code != "DAMAGED" or kind not in ("object", "list", "page"):
@@ -165,13 +164,16 @@ def _repaired(engine: Engine, problem: StoreProblem) -> StoreProblem:
 
 
 def _move_aside(engine: Engine, kind: str, name: bytes) -> None:
-    """Keep what is there of a damaged object in a file, and forget it, so that the same content can be put again."""
+    """Save the bytes of a damaged object to a file and remove it from the tables, so that it can be put again."""
     folder = engine.database.folder / BAD
     folder.mkdir(exist_ok=True)
+    sync_folder(engine.database.folder)
     with engine.database.writing() as connection:
         data = _bytes_of(engine, connection, kind, name)
         failpoint("repair.before_move")
         target = folder / f"{kind}-{name.hex()}"
+        if not target.exists():
+            engine.database.on_rollback(partial(target.unlink, missing_ok=True))
         with target.open("wb") as file:
             file.write(data)
             file.flush()
@@ -187,11 +189,9 @@ def _bytes_of(engine: Engine, connection: SqlConnection, kind: str, name: bytes)
     row = connection.execute(f"SELECT {column} FROM {table} WHERE id=?", (name,)).fetchone()
     if row is not None:
         return bytes(row[0])
-    place = connection.execute(
-        "SELECT packs.name, offset, blocks.size FROM blocks JOIN packs ON packs.id=pack WHERE blocks.id=?", (name,)
-    ).fetchone()
-    if place is None:
+    location = engine.blocks.locate([name]).get(name)
+    if location is None:
         return b""
-    with (engine.blocks.packs / place[0]).open("rb") as file:
-        file.seek(place[1])
-        return file.read(place[2])
+    with (engine.blocks.packs / location.pack).open("rb") as file:
+        file.seek(location.offset)
+        return file.read(location.size)

@@ -1,7 +1,4 @@
-"""Removes what no commit and no file set needs: pages, blocks, packs, and files that a crash left behind.
-
-It exists because commits that are dropped, and writes that never ended, leave their bytes in the folder.
-"""
+"""`pix2pix store gc`: removes pages, blocks, packs and leftover files that no commit and no file set needs."""
 
 from __future__ import annotations
 
@@ -11,11 +8,12 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pachyderm.store.database.failpoints import failpoint
 from pachyderm.store.database.rows import SqlConnection
-from pachyderm.store.database.schema import sync_folder
+from pachyderm.store.database.schema import sync_folder, translated_errors
 from pachyderm.store.maintenance.reachable import reachable
 from pachyderm.store.objects.engine import Engine
 
@@ -24,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Collected:
-    """What was removed; `bytes` counts data, not pages."""
+    """Counts of what was removed; `bytes` includes file data, not pages."""
 
     blocks: int = 0
     pages: int = 0
@@ -36,25 +34,27 @@ class Collected:
 def collect(folder: Path, grace: float, clock: Callable[[], float] = time.time) -> Collected:
     """Remove what is unreachable and older than `grace` seconds.
 
-    Nobody writes meanwhile: the collection is one writing transaction. A write whose bytes are on their way is not
-    harmed: what it counted on is looked at again when it is recorded, and it is refused if that is gone.
+    The collection is one write transaction and locks out all writers. A stream that is being uploaded meanwhile checks
+    the blocks that it depends on when it is recorded, and is refused with UNAVAILABLE if one was removed.
 
     Raises:
-        StoreError: the folder is no store.
-        StorageError: the disk failed.
+        StoreError: the folder is not a store.
+        StorageError: the disk is full or failed; nothing was removed, or the next collection removes the rest.
     """
     engine = Engine.open(folder, clock)
     try:
-        with engine.database.writing() as connection:
-            done, doomed = _collect(engine, connection, grace)
-        for path in doomed:
-            failpoint("gc.before_unlink")
-            path.unlink(missing_ok=True)
-            failpoint("gc.after_unlink")
-        engine.database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with translated_errors(folder):
+            with engine.database.writing() as connection:
+                collected, obsolete = _collect(engine, connection, grace)
+            # After the commit: until then the tables name these files.
+            for path in obsolete:
+                failpoint("gc.before_unlink")
+                path.unlink(missing_ok=True)
+                failpoint("gc.after_unlink")
+            engine.database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         engine.close()
-    return done
+    return collected
 
 
 def _collect(engine: Engine, connection: SqlConnection, grace: float) -> tuple[Collected, list[Path]]:
@@ -72,13 +72,15 @@ def _collect(engine: Engine, connection: SqlConnection, grace: float) -> tuple[C
         connection.executemany(f"DELETE FROM {table} WHERE id=?", ((name,) for name, _ in dead))
         blocks += len(dead)
         size += sum(length for _, length in dead)
-    packs, in_packs, bytes_in_packs, doomed = _sweep_packs(engine, connection, limit, needed.blocks)
-    doomed += _leftovers(engine, connection, limit)
+    # Before the sweep: the packs that it takes out of the tables must stay until the transaction is committed.
+    obsolete = _leftovers(engine, connection, limit)
+    packs, in_packs, bytes_in_packs, emptied = _sweep_packs(engine, connection, limit, needed.blocks)
+    obsolete += emptied
     connection.execute(
         "INSERT INTO cluster VALUES ('collections', ?) ON CONFLICT (key) DO UPDATE SET value=excluded.value",
         (uuid.uuid4().hex,),
     )
-    return Collected(blocks + in_packs, len(pages), packs, filesets, size + bytes_in_packs), doomed
+    return Collected(blocks + in_packs, len(pages), packs, filesets, size + bytes_in_packs), obsolete
 
 
 def _drop_filesets(connection: SqlConnection, limit: int) -> int:
@@ -90,7 +92,12 @@ def _drop_filesets(connection: SqlConnection, limit: int) -> int:
 def _sweep_packs(
     engine: Engine, connection: SqlConnection, limit: int, needed: dict[bytes, str]
 ) -> tuple[int, int, int, list[Path]]:
-    packs, blocks, size, doomed = 0, 0, 0, []
+    """Delete dead blocks and packs; a pack whose live blocks are half of it or less is rewritten.
+
+    Returns:
+        number of packs, blocks and bytes removed, and the files to delete.
+    """
+    packs, blocks, size, obsolete = 0, 0, 0, []
     for number, name, length in connection.execute(
         "SELECT id, name, size FROM packs WHERE created<?", (limit,)
     ).fetchall():
@@ -107,16 +114,18 @@ def _sweep_packs(
         if alive:
             _move(engine, connection, name, alive, live_bytes)
         connection.execute("DELETE FROM packs WHERE id=?", (number,))
-        doomed.append(engine.blocks.packs / name)
+        obsolete.append(engine.blocks.packs / name)
         packs += 1
         size += length - live_bytes
-    return packs, blocks, size, doomed
+    return packs, blocks, size, obsolete
 
 
 def _move(engine: Engine, connection: SqlConnection, name: str, alive: list[tuple[bytes, int, int]], size: int) -> None:
     """Copy the live blocks of a pack into a new one."""
-    fresh = f"{uuid.uuid4().hex}.pack"
-    part = engine.blocks.parts / fresh
+    new_name = f"{uuid.uuid4().hex}.pack"
+    part, pack = engine.blocks.parts / new_name, engine.blocks.packs / new_name
+    for path in (part, pack):
+        engine.database.on_rollback(partial(path.unlink, missing_ok=True))
     with (engine.blocks.packs / name).open("rb") as source, part.open("wb") as target:
         offset = 0
         places = []
@@ -127,20 +136,21 @@ def _move(engine: Engine, connection: SqlConnection, name: str, alive: list[tupl
             offset += length
         target.flush()
         os.fsync(target.fileno())
-    part.rename(engine.blocks.packs / fresh)
+    part.rename(pack)
     sync_folder(engine.blocks.packs)
     number = connection.execute(
-        "INSERT INTO packs VALUES (NULL, ?, ?, ?)", (fresh, size, engine.database.now())
+        "INSERT INTO packs VALUES (NULL, ?, ?, ?)", (new_name, size, engine.database.now())
     ).lastrowid
     connection.executemany("UPDATE blocks SET pack=?, offset=? WHERE id=?", ((number, *place) for place in places))
 
 
 def _leftovers(engine: Engine, connection: SqlConnection, limit: int) -> list[Path]:
-    """Files that a process left behind before it could name them in the tables."""
+    """Find files that a process left behind before it could name them in the tables."""
     named = {name for (name,) in connection.execute("SELECT name FROM packs")}
     found = [path for path in engine.blocks.parts.iterdir() if path.stat().st_mtime * 1_000_000 < limit]
     for path in engine.blocks.packs.iterdir():
         if path.name not in named and path.stat().st_mtime * 1_000_000 < limit:
-            path.unlink()  # inside the transaction: a write that wants to name it now must wait, and then looks
-            logger.info("removed %s, which no write ever named", path)
+            # Within the transaction: a write that is about to name the pack waits for it, and then checks the file.
+            path.unlink()
+            logger.info("removed %s, which no write has recorded", path)
     return found

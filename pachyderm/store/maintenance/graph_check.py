@@ -1,7 +1,4 @@
-"""The rules that repos, branches and commits keep, checked on the tables.
-
-It exists apart from the check of the objects because a history must hold together even where a file is damaged.
-"""
+"""Consistency checks of the commit graph; they need no objects."""
 
 from __future__ import annotations
 
@@ -10,14 +7,14 @@ from collections.abc import Iterator
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.graph.infos import reach
-from pachyderm.store.graph.views import FORGOTTEN, base_of, current
+from pachyderm.store.graph.materialize import FORGOTTEN, base_of, current
 
 GraphProblem = tuple[str, str, str]
 """Code, where, what."""
 
 
 def graph_problems(connection: SqlConnection) -> Iterator[GraphProblem]:
-    """Everything in the commit graph that cannot be."""
+    """Yield every violation of the rules of the commit graph."""
     commits = {row.id: row for row in rows.commits(connection, "ORDER BY id")}
     repos = {row.id: row for row in rows.repos(connection)}
 
@@ -32,7 +29,7 @@ def graph_problems(connection: SqlConnection) -> Iterator[GraphProblem]:
     query = "SELECT downstream, upstream FROM commit_provenance"
     for downstream, upstream in connection.execute(query).fetchall():
         if upstream >= downstream:
-            yield "GRAPH", name(commits[downstream]), f"depends on a newer one, {name(commits[upstream])}"
+            yield "GRAPH", name(commits[downstream]), f"depends on a newer commit, {name(commits[upstream])}"
     yield from _branches(connection, commits)
 
 
@@ -60,8 +57,8 @@ def _branches(connection: SqlConnection, commits: dict[int, CommitRow]) -> Itera
         where = f"branch {rows.repo_by_id(connection, branch.repo).full_name}@{branch.name}"
         if commits[branch.head].repo != branch.repo:
             yield "GRAPH", where, "has a head in another repo"
-        above = reach(connection, branch.id, "downstream", "upstream")
-        if branch.id in above or branch.id in reach(connection, branch.id, "upstream", "downstream"):
+        upstream = reach(connection, branch.id, "downstream", "upstream")
+        if branch.id in upstream or branch.id in reach(connection, branch.id, "upstream", "downstream"):
             yield "GRAPH", where, "is in its own provenance"
-        if branch.repo in {rows.branch_by_id(connection, number).repo for number in above}:
+        if branch.repo in {rows.branch_by_id(connection, number).repo for number in upstream}:
             yield "GRAPH", where, "has its own repo in its provenance"

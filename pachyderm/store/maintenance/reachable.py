@@ -1,7 +1,4 @@
-"""Everything that commits and file sets rest on: pages, lists and blocks, found from the tables alone.
-
-It exists because a collection must keep exactly this, and a check must find all of it.
-"""
+"""The pages, lists and blocks that commits and file sets refer to, found from the tables alone."""
 
 from __future__ import annotations
 
@@ -12,17 +9,19 @@ from pachyderm.store.database.rows import SqlConnection
 from pachyderm.store.objects.blocks import BLOCK
 from pachyderm.store.objects.changes import decoded
 from pachyderm.store.objects.contents import Content, cut
-from pachyderm.store.objects.pages import Page
+from pachyderm.store.objects.prolly_tree import Page
 
 
 @dataclass
 class Reachable:
-    """What was found.
+    """The reachable objects.
 
     Attributes:
-        pages, lists, blocks: names, each with the first thing that needs it.
-        missing: (kind, name, who needs it) of what is needed and not there.
-        broken: (kind, name, what is wrong) of what cannot be read.
+        pages: ids, each with a description of the first object that refers to it.
+        lists: likewise.
+        blocks: likewise.
+        missing: (kind, id, referrer) of the pages and lists that are missing.
+        broken: (kind, id, problem) of the objects that cannot be parsed.
     """
 
     pages: dict[bytes, str] = field(default_factory=dict)
@@ -45,40 +44,40 @@ def reachable(connection: SqlConnection, now: int) -> Reachable:
         "SELECT id, tree FROM filesets WHERE expires>=? OR id IN (SELECT fileset FROM layers)", (now,)
     )
     for name, tree in filesets.fetchall():
-        who = f"file set {name}"
+        user = f"file set {name}"
         if tree is not None:
-            _follow(connection, found, tree, who)
+            _follow(connection, found, tree, user)
         parts = connection.execute("SELECT changes, tree FROM fileset_parts WHERE fileset=? ORDER BY number", (name,))
         for changes, whole in parts.fetchall():
             if whole is not None:
-                _follow(connection, found, whole, who)
+                _follow(connection, found, whole, user)
             if changes is not None:
                 _follow_changes(connection, found, name, changes)
     return found
 
 
-def _follow(connection: SqlConnection, found: Reachable, top: bytes, who: str) -> None:
-    waiting = [top]
-    while waiting:
-        name = waiting.pop()
+def _follow(connection: SqlConnection, found: Reachable, top: bytes, user: str) -> None:
+    pending = [top]
+    while pending:
+        name = pending.pop()
         if name in found.pages:
             continue
-        found.pages[name] = who
+        found.pages[name] = user
         row = connection.execute("SELECT data FROM pages WHERE id=?", (name,)).fetchone()
         if row is None:
-            found.missing.append(("page", name, who))
+            found.missing.append(("page", name, user))
             continue
         try:
             page = Page.decode(row[0])
-        except Exception as error:  # noqa: BLE001 - whatever damaged bytes do to the decoder
-            found.broken.append(("page", name, f"cannot be read ({error}), needed by {who}"))
+        except Exception as error:  # noqa: BLE001 - damaged bytes can raise anything in the decoder
+            found.broken.append(("page", name, f"cannot be read ({error}), needed by {user}"))
             continue
         for number, key in enumerate(page.keys):
-            below = page.hash_at(number)
+            child = page.hash_at(number)
             if page.level or key.endswith(b"/"):
-                waiting.append(below)
+                pending.append(child)
             else:
-                _keep(connection, found, Content(page.sizes[number], below), f"{who}, {key.decode(errors='replace')}")
+                _keep(connection, found, Content(page.sizes[number], child), f"{user}, {key.decode(errors='replace')}")
 
 
 def _follow_changes(connection: SqlConnection, found: Reachable, name: str, changes: bytes) -> None:
@@ -90,18 +89,18 @@ def _follow_changes(connection: SqlConnection, found: Reachable, name: str, chan
         found.broken.append(("file set", name.encode(), f"its changes cannot be read ({error})"))
 
 
-def _keep(connection: SqlConnection, found: Reachable, content: Content, who: str) -> None:
+def _keep(connection: SqlConnection, found: Reachable, content: Content, user: str) -> None:
     if not content.size:
         return
     if content.size <= BLOCK:
-        found.blocks.setdefault(content.hash, who)
+        found.blocks.setdefault(content.hash, user)
         return
     if content.hash in found.lists:
         return
-    found.lists[content.hash] = who
+    found.lists[content.hash] = user
     row = connection.execute("SELECT blocks FROM lists WHERE id=?", (content.hash,)).fetchone()
     if row is None:
-        found.missing.append(("list", content.hash, who))
+        found.missing.append(("list", content.hash, user))
         return
     for block in cut(row[0]):
-        found.blocks.setdefault(block, who)
+        found.blocks.setdefault(block, user)

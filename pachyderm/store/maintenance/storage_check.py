@@ -1,4 +1,4 @@
-"""The check of the store's objects that clients ask for with CheckStorage."""
+"""CheckStorage: counts objects and, if requested, verifies them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pachyderm.store.objects.engine import Engine
 
 
 def check(engine: Engine, request: Any) -> int:
-    """How many objects there are, each compared with its hash if the request says so.
+    """Return the number of objects, each verified against its hash if the request asks for it.
 
     Args:
         engine: the store.
-        request: a `CheckStorageRequest`; its bounds are ids of objects, an empty one bounds nothing.
+        request: a `CheckStorageRequest`; its bounds are ids of objects, an empty one is no bound.
 
     Raises:
-        Refusal: DATA_LOSS where an object is missing or damaged.
+        StatusError: DATA_LOSS if an object is missing or damaged.
     """
     with engine.database.reading() as connection:
         found = connection.execute(

@@ -1,1 +1,1 @@
-"""Content-addressed blocks, and the trees of pages over them."""
+"""Immutable content-addressed objects: blocks, contents, and the directories of commits."""

@@ -1,7 +1,7 @@
-"""What one write does to a commit: for each path, whether what was there goes, and what is appended.
+"""The effect of one write on a commit: per path, whether the existing content is deleted and what is appended.
 
-It exists because pachd gives a write exactly this meaning: deletes and appends of one path are folded in the order in
-which they came, and a write is applied to the commit as a whole, when it closes.
+This is pachd's meaning of a write: deletes and appends of one path are folded in the order of arrival, and the write is
+applied to the commit as a whole when it closes.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+import grpc
+
 from pachyderm.store.objects.contents import Content
-from pachyderm.store.refusals import Refusal
+from pachyderm.store.status_errors import StatusError
 
 DATUM = "default"
-"""The datum tag of a file that was put without one."""
+"""Datum tag of a file that was put without one."""
 MOST = 1_000_000
-"""Deletes and pieces in one write; pachd has no such limit."""
+"""Maximum number of deletes and pieces in one write; pachd has no such limit."""
 
 _record = struct.Struct("<HBI")
 _piece = struct.Struct("<Q32s")
 
 
 class Change:
-    """What happens to one path.
+    """The change of one path.
 
     Attributes:
-        replaced: what the commit has there goes first.
-        pieces: what is appended, in order.
+        replaced: whether the commit's content of the path is deleted first.
+        pieces: contents to append, in order.
     """
 
     __slots__ = ("pieces", "replaced")
@@ -37,13 +39,13 @@ class Change:
         self.pieces: list[Content] = [] if pieces is None else pieces
 
 
-class Folder:
-    """Changes below one directory.
+class DirectoryChanges:
+    """The changes below one directory.
 
     Attributes:
-        files: key (name, or name and datum tag) -> change.
-        folders: name -> changes below it.
-        swept: nothing below has a piece, so a sweep has nothing to do.
+        files: key (see `key_of`) -> change.
+        folders: name of a subdirectory -> changes below it.
+        swept: no change below has a piece, so that `Changes.sweep` has nothing to do.
         expanded: every file that the commit has below is marked as replaced.
     """
 
@@ -51,62 +53,62 @@ class Folder:
 
     def __init__(self) -> None:
         self.files: dict[bytes, Change] = {}
-        self.folders: dict[bytes, Folder] = {}
+        self.folders: dict[bytes, DirectoryChanges] = {}
         self.swept = True
         self.expanded = False
 
 
 def key_of(name: str, datum: str) -> bytes:
-    """The key of a file in its directory; the datum tag counts where it is not the usual one."""
+    """Return the key of a file in its directory: its name, followed by the datum tag unless that is the default."""
     key = name.encode()
     return key if datum in ("", DATUM) else key + b"\0" + datum.encode().hex().encode()
 
 
 def parse_key(key: bytes) -> tuple[str, str]:
-    """The name and the datum tag of a file's key."""
+    """Return the name and the datum tag in a file's key."""
     name, _, datum = key.partition(b"\0")
     return name.decode(), bytes.fromhex(datum.decode()).decode() if datum else DATUM
 
 
 class Changes:
-    """The changes of one write, by directory."""
+    """The changes of one write, as a tree of directories."""
 
     def __init__(self) -> None:
-        self.root = Folder()
+        self.root = DirectoryChanges()
         self._count = 0
 
     def add(self, elements: list[str], datum: str, piece: Content) -> None:
-        """Append to a file; `elements` is its path."""
+        """Append to the file at a path."""
         self._charge()
-        self._at(elements, datum, fill=True).pieces.append(piece)
+        self._change(elements, datum, fill=True).pieces.append(piece)
 
     def delete(self, elements: list[str], datum: str) -> None:
-        """Delete a file."""
+        """Delete the file at a path."""
         self._charge()
-        change = self._at(elements, datum, fill=False)
+        change = self._change(elements, datum, fill=False)
         change.replaced = True
         change.pieces.clear()
 
-    def sweep(self, elements: list[str]) -> Folder | None:
-        """Drop what this write put below a directory.
+    def sweep(self, elements: list[str]) -> DirectoryChanges | None:
+        """Discard what this write put below a directory.
 
         Returns:
-            the directory's changes, for the caller to mark what the commit has there; None where that was done before.
+            the directory's changes, for the caller to mark the commit's files as replaced; None if they are already.
         """
         self._charge()
         folder = self.root
-        done = folder.expanded
+        expanded = folder.expanded
         for name in elements:
-            folder = folder.folders.setdefault(name.encode(), Folder())
-            done = done or folder.expanded
+            folder = folder.folders.setdefault(name.encode(), DirectoryChanges())
+            expanded = expanded or folder.expanded
         _sweep(folder)
-        return None if done else folder
+        return None if expanded else folder
 
     def __bool__(self) -> bool:
         return bool(self.root.files or self.root.folders)
 
     def encode(self) -> bytes:
-        """The bytes that are stored with a file set."""
+        """Serialize the changes, as they are stored with a file set."""
         out = []
         for path, change in walk(self.root, b""):
             out.append(_record.pack(len(path), change.replaced, len(change.pieces)))
@@ -116,54 +118,52 @@ class Changes:
 
     @classmethod
     def decode(cls, data: bytes) -> Changes:
-        """Read back what `encode` made."""
+        """Parse the result of `encode`."""
         changes = cls()
         for path, change in decoded(data):
             *folders, key = path[1:].split(b"/")
             folder = changes.root
             for name in folders:
-                folder = folder.folders.setdefault(name, Folder())
+                folder = folder.folders.setdefault(name, DirectoryChanges())
             folder.files[key] = change
         return changes
 
     def _charge(self) -> None:
         self._count += 1
         if self._count > MOST:
-            import grpc
-
-            raise Refusal(
+            raise StatusError(
                 f"more than {MOST} changes in one write; send them in several", grpc.StatusCode.RESOURCE_EXHAUSTED
             )
 
-    def _at(self, elements: list[str], datum: str, *, fill: bool) -> Change:
+    def _change(self, elements: list[str], datum: str, *, fill: bool) -> Change:
         folder = self.root
         if fill:
             folder.swept = False
         for name in elements[:-1]:
             key = name.encode()
-            below = folder.folders.get(key)
-            if below is None:
-                below = folder.folders[key] = Folder()
-            folder = below
+            child = folder.folders.get(key)
+            if child is None:
+                child = folder.folders[key] = DirectoryChanges()
+            folder = child
             if fill:
                 folder.swept = False
         return folder.files.setdefault(key_of(elements[-1], datum), Change())
 
 
-def _sweep(folder: Folder) -> None:
+def _sweep(folder: DirectoryChanges) -> None:
     if folder.swept:
         return
     for key, change in list(folder.files.items()):
         change.pieces.clear()
         if not change.replaced:
             del folder.files[key]
-    for below in folder.folders.values():
-        _sweep(below)
+    for child in folder.folders.values():
+        _sweep(child)
     folder.swept = True
 
 
-def walk(folder: Folder, prefix: bytes) -> Iterator[tuple[bytes, Change]]:
-    """Every change below a directory with its full key (``/folder/name``, and the datum tag)."""
+def walk(folder: DirectoryChanges, prefix: bytes) -> Iterator[tuple[bytes, Change]]:
+    """Yield every change below a directory with its full key: path and datum tag."""
     for key in sorted(folder.files):
         yield prefix + b"/" + key, folder.files[key]
     for name in sorted(folder.folders):
@@ -171,7 +171,7 @@ def walk(folder: Folder, prefix: bytes) -> Iterator[tuple[bytes, Change]]:
 
 
 def decoded(data: bytes) -> Iterator[tuple[bytes, Change]]:
-    """The changes in stored bytes, without putting them into directories."""
+    """Yield the changes in the result of `Changes.encode`, with their full keys."""
     raw = zlib.decompress(data)
     position = 0
     while position < len(raw):

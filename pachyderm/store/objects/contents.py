@@ -1,7 +1,6 @@
-"""The content of a file as its size and one hash: a block, or a list of blocks for what is longer than 1 MiB.
+"""The content of a file, identified by size and one hash: a single block, or a list of blocks beyond 1 MiB.
 
-It exists so that a file is named by what is in it alone, however it was cut into messages, and that an append to a
-long file reads and writes only its end.
+The identity depends on the bytes alone, however they were cut into messages.
 """
 
 from __future__ import annotations
@@ -13,16 +12,17 @@ from itertools import islice
 from typing import NamedTuple
 
 from pachyderm.store.database.database import Database
-from pachyderm.store.objects.blocks import BLOCK, DIGEST, LOCATED, Blocks, BlockWriter, identify
-from pachyderm.store.refusals import damaged
+from pachyderm.store.objects.block_writer import BlockWriter
+from pachyderm.store.objects.blocks import BLOCK, DIGEST, LOCATED, Blocks, identify
+from pachyderm.store.status_errors import data_loss
 
 
 class Content(NamedTuple):
-    """What a file holds.
+    """Identity of a file's content.
 
     Attributes:
         size: bytes.
-        hash: 32 bytes, ``FileInfo.hash``; the id of the only block, or the hash over the ids of the blocks.
+        hash: 32 bytes, ``FileInfo.hash``: the id of the only block, or the hash of the joined ids of the blocks.
     """
 
     size: int
@@ -30,33 +30,33 @@ class Content(NamedTuple):
 
 
 EMPTY = Content(0, identify(b""))
-"""A file of no bytes; it has no block."""
+"""The content of an empty file; it has no block."""
 
 
 class Contents:
-    """Contents that were recorded, for reading."""
+    """Reads the recorded contents."""
 
     def __init__(self, database: Database, blocks: Blocks) -> None:
         self._database = database
         self._blocks = blocks
 
     def blocks_of(self, content: Content) -> list[bytes]:
-        """The ids of the content's blocks, in order.
+        """Return the ids of the content's blocks, in order.
 
         Raises:
-            Refusal: DATA_LOSS where the list is missing.
+            StatusError: DATA_LOSS if the list is missing or damaged.
         """
         if content.size <= BLOCK:
             return [content.hash] if content.size else []
         row = self._database.connection().execute("SELECT blocks FROM lists WHERE id=?", (content.hash,)).fetchone()
         if row is None:
-            raise damaged(f"object {content.hash.hex()} (a list of blocks) is missing")
+            raise data_loss(f"object {content.hash.hex()} (a list of blocks) is missing")
         if hashlib.blake2b(row[0], digest_size=DIGEST).digest() != content.hash:
-            raise damaged(f"object {content.hash.hex()} (a list of blocks) is damaged")
+            raise data_loss(f"object {content.hash.hex()} (a list of blocks) is damaged")
         return cut(row[0])
 
     def read(self, content: Content, offset: int = 0) -> Iterator[bytes]:
-        """The bytes from `offset`, block by block, each compared with its hash."""
+        """Yield the bytes from `offset` on, one verified block at a time."""
         if offset >= content.size:
             return
         for number, block in enumerate(self.blocks_of(content)):
@@ -66,7 +66,7 @@ class Contents:
                 yield data[start:] if start > 0 else data
 
     def read_each(self, contents: Iterable[Content]) -> Iterator[Iterator[bytes]]:
-        """The blocks of each content, each compared with its hash; quicker than `read` for many small ones."""
+        """Yield the verified blocks of each content; faster than `read` for many small contents."""
         remaining = iter(contents)
         while group := list(islice(remaining, LOCATED)):
             located = self._blocks.locate([content.hash for content in group if 0 < content.size <= BLOCK])
@@ -76,7 +76,11 @@ class Contents:
 
 
 class ContentWriter:
-    """The contents of one write."""
+    """Builds the contents of one write.
+
+    Attributes:
+        blocks: the writer of their blocks; seal and close it.
+    """
 
     def __init__(self, database: Database, contents: Contents, blocks: Blocks) -> None:
         self._database = database
@@ -85,11 +89,11 @@ class ContentWriter:
         self.blocks = BlockWriter(database, blocks)
 
     def builder(self) -> Builder:
-        """Begin a content."""
+        """Begin a new content."""
         return Builder(self)
 
     def join(self, parts: Sequence[Content]) -> Content:
-        """One content of several, one after the other."""
+        """Concatenate contents; an append to a long file reads and writes only its last block."""
         parts = [part for part in parts if part.size]
         if not parts:
             return EMPTY
@@ -102,7 +106,7 @@ class ContentWriter:
         return builder.finish()
 
     def rely(self, content: Content) -> None:
-        """Note that the write names a content of the store, so that `record` looks whether it is still there."""
+        """Note that the write depends on a content of the store; `record` checks that no collection removed it."""
         blocks = self.blocks_of(content)
         for block in blocks:
             self.blocks.reuse(block)
@@ -110,13 +114,13 @@ class ContentWriter:
             self._lists[content.hash] = b"".join(blocks)
 
     def blocks_of(self, content: Content) -> list[bytes]:
-        """The ids of the blocks of a content of this write or of the store."""
+        """Return the ids of the blocks of a content of this write or of the store."""
         if content.hash in self._lists:
             return cut(self._lists[content.hash])
         return self._contents.blocks_of(content)
 
     def listed(self, size: int, blocks: Sequence[bytes]) -> Content:
-        """Name the content that these blocks make."""
+        """Return the content that consists of these blocks; `size` is in bytes."""
         if not blocks:
             return EMPTY
         if len(blocks) == 1:
@@ -127,7 +131,7 @@ class ContentWriter:
         return Content(size, name)
 
     def record(self, connection: sqlite3.Connection) -> None:
-        """Name blocks and lists in the tables."""
+        """Name the blocks and lists in the tables, as part of the caller's write transaction."""
         self.blocks.record(connection)
         now = self._database.now()
         connection.executemany(
@@ -137,7 +141,7 @@ class ContentWriter:
 
 
 class Builder:
-    """Cuts what it is given into blocks, whatever the pieces it comes in."""
+    """Cuts a stream of bytes into blocks, independently of the pieces in which it arrives."""
 
     def __init__(self, writer: ContentWriter) -> None:
         self._writer = writer
@@ -146,7 +150,7 @@ class Builder:
         self._rest = bytearray()
 
     def add(self, data: bytes) -> None:
-        """Take more bytes."""
+        """Append bytes."""
         self._size += len(data)
         if not self._rest and len(data) == BLOCK:
             self._blocks.append(self._writer.blocks.add(data))
@@ -157,7 +161,7 @@ class Builder:
             del self._rest[:BLOCK]
 
     def add_block(self, block: bytes, source: ContentWriter) -> None:
-        """Take a block that exists, without reading it where that can be avoided."""
+        """Append an existing block; a full one at a block boundary is reused instead of stored again."""
         data = source.blocks.read(block)
         if not self._rest and len(data) == BLOCK:
             source.blocks.reuse(block)
@@ -167,7 +171,7 @@ class Builder:
             self.add(data)
 
     def finish(self) -> Content:
-        """Name the content."""
+        """Return the content."""
         if self._rest:
             self._blocks.append(self._writer.blocks.add(bytes(self._rest)))
             self._rest.clear()
@@ -175,5 +179,5 @@ class Builder:
 
 
 def cut(joined: bytes) -> list[bytes]:
-    """The ids in a list of blocks."""
+    """Split a list of blocks into their ids."""
     return [joined[start : start + DIGEST] for start in range(0, len(joined), DIGEST)]

@@ -1,1 +1,1 @@
-"""The RPCs of the embedded store and the channels that reach them."""
+"""The RPCs of the embedded store, and its channels: a gRPC server and an in-process channel."""

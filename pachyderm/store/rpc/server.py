@@ -1,11 +1,7 @@
-"""The embedded store as a gRPC server: in the same process over a Unix socket, or at an address for other programs.
-
-It exists so that there is one data path: whoever works on data is a client of Pachyderm's protocol, cluster or not.
-"""
+"""The embedded store as a gRPC server, on a Unix socket or a TCP address."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,34 +11,32 @@ from types import TracebackType
 import grpc
 
 from pachyderm.errors import StoreError
-from pachyderm.store.maintenance.cron import CronTriggers
+from pachyderm.store.maintenance.cron_triggers import CronTriggers
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.rpc.services import handlers
-
-logger = logging.getLogger(__name__)
+from pachyderm.store.rpc.routes import handlers
 
 MESSAGE = 20 << 20
-"""Bytes in the longest message, either way; as pachd."""
+"""Maximum number of bytes in a message, in either direction; as in pachd."""
 THREADS = 256
-"""Requests served at once; a subscription or a wait holds one thread."""
+"""Maximum number of concurrent requests; a subscription or a wait occupies a thread."""
 GRACE = 0.3
-"""Seconds that running requests get when the server stops."""
+"""Seconds that active requests get to end when the server stops."""
 
 
 class StoreServer:
-    """One server over one folder; several, in one process or in many, may serve the same folder at once.
+    """A server of the store in a folder; several, in one process or in many, may serve the same folder.
 
     Args:
-        folder: the store; made where it is missing.
-        listen: ``unix:/path/to.sock``, ``127.0.0.1:30650``, or port 0 for any free one.
+        folder: the store; created if missing.
+        listen: ``unix:/path/to.sock`` or ``127.0.0.1:30650``; port 0 chooses a free one.
         clock: seconds since 1970.
         url_sources: let clients put files from http and https URLs, which this process then reads.
 
     Attributes:
-        address: where it listens, once it was started.
+        address: the address that it listens on; empty until `start`.
 
     Raises:
-        StoreError: the folder is no store, of a newer version, or cannot be written.
+        StoreError: the folder is not a store, has a newer format, or cannot be written.
         StorageError: the disk is full or failed.
     """
 
@@ -58,13 +52,13 @@ class StoreServer:
         self._server: grpc.Server | None = None
 
     def start(self) -> str:
-        """Begin to serve.
+        """Start serving.
 
         Returns:
-            the address: as given, with the port that was chosen for port 0.
+            the address, with the actual port if port 0 was given.
 
         Raises:
-            StoreError: the address cannot be listened on.
+            StoreError: the server cannot listen on the address.
         """
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         options = [
@@ -88,11 +82,11 @@ class StoreServer:
         return self.address
 
     def busy(self) -> int:
-        """How many requests wait for a change of the store."""
+        """Return the number of requests that are waiting for a change of the store."""
         return self._engine.database.waiting
 
     def stop(self) -> None:
-        """End all requests and let go of the folder; what was acknowledged is durable."""
+        """End all requests and close the store; everything that was acknowledged is durable."""
         self._engine.database.stopping.set()
         self._cron.stop()
         if self._server is not None:
@@ -104,7 +98,7 @@ class StoreServer:
         self._engine.close()
 
     def wait(self) -> None:
-        """Serve until `stop`."""
+        """Block until `stop` is called."""
         if self._server is not None:
             self._server.wait_for_termination()
 

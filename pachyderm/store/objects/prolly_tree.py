@@ -1,8 +1,8 @@
-"""Pages of sorted entries, each named by the hash of its bytes, that make up a directory.
+"""Directories as prolly trees: content-addressed pages of sorted entries with content-defined boundaries.
 
-It exists so that a commit shares with its parent what it did not change. A directory is a tree of pages whose borders
-follow from the names alone (a name whose hash ends in zeros closes its page), so equal directories are equal pages
-whatever their history, and one changed entry changes one page on each level.
+A key whose hash ends in enough zeros closes its page, so page boundaries follow from the keys alone: equal directories
+have equal pages whatever their history, a commit shares unchanged pages with its parent, and a changed entry replaces
+one page per level.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from dataclasses import dataclass
 
 from pachyderm.store.database.database import Database
 from pachyderm.store.objects.blocks import DIGEST
-from pachyderm.store.refusals import damaged
+from pachyderm.store.status_errors import data_loss
 
 LEAF_BITS = 6
-"""A leaf holds 2**6 entries on average."""
+"""A leaf page holds 2**6 entries on average."""
 INNER_BITS = 5
-"""An inner page holds 2**5 pages on average."""
+"""An inner page has 2**5 children on average."""
 CACHED = 8192
-"""Pages that a process keeps decoded."""
+"""Maximum number of decoded pages in a store's cache."""
 
 _header = struct.Struct("<BI")
 
@@ -36,10 +36,10 @@ class Page:
     """Entries in byte order of their keys.
 
     Attributes:
-        level: 0 for a leaf, whose entries are files and directories; above, the entries are pages of the level below.
-        keys: a leaf's names (a directory's ends in ``/``); else the last key of each page.
-        sizes: bytes in the file, directory or page.
-        hashes: 32 bytes for each entry, joined: a content, a directory's topmost page, or a page.
+        level: 0 for a leaf, whose entries are files and directories; the entries of level n are pages of level n - 1.
+        keys: in a leaf the names (a directory's ends in ``/``), otherwise the last key of each child page.
+        sizes: bytes in each file, directory or child page.
+        hashes: 32 bytes per entry, joined: hash of a content, or id of a directory's root page or of a child page.
     """
 
     level: int
@@ -48,16 +48,16 @@ class Page:
     hashes: bytes
 
     def hash_at(self, number: int) -> bytes:
-        """The hash of one entry."""
+        """Return the hash of the entry with this index."""
         return self.hashes[number * DIGEST : (number + 1) * DIGEST]
 
     def encode(self) -> bytes:
-        """The bytes that are stored."""
+        """Serialize the page; the hash of the result is its id."""
         return _header.pack(self.level, len(self.keys)) + self.sizes.tobytes() + self.hashes + b"\n".join(self.keys)
 
     @classmethod
     def decode(cls, data: bytes) -> Page:
-        """Read back what `encode` made."""
+        """Parse the result of `encode`."""
         level, count = _header.unpack_from(data)
         sizes = array("Q")
         middle = _header.size + 8 * count
@@ -67,7 +67,7 @@ class Page:
 
 
 class Pages:
-    """The pages of the store, with those decoded lately kept in memory."""
+    """Reads the store's pages, with a cache of decoded ones; for any number of threads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -75,19 +75,19 @@ class Pages:
         self._lock = threading.Lock()
 
     def load(self, name: bytes) -> Page:
-        """Read a page.
+        """Return a page.
 
         Raises:
-            Refusal: DATA_LOSS where it is missing or its hash differs.
+            StatusError: DATA_LOSS if the page is missing or does not match its id.
         """
         page = self._cache.get(name)
         if page is not None:
             return page
         row = self._database.connection().execute("SELECT data FROM pages WHERE id=?", (name,)).fetchone()
         if row is None:
-            raise damaged(f"page {name.hex()} is missing")
+            raise data_loss(f"page {name.hex()} is missing")
         if name_of(row[0]) != name:
-            raise damaged(f"page {name.hex()} is damaged")
+            raise data_loss(f"page {name.hex()} is damaged")
         page = Page.decode(row[0])
         with self._lock:
             if len(self._cache) >= CACHED:
@@ -97,26 +97,26 @@ class Pages:
 
 
 class PageWriter:
-    """Pages of one change, readable before `record` puts them into the tables."""
+    """Collects the pages of one change, which can be loaded before `record` stores them."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
         self._new: dict[bytes, tuple[Page, bytes]] = {}
 
     def load(self, name: bytes) -> Page:
-        """A page of this change or of the store."""
+        """Return a page of this change or of the store."""
         found = self._new.get(name)
         return found[0] if found else self._pages.load(name)
 
     def save(self, page: Page) -> bytes:
-        """Keep a page and return its name."""
+        """Add a page and return its id."""
         data = page.encode()
         name = name_of(data)
         self._new[name] = (page, data)
         return name
 
     def record(self, connection: sqlite3.Connection) -> None:
-        """Put the pages into the tables."""
+        """Store the pages, as part of the caller's write transaction."""
         connection.executemany(
             "INSERT OR IGNORE INTO pages VALUES (?, ?)", ((name, data) for name, (_, data) in self._new.items())
         )
@@ -124,42 +124,42 @@ class PageWriter:
 
 
 def name_of(data: bytes) -> bytes:
-    """The name of a page."""
+    """Return the id of a page with these bytes."""
     return hashlib.blake2b(data, digest_size=DIGEST).digest()
 
 
 Entry = tuple[bytes, int, bytes]
-"""Key, bytes, hash."""
+"""Key, size in bytes, hash."""
 Edit = tuple[bytes, tuple[int, bytes] | None]
-"""Key and what it becomes: bytes and hash, or nothing."""
+"""Key and its new size and hash; None deletes the key."""
 
 
 def edited(writer: PageWriter, top: bytes | None, edits: Sequence[Edit]) -> bytes | None:
-    """Change entries of a directory.
+    """Apply edits to a directory.
 
     Args:
-        writer: takes the new pages.
-        top: the directory's topmost page; None for an empty one.
+        writer: receives the new pages.
+        top: id of the directory's root page; None for an empty directory.
         edits: in byte order of their keys, each key once.
 
     Returns:
-        the topmost page of the changed directory; None where nothing is left.
+        id of the new root page; None if the directory is empty.
     """
     if not edits:
         return top
-    build = _Build(writer)
+    builder = _Builder(writer)
     keys = [key for key, _ in edits]
     if top is None:
         for key, value in edits:
             if value is not None:
-                build.push(0, (key, *value))
+                builder.push(0, (key, *value))
     else:
-        _feed(build, top, edits, keys, 0, len(edits), last=True)
-    return build.finish()
+        _feed(builder, top, edits, keys, 0, len(edits), last=True)
+    return builder.finish()
 
 
-class _Build:
-    """Closes pages level by level as their entries come in."""
+class _Builder:
+    """Builds a tree bottom-up from sorted entries, closing a page at each boundary."""
 
     def __init__(self, writer: PageWriter) -> None:
         self.writer = writer
@@ -175,7 +175,8 @@ class _Build:
         if _closes(entry[0], level):
             self._close(level)
 
-    def clean_below(self, level: int) -> bool:
+    def at_boundary(self, level: int) -> bool:
+        """Whether no page below this level is open, so that an existing page can be taken over unread."""
         return not any(self._open[:level])
 
     def finish(self) -> bytes | None:
@@ -199,6 +200,7 @@ class _Build:
         self.push(level + 1, (entries[-1][0], sum(page.sizes), self.writer.save(page)))
 
     def _lowest(self, top: bytes) -> bytes:
+        """Skip root pages with a single child, so that equal directories have equal roots."""
         page = self.writer.load(top)
         while page.level and len(page.keys) == 1:
             top = page.hash_at(0)
@@ -207,6 +209,7 @@ class _Build:
 
 
 def _closes(key: bytes, level: int) -> bool:
+    """Whether a key ends its page; the multiplier (Knuth's) spreads CRC32 over the low bits."""
     mixed = zlib.crc32(key) * 2654435761 & 0xFFFFFFFF
     if level == 0:
         return mixed & ((1 << LEAF_BITS) - 1) == 0
@@ -215,21 +218,22 @@ def _closes(key: bytes, level: int) -> bool:
 
 
 def _feed(
-    build: _Build, name: bytes, edits: Sequence[Edit], keys: Sequence[bytes], low: int, high: int, *, last: bool
+    builder: _Builder, name: bytes, edits: Sequence[Edit], keys: Sequence[bytes], low: int, high: int, *, last: bool
 ) -> None:
-    page = build.writer.load(name)
+    """Push a page with the edits ``low:high`` applied; pages without edits are taken over whole where possible."""
+    page = builder.writer.load(name)
     if page.level == 0:
         for entry in _merged(page, edits[low:high]):
-            build.push(0, entry)
+            builder.push(0, entry)
         return
     for number, key in enumerate(page.keys):
         final = last and number == len(page.keys) - 1
         end = high if final else bisect_left(keys, key + b"\0", low, high)
         child = page.hash_at(number)
-        if low == end and build.clean_below(page.level):
-            build.push(page.level, (key, page.sizes[number], child))
+        if low == end and builder.at_boundary(page.level):
+            builder.push(page.level, (key, page.sizes[number], child))
         else:
-            _feed(build, child, edits, keys, low, end, last=final)
+            _feed(builder, child, edits, keys, low, end, last=final)
         low = end
 
 

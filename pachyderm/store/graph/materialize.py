@@ -1,7 +1,6 @@
-"""The files that a commit or a file set shows: its base with its writes applied, in the order in which they closed.
+"""The directory tree of a commit or file set: its base with its writes applied, in the order in which they closed.
 
-It exists because the base of an open commit may itself be open; then the writes wait, and are applied when it is
-finished.
+The base of an open commit may be open itself; the writes are then kept as layers until it is finished.
 """
 
 from __future__ import annotations
@@ -13,20 +12,20 @@ from pachyderm.store.database import rows
 from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.objects.changes import Changes, parse_key
 from pachyderm.store.objects.contents import ContentWriter
+from pachyderm.store.objects.directories import changed, entries
+from pachyderm.store.objects.directory_diff import faults
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.objects.pages import PageWriter
-from pachyderm.store.objects.tree_diff import faults
-from pachyderm.store.objects.trees import changed, entries
-from pachyderm.store.refusals import Refusal, missing
+from pachyderm.store.objects.prolly_tree import PageWriter
+from pachyderm.store.status_errors import StatusError, not_found
 
 NOTHING = -1
-"""``applied`` of a commit whose base was not looked up yet."""
+"""``applied`` of a commit whose base has not been looked up yet."""
 FORGOTTEN = -2
-"""``applied`` of a commit whose files were given up."""
+"""``applied`` of a commit whose files were discarded by ForgetCommit."""
 
 
-class Forgotten(Refusal):
-    """The files of a commit, or those that it starts from, were given up."""
+class ForgottenError(StatusError):
+    """The files of a commit, or those that it starts from, were discarded by ForgetCommit."""
 
     def __init__(self) -> None:
         super().__init__("the commit is forgotten")
@@ -34,11 +33,11 @@ class Forgotten(Refusal):
 
 @dataclass(frozen=True)
 class Base:
-    """The nearest ancestor without an error.
+    """The commit whose files another one starts from: its nearest ancestor without an error.
 
     Attributes:
-        row: the commit; None where there is none.
-        ready: it is finished, or there is none.
+        row: the commit; None for a commit that starts empty.
+        ready: whether the base is finished, or there is none.
     """
 
     row: CommitRow | None
@@ -46,18 +45,18 @@ class Base:
 
 
 def base_of(connection: SqlConnection, row: CommitRow) -> Base:
-    """Find the commit whose files a commit starts from."""
-    parent = row.parent
-    while parent is not None:
-        above = rows.commit_by_id(connection, parent)
-        if not above.error:
-            return Base(above, above.finished is not None)
-        parent = above.parent
+    """Return the commit whose files a commit starts from."""
+    number = row.parent
+    while number is not None:
+        ancestor = rows.commit_by_id(connection, number)
+        if not ancestor.error:
+            return Base(ancestor, ancestor.finished is not None)
+        number = ancestor.parent
     return Base(None, True)
 
 
 def rests_on_forgotten(connection: SqlConnection, row: CommitRow) -> bool:
-    """Whether a commit's files, or those that it would start from, were given up."""
+    """Whether a commit's files, or those that it would start from, were forgotten."""
     if row.applied == FORGOTTEN:
         return True
     if not row.error and row.finished is not None:
@@ -67,32 +66,32 @@ def rests_on_forgotten(connection: SqlConnection, row: CommitRow) -> bool:
 
 
 def current(connection: SqlConnection, row: CommitRow) -> bool:
-    """Whether the row's tree is what the commit shows now."""
+    """Whether the row's tree includes all writes to the commit."""
     count = connection.execute('SELECT count(*) FROM layers WHERE "commit"=?', (row.id,)).fetchone()[0]
     return bool(row.applied == count)
 
 
 def materialize(engine: Engine, connection: SqlConnection, row: CommitRow) -> CommitRow:
-    """Bring the row's tree up to its writes; needs a writing transaction.
+    """Apply the commit's outstanding writes to its tree, in a write transaction; return the updated row.
 
     Raises:
-        Refusal: UNKNOWN where the base is not finished.
+        StatusError: UNKNOWN if the base is unfinished.
     """
     if current(connection, row):
         return row
     if rests_on_forgotten(connection, row):
-        raise Forgotten
+        raise ForgottenError
     base = base_of(connection, row)
     if not base.ready and base.row is not None:
-        above, name = rows.commit_name(connection, base.row), rows.commit_name(connection, row)
-        raise Refusal(f"base commit {above} for commit {name} unfinished")
-    ground = base.row.tree if base.row else None
-    tree, applied = (ground, 0) if row.applied == NOTHING else (row.tree, row.applied)
+        base_name, name = rows.commit_name(connection, base.row), rows.commit_name(connection, row)
+        raise StatusError(f"base commit {base_name} for commit {name} unfinished")
+    base_tree = base.row.tree if base.row else None
+    tree, applied = (base_tree, 0) if row.applied == NOTHING else (row.tree, row.applied)
     layers = connection.execute('SELECT fileset FROM layers WHERE "commit"=? ORDER BY number', (row.id,)).fetchall()
     pages = PageWriter(engine.pages)
     for (fileset,) in layers[applied:]:
         tree = _apply(engine, connection, pages, tree, fileset)
-    fault = faults(pages, ground, tree)
+    fault = faults(pages, base_tree, tree)
     size = sum(pages.load(tree).sizes) if tree else 0
     pages.record(connection)
     connection.execute(
@@ -102,10 +101,10 @@ def materialize(engine: Engine, connection: SqlConnection, row: CommitRow) -> Co
 
 
 def fileset_tree(engine: Engine, fileset: str) -> bytes | None:
-    """The topmost page of a file set read as a commit.
+    """Return the root page of a file set, read as if it were a commit.
 
     Raises:
-        Refusal: NOT_FOUND.
+        StatusError: NOT_FOUND.
     """
     with engine.database.writing() as connection:
         tree, applied = check_fileset(engine, connection, fileset)
@@ -118,14 +117,14 @@ def fileset_tree(engine: Engine, fileset: str) -> bytes | None:
 
 
 def check_fileset(engine: Engine, connection: SqlConnection, fileset: str) -> tuple[bytes | None, int]:
-    """Tree and whether it was applied, of a file set that has not expired.
+    """Return the tree of an unexpired file set, and whether it has been computed (0 or 1).
 
     Raises:
-        Refusal: NOT_FOUND.
+        StatusError: NOT_FOUND.
     """
     row = connection.execute("SELECT tree, applied, expires FROM filesets WHERE id=?", (fileset,)).fetchone()
     if row is None or row[2] < engine.database.now():
-        raise missing(f"file set {fileset[:64]} not found; it does not exist or has expired")
+        raise not_found(f"file set {fileset[:64]} not found; it does not exist or has expired")
     return row[0], row[1]
 
 

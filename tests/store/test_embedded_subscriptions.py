@@ -1,4 +1,4 @@
-"""What the embedded store promises to whoever waits: other processes' commits at once, and no thread for the dead."""
+"""Waiting and subscribing: commits of other processes are seen at once, and clients that leave free their threads."""
 
 import subprocess
 import sys

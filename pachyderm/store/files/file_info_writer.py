@@ -1,4 +1,4 @@
-"""Writes the `FileInfo` messages of one commit."""
+"""Serialization of the `FileInfo` messages of one commit."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 from pachyderm_sdk.api import pfs
 
 from pachyderm.protocol.messages import message
-from pachyderm.store.objects.trees import Node
+from pachyderm.store.objects.directories import Node
 
 _FILE, _FOLDER = pfs.FileType.FILE.value, pfs.FileType.DIR.value
 
 
 class FileInfoWriter:
-    """Writes `FileInfo` messages of one commit; for one thread.
+    """Serializes `FileInfo` messages of one commit; not thread-safe.
 
     Args:
-        commit: a `Commit` message, of `pachyderm.protocol.messages` or of the SDK.
+        commit: a `Commit` message of `pachyderm.protocol.messages` or of the SDK.
         committed: microseconds since 1970 at which the commit was finished; None while it is open.
     """
 
     def __init__(self, commit: Any, committed: int | None) -> None:
-        # Filled in anew for each file: building the commit again would cost more than all the rest.
+        # One message is reused for all files: building its commit costs more than everything else.
         self._info = message("FileInfo")
         self._file = self._info.file
         self._file.commit.MergeFromString(commit.SerializeToString())
@@ -34,11 +34,11 @@ class FileInfoWriter:
 
         Args:
             node: the file or directory.
-            content_hash: its hash as clients see it; empty where there is none.
+            content_hash: its hash as clients see it; empty for none.
         """
         info, file = self._info, self._file
         file.path, file.datum = node.path, node.datum
-        info.file_type = _FOLDER if node.is_folder else _FILE
+        info.file_type = _FOLDER if node.is_directory else _FILE
         info.size_bytes = node.size
         info.hash = content_hash
         serialized: bytes = info.SerializeToString()

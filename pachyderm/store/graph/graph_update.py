@@ -1,7 +1,7 @@
-"""One unit of work on the commit graph: all its commits share one id, and what follows from them happens at its end.
+"""An update of the commit graph: one transaction, whose commits form one commit set.
 
-It exists because pachd propagates at the end of a transaction and not when a commit is made, so that changes of several
-branches give one commit set.
+As in pachd, propagation to downstream branches happens at the end of the transaction, so that changes of several
+branches open one commit set.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from pachyderm.store.database import rows
 from pachyderm.store.database.rows import BranchRow, CommitRow, SqlConnection
 from pachyderm.store.graph import triggers
 from pachyderm.store.graph.infos import reach
-from pachyderm.store.graph.views import NOTHING, base_of, materialize
+from pachyderm.store.graph.materialize import NOTHING, base_of, materialize
 from pachyderm.store.names import new_id
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.refusals import Refusal
+from pachyderm.store.status_errors import StatusError
 
 USER = int(pfs.OriginKind.USER)
 AUTO = int(pfs.OriginKind.AUTO)
 
 
 class GraphUpdate:
-    """A unit of work in a writing transaction.
+    """An update of the commit graph in an open write transaction.
 
     Attributes:
         engine: the store.
         connection: the transaction.
-        set_id: the id of every commit that is made.
-        now: microseconds since 1970, of everything that is made.
+        set_id: id of the commit set.
+        now: microseconds since 1970; the time of everything that the update creates.
     """
 
     def __init__(self, engine: Engine, connection: SqlConnection, set_id: str) -> None:
@@ -46,11 +46,11 @@ class GraphUpdate:
         self._succeeded: list[int] = []
 
     def move(self, branch: int) -> None:
-        """Note a branch whose head moved, so that what is downstream of it gets new commits."""
+        """Mark a branch as moved, so that `end` opens commits on the branches downstream."""
         self._moved[branch] = None
 
     def settle(self, commit: int) -> None:
-        """Note a commit that waits for its end."""
+        """Schedule a FINISHING commit to be finished by `end`."""
         self._finishing.append(commit)
 
     def create_commit(
@@ -64,15 +64,24 @@ class GraphUpdate:
         description: str = "",
         closed: bool = False,
     ) -> CommitRow:
-        """Make a commit of this unit's set.
+        """Create a commit of this update's commit set.
+
+        Args:
+            repo: row id of the repo.
+            branch: name of the branch.
+            origin: `OriginKind`.
+            parent: row id of the parent commit.
+            provenance: row ids of the commits that it depends on.
+            description: description of the commit.
+            closed: create it finished and empty.
 
         Raises:
-            Refusal: ALREADY_EXISTS where the repo has one in this set.
+            StatusError: ALREADY_EXISTS if the repo has a commit in this set.
         """
         if rows.commits(self.connection, 'WHERE repo=? AND "set"=?', (repo, self.set_id)):
             owner = rows.repo_by_id(self.connection, repo).full_name
             name = f"{owner}@{self.set_id}"
-            raise Refusal(
+            raise StatusError(
                 f"commit {name} already exists\ninconsistent dependencies: cannot create commit from {name}; "
                 f"repo ({owner.name}) already has a commit in this transaction",
                 grpc.StatusCode.ALREADY_EXISTS,
@@ -104,7 +113,7 @@ class GraphUpdate:
         self.connection.execute("UPDATE branches SET head=?, updated=? WHERE id=?", (commit, self.now, branch))
 
     def end(self) -> None:
-        """Do what follows from the unit: check the graph, propagate, finish, fire triggers."""
+        """Check the graph, propagate to downstream branches, finish commits and fire triggers."""
         for branch in self._moved:
             self._check_structure(branch)
         self._propagate()
@@ -112,28 +121,30 @@ class GraphUpdate:
         self._fire()
 
     def _check_structure(self, start: int) -> None:
+        """Check that the connected DAG of a branch has one branch per repo, which pachd demands."""
         connected = {start}
-        waiting = [start]
-        while waiting:
-            branch = waiting.pop()
-            near = self.connection.execute(
+        pending = [start]
+        while pending:
+            branch = pending.pop()
+            neighbours = self.connection.execute(
                 "SELECT upstream FROM branch_provenance WHERE downstream=?1 "
                 "UNION SELECT downstream FROM branch_provenance WHERE upstream=?1",
                 (branch,),
             )
-            for (other,) in near.fetchall():
+            for (other,) in neighbours.fetchall():
                 if other not in connected:
                     connected.add(other)
-                    waiting.append(other)
+                    pending.append(other)
         seen = set()
         for branch in sorted(connected):
             repo = rows.branch_by_id(self.connection, branch).repo
             if repo in seen:
                 name = rows.repo_by_id(self.connection, repo).full_name
-                raise Refusal(f'multiple branches from the same repo, "{name}", cannot participate in a DAG')
+                raise StatusError(f'multiple branches from the same repo, "{name}", cannot participate in a DAG')
             seen.add(repo)
 
     def _propagate(self) -> None:
+        """Open a commit on every branch downstream of a moved one, upstream branches first."""
         found: dict[int, BranchRow] = {}
         for moved in self._moved:
             self._collect(moved, found)
@@ -148,35 +159,40 @@ class GraphUpdate:
                 (number,),
             ).fetchall()
             commit = self.create_commit(
-                branch.repo, branch.name, AUTO, parent=branch.head, provenance=[above for (above,) in upstream]
+                branch.repo, branch.name, AUTO, parent=branch.head, provenance=[commit for (commit,) in upstream]
             )
             self.set_head(number, commit.id)
 
     def _collect(self, branch: int, found: dict[int, BranchRow]) -> None:
-        below = self.connection.execute(
+        downstream = self.connection.execute(
             "SELECT downstream FROM branch_provenance WHERE upstream=? AND NOT never ORDER BY downstream", (branch,)
         )
-        for (number,) in below.fetchall():
+        for (number,) in downstream.fetchall():
             if number not in found:
                 found[number] = rows.branch_by_id(self.connection, number)
                 self._collect(number, found)
 
     def _finish(self) -> None:
+        """Finish the scheduled commits, and then the children that were waiting for them."""
         while self._finishing:
             found = rows.commits(self.connection, "WHERE id=?", (self._finishing.popleft(),))
             if not found or found[0].finishing is None:
                 continue
             row = found[0]
             if row.finished is None:
-                if not self._finish_one(row):
+                if not self._finish_commit(row):
                     continue
                 row = rows.commit_by_id(self.connection, row.id)
             for child in rows.children(self.connection, row.id):
                 if child.finishing is not None and (child.finished is None or child.error):
                     self._finishing.append(child.id)
 
-    def _finish_one(self, row: CommitRow) -> bool:
-        """Finish a commit if its base allows it; where it does not, the base's own end comes back to it."""
+    def _finish_commit(self, row: CommitRow) -> bool:
+        """Finish a commit and return True; False if its base is unfinished, whose own end will finish it.
+
+        Seen on pachd 2.12: a commit that is finished before an older one of its branch stays FINISHING for ever, as
+        does every later commit of the repo.
+        """
         ready = base_of(self.connection, row).ready
         if not ready and not row.error:
             return False
@@ -191,10 +207,10 @@ class GraphUpdate:
         return True
 
     def _fire(self) -> None:
-        """Move the branches whose triggers are satisfied, each in a unit of its own.
+        """Move the branches whose triggers are satisfied, each in an update of its own.
 
-        What is downstream gets another set id than the commit, as in pachd, where the trigger fires in a transaction
-        after the one that finishes the commit.
+        Commits downstream get another set id than the commit, as in pachd, which fires triggers in a transaction after
+        the one that finishes the commit.
         """
         for number in self._succeeded:
             commit = rows.commit_by_id(self.connection, number)
@@ -206,14 +222,14 @@ class GraphUpdate:
 
 
 @contextmanager
-def unit(engine: Engine, set_id: str = "") -> Iterator[GraphUpdate]:
-    """A unit of work that is durable when the block ends without an exception.
+def graph_update(engine: Engine, set_id: str = "") -> Iterator[GraphUpdate]:
+    """Open an update of the commit graph; commit it durably unless the block raises.
 
     Args:
         engine: the store.
-        set_id: the commit set's id; a new one without.
+        set_id: id of the commit set; empty for a new one.
     """
     with engine.database.writing() as connection:
-        work = GraphUpdate(engine, connection, set_id or new_id())
-        yield work
-        work.end()
+        update = GraphUpdate(engine, connection, set_id or new_id())
+        yield update
+        update.end()

@@ -1,4 +1,4 @@
-"""Branch triggers with a schedule: the thread that moves branches when their time has come."""
+"""Branch triggers with a schedule, and the thread that fires them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import threading
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import SqlConnection
 from pachyderm.store.graph import triggers
+from pachyderm.store.graph.graph_update import graph_update
 from pachyderm.store.graph.schedules import parse_schedule
 from pachyderm.store.graph.triggers import TriggerRow
-from pachyderm.store.graph.update import unit
 from pachyderm.store.objects.engine import Engine
 
 logger = logging.getLogger(__name__)
 
-LOOK = 0.5
-"""Seconds at most until a trigger that another process created is noticed."""
+POLL_INTERVAL = 0.5
+"""Maximum number of seconds until a trigger that another process created is noticed."""
 
 
 class CronTriggers:
-    """Fires the triggers of one open store; of several processes that do, one fires each."""
+    """Fires the scheduled triggers of one open store; if several processes do, only one fires each trigger."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -29,11 +29,11 @@ class CronTriggers:
         self._thread = threading.Thread(target=self._run, name="store-cron", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def start_if_needed(self) -> None:
-        """Begin if there is a trigger with a schedule; what is due is done before this returns."""
+        """Fire what is due and start the thread, if the store has a trigger with a schedule."""
         with self._engine.database.reading() as connection:
             needed = bool(triggers.select(connection, "cron<>''"))
         if needed:
@@ -41,7 +41,7 @@ class CronTriggers:
             self.start()
 
     def stop(self) -> None:
-        """End, before the engine is closed."""
+        """Stop the thread; call it before the engine is closed."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -52,20 +52,25 @@ class CronTriggers:
             try:
                 due = fire_due(self._engine)
             except sqlite3.Error:
-                logger.warning("the scheduled branch triggers of %s wait", self._engine.database.folder, exc_info=True)
+                logger.warning(
+                    "cannot fire the scheduled branch triggers of %s; trying again",
+                    self._engine.database.folder,
+                    exc_info=True,
+                )
                 due = None
-            pause = LOOK
+            pause = POLL_INTERVAL
             if due is not None:
-                pause = min(LOOK, max(0.0, (due - self._engine.database.now()) / 1_000_000))
+                pause = min(POLL_INTERVAL, max(0.0, (due - self._engine.database.now()) / 1_000_000))
 
 
 def fire_due(engine: Engine) -> int | None:
-    """Fire the triggers whose time has come.
+    """Fire the triggers that are due.
 
-    A trigger that missed several points in time, because no process had the store open, fires once.
+    A trigger that missed several points in time, because no process had the store open, fires once. Seen on pachd
+    2.12: such a trigger fires once for every missed point.
 
     Returns:
-        when the next one is due, in microseconds since 1970; None where there is none.
+        the time at which the next trigger is due, in microseconds since 1970; None if there is none.
     """
     with engine.database.reading() as connection:
         due = [row.branch for row, moment in _scheduled(connection) if moment <= engine.database.now()]
@@ -85,14 +90,17 @@ def _next(row: TriggerRow) -> int | None:
 
 
 def _fire(engine: Engine, branch: int) -> None:
-    """Move a branch to the head of the branch that it follows; where that is its head already nothing happens."""
-    with unit(engine) as work:
-        row = triggers.find(work.connection, branch)
+    """Move a branch to the head of the branch that it follows, unless it is there already.
+
+    Seen on pachd 2.12: a trigger with nothing new to follow opens output commits at every point in time.
+    """
+    with graph_update(engine) as update:
+        row = triggers.find(update.connection, branch)
         moment = None if row is None else _next(row)
-        if row is None or moment is None or moment > work.now:
-            return  # Another process has fired or changed it.
-        work.connection.execute("UPDATE triggers SET ticked=? WHERE branch=?", (work.now, branch))
-        head = rows.branch_by_id(work.connection, row.watched).head
-        if rows.branch_by_id(work.connection, branch).head != head:
-            work.set_head(branch, head)
-            work.move(branch)
+        if row is None or moment is None or moment > update.now:
+            return  # another process has fired or changed it
+        update.connection.execute("UPDATE triggers SET ticked=? WHERE branch=?", (update.now, branch))
+        head = rows.branch_by_id(update.connection, row.watched).head
+        if rows.branch_by_id(update.connection, branch).head != head:
+            update.set_head(branch, head)
+            update.move(branch)

@@ -1,6 +1,6 @@
-"""The files of a commit as directories of pages: look up, list, walk, change, hash.
+"""The directories of a commit: look up, list, walk, change and hash.
 
-It exists so that the cost of a change is the cost of what changed, however many files a commit has.
+The cost of a change is proportional to the change, not to the number of files.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pachyderm.store.objects.blocks import DIGEST
-from pachyderm.store.objects.changes import Change, Folder, key_of, parse_key
+from pachyderm.store.objects.changes import Change, DirectoryChanges, key_of, parse_key
 from pachyderm.store.objects.contents import Content
-from pachyderm.store.objects.pages import Edit, Entry, Page, Pages, PageWriter, edited
+from pachyderm.store.objects.prolly_tree import Edit, Entry, Page, Pages, PageWriter, edited
 
 Join = Callable[[list[Content]], Content]
-"""Makes one content of several."""
+"""Concatenates contents."""
 
 
 class Loader(Protocol):
-    """Whatever reads pages."""
+    """Loads pages: `Pages` or `PageWriter`."""
 
     def load(self, name: bytes) -> Page:
-        """Read a page."""
+        """Return the page with this id."""
         ...
 
 
@@ -34,10 +34,10 @@ class Node:
     """A file or a directory of a commit.
 
     Attributes:
-        path: from the root, with a leading slash; a directory's ends in a slash.
-        size: bytes, of a directory all below it.
-        hash: a file's content; a directory's topmost page, or None for a directory without a page.
-        datum: a file's datum tag; empty for a directory.
+        path: absolute; a directory's path ends in a slash.
+        size: bytes; of a directory, the sum of everything below it.
+        hash: hash of a file's content, or id of a directory's root page; None for a directory without a page.
+        datum: datum tag of a file; empty for a directory.
     """
 
     path: str
@@ -46,18 +46,18 @@ class Node:
     datum: str
 
     @property
-    def is_folder(self) -> bool:
-        """Whether this is a directory."""
+    def is_directory(self) -> bool:
+        """Whether the node is a directory."""
         return self.path.endswith("/")
 
     @property
     def content(self) -> Content:
-        """What a file holds."""
+        """The content of a file."""
         return Content(self.size, self.hash or b"")
 
 
 def entries(pages: Loader, top: bytes | None, start: bytes = b"") -> Iterator[Entry]:
-    """Entries of one directory in byte order, from the key `start` on."""
+    """Yield the entries of one directory in byte order, from the key `start` on."""
     if top is None:
         return
     page = pages.load(top)
@@ -72,7 +72,7 @@ def entries(pages: Loader, top: bytes | None, start: bytes = b"") -> Iterator[En
 
 
 def find(pages: Loader, top: bytes | None, key: bytes) -> tuple[int, bytes] | None:
-    """Bytes and hash of one entry of a directory."""
+    """Return size and hash of the entry with this key, or None."""
     while top is not None:
         page = pages.load(top)
         number = bisect_left(page.keys, key)
@@ -84,8 +84,8 @@ def find(pages: Loader, top: bytes | None, key: bytes) -> tuple[int, bytes] | No
     return None
 
 
-def folder_at(pages: Loader, top: bytes | None, elements: list[str]) -> tuple[int, bytes] | None:
-    """Bytes and topmost page of a directory; None where there is none."""
+def directory_at(pages: Loader, top: bytes | None, elements: list[str]) -> tuple[int, bytes] | None:
+    """Return size and root page of the directory at a path, or None."""
     if top is None:
         return None
     if not elements:
@@ -100,23 +100,23 @@ def folder_at(pages: Loader, top: bytes | None, elements: list[str]) -> tuple[in
 
 
 def files_at(pages: Loader, top: bytes | None, elements: list[str], datum: str = "") -> list[Node]:
-    """The file at a path; several where datum tags differ.
+    """Return the file at a path; several if several datums have written it.
 
     Args:
-        pages: reads the pages.
-        top: the root directory's topmost page.
+        pages: loads pages.
+        top: root page of the root directory.
         elements: the path.
-        datum: only the file with this tag.
+        datum: datum tag of the file; empty for any.
     """
     if not elements:
         return []
-    above = folder_at(pages, top, elements[:-1])
-    if above is None:
+    parent = directory_at(pages, top, elements[:-1])
+    if parent is None:
         return []
     name = elements[-1].encode()
     path = "/" + "/".join(elements)
     found = []
-    for key, size, content in entries(pages, above[1], name):
+    for key, size, content in entries(pages, parent[1], name):
         if key != name and not key.startswith(name + b"\0"):
             break
         tag = parse_key(key)[1]
@@ -126,13 +126,13 @@ def files_at(pages: Loader, top: bytes | None, elements: list[str], datum: str =
 
 
 def children(pages: Loader, top: bytes | None, prefix: str, start: bytes = b"") -> Iterator[Node]:
-    """Files and directories of one directory, in byte order.
+    """Yield the files and directories directly in a directory, in byte order.
 
     Args:
-        pages: reads the pages.
-        top: the directory's topmost page.
-        prefix: the directory's path, which ends in a slash.
-        start: the first key that is wanted.
+        pages: loads pages.
+        top: root page of the directory.
+        prefix: the directory's path, ending in a slash.
+        start: first key to yield.
     """
     for key, size, content in entries(pages, top, start):
         if b"\0" in key:
@@ -143,13 +143,13 @@ def children(pages: Loader, top: bytes | None, prefix: str, start: bytes = b"") 
 
 
 def walk(pages: Loader, top: bytes | None, prefix: str, start: str = "") -> Iterator[Node]:
-    """Everything below a directory, each directory before what is in it.
+    """Yield everything below a directory, each directory before its content.
 
     Args:
-        pages: reads the pages.
-        top: the directory's topmost page.
-        prefix: the directory's path, which ends in a slash.
-        start: leave out what is before this path in byte order.
+        pages: loads pages.
+        top: root page of the directory.
+        prefix: the directory's path, ending in a slash.
+        start: first path to yield, in byte order.
     """
     key = b""
     if start.startswith(prefix) and start != prefix:
@@ -158,7 +158,7 @@ def walk(pages: Loader, top: bytes | None, prefix: str, start: str = "") -> Iter
     elif start > prefix and not start.startswith(prefix):
         return
     for node in children(pages, top, prefix, key):
-        if not node.is_folder:
+        if not node.is_directory:
             yield node
         else:
             if node.path >= start:
@@ -166,8 +166,8 @@ def walk(pages: Loader, top: bytes | None, prefix: str, start: str = "") -> Iter
             yield from walk(pages, node.hash, node.path, start if start > node.path else "")
 
 
-class FolderHashes:
-    """pachd's hash of a directory: the hash over the hashes of its children; kept for directories seen lately."""
+class DirectoryHashes:
+    """Computes and caches pachd's hash of a directory: the hash of the joined hashes of its children."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
@@ -175,7 +175,7 @@ class FolderHashes:
         self._lock = threading.Lock()
 
     def of(self, top: bytes | None) -> bytes:
-        """The hash of the directory with this topmost page."""
+        """Return the hash of the directory with this root page; None is the empty directory."""
         if top is None:
             return hashlib.blake2b(b"", digest_size=DIGEST).digest()
         known = self._known.get(top)
@@ -202,17 +202,17 @@ class FolderHashes:
                 running.update(self.of(name) if key.endswith(b"/") else name)
 
 
-def changed(writer: PageWriter, top: bytes | None, folder: Folder, join: Join) -> bytes | None:
+def changed(writer: PageWriter, top: bytes | None, folder: DirectoryChanges, join: Join) -> bytes | None:
     """Apply changes to a directory.
 
     Args:
-        writer: takes the new pages.
-        top: the directory's topmost page; None for an empty one.
+        writer: receives the new pages.
+        top: root page of the directory; None for an empty one.
         folder: the changes.
-        join: makes one content of what is there and what is appended.
+        join: concatenates the existing content and the appended pieces.
 
     Returns:
-        the topmost page of the changed directory; None where nothing is left.
+        root page of the changed directory; None if it is empty.
     """
     edits: list[Edit] = []
     for key, change in folder.files.items():
@@ -225,10 +225,10 @@ def changed(writer: PageWriter, top: bytes | None, folder: Folder, join: Join) -
             edits.append((key, join(parts)))
         elif change.replaced:
             edits.append((key, None))
-    for name, below in folder.folders.items():
+    for name, child in folder.folders.items():
         key = name + b"/"
         before = find(writer, top, key)
-        after = changed(writer, before[1] if before else None, below, join)
+        after = changed(writer, before[1] if before else None, child, join)
         if after is None:
             if before:
                 edits.append((key, None))
@@ -238,11 +238,11 @@ def changed(writer: PageWriter, top: bytes | None, folder: Folder, join: Join) -
     return edited(writer, top, edits)
 
 
-def mark_replaced(pages: Loader, top: bytes | None, folder: Folder, tag: str) -> None:
-    """Mark every file of a directory as replaced, as far as it has this datum tag."""
-    for key, _, below in entries(pages, top):
+def mark_replaced(pages: Loader, top: bytes | None, folder: DirectoryChanges, tag: str) -> None:
+    """Mark every file with this datum tag below a directory as replaced."""
+    for key, _, child in entries(pages, top):
         if key.endswith(b"/"):
-            mark_replaced(pages, below, folder.folders.setdefault(key[:-1], Folder()), tag)
+            mark_replaced(pages, child, folder.folders.setdefault(key[:-1], DirectoryChanges()), tag)
         else:
             name, datum = parse_key(key)
             if datum == tag:

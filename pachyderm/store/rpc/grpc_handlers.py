@@ -1,6 +1,6 @@
-"""gRPC handlers made from the SDK's own stubs, so that the store and its clients cannot disagree about a message.
+"""gRPC handlers derived from the SDK's client stubs, so that the store and its clients agree on every message.
 
-It exists because the SDK has the client's side alone: a stub is asked for its calls with a channel that only listens.
+The SDK generates no server code: the stubs are run against a recording channel to find their methods and messages.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 import betterproto
 import grpc
 
-from pachyderm.store.limits import LONGEST_REQUEST
-from pachyderm.store.refusals import Refusal, invalid, of_failure, unserved
+from pachyderm.store.request_limits import LONGEST_REQUEST
+from pachyderm.store.status_errors import StatusError, from_exception, invalid_argument, unimplemented
 
 logger = logging.getLogger(__name__)
 
 LONGEST_TEXT = 2000
-"""Characters of an error text that are sent; gRPC refuses headers that are too long."""
+"""Maximum number of characters of an error text; gRPC limits the size of trailers."""
 
 DETAILS = "grpc-status-details-bin"
-"""Key of the metadata in which gRPC's clients look for the details of an error."""
+"""Metadata key under which gRPC clients expect the details of an error."""
 
 
 Method = Callable[[Any, Any], Any]
@@ -33,13 +33,13 @@ Method = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class Call:
-    """One RPC as a stub knows it.
+    """One RPC of a stub.
 
     Attributes:
         service: e.g. ``pfs_v2.API``.
         name: e.g. ``CreateRepo``.
-        method: the stub's name for it, e.g. ``create_repo``.
-        kind: the channel's method, e.g. ``unary_stream``.
+        method: name of the stub's method, e.g. ``create_repo``.
+        kind: name of the channel's method, e.g. ``unary_stream``.
     """
 
     service: str
@@ -49,19 +49,22 @@ class Call:
 
 
 class _Unreadable:
-    """Stands for a request whose bytes are no message."""
+    """Placeholder for a request that could not be parsed.
+
+    An exception in a deserializer would end the request with INTERNAL, without a text for the client.
+    """
 
 
-class _Listener:
-    """A channel that notes what a stub does with it."""
+class _RecordingChannel:
+    """A channel that records the request that a stub sends."""
 
     def __init__(self) -> None:
-        self.heard: Any = None
+        self.request: Any = None
 
     def __getattr__(self, kind: str) -> Any:
         def register(path: str, **_: Any) -> Any:
             def call(request: Any = None, *_: Any, **__: Any) -> Any:
-                self.heard = request
+                self.request = request
                 return iter(())
 
             call.path, call.kind = path, kind  # type: ignore[attr-defined]
@@ -71,8 +74,8 @@ class _Listener:
 
 
 def calls(module: str) -> list[Call]:
-    """The RPCs of the service of one of the SDK's packages, e.g. ``pachyderm_sdk.api.pfs``."""
-    stub = importlib.import_module(module).ApiStub(_Listener())
+    """Return the RPCs of the service in one of the SDK's packages, e.g. ``pachyderm_sdk.api.pfs``."""
+    stub = importlib.import_module(module).ApiStub(_RecordingChannel())
     found = []
     for attribute, registered in vars(stub).items():
         service, name = registered.path[1:].split("/")
@@ -81,35 +84,38 @@ def calls(module: str) -> list[Call]:
 
 
 def request_class(module: str, method: str) -> Any:
-    """The message class of an RPC's requests: what the stub sends, or what a stream is annotated with."""
+    """Return the message class of an RPC's requests: what the stub sends, or the annotation of its request stream."""
     package = importlib.import_module(module)
     function = getattr(package.ApiStub, method)
     streamed = function.__annotations__.get("request_iterator")
     if streamed:
         inner = typing.get_args(typing.get_args(streamed)[0])[0]
         return getattr(package, getattr(inner, "__forward_arg__", getattr(inner, "__name__", "")))
-    listener = _Listener()
-    answer = function(package.ApiStub(listener))
-    if hasattr(answer, "__next__"):
-        next(answer, None)
-    return type(listener.heard)
+    channel = _RecordingChannel()
+    responses = function(package.ApiStub(channel))
+    if hasattr(responses, "__next__"):
+        next(responses, None)
+    return type(channel.request)
 
 
 def handler(
     module: str, methods: dict[str, Method], readers: Mapping[str, Callable[[bytes], Any]]
 ) -> grpc.GenericRpcHandler:
-    """Serve one of the SDK's packages.
+    """Return the handler of the service in one of the SDK's packages.
 
     Args:
         module: the package.
-        methods: the stub's method name -> function of request and context; what is missing answers UNIMPLEMENTED.
-        readers: the stub's method name -> reader of its requests, in place of the message class.
+        methods: name of the stub's method -> function of request and context; any other method is UNIMPLEMENTED.
+        readers: name of the stub's method -> parser of its requests, in place of the message class.
+
+    Raises:
+        ValueError: a method is not one of the service.
     """
     table = {}
     known = calls(module)
-    strangers = set(methods) - {call.method for call in known}
-    if strangers:
-        raise ValueError(f"{module} has no {sorted(strangers)}")
+    unknown = set(methods) - {call.method for call in known}
+    if unknown:
+        raise ValueError(f"{module} lacks the methods {sorted(unknown)}")
     for call in known:
         function = methods.get(call.method) or _unserved(call)
         served = call.method in methods
@@ -122,7 +128,7 @@ def handler(
 
 
 def _lazy(module: str, method: str) -> Callable[[bytes], Any]:
-    """A reader that finds its message class at the first request: all of them at the start would cost 0.1 s."""
+    """Return a parser that looks up its message class at the first request: all of them at once take 0.1 s."""
     found: list[Any] = []
 
     def read(data: bytes) -> Any:
@@ -139,10 +145,10 @@ _PLAIN = {betterproto.TYPE_STRING: str, betterproto.TYPE_BYTES: bytes, betterpro
 
 
 def well_formed(message: Any) -> Any:
-    """The message, if each of its values has the type of its field: the SDK's decoder takes whatever comes.
+    """Return the message if every value has the type of its field, which the SDK's decoder does not check.
 
     Raises:
-        TypeError: a value is of another type.
+        TypeError: a value has another type.
     """
     for name, meta in message._betterproto.meta_by_field_name.items():
         raw = object.__getattribute__(message, name)
@@ -166,11 +172,11 @@ def well_formed(message: Any) -> Any:
     return message
 
 
-class Rest(grpc.GenericRpcHandler):
-    """Answers every RPC that no other handler serves: UNIMPLEMENTED, with its name."""
+class UnknownMethods(grpc.GenericRpcHandler):
+    """Ends every RPC that no other handler serves with UNIMPLEMENTED, naming it."""
 
     def service(self, handler_call_details: Any) -> Any:
-        """Serve any method."""
+        """Return a handler for any method."""
         name = handler_call_details.method
 
         def refuse(_: Any, context: Any) -> None:
@@ -181,7 +187,7 @@ class Rest(grpc.GenericRpcHandler):
 
 def _unserved(call: Call) -> Method:
     def refuse(_: Any, __: Any) -> Any:
-        raise unserved(f"{call.service}/{call.name}")
+        raise unimplemented(f"{call.service}/{call.name}")
 
     return refuse
 
@@ -190,7 +196,7 @@ def _reader(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     def reader(data: bytes) -> Any:
         try:
             return read(data)
-        except Exception:  # noqa: BLE001 - whatever a malformed message does to the decoder
+        except Exception:  # noqa: BLE001 - a malformed message can raise anything in the decoder
             return _Unreadable()
 
     return reader
@@ -198,7 +204,7 @@ def _reader(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
 
 def _checked(request: Any) -> Any:
     if isinstance(request, _Unreadable):
-        raise invalid(f"the request is no message of this call, or has more than {LONGEST_REQUEST} bytes")
+        raise invalid_argument(f"the request is not a message of this call, or has more than {LONGEST_REQUEST} bytes")
     return request
 
 
@@ -210,9 +216,9 @@ def _single(call: Call, function: Method, streams_in: bool) -> Method:
     def single(request: Any, context: Any) -> Any:
         try:
             return function(_request(request, streams_in), context)
-        except Exception as error:  # noqa: BLE001 - every failure is answered
-            refusal = _refusal(call, error, context)
-        _abort(refusal, context)
+        except Exception as error:  # noqa: BLE001 - every failure becomes a status
+            status_error = _status_error(call, error, context)
+        _abort(status_error, context)
         return None
 
     return single
@@ -222,26 +228,26 @@ def _streaming(call: Call, function: Method, streams_in: bool) -> Method:
     def streaming(request: Any, context: Any) -> Iterator[Any]:
         try:
             yield from function(_request(request, streams_in), context)
-        except Exception as error:  # noqa: BLE001 - every failure is answered
-            refusal = _refusal(call, error, context)
+        except Exception as error:  # noqa: BLE001 - every failure becomes a status
+            status_error = _status_error(call, error, context)
         else:
             return
-        _abort(refusal, context)
+        _abort(status_error, context)
 
     return streaming
 
 
-def _abort(refusal: Refusal, context: Any) -> None:
-    if refusal.status:
-        context.set_trailing_metadata(((DETAILS, refusal.status),))
-    context.abort(refusal.code, refusal.text[:LONGEST_TEXT])
+def _abort(error: StatusError, context: Any) -> None:
+    if error.status:
+        context.set_trailing_metadata(((DETAILS, error.status),))
+    context.abort(error.code, error.text[:LONGEST_TEXT])
 
 
-def _refusal(call: Call, error: Exception, context: Any) -> Refusal:
-    refusal = of_failure(error)
-    if refusal is not None:
-        return refusal
+def _status_error(call: Call, error: Exception, context: Any) -> StatusError:
+    status_error = from_exception(error)
+    if status_error is not None:
+        return status_error
     if not context.is_active():
-        return Refusal("the client went away", grpc.StatusCode.CANCELLED)
+        return StatusError("the client went away", grpc.StatusCode.CANCELLED)
     logger.error("%s/%s failed", call.service, call.name, exc_info=error)
-    return Refusal(f"{call.name} failed inside the store: {type(error).__name__}", grpc.StatusCode.INTERNAL)
+    return StatusError(f"{call.name} failed inside the store: {type(error).__name__}", grpc.StatusCode.INTERNAL)

@@ -1,4 +1,4 @@
-"""What the trees of commits promise: one form for one content, and a cost that follows the change."""
+"""The directories of commits: equal content has equal pages, and a change costs what it changes."""
 
 import random
 from collections.abc import Iterator
@@ -7,15 +7,15 @@ import pytest
 
 from pachyderm.store.objects.changes import Changes
 from pachyderm.store.objects.contents import Content
-from pachyderm.store.objects.pages import Page, PageWriter
-from pachyderm.store.objects.tree_diff import diff, faults
-from pachyderm.store.objects.trees import changed, walk
+from pachyderm.store.objects.directories import changed, walk
+from pachyderm.store.objects.directory_diff import diff, faults
+from pachyderm.store.objects.prolly_tree import Page, PageWriter
 
 pytestmark = pytest.mark.embedded
 
 
 class Memory(PageWriter):
-    """Pages that are nowhere but here."""
+    """Pages in memory only."""
 
     def __init__(self) -> None:
         self._new: dict[bytes, tuple[Page, bytes]] = {}
@@ -51,16 +51,16 @@ def put(pages: Memory, top: bytes | None, files: dict[str, Content | None]) -> b
 
 
 def random_changes(rng: random.Random) -> dict[str, Content | None]:
-    def one() -> Iterator[tuple[str, Content | None]]:
+    def draw() -> Iterator[tuple[str, Content | None]]:
         for _ in range(rng.choice([1, 3, 40, 300])):
             path = rng.choice(["/", "/a/", "/b/c/", "/d/e/f/"]) + f"file{rng.randrange(300)}"
             yield path, content(rng.randrange(10**6)) if rng.random() < 0.6 else None
 
-    return dict(one())
+    return dict(draw())
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_tree_holds_what_a_dict_holds_in_one_form_whatever_its_history(seed: int) -> None:
+def test_a_tree_equals_a_dict_and_its_pages_do_not_depend_on_its_history(seed: int) -> None:
     rng = random.Random(seed)
     pages, top, model = Memory(), None, dict[str, Content]()
     for _ in range(20):
@@ -72,7 +72,7 @@ def test_a_tree_holds_what_a_dict_holds_in_one_form_whatever_its_history(seed: i
             if value is not None:
                 model[path] = value
         nodes = list(walk(pages, top, "/"))
-        assert {node.path: node.content for node in nodes if not node.is_folder} == model
+        assert {node.path: node.content for node in nodes if not node.is_directory} == model
         assert [node.path for node in nodes] == sorted(node.path for node in nodes)
         shuffled = list(model.items())
         rng.shuffle(shuffled)

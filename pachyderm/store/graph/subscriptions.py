@@ -1,7 +1,6 @@
-"""Waiting for commits: until one has a state, until a set is finished, for new ones in a repo.
+"""Requests that wait: for a state of a commit, for a commit set to finish, for new commits of a repo.
 
-It exists because whoever waits must see what any process does, and must let go when the client goes away or the server
-stops.
+They see the changes of every process, and end when the client goes away or the server stops.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from typing import Any
 import grpc
 from pachyderm_sdk.api import pfs
 
-from pachyderm.store.database import rows
+from pachyderm.store.database import resolve, rows
 from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.graph import commit_sets
 from pachyderm.store.graph.infos import Infos
 from pachyderm.store.names import repo_name
 from pachyderm.store.objects.engine import Engine
-from pachyderm.store.refusals import Refusal
+from pachyderm.store.status_errors import StatusError
 
 READY = int(pfs.CommitState.READY)
 FINISHING = int(pfs.CommitState.FINISHING)
@@ -34,23 +33,23 @@ def _reached(connection: SqlConnection, row: CommitRow, state: int) -> bool:
 
 
 def wait(engine: Engine, number: int, name: str, state: int, context: Any) -> None:
-    """Wait until a commit has a state.
+    """Wait until a commit has reached a `CommitState`.
 
     Raises:
-        Refusal: it was deleted; the client went away or the server stops.
+        StatusError: the commit was deleted; the client went away; the server stops.
     """
     for _ in engine.database.changes(context.is_active):
         with engine.database.reading() as connection:
             found = rows.commits(connection, "WHERE id=?", (number,))
             if not found:
-                raise Refusal(f"commit {name} was deleted")
+                raise StatusError(f"commit {name} was deleted")
             if _reached(connection, found[0], state):
                 return
-    raise _over()
+    raise _ended()
 
 
-def _over() -> Refusal:
-    return Refusal("the wait ended: the client went away or the server stops", grpc.StatusCode.UNAVAILABLE)
+def _ended() -> StatusError:
+    return StatusError("the wait ended: the client went away or the server stops", grpc.StatusCode.UNAVAILABLE)
 
 
 def wait_finished(engine: Engine, number: int, context: Any) -> None:
@@ -61,9 +60,9 @@ def wait_finished(engine: Engine, number: int, context: Any) -> None:
 
 
 def inspect(engine: Engine, request: Any, context: Any) -> Any:
-    """The `CommitInfo` of a commit, once it has the state that is asked for."""
+    """Return the `CommitInfo` of a commit once it has reached the requested state."""
     with engine.database.reading() as connection:
-        row = rows.pick(connection, request.commit).row
+        row = resolve.commit(connection, request.commit).row
         name = rows.commit_name(connection, row)
     wait(engine, row.id, name, int(request.wait), context)
     with engine.database.reading() as connection:
@@ -71,14 +70,14 @@ def inspect(engine: Engine, request: Any, context: Any) -> Any:
 
 
 def inspect_set(engine: Engine, request: Any, context: Any) -> Iterator[Any]:
-    """The `CommitInfo` of a set's commits and aliases; with `wait`, each one once it is finished."""
-    waiting = []
+    """Yield the `CommitInfo` of a commit set's commits and aliases; with `wait`, each one once it is finished."""
+    unfinished = []
     for row, info in commit_sets.inspect(engine, request.commit_set.id):
         if not request.wait or row.finished is not None:
             yield info
         else:
-            waiting.append(row.id)
-    for number in waiting:
+            unfinished.append(row.id)
+    for number in unfinished:
         wait_finished(engine, number, context)
         with engine.database.reading() as connection:
             info = Infos(connection).commit_info(rows.commit_by_id(connection, number))
@@ -86,7 +85,7 @@ def inspect_set(engine: Engine, request: Any, context: Any) -> Iterator[Any]:
 
 
 def subscribe(engine: Engine, request: Any, context: Any) -> Iterator[Any]:
-    """The `CommitInfo` of every commit of a repo in the order of creation, those there are and those to come."""
+    """Yield the `CommitInfo` of every existing and future commit of a repo, in the order of creation."""
     state, kind = int(request.state), int(request.origin_kind)
     last = 0
     with engine.database.reading() as connection:
@@ -97,7 +96,7 @@ def subscribe(engine: Engine, request: Any, context: Any) -> Iterator[Any]:
             with engine.database.reading() as connection:
                 found = rows.commits(connection, "WHERE repo=? AND id>? ORDER BY id LIMIT 100", (repo.id, last))
                 if not found and not rows.repos(connection, "repos.id=?", (repo.id,)):
-                    raise Refusal(f"repo {repo.full_name} was deleted")
+                    raise StatusError(f"repo {repo.full_name} was deleted")
             if not found:
                 break
             for row in found:
@@ -110,4 +109,4 @@ def subscribe(engine: Engine, request: Any, context: Any) -> Iterator[Any]:
                 with engine.database.reading() as connection:
                     info = Infos(connection).commit_info(rows.commit_by_id(connection, row.id))
                 yield info
-    raise _over()
+    raise _ended()

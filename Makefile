@@ -1,10 +1,10 @@
-# Everything runs from .venv, which is made once from the hash-locked requirements.
+# Everything runs from .venv, which is created once from the hash-locked requirements.
 SHELL := /bin/sh
 PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-cpus test-long test-clients lint lock clean help images image-control image-worker image-worker-gpu builder render upload
+.PHONY: demo test test-cpus test-long test-clients coverage lint structure docs lock clean help images image-control image-worker image-worker-gpu builder render upload
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -12,7 +12,7 @@ help: ## list the targets
 demo: .venv/runtime ## the main job, end to end, into demo/
 	$(PY) -m cli.main demo
 
-test: .venv/dev ## lint, types, layers and every test that fits in ten minutes
+test: .venv/dev ## lint, types, layers and every test that is not long
 	$(MAKE) lint
 	$(PY) -m pytest -n 2 --dist loadscope -m "not long"
 
@@ -31,7 +31,16 @@ test-cpus: .venv/dev ## the tests of the model with the kernels of other CPUs, w
 	for cpu in $(CPUS); do echo "$$cpu"; env $$cpu $(PY) -m pytest -m "not long" $(TENSORFLOW_TESTS) || exit 1; done
 	taskset -c 0 $(PY) -m pytest -m "not long" $(TENSORFLOW_TESTS)
 
-lint: .venv/dev ## ruff, mypy and the layers of the house
+coverage: .venv/dev ## branch coverage of the tests that are not long, as text and in build/coverage/
+	$(PY) -m pytest -n 2 --dist loadscope -m "not long" --cov --cov-report term --cov-report html:build/coverage
+
+structure: .venv/dev ## modules per package, imports between packages, long functions, duplicate type names
+	$(PY) tests/structure/structure.py
+
+docs: .venv-docs/installed ## the documentation as a site, in build/docs/
+	.venv-docs/bin/python -m sphinx -W --keep-going -b html docs build/docs
+
+lint: .venv/dev ## ruff, mypy and the layers contracts
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
@@ -44,9 +53,10 @@ lock: .venv/dev ## resolve the dependencies anew into requirements/*.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt --override requirements/without-tensorflow.txt pyproject.toml -o requirements/control.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt --python-platform x86_64-manylinux_2_28 pyproject.toml requirements/gpu.in -o requirements/gpu.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/clients.in -o requirements/clients.txt
+	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/docs.in -o requirements/docs.txt
 
 clean: ## remove what was made: environments, demo/, caches
-	rm -rf .venv .venv-clients demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients .venv-docs demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "pix2pix needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; run: make PYTHON=python3.11 $(MAKECMDGOALS)")'
@@ -57,6 +67,11 @@ clean: ## remove what was made: environments, demo/, caches
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch .venv/runtime
+
+.venv-docs/installed: requirements/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	touch .venv-docs/installed
 
 .venv/dev: .venv/runtime requirements/dev.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt

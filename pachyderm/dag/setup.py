@@ -16,18 +16,12 @@ from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, CommitId, head, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.dag.repos import (
-    CANDIDATE,
-    CHECKPOINT,
-    GENERATE_IMAGES,
     INPUT_DESCRIPTIONS,
-    INPUT_IMAGES,
     INPUTS,
     MODEL,
-    PREPROCESS_IMAGES,
     PROVENANCE,
     REPOS,
     STAGES,
-    TRAINING,
 )
 from pachyderm.errors import RequestError
 
@@ -72,7 +66,7 @@ def _made(client: Connection) -> SetUp:
     _refuse_another_dag(before)
     missing_repos = [name for name in REPOS if name not in before]
     created, existing = list(missing_repos), [name for name in REPOS if name in before]
-    for batch in ((TRAINING, INPUT_IMAGES, CHECKPOINT, CANDIDATE, PREPROCESS_IMAGES), (MODEL, GENERATE_IMAGES)):
+    for batch in _batches():
         missing = [name for name in batch if name.branch not in before.get(name.repo, {})]
         created += [str(name) for name in missing]
         existing += [str(name) for name in batch if name not in missing]
@@ -86,6 +80,16 @@ def _made(client: Connection) -> SetUp:
             missing_repos = []
         _finish_empty(client, missing)
     return SetUp(tuple(created), tuple(existing))
+
+
+def _batches() -> tuple[tuple[BranchName, ...], tuple[BranchName, ...]]:
+    """The branches in the order of their creation: all that does not depend on the model in use, then the rest."""
+    later: list[BranchName] = [MODEL]
+    for stage in STAGES:
+        if any(branch in later for branch in stage.inputs):
+            later.append(stage.output)
+    first = [branch for branch in (*INPUTS, *PROVENANCE) if branch not in later]
+    return tuple(first), tuple(later)
 
 
 def check_set_up(client: Connection) -> None:

@@ -10,10 +10,11 @@ import sqlite3
 
 import grpc
 
+from pachyderm.errors import PachydermError
 from pachyderm.store.file_size_limit import explained
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
+class Refusal(PachydermError):  # noqa: N818 - a refusal is an answer, not a fault
     """A request that is answered with a gRPC error.
 
     Attributes:

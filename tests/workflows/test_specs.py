@@ -81,7 +81,7 @@ def _unknown(value: Any, message: Any, at: str) -> Iterator[str]:
 
 def test_the_committed_files_are_what_the_code_writes(tmp_path: Path) -> None:
     made = {path.name: path.read_bytes() for path in native.write(tmp_path)}
-    assert made == {path.name: path.read_bytes() for path in native.BESIDE.glob("*.json")}
+    assert made == {path.name: path.read_bytes() for path in native.FOLDER.glob("*.json")}
 
 
 @pytest.mark.parametrize("name", NAMES)

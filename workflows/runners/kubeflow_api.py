@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswerError
+from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswerError, WorkflowError
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Access:
     timeout: float = 30.0
 
 
-class RefusedError(Exception):
+class RefusedError(WorkflowError):
     """The API said no, and nothing was done.
 
     Attributes:

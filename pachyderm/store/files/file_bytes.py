@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import tee
 from typing import Any
 
-from pachyderm.protocol.messages import bytes_value
+from pachyderm.protocol.protobuf import bytes_value
 from pachyderm.store.files import glob
 from pachyderm.store.files.file_reads import Reader, of_datum
 from pachyderm.store.files.tar_headers import TAR_BLOCK, tar_header

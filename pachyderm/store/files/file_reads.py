@@ -11,7 +11,7 @@ from typing import Any
 
 import betterproto
 
-from pachyderm.protocol.messages import message as new_message
+from pachyderm.protocol.protobuf import message as new_message
 from pachyderm.store.database import rows
 from pachyderm.store.files import glob, paths
 from pachyderm.store.files.file_infos import FileInfoWriter

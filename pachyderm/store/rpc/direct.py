@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import grpc
 
-from pachyderm.protocol.channel import MESSAGE, Metadata
+from pachyderm.protocol.channel import MAX_MESSAGE_BYTES, Metadata
 
 Form = Callable[[Any], Any] | None
 
@@ -155,8 +155,8 @@ class _Method:
 
     def _one_sent(self, request: Any, context: Context) -> Any:
         data = self.serialize(request) if self.serialize else request
-        if len(data) > MESSAGE:
-            said = f"CLIENT: Sent message larger than max ({len(data)} vs. {MESSAGE})"
+        if len(data) > MAX_MESSAGE_BYTES:
+            said = f"CLIENT: Sent message larger than max ({len(data)} vs. {MAX_MESSAGE_BYTES})"
             raise context.break_off(CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, said))
         return self.handler.request_deserializer(data) if self.handler.request_deserializer else data
 

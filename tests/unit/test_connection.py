@@ -343,6 +343,21 @@ def test_a_read_that_keeps_sending_outlasts_the_time_limit() -> None:
         assert len(list(history(client, TRAINING))) == 5
 
 
+def test_the_time_limit_does_not_run_while_the_caller_works_on_a_message() -> None:
+    def list_commit(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        for number in range(3):
+            yield bytes(pfs.CommitInfo(commit=pfs.Commit(id=f"{number:032}")))
+
+    with (
+        serve(ListCommit=grpc.unary_stream_rpc_method_handler(list_commit)) as address,
+        impatient(address, read_timeout=0.5) as client,
+    ):
+        commits = history(client, TRAINING)
+        next(commits)
+        threading.Event().wait(1.2)
+        assert len(list(commits)) == 2
+
+
 def test_a_wait_for_a_commit_has_no_time_limit() -> None:
     server = SilentServer()
     with server.serve() as address, impatient(address, read_timeout=0.3) as client:

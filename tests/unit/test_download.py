@@ -86,8 +86,7 @@ def test_a_file_that_is_missing_from_the_tar_is_an_error(client: Connection, com
         download(client, commit.repo, commit.id, wanted, tmp_path / "out")
 
 
-names = st.text(st.characters(codec="ascii", categories=["L", "N"], include_characters=" ._\\"), min_size=1, max_size=4)
-paths = st.lists(names.filter(lambda name: name not in (".", "..")), min_size=1, max_size=4).map(
+paths = st.lists(st.text("ab\\", min_size=1, max_size=3), min_size=1, max_size=4).map(
     lambda parts: "/" + "/".join(parts)
 )
 

@@ -89,7 +89,7 @@ def members(client: Connection, repo: str, commit_id: str, folder: str = "/") ->
 
 
 def common_folder(paths: Iterable[str]) -> str:
-    r"""Return the deepest folder that contains all of the absolute paths and is no pattern.
+    r"""Return the deepest folder that contains all of the absolute paths and no glob escape.
 
     The server takes the path of a tar for a glob pattern, so a name with a ``\`` would not match itself. It permits no
     other special character in names.

@@ -29,30 +29,30 @@ READ_TIMEOUT = 300.0
 listing or a diff of a large commit."""
 
 READS = (
-    "DiffFile",
-    "GetFile",
-    "GetFileTAR",
-    "GlobFile",
-    "InspectBranch",
-    "InspectCommit",
-    "InspectCommitSet",
-    "InspectFile",
-    "InspectProject",
-    "InspectRepo",
-    "ListBranch",
-    "ListCommit",
-    "ListFile",
-    "ListProject",
-    "ListRepo",
-    "WalkFile",
+    "auth_v2.API/WhoAmI",
+    "pfs_v2.API/DiffFile",
+    "pfs_v2.API/GetFile",
+    "pfs_v2.API/GetFileTAR",
+    "pfs_v2.API/GlobFile",
+    "pfs_v2.API/InspectBranch",
+    "pfs_v2.API/InspectCommit",
+    "pfs_v2.API/InspectCommitSet",
+    "pfs_v2.API/InspectFile",
+    "pfs_v2.API/InspectProject",
+    "pfs_v2.API/InspectRepo",
+    "pfs_v2.API/ListBranch",
+    "pfs_v2.API/ListCommit",
+    "pfs_v2.API/ListFile",
+    "pfs_v2.API/ListProject",
+    "pfs_v2.API/ListRepo",
+    "pfs_v2.API/WalkFile",
+    "versionpb_v2.API/GetVersion",
 )
-"""RPCs of the service ``pfs_v2.API`` that change nothing. Only these are retried, and only before the first message of
-the response: after a broken connection nobody knows whether any other request was carried out."""
+"""RPCs that change nothing. Only these are retried, and only before the first message of the response: after a broken
+connection nobody knows whether any other request was carried out."""
 
 RETRIES = {"maxAttempts": 5, "initialBackoff": "0.5s", "backoffMultiplier": 3, "maxBackoff": "10s"}
 """gRPC permits at most five attempts; with these pauses a read outlasts an absence of about 15 s."""
-
-_SERVICE = "pfs_v2.API"
 
 Metadata = Sequence[tuple[str, str]]
 
@@ -70,7 +70,7 @@ def open_channel(address: str, tls: bool, root_certs: bytes | None, read_timeout
         channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(root_certs), options=channel_options())
     else:
         channel = grpc.insecure_channel(address, options=channel_options())
-    return grpc.intercept_channel(channel, ReadTimeout([f"/{_SERVICE}/{name}" for name in READS], read_timeout))
+    return grpc.intercept_channel(channel, ReadTimeout([f"/{method}" for method in READS], read_timeout))
 
 
 def with_metadata(channel: grpc.Channel, metadata: Metadata) -> grpc.Channel:
@@ -81,7 +81,7 @@ def with_metadata(channel: grpc.Channel, metadata: Metadata) -> grpc.Channel:
 def channel_options() -> list[tuple[str, str | int]]:
     """Return the channel's options, by gRPC's names."""
     retries = {
-        "name": [{"service": _SERVICE, "method": name} for name in READS],
+        "name": [dict(zip(("service", "method"), method.split("/"), strict=True)) for method in READS],
         # A server that is shutting down answers CANCELLED. A call that this client cancels is not retried.
         "retryPolicy": {**RETRIES, "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]},
     }

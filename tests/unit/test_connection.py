@@ -217,9 +217,10 @@ def test_a_silent_connection_is_noticed_and_the_read_repeated_on_another(
 
 
 @contextmanager
-def serve(**handlers: grpc.RpcMethodHandler) -> Iterator[str]:
-    """Serve methods of ``pfs_v2.API``; yields the address."""
-    server = grpc.server(ThreadPoolExecutor(4), [grpc.method_handlers_generic_handler("pfs_v2.API", handlers)])
+def serve(*others: grpc.GenericRpcHandler, **methods: grpc.RpcMethodHandler) -> Iterator[str]:
+    """Serve methods of ``pfs_v2.API``, and other services; yields the address."""
+    handlers = [grpc.method_handlers_generic_handler("pfs_v2.API", methods), *others]
+    server = grpc.server(ThreadPoolExecutor(4), handlers)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
@@ -293,7 +294,9 @@ class SilentServer:
     def serve(self) -> Iterator[str]:
         inspect_commit = grpc.unary_unary_rpc_method_handler(self._inspect)
         list_commit = grpc.unary_stream_rpc_method_handler(self._list)
-        with serve(InspectCommit=inspect_commit, ListCommit=list_commit) as address:
+        get_version = grpc.unary_unary_rpc_method_handler(self._inspect)
+        versions = grpc.method_handlers_generic_handler("versionpb_v2.API", {"GetVersion": get_version})
+        with serve(versions, InspectCommit=inspect_commit, ListCommit=list_commit) as address:
             try:
                 yield address
             finally:
@@ -306,8 +309,9 @@ class SilentServer:
         lambda client: inspect(client, "training", "0" * 32),
         lambda client: list(history(client, TRAINING)),
         lambda client: list(client.pfs.list_commit(repo=client.repo("training"))),
+        lambda client: client.get_version(),
     ],
-    ids=["a single response", "a stream", "a stream of the SDK"],
+    ids=["a single response", "a stream", "a stream of the SDK", "another service"],
 )
 def test_a_read_that_gets_no_data_fails_as_unreachable(read: Callable[[Connection], object]) -> None:
     with (

@@ -92,7 +92,7 @@ paths = st.lists(st.text("ab\\", min_size=1, max_size=3), min_size=1, max_size=4
 
 
 @given(st.lists(paths, min_size=1, max_size=5))
-def test_the_common_folder_contains_every_path_and_is_no_pattern(wanted: list[str]) -> None:
+def test_the_common_folder_contains_every_path_and_no_glob_escape(wanted: list[str]) -> None:
     folder = common_folder(wanted)
     assert "\\" not in folder
     assert all(folder == "/" or path.startswith(f"{folder}/") for path in wanted)

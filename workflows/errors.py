@@ -1,14 +1,12 @@
-"""Errors of the workflow layer: pipelines, runners and the trigger.
+"""What can go wrong on the floor of pipelines, runners and trigger, as one tree.
+
+It exists so that a caller can tell wrong use, a service that is away and a run that failed apart, whatever runs it.
 
     WorkflowError
-    ├── RunInputError            unknown pipeline, unknown parameter, or wrong configuration
-    ├── RunnerUnreachableError   the runner (Kubeflow, the cluster) does not answer, or refuses the token  (retryable)
-    │   ├── UnclearAnswerError   a request may or may not have been carried out
-    │   └── RefusedTokenError    Kubeflow answers, but refuses the token
-    ├── RefusedError             Kubeflow's API refuses one request
-    └── RunFailedError           a run ended without success
-
-`RefusedError` and `RefusedTokenError` are defined in `workflows.runners.kubeflow_api`.
+    ├── RunInputError            no such pipeline, a parameter that it does not have, a configuration that is wrong
+    ├── RunnerUnreachableError   Kubeflow (or the cluster) does not answer, or refuses the token
+    │   └── UnclearAnswerError   a request may or may not have been carried out: look before asking again
+    └── RunFailedError           a run ended, and not well
 """
 
 from __future__ import annotations
@@ -17,24 +15,21 @@ from typing import ClassVar
 
 
 class WorkflowError(Exception):
-    """Base of this layer's errors; the message states the problem and the remedy.
-
-    Attributes:
-        retryable: whether the same request may succeed later without anybody changing the request or its input.
-    """
+    """Anything that this floor raises on purpose; its text says the problem and the remedy."""
 
     retryable: ClassVar[bool] = False
+    """Whether the same request may succeed later without anybody changing the request or its input."""
 
 
 class RunInputError(WorkflowError):
-    """Wrong use or bad input; nothing was started."""
+    """Wrong use or bad input; nothing was started, and starting it again as it is cannot help."""
 
 
 class RunnerUnreachableError(WorkflowError):
-    """The service that runs the pipelines does not answer.
+    """What runs the pipelines does not answer; the same request may succeed later.
 
     Attributes:
-        retry_after: seconds that the service asked clients to wait, or 0.
+        retry_after: seconds that the service asked to be left alone, or 0.
     """
 
     retryable = True
@@ -45,7 +40,7 @@ class RunnerUnreachableError(WorkflowError):
 
 
 class UnclearAnswerError(RunnerUnreachableError):
-    """A request was sent and its outcome is unknown; check for its effect before sending it again."""
+    """A request was sent and its outcome is unknown; look for its effect before sending it again."""
 
 
 class RunFailedError(WorkflowError):

@@ -41,9 +41,11 @@ def _code(error: BaseException) -> int | None:
     match error:
         case data.UnreachableError() | work.RunnerUnreachableError():
             return AWAY
-        case model.InputError() | data.RequestError() | data.StoreError() | data.HopelessError() | work.RunInputError():
+        case data.RequestError() | data.StoreError() | data.PermanentError():
             return WRONG
-        case model.WorkError() | data.PachydermError() | work.RunFailedError():
+        case model.InputError() | work.RunInputError():
+            return WRONG
+        case model.WorkError() | data.PachydermError() | work.WorkflowError():
             return FAILED
         case OSError(errno=errno.ENOSPC | errno.EIO | errno.EDQUOT):
             return FAILED

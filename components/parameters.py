@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from components.registry import PARAMETER_SECTIONS
-from pachyderm.errors import HopelessError, RequestError
+from pachyderm.errors import PermanentError, RequestError
 from pachyderm.output.stage import Resolved
 from pachyderm.record.stage_record import RecordedParameter
 from pix2pix import toml_text
@@ -43,7 +43,7 @@ def resolver(repo: str, section: str) -> Callable[[str | None, Mapping[str, Any]
 
     Returns:
         text of the parameters file or None, the set's own, name of the file for errors -> resolved parameters; raises
-        HopelessError, for the same file gives the same error at each try.
+        PermanentError, for the same file gives the same error at each try.
     """
 
     def resolved(text: str | None, own: Mapping[str, Any], where: str) -> Resolved:
@@ -56,7 +56,7 @@ def resolver(repo: str, section: str) -> Callable[[str | None, Mapping[str, Any]
             given = {name: value for name, value in own.get(section, {}).items() if (section, name) != PROMOTION}
             values = resolve(section, told.get(section, {}), given)
         except HyperparameterError as error:
-            raise HopelessError(f"{where}: {error}; commit a corrected file") from error
+            raise PermanentError(f"{where}: {error}; commit a corrected file") from error
         origins = {**dict.fromkeys(told.get(section, {}), "file"), **dict.fromkeys(given, "run")}
         shown = {
             name: RecordedParameter(value, origins.get(name, "default"))
@@ -151,16 +151,16 @@ def _parse(text: str, where: str, allowed: tuple[str, ...]) -> Sections:
     try:
         told = toml_text.parse(text)
     except TomlError as error:
-        raise HopelessError(f"{where} is not TOML: {error}; commit a corrected file") from error
+        raise PermanentError(f"{where} is not TOML: {error}; commit a corrected file") from error
     for name, values in told.items():
         if name not in (*allowed, POLICY) or not isinstance(values, dict):
-            raise HopelessError(
+            raise PermanentError(
                 f"{where}: {toml_text.place(text, name)}{name} is no section of this file; its sections are "
                 f"{', '.join(f'[{one}]' for one in (*allowed, POLICY))}; commit a corrected file"
             )
     promote = told.get("export", {}).get(PROMOTE, PROMOTE_WHEN[0])
     if promote not in PROMOTE_WHEN:
-        raise HopelessError(
+        raise PermanentError(
             f"{where}: {toml_text.place(text, *PROMOTION)}promote = {promote!r} in [export] is not one of"
             f" {', '.join(PROMOTE_WHEN)}; commit a corrected file"
         )

@@ -1,1 +1,1 @@
-"""Versioned data: commits in, commits out, over Pachyderm's protocol; no Kubeflow, no TensorFlow, no pictures."""
+"""Versioned data on Pachyderm's protocol: commits in, commits out. Independent of Kubeflow, TensorFlow and images."""

@@ -1,30 +1,48 @@
-"""What can go wrong on the floor of versioned data, as one tree.
-
-It exists so that a caller can tell bad input, a service that is away and failed work apart, whatever server answered.
+"""Errors of the versioned-data layer.
 
     PachydermError
-    ├── RequestError       names something that is not there or not allowed: a repo, a commit, a value
-    ├── UnreachableError   no Pachyderm answers at the address
-    ├── StoreError         the embedded store's folder cannot be used: another version, no store, read-only
-    ├── StorageError       the store could not write: disk full, I/O error
-    ├── CommitFailedError  a commit ended with an error; carries the commit and its error
-    ├── HopelessError      the work cannot succeed on this input, however often it is tried
-    └── LostClaimError     another attempt took the output commit over; nothing of ours was written
+    ├── RequestError       a repo, commit or value does not exist or is not allowed
+    ├── UnreachableError   no Pachyderm answers at the address, or it refuses the token  (retryable)
+    ├── ServerError        the server failed: an internal error or damaged data          (retryable)
+    ├── StoreError         the embedded store's folder cannot be used: wrong version, not a store, read-only
+    ├── StorageError       the disk is full or failed                                    (retryable)
+    ├── CommitFailedError  a commit finished with an error
+    ├── PermanentError     the work cannot succeed on this input
+    └── LostClaimError     another attempt has taken over the output commit
+
+`pachyderm.store.status_errors.StatusError`, by which the embedded store answers with a gRPC status, belongs to the same
+tree; a client sees it as a `grpc.RpcError`, which `pachyderm.client.connection` translates into one of the errors above.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class PachydermError(Exception):
-    """Anything that this floor raises on purpose; its text says the problem and the remedy."""
+    """Base of this layer's errors; the message states the problem and the remedy.
+
+    Attributes:
+        retryable: whether the same request may succeed later without anybody changing the request or its input.
+    """
+
+    retryable: ClassVar[bool] = False
 
 
 class RequestError(PachydermError):
-    """Something named does not exist or is not allowed; nothing was changed."""
+    """Something that the request names does not exist or is not allowed; nothing was changed."""
 
 
 class UnreachableError(PachydermError):
-    """No Pachyderm answers at the address."""
+    """No Pachyderm answers at the address, or it refuses the token."""
+
+    retryable = True
+
+
+class ServerError(PachydermError):
+    """The server failed to carry out a valid request: an internal error, or data that it has lost."""
+
+    retryable = True
 
 
 class StoreError(PachydermError):
@@ -32,26 +50,28 @@ class StoreError(PachydermError):
 
 
 class StorageError(PachydermError):
-    """The store could not write, for example because the disk is full; what was there before is as it was."""
+    """A write failed, for example because the disk is full; earlier data is unchanged."""
+
+    retryable = True
 
 
 class CommitFailedError(PachydermError):
-    """A commit ended with an error.
+    """A commit finished with an error.
 
     Attributes:
         commit: ``repo@id``.
-        error: the error that the commit carries, e.g. ``failed: ...``.
+        error: the error of the commit, e.g. ``failed: ...``.
     """
 
     def __init__(self, commit: str, error: str) -> None:
-        super().__init__(f"{commit} ended with the error {error!r}")
+        super().__init__(f"{commit} finished with the error {error!r}")
         self.commit = commit
         self.error = error
 
 
-class HopelessError(PachydermError):
-    """The work cannot succeed on this input, however often it is tried; its text becomes the commit's error."""
+class PermanentError(PachydermError):
+    """The work cannot succeed on this input, however often it is retried; the message becomes the commit's error."""
 
 
 class LostClaimError(PachydermError):
-    """Another attempt took the output commit over."""
+    """Another attempt has taken over the output commit; nothing of this attempt was written."""

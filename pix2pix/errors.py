@@ -11,9 +11,14 @@ It exists so that a caller can tell bad input, which only the user can mend, fro
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class Pix2PixError(Exception):
     """Anything that this floor raises on purpose; its text says the problem and the remedy."""
+
+    retryable: ClassVar[bool] = False
+    """Whether the same request may succeed later without anybody changing the request or its input."""
 
 
 class InputError(Pix2PixError):
@@ -40,3 +45,5 @@ class PictureError(InputError):
 
 class WorkError(Pix2PixError):
     """The work failed; what was there before is as it was."""
+
+    retryable = True

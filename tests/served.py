@@ -1,4 +1,4 @@
-"""A store at an address that can go away and come back there, as a Pachyderm does whose pod is replaced."""
+"""A store at an address that can go away and come back there, like a Pachyderm whose pod is replaced."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pachyderm.store.rpc.server import StoreServer
 
 
 class Served:
-    """The store.
+    """A served store.
 
     Attributes:
-        address: where it is served, the same each time.
+        address: where it is served; the same after each return.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -22,18 +22,19 @@ class Served:
         self._returns: list[threading.Timer] = []
 
     def leave(self, seconds: float | None = None) -> None:
-        """Go away, breaking off what is being answered; come back by itself after so many seconds, if told to."""
+        """Stop serving and break off running requests; come back after so many seconds, if given."""
         self._server.stop()
         if seconds is not None:
             self._returns.append(threading.Timer(seconds, self.come_back))
             self._returns[-1].start()
 
     def until_waited_for(self) -> None:
-        """Return when somebody waits for a change of the store."""
+        """Return as soon as a client waits for a change of the store."""
         while not self._server.busy():
             threading.Event().wait(0.01)
 
     def come_back(self) -> None:
+        """Serve the same folder at the same address again."""
         self._server = StoreServer(self._folder, self.address)
         self._server.start()
 

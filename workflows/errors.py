@@ -11,9 +11,14 @@ It exists so that a caller can tell wrong use, a service that is away and a run 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class WorkflowError(Exception):
     """Anything that this floor raises on purpose; its text says the problem and the remedy."""
+
+    retryable: ClassVar[bool] = False
+    """Whether the same request may succeed later without anybody changing the request or its input."""
 
 
 class RunInputError(WorkflowError):
@@ -26,6 +31,8 @@ class RunnerUnreachableError(WorkflowError):
     Attributes:
         retry_after: seconds that the service asked to be left alone, or 0.
     """
+
+    retryable = True
 
     def __init__(self, text: str, retry_after: float = 0.0) -> None:
         super().__init__(text)

@@ -14,7 +14,7 @@ from components.parameters import resolver
 from components.pictures import fetch, made_files
 from components.versions import TENSORFLOW, versions_of
 from pachyderm.dag.repos import CHECKPOINT, EXPORT, TRAINING
-from pachyderm.errors import HopelessError
+from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Input, Job, Made, Stage
 from pachyderm.record.stage_record import read_record
 from pix2pix.errors import InputError
@@ -29,7 +29,7 @@ def work(job: Job) -> Made:
     try:
         export(checkpoint, target, job.parameters)
     except InputError as error:
-        raise HopelessError(str(error)) from error
+        raise PermanentError(str(error)) from error
     commit = job.inputs[CHECKPOINT.repo].commit
     trained = read_record(job.client, commit.repo, commit.id)
     return Made(made_files(target), metrics=trained.metrics if trained else {})

@@ -15,7 +15,7 @@ from components.parameters import resolver
 from components.pictures import as_rejected, assign, fetch
 from components.versions import PICTURES, TENSORFLOW, versions_of
 from pachyderm.dag.repos import GENERATE, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
-from pachyderm.errors import HopelessError
+from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Input, Job, Made, Stage
 from pachyderm.record.fingerprints import digest
 from pachyderm.record.picture_search import made_with
@@ -36,7 +36,7 @@ def work(job: Job) -> Made:
     try:
         done = generate(model, source, target, job.parameters, only=only, text=said(job), progress=job.progress)
     except InputError as error:
-        raise HopelessError(str(error)) from error
+        raise PermanentError(str(error)) from error
     return Made(
         {job.plan.compute[f"/{path}"]: target / output for path, output in done.written.items()},
         rejected=as_rejected(done.rejected),

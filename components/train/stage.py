@@ -14,7 +14,7 @@ from components.parameters import resolver
 from components.pictures import as_rejected, fetch, made_files
 from components.versions import PICTURES, TENSORFLOW, versions_of
 from pachyderm.dag.repos import TRAIN, TRAINING
-from pachyderm.errors import HopelessError
+from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Input, Job, Made, Stage
 from pix2pix.errors import InputError
 
@@ -34,7 +34,7 @@ def work(job: Job) -> Made:
     try:
         done = train(pairs, job.keep, job.parameters, progress=job.progress, on_saved=job.save)
     except InputError as error:
-        raise HopelessError(str(error)) from error
+        raise PermanentError(str(error)) from error
     report = job.keep / "report.html"
     return Made(
         made_files(job.keep, leave_out=NOT_PUBLISHED),

@@ -1,7 +1,4 @@
-"""Commits as plain frozen data.
-
-It exists because the server's messages mislead: what is being finished, failed, or an alias, is told between the lines.
-"""
+"""Commits as plain frozen data."""
 
 from __future__ import annotations
 
@@ -14,11 +11,11 @@ from pachyderm_sdk.api import pfs
 
 from pachyderm.client.branches import BranchName
 from pachyderm.client.connection import Connection
-from pachyderm.client.rpc import asked, commit_of, head_of, repo_of, streamed
+from pachyderm.client.rpc import call, call_stream, commit_of, head_of, repo_of
 from pachyderm.errors import RequestError
 
 State = Literal["open", "finishing", "good", "failed", "superseded", "cancelled"]
-"""Of a commit: being written, being checked by the server, or one of its four ends."""
+"""A commit is being written, is being validated by the server, or has one of four ends."""
 
 
 @dataclass(frozen=True, order=True)
@@ -34,15 +31,22 @@ class CommitId:
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit as the server told it.
+    """A commit.
 
     Attributes:
+        repo: its repo.
+        id: 32 hex digits; also the id of its commit set.
+        parent: id of the parent commit, if it has one.
         started: seconds since 1970.
-        finished: seconds since 1970, or None while it is open or finishing.
+        finishing: seconds since 1970 when it was closed for writing, or None while it is open.
+        finished: seconds since 1970 when the server had validated it, or None while it is open or finishing.
+        error: empty for a good commit.
         auto: whether the server opened it because an input moved.
-        provenance: the commits that it is made from, directly, sorted by repo and id.
-        subvenance: the commits that are made from it, directly, sorted by repo and id.
-        bytes: at most so many; 0 while it is open.
+        metadata: key -> value.
+        provenance: the commits that it was made from, direct ones only, sorted by repo and id.
+        description: as given when it was started.
+        subvenance: the commits made from it, direct ones only, sorted by repo and id.
+        bytes: upper bound of its size; 0 while it is open.
     """
 
     repo: str
@@ -64,9 +68,10 @@ class Commit:
 
     @property
     def state(self) -> State:
-        """How far it is, or how it ended; the error's first word says which end (architecture, section 4)."""
+        """The state; the first word of `error` distinguishes ``superseded`` and ``cancelled`` from ``failed``."""
         if self.finishing is None and self.finished is None:
             return "open"
+        # pachd sets the error when it starts to finish the commit, so the end is known before `finished`.
         if self.error:
             word = self.error.partition(":")[0]
             return word if word in ("superseded", "cancelled") else "failed"  # type: ignore[return-value]
@@ -74,21 +79,23 @@ class Commit:
 
     @property
     def ended(self) -> bool:
-        """Whether the server is done with it."""
+        """Whether the server has finished the commit."""
         return self.finished is not None
 
 
 def inspect(client: Connection, repo: str, commit_id: str, wait: bool = False) -> Commit:
-    """Read one commit by id; the id of a set that left `repo` alone gives an older commit (an alias).
+    """Read one commit by id.
+
+    If no commit of that commit set is in `repo`, the server returns an older commit (an alias), whose id differs.
 
     Args:
         client: the connection.
         repo: the repo's name.
         commit_id: 32 hex digits.
-        wait: return only when the commit is finished.
+        wait: return only when the commit has finished.
 
     Raises:
-        RequestError: there is no such commit.
+        RequestError: commit not found.
     """
     return _inspect(client, commit_of(client, repo, commit_id), f"{repo}@{commit_id}", wait)
 
@@ -97,51 +104,61 @@ def head(client: Connection, branch: BranchName) -> Commit:
     """Read the head of a branch.
 
     Raises:
-        RequestError: there is no such branch.
+        RequestError: branch not found.
     """
     return _inspect(client, head_of(client, branch), str(branch), wait=False)
 
 
 def _inspect(client: Connection, commit: Mapping[str, Any], name: str, wait: bool) -> Commit:
+    state = _FINISHED if wait else _STARTED
     try:
-        return _read(asked(client, "InspectCommit", "CommitInfo", commit=commit, wait=_FINISHED if wait else _STARTED))
+        return _from_info(call(client, "InspectCommit", "CommitInfo", commit=commit, wait=state))
     except grpc.RpcError as error:
+        # Depending on what is missing, pachd answers NOT_FOUND, or UNKNOWN with this text.
         if error.code() is grpc.StatusCode.NOT_FOUND or "not found" in (error.details() or ""):
-            raise RequestError(f"there is no commit {name} here; `pix2pix log REPO` lists those that are") from error
+            raise RequestError(f"commit {name} not found; `pix2pix log REPO` lists the commits of a repo") from error
         raise
 
 
 def history(client: Connection, branch: BranchName, number: int = 0) -> Iterator[Commit]:
-    """Walk a branch from its head back along the parents, newest first; `number` 0 means all."""
+    """Yield the commits of a branch from its head along the parents, newest first; `number` 0 means all."""
     repo, to = repo_of(client, branch.repo), head_of(client, branch)
-    return map(_read, streamed(client, "ListCommit", "CommitInfo", repo=repo, to=to, number=number))
+    return map(_from_info, call_stream(client, "ListCommit", "CommitInfo", repo=repo, to=to, number=number))
 
 
 def all_commits(client: Connection, repo: str, number: int = 0) -> Iterator[Commit]:
-    """Walk all commits of a repo, whatever the branch, newest first; `number` 0 means all."""
-    return map(_read, streamed(client, "ListCommit", "CommitInfo", repo=repo_of(client, repo), number=number))
+    """Yield the commits of a repo on any branch, newest first; `number` 0 means all."""
+    return map(_from_info, call_stream(client, "ListCommit", "CommitInfo", repo=repo_of(client, repo), number=number))
 
 
 def refuse_open(commit: Commit, then: str) -> None:
-    """Refuse to go on from an input commit that is open, and say what to do before `then`.
+    """Refuse to continue from an input commit that is open.
+
+    Args:
+        commit: the head of an input branch.
+        then: what the user should do once the commit is finished or deleted, e.g. ``put again``.
 
     Raises:
-        RequestError: it is open.
+        RequestError: the commit is open.
     """
     if commit.state == "open":
         raise RequestError(
-            f"{commit} is still open: another program writes it, or was ended while it did; finish it"
-            f" (pachctl finish commit {commit}) or drop it (pachctl delete commit {commit}), then {then}"
+            f"{commit} is still open: another program is writing it, or died while writing; finish it"
+            f" (pachctl finish commit {commit}) or delete it (pachctl delete commit {commit}), then {then}"
         )
 
 
 def of_set(client: Connection, commit_set: str) -> Iterator[Commit]:
-    """The commits of a set and its aliases, upstream first; NOT_FOUND where there is no such set."""
-    return map(_read, streamed(client, "InspectCommitSet", "CommitInfo", commit_set={"id": commit_set}))
+    """Yield the commits of a commit set and its aliases, upstream first.
+
+    Raises:
+        grpc.RpcError: NOT_FOUND if there is no such commit set.
+    """
+    return map(_from_info, call_stream(client, "InspectCommitSet", "CommitInfo", commit_set={"id": commit_set}))
 
 
-def _read(info: Any) -> Commit:
-    """Read a ``CommitInfo``."""
+def _from_info(info: Any) -> Commit:
+    """Convert a ``CommitInfo``."""
     return Commit(
         repo=info.commit.repo.name,
         id=info.commit.id,
@@ -151,7 +168,7 @@ def _read(info: Any) -> Commit:
         finished=_seconds(info.finished) or None,
         error=info.error,
         auto=info.origin.kind == _AUTO,
-        metadata={one.key: one.value for one in info.metadata},
+        metadata={entry.key: entry.value for entry in info.metadata},
         provenance=_sorted(info.direct_provenance),
         subvenance=_sorted(info.direct_subvenance),
         description=info.description,
@@ -164,9 +181,9 @@ def _sorted(commits: Iterable[Any]) -> tuple[CommitId, ...]:
     return tuple(sorted(CommitId(commit.repo.name, commit.id) for commit in commits))
 
 
-def _seconds(time: Any) -> float:
-    """Seconds since 1970; 0 where it is absent."""
-    return float(time.seconds + time.nanos / 1e9)
+def _seconds(timestamp: Any) -> float:
+    """Convert a ``Timestamp`` to seconds since 1970; 0 if it is absent."""
+    return float(timestamp.seconds + timestamp.nanos / 1e9)
 
 
 _AUTO = pfs.OriginKind.AUTO.value

@@ -1,7 +1,4 @@
-"""Connects to a Pachyderm: a cluster at an address, or the embedded store in this process.
-
-It exists so that there is one data path: whatever answers, every other room holds the same `pachyderm_sdk.Client`.
-"""
+"""Connections to a Pachyderm: a cluster at an address, or the embedded store in this process."""
 
 from __future__ import annotations
 
@@ -19,12 +16,15 @@ from pachyderm_sdk import Client
 from pachyderm_sdk.api import metadata, pfs
 
 from pachyderm.client.branches import BranchName
-from pachyderm.errors import PachydermError, RequestError, StorageError, UnreachableError
-from pachyderm.protocol.channel import Metadata, opened, with_metadata
+from pachyderm.errors import PachydermError, RequestError, ServerError, StorageError, UnreachableError
+from pachyderm.protocol.channel import Metadata, open_channel, with_metadata
 from pachyderm.protocol.sdk_messages import ParsingChannel
 
-REACH_WITHIN = 10.0
-"""Seconds within which a server must answer its first request."""
+CONNECT_TIMEOUT = 10.0
+"""Seconds within which a server must accept a connection, and then complete the gRPC handshake."""
+
+DEFAULT_PORT = 30650
+"""pachd's port in an address that names none."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Target:
 
     Attributes:
         pachd: address of a cluster, ``grpc://host:port`` or ``grpcs://host:port``; None for the embedded store.
-        store: folder of the embedded store, used without `pachd`.
+        store: folder of the embedded store; used if `pachd` is None.
         project: the Pachyderm project that holds the repos.
-        token: authentication token of the cluster, where it asks for one.
+        token: authentication token; None if the cluster requires none.
     """
 
     pachd: str | None = None
@@ -45,7 +45,7 @@ class Target:
 
     @classmethod
     def from_environment(cls, environment: dict[str, str]) -> Target:
-        """Read ``PACHD_ADDRESS``, ``PIX2PIX_STORE``, ``PACH_PROJECT`` and ``PACH_TOKEN``, as a task finds them."""
+        """Read ``PACHD_ADDRESS``, ``PIX2PIX_STORE``, ``PACH_PROJECT`` and ``PACH_TOKEN``, the variables of a task."""
         return cls(
             pachd=environment.get("PACHD_ADDRESS") or None,
             store=Path(environment.get("PIX2PIX_STORE") or ".pix2pix"),
@@ -58,41 +58,44 @@ class Target:
 
 
 class Connection(Client):
-    """The SDK's client, which also knows the project and makes the names of things in it.
+    """The SDK's client, bound to a project, with constructors for the messages that name things in it.
 
-    Not for two threads at once: a transaction belongs to the client (SDK behaviour); see `another`.
+    Not for two threads at once, since a transaction belongs to the client (SDK behavior); see `another`.
 
     Args:
-        dial: opens a channel, as often as it is called; what it returns makes of metadata a channel that sends it.
+        dial: opens a new channel at each call and returns a function that adds metadata to that channel.
         project: the Pachyderm project.
-        token: authentication token, where the server asks for one.
+        token: authentication token; None if the server requires none.
     """
 
     _channel: grpc.Channel
 
     def __init__(self, dial: Callable[[], Callable[[Metadata], grpc.Channel]], project: str, token: str | None) -> None:
         self.project = project
-        self._dial, self._sending = dial, dial()
+        self._dial, self._channel_with = dial, dial()
         super().__init__(auth_token=token)
 
     def repo(self, name: str) -> pfs.Repo:
-        """The user repo `name` of the project."""
+        """Return the message for a user repo of the project."""
         return pfs.Repo(name=name, type="user", project=pfs.Project(name=self.project))
 
     def branch(self, name: BranchName) -> pfs.Branch:
-        """A branch as a message."""
+        """Return the message for a branch."""
         return pfs.Branch(repo=self.repo(name.repo), name=name.branch)
 
     def head(self, name: BranchName) -> pfs.Commit:
-        """The head of a branch by NAME: resolved by the server, at a transaction's end where there is one."""
+        """Return the message for a branch's head BY NAME: the server resolves it, in a transaction at its end."""
         return pfs.Commit(repo=self.repo(name.repo), branch=self.branch(name))
 
     def commit(self, repo: str, commit_id: str) -> pfs.Commit:
-        """A commit by id alone; with a branch name beside it, pachd would write a new commit where it is gone."""
+        """Return the message for a commit, by id alone.
+
+        If the message also named a branch and the commit had been deleted, pachd would write to a new commit.
+        """
         return pfs.Commit(repo=self.repo(repo), id=commit_id)
 
     def file(self, repo: str, commit_id: str, path: str) -> pfs.File:
-        """A file of a commit."""
+        """Return the message for a file of a commit."""
         return pfs.File(commit=self.commit(repo, commit_id), path=path)
 
     def edit_keys(
@@ -100,13 +103,16 @@ class Connection(Client):
     ) -> None:
         """Edit a commit's metadata in one request, all or nothing.
 
-        It is carried out at once and stays, also inside a transaction that is abandoned later (seen on pachd).
+        The edit takes effect at once and persists, even inside a transaction that is abandoned later (seen on pachd).
 
         Args:
-            repo: of the commit.
-            commit_id: its id.
-            add: keys that must not be there yet; the whole request is refused with FAILED_PRECONDITION where one is.
-            put: keys that are added or changed, whatever was there.
+            repo: the commit's repo.
+            commit_id: the commit's id.
+            add: keys that must not exist yet; otherwise the whole request is refused with FAILED_PRECONDITION.
+            put: keys to add or overwrite.
+
+        Raises:
+            grpc.RpcError: FAILED_PRECONDITION as above, or any other refusal of the server.
         """
         commit = self.commit(repo, commit_id).as_picker()
         self.metadata.edit_metadata(
@@ -123,18 +129,18 @@ class Connection(Client):
         )
 
     def another(self) -> Connection:
-        """A second connection to the same server, for another thread."""
+        """Return a second connection to the same server, for another thread."""
         return Connection(self._dial, self.project, self.auth_token)
 
     def _init_api(self) -> None:
-        """Make the API over our channel; the SDK calls this with a new one for each change of transaction."""
+        """Replace the channel by our own; the SDK calls this with a new channel at each change of transaction."""
         self._channel.close()
-        self._channel = ParsingChannel(self._sending(self._grpc_metadata))
+        self._channel = ParsingChannel(self._channel_with(self._grpc_metadata))
         super()._init_api()
 
     @property
     def channel(self) -> grpc.Channel:
-        """The channel with the token and the transaction on it, for requests whose answers are not read by the SDK."""
+        """The channel that sends the token and the transaction, for requests that bypass the SDK's messages."""
         return self._channel
 
     def close(self) -> None:
@@ -144,15 +150,17 @@ class Connection(Client):
 
 @contextmanager
 def connect(target: Target) -> Iterator[Connection]:
-    """Connect, and translate whatever the server refuses on the way into `PachydermError`.
+    """Connect, and translate gRPC errors that leave the block into `PachydermError`.
 
     Raises:
-        UnreachableError: nothing answers at the address.
-        StoreError: the folder cannot be used.
-        RequestError: the address is none, or the server refused a request.
+        UnreachableError: no server answers at the address, or it refuses the token.
+        ServerError: the server failed.
+        StoreError: the store's folder cannot be used.
+        StorageError: the store's disk is full or failed.
+        RequestError: the address is malformed, or the server refused a request.
     """
     if target.pachd is not None:
-        with translated(str(target)), _closing(_dial(target)) as client:
+        with translated(str(target)), _closing(_connect_to_address(target)) as client:
             yield client
         return
     from pachyderm.store.maintenance.cron_triggers import CronTriggers
@@ -164,8 +172,8 @@ def connect(target: Target) -> Iterator[Connection]:
     cron = CronTriggers(engine)
     try:
         cron.start_if_needed()
-        answering = handlers(engine)
-        local = Connection(lambda: InProcessChannel(answering).with_metadata, target.project, target.token)
+        rpc_handlers = handlers(engine)
+        local = Connection(lambda: InProcessChannel(rpc_handlers).with_metadata, target.project, target.token)
         with translated(str(target)), _closing(local) as client:
             yield client
     finally:
@@ -183,7 +191,7 @@ def _closing(client: Connection) -> Iterator[Connection]:
 
 @contextmanager
 def translated(target: str) -> Iterator[None]:
-    """Turn gRPC errors that leave the block into errors of this floor."""
+    """Translate gRPC errors that leave the block into this layer's errors."""
     try:
         yield
     except grpc.RpcError as error:
@@ -193,57 +201,68 @@ def translated(target: str) -> Iterator[None]:
 
 
 def translate(error: grpc.RpcError, target: str = "Pachyderm") -> PachydermError:
-    """The error of this floor that a gRPC error means."""
+    """Return this layer's equivalent of a gRPC error."""
     code, text = error.code(), error.details() or ""
-    # pachd answers INTERNAL where a token has run out.
+    # pachd answers INTERNAL if the token has expired.
     if code is grpc.StatusCode.UNAUTHENTICATED or "token expiration" in text:
         return UnreachableError(f"Pachyderm at {target} refuses the token: {text}; renew PACH_TOKEN")
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return RequestError(
             f"Pachyderm at {target} does not know this request ({text}); pix2pix needs Pachyderm 2.10 or newer"
         )
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+    if code is grpc.StatusCode.UNAVAILABLE:
         return UnreachableError(f"Pachyderm at {target} cannot be reached: {text}")
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return UnreachableError(f"Pachyderm at {target} does not answer: {text}; check the server and its logs")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED or "No space left" in text or "disk is full" in text:
         return StorageError(text)
+    if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS):
+        return ServerError(f"Pachyderm at {target} failed ({code.name}): {text or 'no reason given'}")
+    # pachd answers many refusals with UNKNOWN and a text.
     return RequestError(text or f"Pachyderm at {target} refused the request ({code.name})")
 
 
-def _dial(target: Target) -> Connection:
-    address = target.pachd or ""
+def _connect_to_address(target: Target) -> Connection:
+    """Connect to a cluster, and wait until its channel is ready."""
+    host, port, tls = _endpoint(target.pachd or "")
+    try:
+        # gRPC would report a refused connection and an unknown host alike, and only after several attempts.
+        socket.create_connection((host, port), timeout=CONNECT_TIMEOUT).close()
+    except OSError as error:
+        raise UnreachableError(
+            f"no Pachyderm answers at {target.pachd}: {error.strerror or error}; check --pachd or PACHD_ADDRESS"
+        ) from error
+    root_certs = _root_certs(os.environ.get("PACH_ROOT_CERTS", "")) if tls else None
+    dial = partial(open_channel, f"{host}:{port}", tls, root_certs)
+    client = Connection(lambda: partial(with_metadata, dial()), target.project, target.token)
+    ready = grpc.channel_ready_future(client.channel)
+    try:
+        ready.result(timeout=CONNECT_TIMEOUT)
+    except grpc.FutureTimeoutError as error:
+        client.close()
+        raise UnreachableError(
+            f"a server listens at {target.pachd}, but it does not answer as Pachyderm does: TLS against plain text, or "
+            "a certificate for another name or of an unknown authority (PACH_ROOT_CERTS)"
+        ) from error
+    finally:
+        ready.cancel()
+    return client
+
+
+def _endpoint(address: str) -> tuple[str, int, bool]:
+    """Split an address into host, port and whether it uses TLS."""
     url = urlparse(address if "://" in address else f"grpc://{address}")
     if url.scheme not in ("grpc", "http", "grpcs", "https") or not url.hostname or url.path not in ("", "/"):
         raise RequestError(f"the address {address!r} is not of the form grpc://host:port or grpcs://host:port")
     try:
-        port = url.port or 30650
+        port = url.port or DEFAULT_PORT
     except ValueError as error:
         raise RequestError(f"the address {address!r} has no valid port: {error}") from error
-    try:
-        socket.create_connection((url.hostname, port), timeout=REACH_WITHIN).close()
-    except OSError as error:
-        raise UnreachableError(
-            f"no Pachyderm answers at {address}: {error.strerror or error}; check --pachd or PACHD_ADDRESS"
-        ) from error
-    tls = url.scheme in ("grpcs", "https")
-    roots = _root_certs(os.environ.get("PACH_ROOT_CERTS", "")) if tls else None
-    dial = partial(opened, f"{url.hostname}:{port}", tls, roots)
-    client = Connection(lambda: partial(with_metadata, dial()), target.project, target.token)
-    grpc_ready = grpc.channel_ready_future(client._channel)
-    try:
-        grpc_ready.result(timeout=REACH_WITHIN)
-    except grpc.FutureTimeoutError as error:
-        client.close()
-        raise UnreachableError(
-            f"a server listens at {address}, but it does not answer as Pachyderm does: TLS against plain text, or a "
-            f"certificate for another name or of an unknown authority (PACH_ROOT_CERTS)"
-        ) from error
-    finally:
-        grpc_ready.cancel()
-    return client
+    return url.hostname, port, url.scheme in ("grpcs", "https")
 
 
 def _root_certs(file: str) -> bytes | None:
-    """The certificate authorities in a PEM file; None, which means the usual ones, where no file is named."""
+    """Read certificate authorities from a PEM file; None, which selects gRPC's own, if no file is named."""
     if not file:
         return None
     try:
@@ -251,5 +270,5 @@ def _root_certs(file: str) -> bytes | None:
     except OSError as error:
         raise RequestError(f"PACH_ROOT_CERTS names {file}, which cannot be read: {error.strerror}") from error
     if b"-----BEGIN CERTIFICATE-----" not in content:
-        raise RequestError(f"PACH_ROOT_CERTS names {file}, which holds no certificate in PEM form")
+        raise RequestError(f"PACH_ROOT_CERTS names {file}, which contains no certificate in PEM format")
     return content

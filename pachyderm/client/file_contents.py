@@ -1,4 +1,4 @@
-"""Contents of files to be written: local files, bytes, or files that the server stores already."""
+"""Contents of files to be written: local files, bytes, or files that the server already stores."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pachyderm_sdk.api import pfs
 from pachyderm.client.files import FileEntry
 
 PIECE = 1 << 20
-"""Bytes of content in one message; the fastest size through the SDK."""
+"""Bytes of content per message; the fastest size through the SDK."""
 
 ONE_CHUNK = 1_000_000
-"""Below this size a file is one chunk on the server, so its hash can be told beforehand."""
+"""A shorter file is a single chunk on the server, so its hash can be computed in advance."""
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """Content that a commit of this server holds already; it is copied there and never comes through the client.
+    """Content that a commit on this server already holds; it is copied there without passing through the client.
 
     Attributes:
-        repo: of the commit.
-        commit: its id.
-        path: of the file in it.
-        entry: its size and hash.
+        repo: the commit's repo.
+        commit: the commit's id.
+        path: the file's path in the commit.
+        entry: the file's size and hash.
     """
 
     repo: str
@@ -37,19 +37,24 @@ class StoredFile:
 
 
 FileContent = Path | bytes | StoredFile
-"""What a file shall hold: a local file, bytes, or a file that is stored already."""
+"""Content of a file to be written: a local file, bytes, or a stored file."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """How a published file must look: its size, and its hash where that is known."""
+    """What the server's listing must report about a published file.
+
+    Attributes:
+        bytes: its size.
+        hash: hex of its content hash, or None if that cannot be computed in advance.
+    """
 
     bytes: int
     hash: str | None
 
 
 def expected(content: FileContent) -> Expected:
-    """How content will look in the server's listing (BLAKE2b-256 of BLAKE2b-256 below one chunk)."""
+    """Compute what the server's listing will report (below one chunk: BLAKE2b-256 of BLAKE2b-256)."""
     match content:
         case StoredFile():
             return Expected(content.entry.bytes, content.entry.hash)
@@ -68,20 +73,20 @@ def _hash(content: bytes) -> str | None:
 
 
 def pieces(path: str, local: Path) -> Iterator[pfs.ModifyFileRequest]:
-    """The messages that add a local file; they append where the path holds something already."""
+    """Yield the messages that append a local file to a path."""
     with local.open("rb") as stream:
         yield from pieces_of(path, stream)
 
 
 def pieces_of(path: str, stream: IO[bytes]) -> Iterator[pfs.ModifyFileRequest]:
-    """The messages that add the rest of a stream; they append where the path holds something already."""
+    """Yield the messages that append the rest of a stream to a path."""
     piece = stream.read(PIECE)
-    # An empty file exists too.
+    # At least one message, even without content: it creates an empty file.
     yield addition(path, piece)
     while piece := stream.read(PIECE):
         yield addition(path, piece)
 
 
 def addition(path: str, piece: bytes) -> pfs.ModifyFileRequest:
-    """The message that appends bytes to a path."""
+    """Return the message that appends bytes to a path."""
     return pfs.ModifyFileRequest(add_file=pfs.AddFile(path=path, raw=piece))

@@ -1,7 +1,4 @@
-"""The files of a commit: what there is, what matches, what differs from another commit, and the bytes of a small one.
-
-It exists because stages compare listings of 100,000 files, of which path, size and content hash are all that counts.
-"""
+"""Files of a commit: listings, glob matches, differences between commits, and contents."""
 
 from __future__ import annotations
 
@@ -13,14 +10,14 @@ import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.client.connection import Connection
-from pachyderm.client.rpc import commit_of, file_of, streamed
+from pachyderm.client.rpc import call_stream, commit_of, file_of
 from pachyderm.errors import RequestError
 
 REPORT = "/_report/"
 """Folder of a stage's report; excluded from every listing that a fingerprint or a plan compares."""
 
 PARAMETERS_FILE = "/pix2pix.toml"
-"""Parameters of an input repo; excluded likewise, since fingerprints hold the resolved parameters instead."""
+"""Parameters of an input repo; excluded likewise, because fingerprints contain the resolved parameters instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,50 +34,51 @@ class FileEntry:
 
 
 Listing = Mapping[str, FileEntry]
-"""Path (absolute, as Pachyderm writes it) -> file."""
+"""Absolute path as Pachyderm writes it -> file."""
 
 
 def files(client: Connection, repo: str, commit_id: str, under: str = "/") -> dict[str, FileEntry]:
-    """List every file of a commit below a path, in byte order; empty where the path is not there.
+    """List every file of a commit below a path, in byte order; empty if the path does not exist.
 
     Raises:
-        RequestError: the commit is open, and so is the one before it, on which its files rest.
+        RequestError: the commit is open, and so is its parent, on which its files are based.
     """
-    found = streamed(client, "WalkFile", "FileInfo", file=file_of(client, repo, commit_id, under))
+    infos = call_stream(client, "WalkFile", "FileInfo", file=file_of(client, repo, commit_id, under))
     try:
-        return dict(map(_entry, filter(_is_file, found)))
+        return dict(map(_entry, filter(_is_file, infos)))
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.NOT_FOUND:
             return {}
-        _tell_open(repo, commit_id, error)
+        _raise_if_unreadable(repo, commit_id, error)
         raise
 
 
-def _tell_open(repo: str, commit_id: str, error: grpc.RpcError) -> None:
-    """Say in our words that a commit cannot be listed because nothing that it rests on has ended."""
-    told = error.details() or ""
-    if "base commit" in told and "unfinished" in told:
+def _raise_if_unreadable(repo: str, commit_id: str, error: grpc.RpcError) -> None:
+    """Raise a `RequestError` if the server cannot read a commit because none of its ancestors has finished."""
+    details = error.details() or ""
+    if "base commit" in details and "unfinished" in details:
         raise RequestError(
-            f"{repo}@{commit_id} is still open, and so is the commit before it: it has no files that could be shown"
-            " yet; `pix2pix status` says what they wait for"
+            f"{repo}@{commit_id} is still open, and so is its parent: it has no readable files yet; "
+            "`pix2pix status` shows what they wait for"
         ) from error
 
 
 def matching(client: Connection, repo: str, commit_id: str, pattern: str) -> dict[str, FileEntry]:
-    """List the files of a commit that match a glob pattern of Pachyderm's, those below a matching folder included."""
+    """List the files of a commit that match a Pachyderm glob pattern, including those below a matching folder."""
     found: dict[str, FileEntry] = {}
     commit = commit_of(client, repo, commit_id)
-    for info in streamed(client, "GlobFile", "FileInfo", commit=commit, pattern=pattern):
+    for info in call_stream(client, "GlobFile", "FileInfo", commit=commit, pattern=pattern):
         found |= [_entry(info)] if _is_file(info) else files(client, repo, commit_id, info.file.path)
     return found
 
 
 def differing(client: Connection, repo: str, commit_id: str, before: str) -> dict[str, FileEntry | None]:
-    """The files in which a commit differs from another one of its repo; None for one that it lacks."""
-    new_root, old_root = (file_of(client, repo, one, "/") for one in (commit_id, before))
+    """List the files in which a commit differs from another commit of its repo; None for a deleted file."""
+    new_root, old_root = file_of(client, repo, commit_id, "/"), file_of(client, repo, before, "/")
     found: dict[str, FileEntry | None] = {}
-    for answer in streamed(client, "DiffFile", "DiffFileResponse", new_file=new_root, old_file=old_root):
-        new, old = answer.new_file, answer.old_file
+    # The server also lists the changed folders.
+    for difference in call_stream(client, "DiffFile", "DiffFileResponse", new_file=new_root, old_file=old_root):
+        new, old = difference.new_file, difference.old_file
         if new.file.path and _is_file(new):
             found |= [_entry(new)]
         elif old.file.path and _is_file(old):
@@ -89,34 +87,34 @@ def differing(client: Connection, repo: str, commit_id: str, before: str) -> dic
 
 
 def with_changes(listing: Listing, changed: Mapping[str, FileEntry | None]) -> dict[str, FileEntry]:
-    """The listing of a commit, reckoned from that of another one and from what differs (see `differing`)."""
+    """Apply differences (see `differing`) to the listing of the commit that they start from."""
     kept = {path: entry for path, entry in listing.items() if path not in changed}
     return kept | {path: entry for path, entry in changed.items() if entry is not None}
 
 
 def content(listing: Listing) -> dict[str, FileEntry]:
-    """A listing without what a stage says about itself and without the parameters file."""
+    """Return a listing without the stage's report and without the parameters file."""
     return {path: entry for path, entry in listing.items() if not path.startswith(REPORT) and path != PARAMETERS_FILE}
 
 
 def read_pieces(client: Connection, repo: str, commit_id: str, path: str) -> Iterator[bytes]:
-    """The bytes of one file, as they come."""
-    for piece in streamed(client, "GetFile", "BytesValue", file=file_of(client, repo, commit_id, path)):
+    """Yield the bytes of one file as they arrive."""
+    for piece in call_stream(client, "GetFile", "BytesValue", file=file_of(client, repo, commit_id, path)):
         yield piece.value
 
 
 def read(client: Connection, repo: str, commit_id: str, path: str) -> bytes | None:
-    """Read one small file whole, or None where the commit has none.
+    """Read one small file whole; None if the commit has no such file.
 
     Raises:
-        RequestError: as `files`.
+        RequestError: as for `files`.
     """
     try:
         return b"".join(read_pieces(client, repo, commit_id, path))
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.NOT_FOUND or "not found" in (error.details() or ""):
             return None
-        _tell_open(repo, commit_id, error)
+        _raise_if_unreadable(repo, commit_id, error)
         raise
 
 

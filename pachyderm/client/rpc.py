@@ -1,8 +1,4 @@
-"""Asks the server what it answers by the thousand, with `pachyderm.protocol.messages` both ways.
-
-It exists so that the rooms of commits and of listings share the one way past the SDK's slow messages, on the SDK's own
-channel.
-"""
+"""RPCs whose responses come by the thousand, read with Google's protobuf instead of the SDK's message classes."""
 
 from __future__ import annotations
 
@@ -12,54 +8,55 @@ from typing import Any
 
 from pachyderm.client.branches import BranchName
 from pachyderm.client.connection import Connection
-from pachyderm.protocol.messages import message, parse
+from pachyderm.protocol.protobuf import message, parse
 
 _SERVICE = "/pfs_v2.API/"
 
 
-def asked(client: Connection, method: str, answer: str, **request: Any) -> Any:
-    """The answer to one request.
+def call(client: Connection, method: str, response: str, **request: Any) -> Any:
+    """Call a method that has a single response.
 
     Args:
         client: the connection.
-        method: of `pfs_v2.API`.
-        answer: the name of the message that is the answer.
+        method: a method of ``pfs_v2.API``.
+        response: the name of the response's message.
         request: the fields of ``<method>Request``.
 
     Raises:
-        grpc.RpcError: the server refuses.
+        grpc.RpcError: the server refuses the request or does not answer.
     """
-    return client.channel.unary_unary(_SERVICE + method, **_forms(answer))(message(f"{method}Request", **request))
+    return client.channel.unary_unary(_SERVICE + method, **_codecs(response))(message(f"{method}Request", **request))
 
 
-def streamed(client: Connection, method: str, answer: str, **request: Any) -> Iterator[Any]:
-    """The answers to a request that has many; see `asked`."""
-    yield from client.channel.unary_stream(_SERVICE + method, **_forms(answer))(message(f"{method}Request", **request))
+def call_stream(client: Connection, method: str, response: str, **request: Any) -> Iterator[Any]:
+    """Call a method that streams its responses; arguments and errors as for `call`."""
+    stub = client.channel.unary_stream(_SERVICE + method, **_codecs(response))
+    yield from stub(message(f"{method}Request", **request))
 
 
-def _forms(answer: str) -> dict[str, Any]:
+def _codecs(response: str) -> dict[str, Any]:
     return {
         "request_serializer": lambda request: request.SerializeToString(),
-        "response_deserializer": partial(parse, answer),
+        "response_deserializer": partial(parse, response),
     }
 
 
 def repo_of(client: Connection, name: str) -> dict[str, Any]:
-    """A `Repo` of the project."""
+    """Return a `Repo` of the project, as fields."""
     return {"name": name, "type": "user", "project": {"name": client.project}}
 
 
 def commit_of(client: Connection, repo: str, commit_id: str) -> dict[str, Any]:
-    """A `Commit` by id alone; see `Connection.commit`."""
+    """Return a `Commit` by id alone, as fields; see `Connection.commit`."""
     return {"repo": repo_of(client, repo), "id": commit_id}
 
 
 def head_of(client: Connection, branch: BranchName) -> dict[str, Any]:
-    """A `Commit` that is a branch's head, by name."""
+    """Return the `Commit` at a branch's head by the branch's name, as fields; see `Connection.head`."""
     repo = repo_of(client, branch.repo)
     return {"repo": repo, "branch": {"repo": repo, "name": branch.branch}}
 
 
 def file_of(client: Connection, repo: str, commit_id: str, path: str) -> dict[str, Any]:
-    """A `File`."""
+    """Return a `File`, as fields."""
     return {"commit": commit_of(client, repo, commit_id), "path": path}

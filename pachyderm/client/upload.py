@@ -1,6 +1,7 @@
-"""Puts local files into a repo as one commit, sending only what differs.
+"""Uploads local files to an input branch as one commit, sending only what differs.
 
-It exists because a commit is the unit that triggers, and an open input commit that is half written would be seen.
+A commit is what triggers work, and output commits are opened as soon as it is started. It must therefore be complete at
+once, or be open for a moment only.
 """
 
 from __future__ import annotations
@@ -20,26 +21,27 @@ from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, head, history, inspect, refuse_open
 from pachyderm.client.connection import Connection
 from pachyderm.client.file_contents import expected, pieces
-from pachyderm.client.files import Listing, files
+from pachyderm.client.files import Listing, files, read_pieces
 from pachyderm.errors import RequestError
 
 logger = logging.getLogger(__name__)
 
-MESSAGE = "message"
+MESSAGE_KEY = "message"
 """Metadata key of a commit's message, which is also its description."""
-PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""Seconds between two attempts to start a commit while another writer's is open."""
+
+START_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""Seconds between two attempts to start a commit while another writer's commit is open."""
 
 
 @dataclass(frozen=True)
 class Put:
-    """What one `put` did.
+    """The result of one `put`.
 
     Attributes:
-        commit: id of the new commit, or None where nothing differed.
-        put: how many files were sent.
-        deleted: how many were deleted.
-        bytes: sent.
+        commit: id of the new commit, or None if nothing differed.
+        put: number of files sent.
+        deleted: number of files deleted.
+        bytes: total size of the files sent.
     """
 
     commit: str | None
@@ -60,50 +62,54 @@ def put(
 ) -> Put:
     """Commit files to an input branch.
 
-    Without a message the server makes and finishes the commit in one step. A description needs a commit that is started
-    and finished by the client; the files are uploaded before, so that it is open for a moment only.
+    Without a message, the server creates and finishes the commit in one step. A message requires a commit that the
+    client starts and finishes; the files are uploaded beforehand, so it is open for a moment only.
 
     Args:
         client: the connection.
-        branch: made where it is missing.
-        sources: path in the commit (absolute) -> local file.
-        mirror_under: delete what `sources` lacks below this path; None deletes nothing.
+        branch: created if missing.
+        sources: absolute path in the commit -> local file.
+        mirror_under: delete the files below this path that `sources` lacks; None deletes nothing.
         message: the commit's description.
         progress: called as ``progress(files sent, files to send, path)``.
-        sleep: waits for another writer.
+        sleep: called with seconds to wait for another writer.
 
     Raises:
-        RequestError: the repo is not there, the branch's head is open, or one path would be a file and a folder.
+        RequestError: the repo does not exist, the branch's head is open, or a path would be both a file and a folder.
+        OSError: a local file cannot be read; no commit was made.
     """
     before = _head(client, branch)
-    base = _shown(client, before)
+    base = _readable_base(client, before)
     present = files(client, branch.repo, base.id) if base else {}
     changed = {path: local for path, local in sources.items() if not _same(client, base, path, local, present)}
-    gone: list[str] = []
-    if mirror_under is not None:
-        below = mirror_under.rstrip("/") + "/"
-        gone = [path for path in present if path.startswith(below) and path not in sources]
-    if not changed and not gone:
+    deleted = [] if mirror_under is None else _missing_below(mirror_under, present, sources)
+    if not changed and not deleted:
         return Put(None, 0, 0, 0)
-    _refuse_collisions(branch, (present.keys() - gone) | sources.keys())
+    _refuse_collisions(branch, (present.keys() - deleted) | sources.keys())
     failures: list[OSError] = []
-    requests = _requests(changed, gone, progress, failures)
+    requests = _requests(changed, deleted, progress, failures)
     try:
         if message:
-            written = _write_described(client, branch, requests, message, sleep)
+            commit_id = _write_described(client, branch, requests, message, sleep)
         else:
-            # On the branch by name: pachd uploads all of the stream, then makes the commit and finishes it at once.
+            # To the branch by name: pachd receives the whole stream, then creates the commit and finishes it at once.
             target = pfs.ModifyFileRequest(set_commit=client.head(branch))
             client.pfs.modify_file(itertools.chain([target], requests))
-            written = _ours(client, branch, before, changed, gone).id
+            commit_id = _find_own_commit(client, branch, before, changed, deleted).id
     except grpc.RpcError:
         if failures:
+            # gRPC reports an exception of the request iterator as UNKNOWN, without its text.
             raise failures[0] from None
         raise
-    made = inspect(client, branch.repo, written, wait=True)
-    if made.error:
-        raise RequestError(f"{made} was refused: {made.error}")
-    return Put(made.id, len(changed), len(gone), sum(local.stat().st_size for local in changed.values()))
+    commit = inspect(client, branch.repo, commit_id, wait=True)
+    if commit.error:
+        raise RequestError(f"the server rejected {commit}: {commit.error}")
+    return Put(commit.id, len(changed), len(deleted), sum(local.stat().st_size for local in changed.values()))
+
+
+def _missing_below(folder: str, present: Listing, sources: Mapping[str, Path]) -> list[str]:
+    prefix = folder.rstrip("/") + "/"
+    return [path for path in present if path.startswith(prefix) and path not in sources]
 
 
 def _write_described(
@@ -113,22 +119,22 @@ def _write_described(
     message: str,
     sleep: Callable[[float], None],
 ) -> str:
-    """Commit with a description; returns the commit's id. A commit that cannot be completed is dropped."""
+    """Commit with a description and return the commit's id; a commit that cannot be completed is deleted."""
     file_set = client.pfs.create_file_set(requests).file_set_id
     commit = client.commit(branch.repo, _start(client, branch, message, sleep))
     try:
         client.pfs.add_file_set(commit=commit, file_set_id=file_set)
-        client.edit_keys(branch.repo, commit.id, put={MESSAGE: message})
+        client.edit_keys(branch.repo, commit.id, put={MESSAGE_KEY: message})
         client.pfs.finish_commit(commit=commit)
     except BaseException:
-        _drop(client, commit)
+        _delete(client, commit)
         raise
     return commit.id
 
 
 def _start(client: Connection, branch: BranchName, message: str, sleep: Callable[[float], None]) -> str:
-    """Start a commit; another writer's commit may be open for a moment."""
-    for pause in PAUSES:
+    """Start a commit and return its id, waiting for another writer's commit that is open for a moment."""
+    for pause in START_PAUSES:
         try:
             return client.pfs.start_commit(branch=client.branch(branch), description=message).id
         except grpc.RpcError as error:
@@ -139,16 +145,19 @@ def _start(client: Connection, branch: BranchName, message: str, sleep: Callable
     return client.pfs.start_commit(branch=client.branch(branch), description=message).id
 
 
-def _drop(client: Connection, commit: pfs.Commit) -> None:
+def _delete(client: Connection, commit: pfs.Commit) -> None:
     try:
         client.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=commit.id))
     except grpc.RpcError:
         name = f"{commit.repo.name}@{commit.id}"
-        logger.warning("%s stays open; drop it: pachctl delete commit %s", name, name, exc_info=True)
+        logger.warning("%s is still open; delete it: pachctl delete commit %s", name, name, exc_info=True)
 
 
 def _head(client: Connection, branch: BranchName) -> Commit | None:
-    """The branch's head, which must have ended: a write by branch name goes INTO an open head (pachd)."""
+    """Return the branch's head once it has finished; None without a branch.
+
+    The head must not be open: pachd directs a write by branch name INTO an open head.
+    """
     branches = {info.branch.name for info in client.pfs.list_branch(repo=client.repo(branch.repo))}
     if branch.branch not in branches:
         return None
@@ -157,30 +166,34 @@ def _head(client: Connection, branch: BranchName) -> Commit | None:
     return inspect(client, branch.repo, newest.id, wait=True)
 
 
-def _shown(client: Connection, newest: Commit | None) -> Commit | None:
-    """The commit whose files a new one begins with: pachd leaves out those that ended with an error."""
-    at = newest
-    while at is not None and at.error:
-        at = inspect(client, at.repo, at.parent, wait=True) if at.parent is not None else None
-    return at
+def _readable_base(client: Connection, newest: Commit | None) -> Commit | None:
+    """Return the commit whose files a new one starts with: pachd skips commits that finished with an error."""
+    commit = newest
+    while commit is not None and commit.error:
+        commit = inspect(client, commit.repo, commit.parent, wait=True) if commit.parent is not None else None
+    return commit
 
 
 def _refuse_collisions(branch: BranchName, paths: Set[str]) -> None:
-    """Refuse what the server would only find when the commit is there: it could not be read, nor any put upon it."""
+    """Refuse a path that would be both a file and a folder.
+
+    pachd only detects it when the commit is finished: neither that commit nor its children could be read.
+    """
     folders: set[str] = set()
     for path in sorted(paths):
-        above = path.rpartition("/")[0]
-        while above and above not in folders:
-            if above in paths:
+        parent = path.rpartition("/")[0]
+        while parent and parent not in folders:
+            if parent in paths:
                 raise RequestError(
-                    f"{above} would be a file and a folder of {branch} at once, for {path} lies in it; "
-                    "give one of them another --prefix, or let --mirror delete what is there"
+                    f"{parent} would be a file and a folder of {branch} at once, because {path} is below it; "
+                    "give one of them another --prefix, or let --mirror delete the existing one"
                 )
-            folders.add(above)
-            above = above.rpartition("/")[0]
+            folders.add(parent)
+            parent = parent.rpartition("/")[0]
 
 
 def _same(client: Connection, commit: Commit | None, path: str, local: Path, present: Listing) -> bool:
+    """Return whether a commit holds the content of a local file at a path; reads it only if it is over one chunk."""
     entry = present.get(path)
     if commit is None or entry is None:
         return False
@@ -189,49 +202,53 @@ def _same(client: Connection, commit: Commit | None, path: str, local: Path, pre
         return want.bytes == entry.bytes and want.hash == entry.hash
     if want.bytes == 0:
         return True
-    there = hashlib.sha256()
-    for part in client.pfs.get_file(file=client.file(commit.repo, commit.id, path)):
-        there.update(part.value)
+    stored = hashlib.sha256()
+    for piece in read_pieces(client, commit.repo, commit.id, path):
+        stored.update(piece)
     with local.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest() == there.digest()
+        return hashlib.file_digest(stream, "sha256").digest() == stored.digest()
 
 
-def _ours(
-    client: Connection, branch: BranchName, before: Commit | None, changed: Mapping[str, Path], gone: list[str]
+def _find_own_commit(
+    client: Connection, branch: BranchName, before: Commit | None, changed: Mapping[str, Path], deleted: list[str]
 ) -> Commit:
-    """The commit that our write made; another writer may have committed since."""
-    new: list[Commit] = []
+    """Find the commit that this client's write created: pachd does not return it, and others may have committed."""
+    candidates: list[Commit] = []
     for commit in history(client, branch):
         if before is not None and commit.id == before.id:
             break
-        new.append(commit)
-    if len(new) == 1:
-        return new[0]
-    new.reverse()
-    # A commit with a description was started by a client that knows its id.
-    for commit in [commit for commit in new if not commit.description]:
-        ended = inspect(client, commit.repo, commit.id, wait=True)
-        if ended.error:
+        candidates.append(commit)
+    if len(candidates) == 1:
+        return candidates[0]
+    for candidate in reversed(candidates):
+        # A commit with a description was started by a client that knows its id.
+        if candidate.description:
+            continue
+        commit = inspect(client, candidate.repo, candidate.id, wait=True)
+        if commit.error:
             continue
         listing = files(client, commit.repo, commit.id)
-        arrived = all(_same(client, ended, path, local, listing) for path, local in changed.items())
-        if arrived and not any(path in listing for path in gone):
+        arrived = all(_same(client, commit, path, local, listing) for path, local in changed.items())
+        if arrived and not any(path in listing for path in deleted):
             return commit
-    raise RequestError(f"what was put into {branch} is gone again: another writer dropped or changed it")
+    raise RequestError(
+        f"the files put into {branch} are no longer there: another writer deleted or changed that commit; put again"
+    )
 
 
 def _requests(
     changed: Mapping[str, Path],
-    gone: list[str],
+    deleted: list[str],
     progress: Callable[[int, int, str], None] | None,
     failures: list[OSError],
 ) -> Iterator[pfs.ModifyFileRequest]:
-    """The changes as requests; a local file that cannot be read is appended to `failures` and raised."""
-    for path in gone:
+    """Yield the changes as requests; append the error of an unreadable local file to `failures` and raise it."""
+    for path in deleted:
         yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
     for done, (path, local) in enumerate(changed.items()):
         if progress:
             progress(done, len(changed), path)
+        # Adding appends, so the present content is deleted first.
         yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
         try:
             yield from pieces(path, local)

@@ -1,1 +1,1 @@
-"""The repos, branches and provenance of the project, and the moves of their heads."""
+"""The DAG: its repos, branches and provenance, and the moves of branch heads."""

@@ -1,7 +1,4 @@
-"""Promotes a model and rolls back: moves of the head of `model@master`, each kept as metadata of the model's commit.
-
-It exists so that generation takes a model only after somebody, or the export's policy, said so; going back is one move.
-"""
+"""Promotion and roll-back: moves of the head of `model@master`, each recorded as metadata of the model's commit."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ class Move:
 
     Attributes:
         before: id of the head before.
-        after: id of the head after; equal to `before` where nothing was to do.
+        after: id of the head after; equal to `before` if nothing was moved.
     """
 
     before: str
@@ -35,11 +32,11 @@ class Move:
 
 @dataclass(frozen=True, order=True)
 class Promotion:
-    """One promotion, in the order in which they happened.
+    """One promotion; promotions sort by time.
 
     Attributes:
-        time: seconds since 1970, by the clock of whoever promoted.
-        transaction: id of the transaction that moved the head; also the set that it opened.
+        time: seconds since 1970, by the clock of the client that promoted.
+        transaction: id of the transaction that moved the head, which is also the id of the commit set that it opened.
         commit: id of the model commit.
     """
 
@@ -49,26 +46,26 @@ class Promotion:
 
 
 def record_promotion(client: Connection, transaction: str, commit: Commit, before: str, now: float) -> None:
-    """Within a transaction: move `model@master` to a commit and keep that with the commit."""
+    """Within a transaction, move `model@master` to a commit and record the promotion in the commit's metadata."""
     value = json.dumps({"time": now, "from": before})
     client.edit_keys(commit.repo, commit.id, add={f"{PROMOTED}.{transaction}": value})
-    client.pfs.create_branch(branch=client.branch(MODEL), head=client.commit(commit.repo, commit.id), provenance=[])
+    _move_head(client, commit)
 
 
 def promote(client: Connection, commit_id: str | None, now: float) -> Move:
-    """Make a model the one that generates.
+    """Put a model into use for generation.
 
     Args:
         client: the connection.
-        commit_id: of the repo `model`; None for the candidate's head.
+        commit_id: id of a commit of the repo `model`; None for the head of `model@candidate`.
         now: seconds since 1970.
 
     Raises:
-        RequestError: the commit is open, failed or holds no model.
+        RequestError: the commit is open, has failed or holds no model.
     """
     commit = head(client, CANDIDATE) if commit_id is None else inspect(client, MODEL.repo, commit_id)
     before = head(client, MODEL)
-    _check(client, commit)
+    _check_promotable(client, commit)
     if commit.id != before.id:
         with client.transaction.transaction() as transaction:
             record_promotion(client, transaction.id, commit, before.id, now)
@@ -76,49 +73,41 @@ def promote(client: Connection, commit_id: str | None, now: float) -> Move:
 
 
 def rollback(client: Connection, commit_id: str | None, now: float) -> Move:
-    """Go back to a model that was promoted before: to `commit_id`, else one further back at each call.
+    """Return to an earlier promoted model.
+
+    Args:
+        client: the connection.
+        commit_id: id of a commit that was promoted once; None goes one promotion further back at each call.
+        now: seconds since 1970.
 
     Raises:
-        RequestError: there is none before, or `commit_id` was never promoted.
+        RequestError: nothing was promoted earlier, or `commit_id` was never promoted.
     """
     before = head(client, MODEL)
-    done = promotions(client)
-    if commit_id is None:
-        position = _position(before, done)
-        earlier = [one for one in done if position is not None and one < position and one.commit != before.id]
-        if not earlier:
-            raise RequestError(f"no model was promoted before {MODEL} = {before.id}; `pix2pix models` lists them")
-        target = earlier[-1]
-    else:
-        matching = [one for one in done if one.commit == commit_id]
-        if not matching:
-            raise RequestError(f"{MODEL.repo}@{commit_id} was never promoted; use: pix2pix promote {commit_id}")
-        target = matching[-1]
+    target = _roll_back_target(before, promotions(client), commit_id)
     commit = inspect(client, MODEL.repo, target.commit)
-    _check(client, commit)
+    _check_promotable(client, commit)
     if commit.id != before.id:
         with client.transaction.transaction() as transaction:
             value = json.dumps({"time": now, "from": before.id, "to": target.transaction})
             client.edit_keys(commit.repo, commit.id, add={f"{ROLLED_BACK}.{transaction.id}": value})
-            client.pfs.create_branch(
-                branch=client.branch(MODEL), head=client.commit(commit.repo, commit.id), provenance=[]
-            )
+            _move_head(client, commit)
     return Move(before.id, commit.id)
 
 
 def promotions(client: Connection) -> list[Promotion]:
-    """Every promotion there was, oldest first.
+    """Return all promotions, oldest first.
 
-    Metadata is edited at once and the head moves when the transaction ends, so a key alone proves nothing: a promotion
-    that happened opened a commit of `generate_images` under the transaction's id.
+    A metadata edit takes effect at once and the head moves when the transaction ends, so a key alone proves nothing. A
+    promotion that took effect opened a commit of `generate_images` under the transaction's id.
     """
-    moved = {commit.id for commit in all_commits(client, GENERATE_IMAGES.repo)}
-    found = (one for commit in all_commits(client, MODEL.repo) for one in promotions_of(commit))
-    return sorted(one for one in found if one.transaction in moved)
+    opened = {commit.id for commit in all_commits(client, GENERATE_IMAGES.repo)}
+    recorded = (promotion for commit in all_commits(client, MODEL.repo) for promotion in promotions_of(commit))
+    return sorted(promotion for promotion in recorded if promotion.transaction in opened)
 
 
 def promotions_of(commit: Commit) -> list[Promotion]:
-    """The promotions of one model commit, oldest first."""
+    """Return the promotions recorded in one model commit, oldest first, whether or not they took effect."""
     found = []
     for key, value in commit.metadata.items():
         word, _, transaction = key.partition(".")
@@ -127,32 +116,51 @@ def promotions_of(commit: Commit) -> list[Promotion]:
         try:
             found.append(Promotion(float(json.loads(value)["time"]), transaction, commit.id))
         except (ValueError, TypeError, KeyError):
-            logger.warning("%s has a %s that is not ours: %r", commit, key, value)
+            logger.warning("%s: ignoring malformed metadata %s=%r", commit, key, value)
     return sorted(found)
 
 
-def _position(commit: Commit, done: list[Promotion]) -> Promotion | None:
-    """Which promotion the head stands at: its last one, unless a later roll-back led to an earlier one."""
-    at = next((one for one in reversed(done) if one.commit == commit.id), None)
-    since = at.time if at else 0.0
-    for key, value in commit.metadata.items():
+def _roll_back_target(before: Commit, done: list[Promotion], commit_id: str | None) -> Promotion:
+    """Choose the promotion to return to from the head `before`; `done` is oldest first."""
+    if commit_id is None:
+        current = _current(before, done)
+        earlier = [p for p in done if current is not None and p < current and p.commit != before.id]
+        if not earlier:
+            raise RequestError(f"no model was promoted before {MODEL} = {before.id}; `pix2pix models` lists them")
+        return earlier[-1]
+    matching = [promotion for promotion in done if promotion.commit == commit_id]
+    if not matching:
+        raise RequestError(f"{MODEL.repo}@{commit_id} was never promoted; use: pix2pix promote {commit_id}")
+    return matching[-1]
+
+
+def _current(head_commit: Commit, done: list[Promotion]) -> Promotion | None:
+    """Return the promotion in effect: the head's last one, unless a later roll-back returned to an earlier one."""
+    current = next((promotion for promotion in reversed(done) if promotion.commit == head_commit.id), None)
+    since = current.time if current else 0.0
+    for key, value in head_commit.metadata.items():
         if key.partition(".")[0] != ROLLED_BACK:
             continue
         try:
-            told = json.loads(value)
-            time, to = float(told["time"]), told["to"]
+            record = json.loads(value)
+            time, target = float(record["time"]), record["to"]
         except (ValueError, TypeError, KeyError):
-            logger.warning("%s has a %s that is not ours: %r", commit, key, value)
+            logger.warning("%s: ignoring malformed metadata %s=%r", head_commit, key, value)
             continue
         if time >= since:
             since = time
-            at = next((one for one in done if one.transaction == to), at)
-    return at
+            current = next((promotion for promotion in done if promotion.transaction == target), current)
+    return current
 
 
-def _check(client: Connection, commit: Commit) -> None:
+def _move_head(client: Connection, commit: Commit) -> None:
+    """Move `model@master`, which opens the output commits of generation; the branch has no provenance."""
+    client.pfs.create_branch(branch=client.branch(MODEL), head=client.commit(commit.repo, commit.id), provenance=[])
+
+
+def _check_promotable(client: Connection, commit: Commit) -> None:
     if commit.state != "good":
-        ended = f"it {commit.state}: {commit.error}" if commit.error else f"it is {commit.state}"
-        raise RequestError(f"{commit} cannot be promoted: {ended}; `pix2pix models` lists those that can")
+        state = f"{commit.state}: {commit.error}" if commit.error else commit.state
+        raise RequestError(f"{commit} cannot be promoted: it is {state}; `pix2pix models` lists those that can")
     if not content(files(client, commit.repo, commit.id)):
         raise RequestError(f"{commit} cannot be promoted: it holds no model; `pix2pix models` lists those that do")

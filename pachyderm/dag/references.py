@@ -1,7 +1,4 @@
-"""Resolves what people type for a commit: an id, a prefix, a branch, an ancestor.
-
-It exists so that every subcommand takes the same forms and refuses the others with the same words.
-"""
+"""References to commits on the command line: an id, a prefix of one, a branch, an ancestor."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from pachyderm.errors import RequestError
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _PREFIX = re.compile(r"[0-9a-f]{6,31}")
-_ANCESTOR = re.compile(r"(?P<at>[A-Za-z0-9_-]+)(?P<back>(?:\^\d*|~\d*)*)")
+_REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9_-]+)(?P<ancestry>(?:\^\d*|~\d*)*)")
 
 
 def resolve(client: Connection, repo: str, text: str = "master") -> Commit:
@@ -28,32 +25,34 @@ def resolve(client: Connection, repo: str, text: str = "master") -> Commit:
     Args:
         client: the connection.
         repo: the repo's name.
-        text: a branch, an id, a unique prefix of 6 hex digits or more, each also with ``^`` or ``^2``.
+        text: a branch, an id, or a unique prefix of at least 6 hex digits, optionally followed by ``^`` or ``^2``.
 
     Raises:
-        RequestError: no such repo, branch or commit, or more than one.
+        RequestError: repo, branch or commit not found, or the prefix is ambiguous.
     """
-    found = _ANCESTOR.fullmatch(text)
-    if not found:
+    reference = _REFERENCE.fullmatch(text)
+    if not reference:
         raise RequestError(
-            f"{text!r} names no commit: write an id, 6 or more of its digits, a branch, or REPO@BRANCH^2"
+            f"{text!r} is not a commit reference; give an id, at least 6 of its digits, a branch, or REPO@BRANCH^2"
         )
-    at, back = found["at"], _steps(found["back"])
-    commit = _by_prefix(client, repo, at) if _PREFIX.fullmatch(at) else None
+    name = reference["name"]
+    commit = _by_prefix(client, repo, name) if _PREFIX.fullmatch(name) else None
     if commit is None:
-        commit = inspect(client, repo, at) if _ID.fullmatch(at) else _branch_head(client, repo, at)
-    for _ in range(back):
+        commit = inspect(client, repo, name) if _ID.fullmatch(name) else _branch_head(client, repo, name)
+    for _ in range(_generations(reference["ancestry"])):
         if commit.parent is None:
-            raise RequestError(f"{repo}@{text} goes back beyond the first commit of {repo}")
+            raise RequestError(
+                f"{repo}@{text} goes back beyond the first commit of {repo}; `pix2pix log {repo}` lists its commits"
+            )
         commit = inspect(client, repo, commit.parent)
     return commit
 
 
 def resolve_any(client: Connection, text: str) -> Commit:
-    """Find a commit by ``REPO@COMMIT``, or by an id or prefix alone in whichever of our repos has it.
+    """Find a commit by ``REPO@COMMIT``, or by an id or prefix alone in any repo of the DAG.
 
     Raises:
-        RequestError: none, or several different ids; or set-up was not done.
+        RequestError: not found, ambiguous, or the repos are not set up.
     """
     if "@" in text:
         repo, _, rest = text.partition("@")
@@ -65,9 +64,9 @@ def resolve_any(client: Connection, text: str) -> Commit:
             if commit.id.startswith(text):
                 found.setdefault(commit.id, commit)
     if len(text) < 6 or not found:
-        raise RequestError(f"there is no commit {text} here; `pix2pix log REPO` lists those that are")
+        raise RequestError(f"commit {text} not found; `pix2pix log REPO` lists the commits of a repo")
     if len(found) > 1:
-        raise RequestError(f"{text} is the beginning of {len(found)} ids: {', '.join(sorted(found))}; give more of it")
+        raise RequestError(f"{text} is a prefix of {len(found)} ids: {', '.join(sorted(found))}; give more digits")
     return next(iter(found.values()))
 
 
@@ -78,17 +77,19 @@ def split(text: str, branch: str = "master") -> tuple[str, str, str]:
     return repo, commit or branch, path or "/"
 
 
-def _steps(text: str) -> int:
-    return sum(int(number or 1) for number in re.findall(r"[\^~](\d*)", text))
+def _generations(ancestry: str) -> int:
+    """Count the parents to follow, e.g. 3 for ``^^2``."""
+    return sum(int(number or 1) for number in re.findall(r"[\^~](\d*)", ancestry))
 
 
 def _by_prefix(client: Connection, repo: str, prefix: str) -> Commit | None:
-    known = {
-        commit.id: commit for commit in all_commits(client, existing_repo(client, repo)) if commit.id.startswith(prefix)
-    }
-    if len(known) > 1:
-        raise RequestError(f"{prefix} is the beginning of {len(known)} commits of {repo}: {', '.join(sorted(known))}")
-    return next(iter(known.values()), None)
+    """Return the only commit whose id starts with a prefix; None without one, since a branch may have that name."""
+    commits = all_commits(client, existing_repo(client, repo))
+    found = {commit.id: commit for commit in commits if commit.id.startswith(prefix)}
+    if len(found) > 1:
+        ids = ", ".join(sorted(found))
+        raise RequestError(f"{prefix} is a prefix of {len(found)} commits of {repo}: {ids}; give more digits")
+    return next(iter(found.values()), None)
 
 
 def _branch_head(client: Connection, repo: str, branch: str) -> Commit:
@@ -98,15 +99,15 @@ def _branch_head(client: Connection, repo: str, branch: str) -> Commit:
     except RequestError as error:
         branches = ", ".join(info.branch.name for info in client.pfs.list_branch(repo=client.repo(repo)))
         raise RequestError(
-            f"the repo {repo} has no branch or commit {branch}; its branches are: {branches or 'none'}"
+            f"the repo {repo} has no branch or commit {branch}; its branches: {branches or 'none'}"
         ) from error
 
 
 def existing_repo(client: Connection, repo: str) -> str:
-    """The name of a repo that is there.
+    """Return the name of a repo that exists.
 
     Raises:
-        RequestError: it is not; the text lists those that are.
+        RequestError: repo not found; the message lists those that exist.
     """
     try:
         client.pfs.inspect_repo(repo=client.repo(repo))
@@ -116,5 +117,5 @@ def existing_repo(client: Connection, repo: str) -> str:
         project = [pfs.Project(name=client.project)]
         present = sorted(info.repo.name for info in client.pfs.list_repo(type="user", projects=project))
         shown = ", ".join(present[:12]) + (f" and {len(present) - 12} more" if len(present) > 12 else "")
-        raise RequestError(f"there is no repo {repo} here; there are: {shown or 'none; run pix2pix setup'}") from error
+        raise RequestError(f"repo {repo} not found; existing repos: {shown or 'none; run pix2pix setup'}") from error
     return repo

@@ -1,4 +1,4 @@
-"""The DAG as data: repos, branches, stages, pipelines and their policy; everything that names one reads it here."""
+"""The DAG as data: repos, branches, stages, pipelines and their supersession policies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from pachyderm.client.branches import BranchName
 
 SupersessionPolicy = Literal["every", "latest"]
-"""``every``: each commit set gets its run. ``latest``: a newer set supersedes an older one without claim and run."""
+"""``every``: each commit set gets a run. ``latest``: a newer commit set supersedes those without a claim or run."""
 
 TRAINING = BranchName("training", "master")
 CHECKPOINT = BranchName("checkpoint", "master")
@@ -19,17 +19,17 @@ PREPROCESS_IMAGES = BranchName("preprocess_images", "master")
 GENERATE_IMAGES = BranchName("generate_images", "master")
 
 INPUTS = (TRAINING, INPUT_IMAGES)
-"""The branches that people commit to."""
+"""The branches that users commit to."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a stage asks of a cluster.
+    """Resources that a stage requests of a cluster.
 
     Attributes:
-        cpu: processors.
-        memory: as Kubernetes writes it; requested and limited to.
-        seconds: after which a native Pachyderm datum is ended.
+        cpu: number of processors.
+        memory: a Kubernetes quantity; both request and limit.
+        seconds: time limit of a datum of a native Pachyderm pipeline.
     """
 
     cpu: int
@@ -42,13 +42,13 @@ class StageSpec:
     """A stage as data; `components.registry` adds its code.
 
     Attributes:
-        name: of the stage, its component, and its section of the parameters file.
+        name: name of the stage, of its component, and of its section in the parameters file.
         output: the branch whose output commits it fills.
-        inputs: the branches that the output commits are made from. Where `per_file` is set, the first holds the datums.
+        inputs: the provenance of `output`. If `per_file` is set, the first input holds the datums.
         per_file: whether each file of the first input becomes one file of the output.
         title: heading of the stage's results on pages.
-        description: of the output repo, as `pix2pix setup` writes it.
-        resources: on a cluster, without a GPU.
+        description: description of the output repo, set by `pix2pix setup`.
+        resources: resources on a cluster, without a GPU.
     """
 
     name: str
@@ -109,21 +109,21 @@ INPUT_DESCRIPTIONS = {
 """Input repo -> its description, as `pix2pix setup` writes it."""
 
 PROVENANCE: dict[BranchName, tuple[BranchName, ...]] = {stage.output: stage.inputs for stage in STAGES}
-"""Output branch -> the branches whose commits its commits are made from, in the order in which stages run."""
+"""Output branch -> its direct provenance, in the order in which the stages run."""
 
 DATUMS = {stage.output.repo: stage.inputs[0].repo for stage in STAGES}
-"""Output repo -> the repo whose files its own are made from."""
+"""Output repo -> the repo that holds its datums."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline as data: which input starts it, which stages it runs, in order.
+    """A pipeline as data.
 
     Attributes:
-        name: of the Kubeflow pipeline.
-        source: the input branch.
-        stages: upstream first.
-        policy: for commit sets that a newer one overtakes, unless the input's parameters file sets another.
+        name: name of the Kubeflow pipeline.
+        source: the input branch whose commits start it.
+        stages: the stages that it runs, upstream first.
+        policy: supersession policy, unless the input's parameters file sets another.
     """
 
     name: str
@@ -140,20 +140,19 @@ class Pipeline:
 TRAINING_AND_EXPORT = Pipeline("training_and_export", TRAINING, (TRAIN, EXPORT), "latest")
 PREPROCESSING_AND_GENERATION = Pipeline("preprocessing_and_generation", INPUT_IMAGES, (RESIZE, GENERATE), "every")
 PIPELINES = (TRAINING_AND_EXPORT, PREPROCESSING_AND_GENERATION)
-"""The pipelines that a trigger starts; together they own every output branch once."""
-
+"""The pipelines that a trigger starts; each output branch belongs to exactly one of them."""
 
 REPOS = tuple(dict.fromkeys(branch.repo for pipeline in PIPELINES for branch in (pipeline.source, *pipeline.outputs)))
-"""Every repo: each input, followed by what is made from it."""
+"""Every repo: each input, followed by the repos downstream of it."""
 
 
 def pipeline_of(output: BranchName) -> Pipeline:
-    """The pipeline whose stages fill an output branch."""
+    """Return the pipeline whose stages fill an output branch."""
     return next(pipeline for pipeline in PIPELINES if output in pipeline.outputs)
 
 
 def stage_of(repo: str) -> StageSpec:
-    """The stage that fills an output repo.
+    """Return the stage that fills an output repo.
 
     Raises:
         KeyError: no stage fills this repo.

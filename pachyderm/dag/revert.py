@@ -1,7 +1,7 @@
-"""Moves an input branch back to an earlier commit.
+"""Reverts an input branch to an earlier commit.
 
-It exists because that is the way back that keeps the history: nothing is deleted, and what was made from the earlier
-commit before is found by its fingerprint and copied, not computed.
+Only the branch head moves: no commit is deleted, and results of the earlier commit are found by their fingerprints and
+copied instead of computed again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Reverted:
     Attributes:
         before: id of the head before.
         after: id of the head after.
-        commit_set: the set that the move opened, or None where the head was there already.
+        commit_set: id of the commit set that the move opened, or None if the head was already there.
     """
 
     before: str
@@ -30,21 +30,25 @@ class Reverted:
 
 
 def revert(client: Connection, commit: Commit) -> Reverted:
-    """Move the input branch of a commit's repo to it.
+    """Move the input branch of a commit's repo back to that commit.
 
     Raises:
-        RequestError: the repo is no input, the commit is open or failed, or the branch's head is open: what was opened
-            for it would wait for it for ever, for no `put` finds it any more.
+        RequestError: the repo is not an input, the commit is open or has failed, or the branch's head is open.
     """
-    branch = next((one for one in INPUTS if one.repo == commit.repo), None)
+    branch = next((branch for branch in INPUTS if branch.repo == commit.repo), None)
     if branch is None:
-        inputs = " and ".join(one.repo for one in INPUTS)
-        raise RequestError(f"{commit.repo} is filled by a pipeline; only {inputs} are reverted (for models: rollback)")
+        inputs = " and ".join(branch.repo for branch in INPUTS)
+        raise RequestError(
+            f"{commit.repo} is filled by a pipeline; only {inputs} can be reverted (for models: pix2pix rollback)"
+        )
     if commit.state != "good":
-        raise RequestError(f"{commit} cannot be gone back to: it is {commit.state}; pix2pix log {commit.repo}")
+        raise RequestError(
+            f"cannot revert to {commit}: it is {commit.state}; `pix2pix log {commit.repo}` lists good commits"
+        )
     before = head(client, branch)
     if before.id == commit.id:
         return Reverted(before.id, commit.id, None)
+    # The output commits of an open head would wait for it forever: once no branch leads to it, no `put` finishes it.
     refuse_open(before, "revert again")
     with client.transaction.transaction() as transaction:
         client.pfs.create_branch(branch=client.branch(branch), head=client.commit(commit.repo, commit.id))

@@ -1,6 +1,6 @@
-"""Makes the repos, branches and provenance that are missing, and refuses those of another project.
+"""Creates the repos, branches and provenance of the DAG, and checks existing ones.
 
-It exists because all of it must be there, and be ours, before anything is put: provenance is what opens output commits.
+All of it must exist before the first input commit, because provenance is what opens output commits.
 """
 
 from __future__ import annotations
@@ -15,57 +15,54 @@ from pachyderm_sdk.api import pfs
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, CommitId, head, inspect
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import (
-    INPUT_DESCRIPTIONS,
-    INPUTS,
-    MODEL,
-    PROVENANCE,
-    REPOS,
-    STAGES,
-)
+from pachyderm.dag.repos import INPUT_DESCRIPTIONS, INPUTS, MODEL, PROVENANCE, REPOS, STAGES
 from pachyderm.errors import RequestError
 
 logger = logging.getLogger(__name__)
 
-TRIES = 5
-"""How often set-up begins again where another one made in the meantime what it was about to make."""
+MAX_ATTEMPTS = 5
+"""Attempts of a set-up that loses a race against a concurrent one."""
 
 
 @dataclass(frozen=True)
 class SetUp:
-    """What `set_up` found and made; names of repos and of branches (``repo@branch``)."""
+    """The result of `set_up`; names of repos and of branches (``repo@branch``).
+
+    Attributes:
+        created: what was missing.
+        existing: what was there before.
+    """
 
     created: tuple[str, ...]
     existing: tuple[str, ...]
 
 
 def set_up(client: Connection) -> SetUp:
-    """Make the repos, branches and provenance that are missing.
+    """Create the repos, branches and provenance that are missing; start again if a concurrent set-up creates some.
 
-    Two transactions, for two branches of one repo cannot get heads in one (pachd: "inconsistent commit"). Output
-    commits that set-up itself opens over empty inputs are finished empty; an input that holds data is work. Where
-    another set-up made something meanwhile, what is there is read again.
+    Output commits that set-up itself opens over empty inputs are finished empty; an input that holds data is work.
 
     Raises:
-        RequestError: the repos are there with another provenance; nothing is changed.
+        RequestError: the repos exist with other provenance; nothing is changed.
     """
-    for _ in range(TRIES - 1):
+    for _ in range(MAX_ATTEMPTS - 1):
         try:
-            return _made(client)
+            return _create_missing(client)
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.ALREADY_EXISTS and "already exists" not in (error.details() or ""):
                 raise
-            logger.info("another set-up is at work here; what it made is read again: %s", error.details())
-    return _made(client)
+            logger.info("another set-up is running; starting again: %s", error.details())
+    return _create_missing(client)
 
 
-def _made(client: Connection) -> SetUp:
+def _create_missing(client: Connection) -> SetUp:
     if client.project not in {info.project.name for info in client.pfs.list_project()}:
         client.pfs.create_project(project=pfs.Project(name=client.project))
     before = _branches(client)
     _refuse_another_dag(before)
     missing_repos = [name for name in REPOS if name not in before]
     created, existing = list(missing_repos), [name for name in REPOS if name in before]
+    # Two transactions: pachd cannot give heads to two branches of one repo in one ("inconsistent commit").
     for batch in _batches():
         missing = [name for name in batch if name.branch not in before.get(name.repo, {})]
         created += [str(name) for name in missing]
@@ -93,29 +90,28 @@ def _batches() -> tuple[tuple[BranchName, ...], tuple[BranchName, ...]]:
 
 
 def check_set_up(client: Connection) -> None:
-    """Refuse to work where set-up was not done.
+    """Check that set-up was done.
 
     Raises:
-        RequestError: a repo or branch is missing, or the provenance is another.
+        RequestError: a repo or branch is missing, or has other provenance.
     """
     present = _branches(client)
     _refuse_another_dag(present)
     missing = [str(name) for name in (*INPUTS, MODEL, *PROVENANCE) if name.branch not in present.get(name.repo, {})]
     if missing:
-        raise RequestError(f"the repos are not set up here ({', '.join(missing)} missing); run: pix2pix setup")
+        raise RequestError(f"the repos are not set up here (missing: {', '.join(missing)}); run: pix2pix setup")
 
 
 _DESCRIPTIONS = {**INPUT_DESCRIPTIONS, **{stage.output.repo: stage.description for stage in STAGES}}
 
 
 def _branches(client: Connection) -> dict[str, dict[str, frozenset[BranchName]]]:
-    """Repo -> branch -> its direct provenance, of our repos that exist."""
-    present = {
-        info.repo.name for info in client.pfs.list_repo(type="user", projects=[pfs.Project(name=client.project)])
-    }
+    """Return repo -> branch -> its direct provenance, for the repos of the DAG that exist."""
+    projects = [pfs.Project(name=client.project)]
+    present = {info.repo.name for info in client.pfs.list_repo(type="user", projects=projects)}
     return {
         repo: {
-            info.branch.name: frozenset(BranchName(b.repo.name, b.name) for b in info.direct_provenance)
+            info.branch.name: frozenset(BranchName(source.repo.name, source.name) for source in info.direct_provenance)
             for info in client.pfs.list_branch(repo=client.repo(repo))
         }
         for repo in REPOS
@@ -129,8 +125,8 @@ def _refuse_another_dag(present: dict[str, dict[str, frozenset[BranchName]]]) ->
         expected = frozenset(PROVENANCE.get(name, ()))
         if name.branch in branches and branches[name.branch] != expected:
             raise RequestError(
-                f"{name} is made from {_names(branches[name.branch])} here, and pix2pix needs {_names(expected)}; "
-                f"another project owns these repos: use another Pachyderm project, or rename them"
+                f"{name} has the provenance {_names(branches[name.branch])}, but pix2pix needs {_names(expected)}; "
+                "another project owns these repos: use another Pachyderm project (PACH_PROJECT), or rename them"
             )
 
 
@@ -138,10 +134,10 @@ def _names(branches: Iterable[BranchName]) -> str:
     return ", ".join(sorted(map(str, branches))) or "nothing"
 
 
-def _finish_empty(client: Connection, made: list[BranchName]) -> None:
-    """Finish the first output commits, parents before children, where their inputs hold nothing."""
+def _finish_empty(client: Connection, created: list[BranchName]) -> None:
+    """Finish the first output commit of each created branch whose inputs are empty, upstream first."""
     for name in PROVENANCE:
-        if name not in made:
+        if name not in created:
             continue
         first = head(client, name)
         if first.state == "open" and not any(_holds_files(client, source) for source in first.provenance):
@@ -153,7 +149,7 @@ def _finish(client: Connection, commit: Commit) -> None:
     try:
         client.pfs.finish_commit(commit=client.commit(commit.repo, commit.id))
     except grpc.RpcError as error:
-        # Another set-up was quicker.
+        # A concurrent set-up may have finished it already.
         if "already" not in (error.details() or ""):
             raise
 
@@ -161,5 +157,5 @@ def _finish(client: Connection, commit: Commit) -> None:
 def _holds_files(client: Connection, source: CommitId) -> bool:
     if not inspect(client, source.repo, source.id).ended:
         return True
-    found = client.pfs.list_file(file=client.file(source.repo, source.id, "/"))
-    return next(iter(found), None) is not None
+    entries = client.pfs.list_file(file=client.file(source.repo, source.id, "/"))
+    return next(iter(entries), None) is not None

@@ -20,7 +20,7 @@ from pachyderm.client.commits import Commit, CommitId, head, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import PARAMETERS_FILE, Listing, content, read
 from pachyderm.dag.repos import CANDIDATE, pipeline_of
-from pachyderm.errors import CommitFailedError, HopelessError, LostClaimError, RequestError
+from pachyderm.errors import CommitFailedError, LostClaimError, PermanentError, RequestError
 from pachyderm.output.ancestor import Ancestor, datums_of, nearest_good, present_in
 from pachyderm.output.finish import finish
 from pachyderm.output.plan import CarryBase, plan
@@ -155,7 +155,7 @@ def fill(client: Connection, stage: Stage, commit: Commit, attempt: Attempt, *, 
     try:
         with kept_alive(client, commit, claim, done):
             _fill_claimed(client, stage, commit, claim, attempt)
-    except HopelessError as error:
+    except PermanentError as error:
         if _taken_over(client, commit, claim):
             return _relieved(client, stage, commit, attempt, error)
         finish_with(client, commit, f"failed: {error}")
@@ -316,7 +316,7 @@ def _resolve(client: Connection, stage: Stage, source: Commit, own: Mapping[str,
         return stage.resolve(None if text is None else text.decode("utf-8-sig"), own, where)
     except UnicodeDecodeError as error:
         encoding = "UTF-16" if text and text[:2] in (b"\xff\xfe", b"\xfe\xff") else "not UTF-8"
-        raise HopelessError(f"{where} is {encoding}; save it as UTF-8 and commit it again") from error
+        raise PermanentError(f"{where} is {encoding}; save it as UTF-8 and commit it again") from error
 
 
 def _fingerprint(stage: Stage, inputs: Mapping[str, Input], resolved: Resolved) -> Fingerprint:

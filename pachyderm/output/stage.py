@@ -105,8 +105,8 @@ class Stage:
         code: digest of the source files that shape the output.
         versions: package -> version, of the libraries that shape the output.
         resolve: text of the parameters file or None, the set's own parameters, names for errors -> parameters. Raises
-            HopelessError where they cannot be used.
-        work: does it. Raises HopelessError where no retry can help.
+            PermanentError where they cannot be used.
+        work: does it. Raises PermanentError where no retry can help.
         awaited: what a commit that has nothing to work on waits for, or None where there is work.
         page: record, output path -> local file where there is one -> HTML report for people.
         assign: names of outputs; for a stage whose spec is `per_file`.

@@ -1,1 +1,1 @@
-"""Pachyderm's wire protocol: the channel and the messages."""
+"""Pachyderm's wire protocol: channels and messages."""

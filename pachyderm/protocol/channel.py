@@ -1,7 +1,7 @@
-"""Opens the gRPC channel to a Pachyderm: message sizes, signs of life, reconnecting, questions that are asked again.
+"""gRPC channels to a Pachyderm server: message sizes, keepalive, retries and time limits of reads.
 
-It exists because the SDK's own channel waits for ever where a cluster falls silent, gives up a question at the first
-broken connection, and raises another kind of error there than anywhere else.
+The SDK's own channel waits forever if a cluster falls silent, fails a read at the first broken connection, and raises
+errors of a different type there.
 """
 
 from __future__ import annotations
@@ -12,105 +12,116 @@ from typing import Any
 
 import grpc
 
-MESSAGE = 20 << 20
-"""Bytes in the longest message, either way; pachd's own limit, up to which its answers go."""
+from pachyderm.protocol.read_timeout import ReadTimeout
 
-ALIVE_EVERY, ALIVE_WITHIN = 30.0, 20.0
-"""Seconds between two signs of life of a connection with a request on it (pachd allows one in 5 s), and until one must
-be answered: a cluster that falls silent without a word is noticed within their sum."""
+MAX_MESSAGE_BYTES = 20 << 20
+"""Longest message in either direction: pachd's own limit, and pachd does send messages of that size."""
 
-RECONNECT_WITHIN = 10.0
-"""Longest pause between two tries to connect, seconds."""
+KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT = 30.0, 20.0
+"""Seconds between keepalive pings while a request is active (pachd allows one in 5 s), and until a ping must be
+acknowledged. A cluster that disappears without closing its connections is noticed within their sum."""
 
-QUESTIONS = (
-    "DiffFile",
-    "GetFile",
-    "GetFileTAR",
-    "GlobFile",
-    "InspectBranch",
-    "InspectCommit",
-    "InspectCommitSet",
-    "InspectFile",
-    "InspectProject",
-    "InspectRepo",
-    "ListBranch",
-    "ListCommit",
-    "ListFile",
-    "ListProject",
-    "ListRepo",
-    "WalkFile",
+MAX_RECONNECT_BACKOFF = 10.0
+"""Longest pause between two attempts to connect, seconds."""
+
+READ_TIMEOUT = 300.0
+"""Seconds that a read waits for the next message. pachd may compute for minutes before it sends the first entry of a
+listing or a diff of a large commit."""
+
+READS = (
+    "auth_v2.API/WhoAmI",
+    "pfs_v2.API/DiffFile",
+    "pfs_v2.API/GetFile",
+    "pfs_v2.API/GetFileTAR",
+    "pfs_v2.API/GlobFile",
+    "pfs_v2.API/InspectBranch",
+    "pfs_v2.API/InspectCommit",
+    "pfs_v2.API/InspectCommitSet",
+    "pfs_v2.API/InspectFile",
+    "pfs_v2.API/InspectProject",
+    "pfs_v2.API/InspectRepo",
+    "pfs_v2.API/ListBranch",
+    "pfs_v2.API/ListCommit",
+    "pfs_v2.API/ListFile",
+    "pfs_v2.API/ListProject",
+    "pfs_v2.API/ListRepo",
+    "pfs_v2.API/WalkFile",
+    "versionpb_v2.API/GetVersion",
 )
-"""Requests that change nothing. Only they are sent again, and only while nothing of the answer has come: of anything
-else nobody knows whether it was done."""
+"""RPCs that change nothing. Only these are retried, and only before the first message of the response: after a broken
+connection nobody knows whether any other request was carried out."""
 
-TRIES = {"maxAttempts": 5, "initialBackoff": "0.5s", "backoffMultiplier": 3, "maxBackoff": "10s"}
-"""Five is gRPC's limit; with these pauses a question outlasts an absence of about 15 s."""
+RETRIES = {"maxAttempts": 5, "initialBackoff": "0.5s", "backoffMultiplier": 3, "maxBackoff": "10s"}
+"""gRPC permits at most five attempts; with these pauses a read outlasts an absence of about 15 s."""
 
 Metadata = Sequence[tuple[str, str]]
 
 
-def opened(address: str, tls: bool, root_certs: bytes | None) -> grpc.Channel:
+def open_channel(address: str, tls: bool, root_certs: bytes | None, read_timeout: float = READ_TIMEOUT) -> grpc.Channel:
     """Open a channel; nothing is sent yet.
 
     Args:
         address: ``host:port`` or ``unix:/path``.
-        tls: whether the server speaks TLS.
-        root_certs: certificate authorities in PEM form; None for those that come with gRPC.
+        tls: whether the server uses TLS.
+        root_certs: certificate authorities in PEM form; None for those that ship with gRPC.
+        read_timeout: seconds that a read waits for the next message of the server.
     """
-    if not tls:
-        return grpc.insecure_channel(address, options=options())
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(root_certs), options=options())
+    if tls:
+        channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(root_certs), options=channel_options())
+    else:
+        channel = grpc.insecure_channel(address, options=channel_options())
+    return grpc.intercept_channel(channel, ReadTimeout([f"/{method}" for method in READS], read_timeout))
 
 
 def with_metadata(channel: grpc.Channel, metadata: Metadata) -> grpc.Channel:
-    """The same channel, which sends metadata with every request: the token, the transaction."""
-    return grpc.intercept_channel(channel, _WithMetadata(metadata))
+    """Return a view of a channel that sends metadata (the token, the transaction) with every request."""
+    return grpc.intercept_channel(channel, _MetadataInterceptor(metadata))
 
 
-def options() -> list[tuple[str, str | int]]:
-    """The channel's settings, by gRPC's names."""
-    again = {
-        "name": [{"service": "pfs_v2.API", "method": name} for name in QUESTIONS],
-        # A server answers CANCELLED to what reaches it while it shuts down; who cancels here is not asked again.
-        "retryPolicy": {**TRIES, "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]},
+def channel_options() -> list[tuple[str, str | int]]:
+    """Return the channel's options, by gRPC's names."""
+    retries = {
+        "name": [dict(zip(("service", "method"), method.split("/"), strict=True)) for method in READS],
+        # A server that is shutting down answers CANCELLED. A call that this client cancels is not retried.
+        "retryPolicy": {**RETRIES, "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]},
     }
     return [
-        ("grpc.max_receive_message_length", MESSAGE),
-        ("grpc.max_send_message_length", MESSAGE),
-        ("grpc.keepalive_time_ms", int(1000 * ALIVE_EVERY)),
-        ("grpc.keepalive_timeout_ms", int(1000 * ALIVE_WITHIN)),
-        # Of pings that measure the connection; while one is out, no sign of life is sent, and 60 s would count.
-        ("grpc.http2.ping_timeout_ms", int(1000 * ALIVE_WITHIN)),
-        # A request that waits for a commit has no data for hours.
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.keepalive_time_ms", int(1000 * KEEPALIVE_INTERVAL)),
+        ("grpc.keepalive_timeout_ms", int(1000 * KEEPALIVE_TIMEOUT)),
+        # While a bandwidth-estimation ping is outstanding no keepalive ping is sent, and its default timeout is 60 s.
+        ("grpc.http2.ping_timeout_ms", int(1000 * KEEPALIVE_TIMEOUT)),
+        # A request that waits for a commit transfers no data for hours.
         ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.max_reconnect_backoff_ms", int(1000 * RECONNECT_WITHIN)),
-        ("grpc.service_config", json.dumps({"methodConfig": [again]})),
+        ("grpc.max_reconnect_backoff_ms", int(1000 * MAX_RECONNECT_BACKOFF)),
+        ("grpc.service_config", json.dumps({"methodConfig": [retries]})),
         ("grpc.primary_user_agent", "pix2pix"),
     ]
 
 
-class _WithMetadata(
+class _MetadataInterceptor(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    """Adds metadata to each request, and leaves its errors as they are."""
+    """Adds metadata to each request and passes errors on unchanged."""
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = tuple(metadata)
 
-    def _more(self, details: Any) -> Any:
+    def _extended(self, details: Any) -> Any:
         return details._replace(metadata=(*(details.metadata or ()), *self._metadata))
 
     def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        return continuation(self._more(client_call_details), request)
+        return continuation(self._extended(client_call_details), request)
 
     def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        return continuation(self._more(client_call_details), request)
+        return continuation(self._extended(client_call_details), request)
 
     def intercept_stream_unary(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
-        return continuation(self._more(client_call_details), request_iterator)
+        return continuation(self._extended(client_call_details), request_iterator)
 
     def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
-        return continuation(self._more(client_call_details), request_iterator)
+        return continuation(self._extended(client_call_details), request_iterator)

@@ -1,4 +1,4 @@
-"""A channel whose answers about files are parsed into the SDK's messages by Google's protobuf."""
+"""A channel that parses responses about files into the SDK's messages with Google's protobuf."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.descriptor import FieldDescriptor
 from pachyderm_sdk.api import pfs
 
-from pachyderm.protocol.messages import parse
+from pachyderm.protocol.protobuf import parse
 
 _CLASSES = {
     "Branch": pfs.Branch,
@@ -22,13 +22,13 @@ _CLASSES = {
     "Project": pfs.Project,
     "Repo": pfs.Repo,
 }
-"""Message -> the SDK's class of the same name. `pachyderm.protocol.messages` knows every field of these."""
+"""Message -> the SDK's class of the same name; `pachyderm.protocol.protobuf` defines every field of these."""
 
 _PARSED = (pfs.FileInfo, pfs.DiffFileResponse)
 
 
 class ParsingChannel(grpc.Channel):
-    """A channel that parses answers about files 25 times as fast as the SDK does, with the same result.
+    """A channel that parses responses about files 25 times as fast as the SDK does, with the same result.
 
     Args:
         channel: carries the requests.
@@ -84,11 +84,11 @@ def deserializer(default: Any) -> Any:
     """A faster equivalent of a deserializer that an SDK stub registers with its channel.
 
     Args:
-        default: what the stub gave, for example ``pfs.FileInfo.FromString``.
+        default: the deserializer that the stub registers, e.g. ``pfs.FileInfo.FromString``.
 
     Returns:
-        a function that makes equal messages of the same class; `default` where there is none. Unknown fields, which
-        the SDK keeps aside, are dropped.
+        a function that returns equal messages of the same class, or `default` if there is none. Unknown fields, which
+        the SDK would preserve, are dropped.
     """
     cls = getattr(default, "__self__", None)
     if cls not in _PARSED or default != cls.FromString:
@@ -101,9 +101,9 @@ def _parsed(name: str, data: bytes) -> Any:
 
 
 def _converted(message: Any) -> Any:
-    """The SDK's message of a message of `pachyderm.protocol.messages`."""
+    """Convert a message of `pachyderm.protocol.protobuf` to the SDK's class."""
     cls = _CLASSES[message.DESCRIPTOR.name]
-    # What betterproto's constructor and parser leave behind; an absent field is a placeholder of the class.
+    # The state that betterproto's parser leaves in an instance. An absent field is the class's placeholder.
     state: dict[str, Any] = {"_serialized_on_wire": True, "_unknown_fields": b"", "_group_current": {}}
     if cls is pfs.Repo:
         state["type"] = "user"
@@ -118,11 +118,11 @@ def _converted(message: Any) -> Any:
 
 def _value(message: Any) -> Any:
     if message.DESCRIPTOR.name == "Timestamp":
-        return _moment(message.seconds, message.nanos)
+        return _datetime(message.seconds, message.nanos)
     return _converted(message)
 
 
 @lru_cache(1024)
-def _moment(seconds: int, nanos: int) -> datetime:
-    # The SDK's own arithmetic, rounding included.
+def _datetime(seconds: int, nanos: int) -> datetime:
+    # The same arithmetic as the SDK's, including its rounding.
     return datetime.fromtimestamp(seconds + nanos / 1e9, tz=UTC)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import grpc
 
 from pachyderm.client.commits import Commit
-from pachyderm.client.connection import Connection
+from pachyderm.client.connection import Connection, translate
 from pachyderm.errors import UnreachableError
 
 logger = logging.getLogger(__name__)
@@ -162,8 +162,8 @@ def end_of(error: BaseException) -> str:
     A signal, and a Pachyderm that does not answer, are no errors of the work.
     """
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    away = isinstance(error, grpc.RpcError) and error.code() is grpc.StatusCode.UNAVAILABLE
-    if not isinstance(error, Exception) or away or isinstance(error, UnreachableError):
+    cause = translate(error) if isinstance(error, grpc.RpcError) else error
+    if not isinstance(error, Exception) or isinstance(cause, UnreachableError):
         return f"{STOPPED}{text}"[:_LONGEST_END]
     return f"{REPORTED}{text}"[:_LONGEST_END]
 

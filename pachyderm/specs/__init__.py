@@ -1,1 +1,1 @@
-"""The four stages as pipelines of Pachyderm itself."""
+"""The stages as native Pachyderm pipelines."""

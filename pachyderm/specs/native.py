@@ -1,7 +1,7 @@
-"""Writes the four stages as native Pachyderm 2.12 pipelines, from the same names as the rest of the project.
+"""The stages as native Pachyderm 2.12 pipelines, for sites that have Pachyderm and no Kubeflow.
 
-It exists for sites that have Pachyderm and no Kubeflow: Pachyderm's own workers then run the stages. The output repos
-of such pipelines belong to them, so they live in a project of their own beside the one that `pix2pix setup` makes.
+Pachyderm's own workers run the stages. A pipeline owns its output repo, so these pipelines have a project of their own,
+beside the one that `pix2pix setup` creates.
 """
 
 from __future__ import annotations
@@ -36,60 +36,43 @@ IMAGE = f"ghcr.io/pix2pix-pipelines/pix2pix-python:{version('pix2pix-pipelines')
 """The worker image; its GPU variant has the suffix ``-gpu``."""
 
 GPU = {"type": "nvidia.com/gpu", "number": 1}
-"""The type must be given: Pachyderm would ask Kubernetes for a resource without a name."""
+"""The type is required: without it Pachyderm would request an unnamed resource of Kubernetes."""
 
-BESIDE = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parent
+"""Folder of the committed specs."""
 
 
 def specs() -> dict[str, dict[str, Any]]:
-    """File name without suffix -> the pipeline's CreatePipelineRequest, as Pachyderm's JSON."""
-    train = ["pix2pix", "train", _at(TRAINING), "/pfs/out"]
-    checkpoint = _pipeline(
-        CHECKPOINT,
-        "Train pix2pix on the A|B pairs of training.",
-        train,
-        _pfs(TRAINING, INPUT_PROJECT),
-        resources=TRAIN.resources,
-    )
-    with_gpu = _pipeline(
-        CHECKPOINT,
-        "Train pix2pix on the A|B pairs of training, on a GPU.",
-        train,
-        _pfs(TRAINING, INPUT_PROJECT),
-        resources=TRAIN.resources,
-    )
-    with_gpu["transform"]["image"] += "-gpu"
-    with_gpu["resourceLimits"]["gpu"] = GPU
-    with_gpu["tolerations"] = [{"key": GPU["type"], "operator": "EXISTS", "effect": "NO_SCHEDULE"}]
+    """Return file name without suffix -> the pipeline's CreatePipelineRequest in Pachyderm's JSON."""
     return {
-        "checkpoint": checkpoint,
-        "checkpoint_gpu": with_gpu,
+        "checkpoint": _train("Train pix2pix on the A|B pairs of training."),
+        "checkpoint_gpu": _on_gpu(_train("Train pix2pix on the A|B pairs of training, on a GPU.")),
         "model": _pipeline(
             MODEL,
             "Export the newest checkpoint as a SavedModel.",
-            ["pix2pix", "export", _at(CHECKPOINT), "/pfs/out"],
-            _pfs(CHECKPOINT, PROJECT),
+            ["pix2pix", "export", _mount(CHECKPOINT), "/pfs/out"],
+            _input(CHECKPOINT, PROJECT),
             resources=EXPORT.resources,
         ),
         "preprocess_images": _pipeline(
             PREPROCESS_IMAGES,
-            "Bring the pictures of input_images to what the model takes.",
-            ["pix2pix", "resize", _at(INPUT_IMAGES), "/pfs/out"],
-            _pfs(INPUT_IMAGES, INPUT_PROJECT),
+            "Resize the pictures of input_images for the model.",
+            ["pix2pix", "resize", _mount(INPUT_IMAGES), "/pfs/out"],
+            _input(INPUT_IMAGES, INPUT_PROJECT),
             resources=RESIZE.resources,
         ),
         "generate_images": _pipeline(
             GENERATE_IMAGES,
             "Translate the prepared pictures with the newest model.",
-            ["pix2pix", "generate", _at(MODEL), _at(PREPROCESS_IMAGES), "/pfs/out"],
-            {"cross": [_pfs(PREPROCESS_IMAGES, PROJECT), _pfs(MODEL, PROJECT)]},
+            ["pix2pix", "generate", _mount(MODEL), _mount(PREPROCESS_IMAGES), "/pfs/out"],
+            {"cross": [_input(PREPROCESS_IMAGES, PROJECT), _input(MODEL, PROJECT)]},
             resources=GENERATE.resources,
         ),
     }
 
 
-def write(folder: Path = BESIDE) -> list[Path]:
-    """Write ``<name>.json`` of every pipeline into a folder."""
+def write(folder: Path = FOLDER) -> list[Path]:
+    """Write ``<name>.json`` of every pipeline into a folder; return the paths."""
     paths = []
     for name, spec in specs().items():
         path = folder / f"{name}.json"
@@ -98,13 +81,31 @@ def write(folder: Path = BESIDE) -> list[Path]:
     return paths
 
 
-def _at(branch: BranchName) -> str:
-    """Where Pachyderm mounts a repo in the worker."""
+def _train(description: str) -> dict[str, Any]:
+    return _pipeline(
+        CHECKPOINT,
+        description,
+        ["pix2pix", "train", _mount(TRAINING), "/pfs/out"],
+        _input(TRAINING, INPUT_PROJECT),
+        resources=TRAIN.resources,
+    )
+
+
+def _on_gpu(spec: dict[str, Any]) -> dict[str, Any]:
+    """Extend a spec in place by a GPU, the image that can use it, and a toleration of GPU nodes' taint."""
+    spec["transform"]["image"] += "-gpu"
+    spec["resourceLimits"]["gpu"] = GPU
+    spec["tolerations"] = [{"key": GPU["type"], "operator": "EXISTS", "effect": "NO_SCHEDULE"}]
+    return spec
+
+
+def _mount(branch: BranchName) -> str:
+    """Return the path at which Pachyderm mounts a repo in the worker."""
     return f"/pfs/{branch.repo}"
 
 
-def _pfs(branch: BranchName, project: str) -> dict[str, Any]:
-    # One datum holds the whole commit: which name an output gets depends on the whole listing.
+def _input(branch: BranchName, project: str) -> dict[str, Any]:
+    # One datum holds the whole commit, because the name of an output depends on the whole listing.
     return {"pfs": {"project": project, "repo": branch.repo, "branch": "master", "glob": "/"}}
 
 
@@ -120,7 +121,7 @@ def _pipeline(
         "description": description,
         "transform": {
             "image": IMAGE,
-            # A list, and no shell: a stage that fails is a job that fails.
+            # A list instead of a shell command, so that the exit code of the stage is that of the job.
             "cmd": command,
             "env": {"HOME": "/tmp", "PYTHONUNBUFFERED": "1"},
         },

@@ -10,10 +10,11 @@ import sqlite3
 
 import grpc
 
+from pachyderm.errors import PachydermError
 from pachyderm.store.file_size_limit import explain
 
 
-class StatusError(Exception):
+class StatusError(PachydermError):
     """A failure that ends the request with a gRPC status.
 
     Attributes:

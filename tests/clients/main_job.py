@@ -1,6 +1,6 @@
-"""The main job as a notebook with python-pachyderm does it; run with that client's interpreter, prints JSON.
+"""The main job in python-pachyderm, as in a notebook; run with that client's interpreter, prints JSON.
 
-Usage: main_job.py HOST:PORT, where `pix2pix store serve` listens and `pix2pix setup` was run.
+Usage: main_job.py HOST:PORT, the address of a `pix2pix store serve` on which `pix2pix setup` was run.
 """
 
 import io
@@ -15,8 +15,8 @@ PICTURE = bytes(range(256)) * 1000
 
 
 def create(client):
-    """A repo of one's own whose branch follows the training pictures."""
-    client.create_repo("notes", description="made by a notebook")
+    """Create a repo whose branch has training@master as provenance."""
+    client.create_repo("notes", description="created by a notebook")
     upstream = pfs_pb2.Branch(repo=pfs_pb2.Repo(name="training", type="user"), name="master")
     client.create_branch("notes", "master", provenance=[upstream])
     branch = client.inspect_branch("notes", "master")
@@ -28,7 +28,7 @@ def create(client):
 
 
 def finish_open(client, *repos):
-    """Finish what is open, upstream first, so that the next commits have a parent with files."""
+    """Finish the open commits of some repos, upstream first, so that the next commits have a parent with files."""
     finished = 0
     for repo in repos:
         for info in reversed(list(client.list_commit(repo))):
@@ -40,7 +40,7 @@ def finish_open(client, *repos):
 
 
 def put(client):
-    """One commit of pictures, in several messages and one for each file."""
+    """Make one commit of pictures: a large file, and several files in one request."""
     with client.commit("training", "master") as commit:
         client.put_file_bytes(commit, "/facades/1.jpg", PICTURE)
         with client.modify_file_client(commit) as files:
@@ -53,14 +53,14 @@ def put(client):
 
 
 def subscribe(client, commit):
-    """The output commit that the server opened for the new pictures, as it appears."""
+    """Wait for the output commit that the server opens for the new pictures."""
     appearing = client.subscribe_commit("checkpoint", "master", origin_kind="AUTO")
     info = next(info for info in appearing if info.commit.id == commit.id)
     return {"repo": info.commit.repo.name, "open": not info.finished.seconds}
 
 
 def read(client, commit):
-    """List, walk, match, inspect, get one file and all of them."""
+    """List, walk, match and inspect files; get one of them, and all."""
     with client.get_file_tar(commit, "/facades") as archive:
         names = sorted(member.name for member in archive if member.isfile())
     return {
@@ -75,7 +75,7 @@ def read(client, commit):
 
 
 def provenance(client, commit):
-    """Fill the output commit, and find from it the pictures that it was made of."""
+    """Fill the output commit, and follow its provenance to the pictures."""
     output = pfs_pb2.Commit(branch=pfs_pb2.Branch(repo=commit.branch.repo, name="master"), id=commit.id)
     output.branch.repo.name = "checkpoint"
     client.put_file_bytes(output, "/checkpoint", b"weights")
@@ -91,7 +91,7 @@ def provenance(client, commit):
 
 
 def transactions(client):
-    """Both inputs in one commit set; a transaction that fails leaves nothing."""
+    """Commit to both inputs in one commit set, after a transaction that fails."""
     before = len(list(client.list_commit("training")))
     try:
         with client.transaction():
@@ -112,7 +112,7 @@ def transactions(client):
 
 
 def main():
-    """Do it all against the address on the command line."""
+    """Run every step against the address on the command line."""
     host, _, port = sys.argv[1].partition(":")
     client = python_pachyderm.Client(host=host, port=int(port))
     report = {"version": python_pachyderm.__version__, "create": create(client)}

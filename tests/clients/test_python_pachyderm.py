@@ -1,4 +1,4 @@
-"""Notebooks with python-pachyderm, the client before the SDK, keep working against `pix2pix store serve`."""
+"""Notebooks with python-pachyderm, the predecessor of the SDK, work against `pix2pix store serve`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JOB = Path(__file__).with_name("main_job.py")
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where `pix2pix store serve` listens."""
+    """The address of a `pix2pix store serve`."""
     folder = tmp_path_factory.mktemp("store")
     command = [sys.executable, "-m", "cli.main", "--store", str(folder / "data")]
     server = subprocess.Popen(
@@ -43,8 +43,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def report(address: str) -> dict[str, Any]:
-    """What the client saw."""
-    assert PYTHON.exists(), f"{PYTHON} is missing; `make test-clients` makes it"
+    """The output of `main_job.py`."""
+    assert PYTHON.exists(), f"{PYTHON} is missing; `make test-clients` creates it"
     done = subprocess.run([PYTHON, JOB, address], capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -52,12 +52,12 @@ def report(address: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def client(address: str, report: dict[str, Any]) -> Iterator[Connection]:
-    """Our own client, after the other one has done its work."""
+    """A connection of this project, after the other client has finished."""
     with connect(Target(pachd=f"grpc://{address}")) as connected:
         yield connected
 
 
-def test_it_is_that_client(report: dict[str, Any]) -> None:
+def test_the_client_is_python_pachyderm(report: dict[str, Any]) -> None:
     assert report["version"].startswith("7.6")
 
 
@@ -66,7 +66,7 @@ def test_it_creates_repos_and_branches_with_provenance(report: dict[str, Any]) -
     assert report["create"]["upstream"] == ["training@master"]
 
 
-def test_it_puts_files_that_pix2pix_reads(report: dict[str, Any], client: Connection) -> None:
+def test_it_puts_files_that_pix2pix_can_read(report: dict[str, Any], client: Connection) -> None:
     commit = report["put"]["id"]
     assert report["put"]["error"] == ""
     listing = files(client, "training", commit)
@@ -79,11 +79,11 @@ def test_it_puts_files_that_pix2pix_reads(report: dict[str, Any], client: Connec
     assert read(client, "training", commit, "/facades/1.jpg") == bytes(range(256)) * 1000
 
 
-def test_it_sees_the_output_commit_of_its_put_appear(report: dict[str, Any]) -> None:
+def test_a_subscription_yields_the_output_commit_of_its_put(report: dict[str, Any]) -> None:
     assert report["subscribe"] == {"repo": "checkpoint", "open": True}
 
 
-def test_it_lists_and_gets_what_it_put(report: dict[str, Any]) -> None:
+def test_it_lists_and_gets_the_files_that_it_put(report: dict[str, Any]) -> None:
     paths = ["/facades/1.jpg", "/facades/2.jpg", "/facades/3.jpg"]
     assert report["read"] == {
         "listed": paths,
@@ -96,20 +96,20 @@ def test_it_lists_and_gets_what_it_put(report: dict[str, Any]) -> None:
     }
 
 
-def test_its_output_leads_back_to_its_pictures(report: dict[str, Any], client: Connection) -> None:
-    found = report["provenance"]
-    assert found["finished"]
-    assert found["branch"] == ["training@master"]
-    assert found["set"] == ["checkpoint", "model", "notes", "training"]
+def test_the_provenance_of_its_output_leads_to_its_pictures(report: dict[str, Any], client: Connection) -> None:
+    provenance = report["provenance"]
+    assert provenance["finished"]
+    assert provenance["branch"] == ["training@master"]
+    assert provenance["set"] == ["checkpoint", "model", "notes", "training"]
     commit = inspect(client, "checkpoint", report["put"]["id"])
     assert commit.state == "good"
     assert files(client, "checkpoint", commit.id).keys() == {"/checkpoint"}
 
 
-def test_its_transaction_is_one_commit_set_or_nothing(report: dict[str, Any], client: Connection) -> None:
-    found = report["transactions"]
-    assert "no-such-repo" in found["refusal"]
-    assert found["abandoned"] == 0
-    assert found["one_set"]
-    assert head(client, TRAINING).id == head(client, INPUT_IMAGES).id == found["id"]
-    assert read(client, "training", found["id"], "/facades/4.jpg") == b"four"
+def test_a_transaction_is_one_commit_set_or_nothing(report: dict[str, Any], client: Connection) -> None:
+    transactions = report["transactions"]
+    assert "no-such-repo" in transactions["refusal"]
+    assert transactions["abandoned"] == 0
+    assert transactions["one_set"]
+    assert head(client, TRAINING).id == head(client, INPUT_IMAGES).id == transactions["id"]
+    assert read(client, "training", transactions["id"], "/facades/4.jpg") == b"four"

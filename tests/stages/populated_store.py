@@ -18,7 +18,7 @@ from pachyderm.client.connection import Target, connect
 from pachyderm.dag.promotion import rollback
 from pachyderm.dag.repos import INPUT_IMAGES, TRAINING
 from pachyderm.dag.setup import set_up
-from pachyderm.errors import CommitFailedError, HopelessError
+from pachyderm.errors import CommitFailedError, PermanentError
 from pachyderm.queue.ends import finish_with
 
 
@@ -56,7 +56,7 @@ def live_in(house: House) -> dict[str, str]:
     house.run("resize", "generate")
 
     def fail(name: str) -> None:
-        raise HopelessError("no pair can be used; commit pairs")
+        raise PermanentError("no pair can be used; commit pairs")
 
     sets["failed"] = house.put(TRAINING, {"/a.png": "worse"})
     house.fail = fail

@@ -15,7 +15,7 @@ from stage_harness import House
 from pachyderm.client.commits import inspect
 from pachyderm.client.files import files
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, MODEL, TRAINING
-from pachyderm.errors import HopelessError, LostClaimError
+from pachyderm.errors import LostClaimError, PermanentError
 from pachyderm.output.finish import finish
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.publish import differences, publish
@@ -213,7 +213,7 @@ def test_an_attempt_of_another_run_does_not_take_a_live_claim_over(house: House)
     assert predecessor({"run.1": "run"}, "run", "pod-2") is not None, "a claim that names no attempt"
 
 
-@pytest.mark.parametrize("error", [None, OSError(5, "its disk is gone"), HopelessError("its folder is gone")])
+@pytest.mark.parametrize("error", [None, OSError(5, "its disk is gone"), PermanentError("its folder is gone")])
 def test_a_paused_attempt_that_wakes_after_the_next_one_took_over_changes_nothing(
     house: House, error: Exception | None
 ) -> None:
@@ -243,7 +243,7 @@ def test_a_paused_attempt_that_fails_while_the_next_one_works_leaves_the_commit_
     def pause(name: str) -> None:
         if not taken:
             taken.append(take(house.client, house.output(CHECKPOINT, set_id), "run", "pod-2", over="taken over"))
-            raise HopelessError("its folder is gone")
+            raise PermanentError("its folder is gone")
 
     def second_finishes(seconds: float) -> None:
         commit, claim = house.output(CHECKPOINT, set_id), taken[0]

@@ -13,7 +13,7 @@ from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import files
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
-from pachyderm.errors import CommitFailedError, HopelessError, RequestError
+from pachyderm.errors import CommitFailedError, PermanentError, RequestError
 from pachyderm.output import output_commit
 from pachyderm.output.publish import publish
 from pachyderm.queue.commit_sets import open_fresh
@@ -199,7 +199,7 @@ def test_hopeless_work_ends_the_commit_and_all_that_depends_on_it(house: House) 
     set_id = house.put(TRAINING, {"/a.png": "worse"})
 
     def fail(name: str) -> None:
-        raise HopelessError("no pair can be used; commit pairs")
+        raise PermanentError("no pair can be used; commit pairs")
 
     house.fail = fail
     with pytest.raises(CommitFailedError, match="no pair can be used"):

@@ -236,7 +236,7 @@ def test_the_command_walks_both_ways_and_refuses_what_is_no_target(
     for target, words in (
         (tmp_path / "foreign.png", "another program made it"),
         (tmp_path / "missing.png", "is no file here"),
-        ("nothing@master", "there is no repo nothing here"),
+        ("nothing@master", "repo nothing not found"),
         (f"generate_images@{set_id}:/nothing.png", "has no file /nothing.png"),
     ):
         said = typed(capsys, at, "lineage", target)

@@ -17,7 +17,7 @@ from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import files, read
 from pachyderm.dag.repos import TRAINING
 from pachyderm.dag.setup import set_up
-from pachyderm.protocol.channel import MESSAGE
+from pachyderm.protocol.channel import MAX_MESSAGE_BYTES
 from pachyderm.store.rpc.server import StoreServer
 
 
@@ -69,7 +69,7 @@ def test_responses_and_errors_are_those_of_a_server(local: Connection, tmp_path:
             lambda client: refusal(lambda: client.pfs.inspect_repo(repo=client.repo("no-such"))),
             lambda client: refusal(lambda: list(client.pfs.list_file(file=client.file("training", "0" * 32, "/")))),
             lambda client: refusal(lambda: client.pfs.modify_file(added(client, {"../a": b""}))),
-            lambda client: refusal(lambda: client.pfs.modify_file(added(client, {"/a": bytes(MESSAGE)}))),
+            lambda client: refusal(lambda: client.pfs.modify_file(added(client, {"/a": bytes(MAX_MESSAGE_BYTES)}))),
             lambda client: refusal(lambda: client.license.get_activation_code()),
             lambda client: refusal(lambda: next(client.pfs.list_commit(repo=client.repo("no-such")))),
         ):

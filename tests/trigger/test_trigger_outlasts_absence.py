@@ -28,7 +28,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 @pytest.fixture
 def target(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     # Two tries, half a second apart: the trigger notices sooner.
-    monkeypatch.setitem(channel.TRIES, "maxAttempts", 2)
+    monkeypatch.setitem(channel.RETRIES, "maxAttempts", 2)
     return Target(pachd=f"grpc://{served.address}", store=tmp_path / "work", project="away")
 
 

@@ -1,4 +1,4 @@
-"""What a connection to a Pachyderm at an address promises: trust, clear refusals, and to outlast an absence."""
+"""A connection to an address: trust, clear errors, and surviving a server that goes away or falls silent."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -21,19 +22,20 @@ from cryptography.x509.oid import NameOID
 from pachyderm_sdk.api import pfs
 from served import Served
 
+from cli.failures import report
 from pachyderm.client import connection
-from pachyderm.client.commits import head, inspect
-from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.commits import head, history, inspect
+from pachyderm.client.connection import Connection, Target, connect, translated
 from pachyderm.dag.repos import TRAINING
 from pachyderm.dag.setup import check_set_up, set_up
-from pachyderm.errors import RequestError, UnreachableError
+from pachyderm.errors import RequestError, ServerError, UnreachableError
 from pachyderm.protocol import channel
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.rpc.routes import handlers
 
 
 def authority() -> tuple[bytes, bytes]:
-    """A key and its certificate for 127.0.0.1, signed by itself, in PEM form."""
+    """A private key and its self-signed certificate for 127.0.0.1, in PEM format."""
     key = ec.generate_private_key(ec.SECP256R1())
     name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")]), datetime.now(UTC)
     certificate = (
@@ -52,7 +54,7 @@ def authority() -> tuple[bytes, bytes]:
 
 @pytest.fixture
 def secured(tmp_path: Path) -> Iterator[tuple[Target, bytes]]:
-    """A store behind TLS, and its certificate."""
+    """A store served with TLS, and its certificate."""
     key, certificate = authority()
     server = grpc.server(ThreadPoolExecutor(8), handlers=handlers(Engine.open(tmp_path / "store", time.time)))
     port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
@@ -61,7 +63,7 @@ def secured(tmp_path: Path) -> Iterator[tuple[Target, bytes]]:
     server.stop(None).wait()
 
 
-def test_an_authority_of_ones_own_is_trusted_by_every_connection(
+def test_a_custom_authority_is_trusted_by_every_connection(
     secured: tuple[Target, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target, certificate = secured
@@ -79,85 +81,85 @@ def test_a_certificate_of_an_unknown_authority_is_refused_naming_the_setting(
 ) -> None:
     (tmp_path / "ca.crt").write_bytes(authority()[1])
     monkeypatch.setenv("PACH_ROOT_CERTS", str(tmp_path / "ca.crt"))
-    monkeypatch.setattr(connection, "REACH_WITHIN", 1.0)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 1.0)
     with pytest.raises(UnreachableError, match=r"unknown authority \(PACH_ROOT_CERTS\)"), connect(secured[0]):
         pass
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "cannot be read: No such file"), (b"x", "holds no certificate")])
-def test_a_file_of_authorities_that_cannot_be_used_is_said(
-    secured: tuple[Target, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, said: str
+@pytest.mark.parametrize(
+    ("content", "problem"), [(None, "cannot be read: No such file"), (b"x", "contains no certificate")]
+)
+def test_an_unusable_file_of_authorities_is_reported(
+    secured: tuple[Target, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, problem: str
 ) -> None:
     if content is not None:
         (tmp_path / "ca.crt").write_bytes(content)
     monkeypatch.setenv("PACH_ROOT_CERTS", str(tmp_path / "ca.crt"))
-    with pytest.raises(RequestError, match=rf"PACH_ROOT_CERTS names .*ca\.crt, which {said}"), connect(secured[0]):
+    with pytest.raises(RequestError, match=rf"PACH_ROOT_CERTS names .*ca\.crt, which {problem}"), connect(secured[0]):
         pass
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(tmp_path / "store") as made:
-        yield made
+    with Served(tmp_path / "store") as store:
+        yield store
 
 
 @pytest.fixture
 def client(served: Served) -> Iterator[Connection]:
-    with connect(Target(pachd=f"grpc://{served.address}")) as made:
-        set_up(made)
-        yield made
+    with connect(Target(pachd=f"grpc://{served.address}")) as connected:
+        set_up(connected)
+        yield connected
 
 
-def test_a_question_asked_while_pachyderm_is_away_is_answered_when_it_is_back(
-    client: Connection, served: Served
-) -> None:
+def test_a_read_sent_while_pachyderm_is_away_is_answered_when_it_is_back(client: Connection, served: Served) -> None:
     before = head(client, TRAINING)
     served.leave(0.7)
     assert head(client, TRAINING) == before
 
 
-def waited_for(client: Connection, commit: str) -> tuple[threading.Thread, list[str]]:
-    """Somebody who waits for the end of a commit of training, in a thread, and how it ended for him."""
-    ends: list[str] = []
+def wait_in_thread(client: Connection, commit: str) -> tuple[threading.Thread, list[str]]:
+    """Start a thread that waits for a commit of `training` to finish and appends its state to the list."""
+    states: list[str] = []
 
     def wait() -> None:
-        ends.append(inspect(second, "training", commit, wait=True).state)
+        states.append(inspect(second, "training", commit, wait=True).state)
         second.close()
 
     second = client.another()
     thread = threading.Thread(target=wait)
     thread.start()
-    return thread, ends
+    return thread, states
 
 
-def started(client: Connection) -> str:
+def start_commit(client: Connection) -> str:
     return str(client.pfs.start_commit(branch=client.branch(TRAINING)).id)
 
 
-def test_who_waits_for_a_commit_goes_on_waiting_after_an_absence(client: Connection, served: Served) -> None:
-    commit = started(client)
-    thread, ends = waited_for(client, commit)
+def test_a_wait_for_a_commit_continues_after_an_absence(client: Connection, served: Served) -> None:
+    commit = start_commit(client)
+    thread, states = wait_in_thread(client, commit)
     served.until_waited_for()
     served.leave(0.7)
     assert inspect(client, "training", commit).state == "open"
     client.pfs.finish_commit(commit=client.commit("training", commit))
     thread.join(20)
-    assert ends == ["good"]
+    assert states == ["good"]
 
 
-def test_a_change_asked_for_while_pachyderm_is_away_is_refused_at_once(served: Served) -> None:
+def test_a_write_sent_while_pachyderm_is_away_fails_at_once(served: Served) -> None:
     target = Target(pachd=f"grpc://{served.address}")
     with pytest.raises(UnreachableError, match=f"Pachyderm at {target} cannot be reached"), connect(target) as client:
         set_up(client)
         served.leave()
         try:
-            started(client)
+            start_commit(client)
         finally:
             served.come_back()
 
 
 class Relay:
-    """Carries connections to an address, until they are made to fall silent: open, and without another byte."""
+    """Forwards connections to an address until they fall silent: they stay open, but no more bytes pass."""
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
@@ -200,12 +202,12 @@ class Relay:
             end.close()
 
 
-def test_a_connection_that_fell_silent_is_noticed_and_the_question_asked_on_another(
+def test_a_silent_connection_is_noticed_and_the_read_repeated_on_another(
     client: Connection, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel, "ALIVE_EVERY", 0.3)
-    monkeypatch.setattr(channel, "ALIVE_WITHIN", 0.3)
-    commit = started(client)
+    monkeypatch.setattr(channel, "KEEPALIVE_INTERVAL", 0.3)
+    monkeypatch.setattr(channel, "KEEPALIVE_TIMEOUT", 0.3)
+    commit = start_commit(client)
     relay = Relay(served.address)
     with connect(Target(pachd=f"grpc://{relay.address}")) as through:
         assert inspect(through, "training", commit).state == "open"
@@ -215,33 +217,174 @@ def test_a_connection_that_fell_silent_is_noticed_and_the_question_asked_on_anot
 
 
 @contextmanager
-def answering(answer: Callable[[grpc.ServicerContext], bytes]) -> Iterator[Connection]:
-    """Connected to a server that answers thus to whoever inspects a commit."""
-    told = {"InspectCommit": grpc.unary_unary_rpc_method_handler(lambda _, context: answer(context))}
-    server = grpc.server(ThreadPoolExecutor(1), [grpc.method_handlers_generic_handler("pfs_v2.API", told)])
+def serve(*others: grpc.GenericRpcHandler, **methods: grpc.RpcMethodHandler) -> Iterator[str]:
+    """Serve methods of ``pfs_v2.API``, and other services; yields the address."""
+    handlers = [grpc.method_handlers_generic_handler("pfs_v2.API", methods), *others]
+    server = grpc.server(ThreadPoolExecutor(4), handlers)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    with connect(Target(pachd=f"grpc://127.0.0.1:{port}")) as client:
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
+
+
+@contextmanager
+def answering(answer: Callable[[grpc.ServicerContext], bytes]) -> Iterator[Connection]:
+    """A connection to a server whose `InspectCommit` is `answer`."""
+    method = grpc.unary_unary_rpc_method_handler(lambda _, context: answer(context))
+    with serve(InspectCommit=method) as address, connect(Target(pachd=f"grpc://{address}")) as client:
         yield client
-    server.stop(None).wait()
 
 
-def test_an_answer_as_long_as_pachd_makes_them_arrives() -> None:
-    long = bytes(pfs.CommitInfo(description="x" * (19 << 20)))
-    with answering(lambda context: long) as client:
+def test_a_message_of_pachds_maximum_size_arrives() -> None:
+    response = bytes(pfs.CommitInfo(description="x" * (19 << 20)))
+    with answering(lambda context: response) as client:
         assert len(client.pfs.inspect_commit(commit=client.commit("training", "0" * 32)).description) == 19 << 20
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
-def test_a_question_that_meets_a_server_shutting_down_is_asked_again(code: grpc.StatusCode) -> None:
-    asked: list[float] = []
+def test_a_read_that_meets_a_server_shutting_down_is_repeated(code: grpc.StatusCode) -> None:
+    calls: list[float] = []
 
     def answer(context: grpc.ServicerContext) -> bytes:
-        asked.append(time.monotonic())
-        if len(asked) == 1:
+        calls.append(time.monotonic())
+        if len(calls) == 1:
             context.abort(code, "shutting down")
         return bytes(pfs.CommitInfo(description="here again"))
 
     with answering(answer) as client:
         assert client.pfs.inspect_commit(commit=client.commit("training", "0" * 32)).description == "here again"
-    assert len(asked) == 2
+    assert len(calls) == 2
+
+
+@contextmanager
+def impatient(address: str, read_timeout: float) -> Iterator[Connection]:
+    """A connection whose reads time out after so many seconds."""
+
+    def dial() -> Callable[[channel.Metadata], grpc.Channel]:
+        return partial(channel.with_metadata, channel.open_channel(address, False, None, read_timeout))
+
+    with translated(address):
+        client = Connection(dial, "default", None)
+        yield client
+        client.close()
+
+
+class SilentServer:
+    """Accepts every request and never answers; a stream gets one message first. Released when the block ends."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+        self.waiting = threading.Event()
+
+    def _block(self) -> None:
+        self.waiting.set()
+        self.released.wait()
+
+    def _inspect(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        self._block()
+        return bytes(pfs.CommitInfo(description="late"))
+
+    def _list(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield bytes(pfs.CommitInfo(commit=pfs.Commit(id="1" * 32), description="first"))
+        self._block()
+
+    @contextmanager
+    def serve(self) -> Iterator[str]:
+        inspect_commit = grpc.unary_unary_rpc_method_handler(self._inspect)
+        list_commit = grpc.unary_stream_rpc_method_handler(self._list)
+        get_version = grpc.unary_unary_rpc_method_handler(self._inspect)
+        versions = grpc.method_handlers_generic_handler("versionpb_v2.API", {"GetVersion": get_version})
+        with serve(versions, InspectCommit=inspect_commit, ListCommit=list_commit) as address:
+            try:
+                yield address
+            finally:
+                self.released.set()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda client: inspect(client, "training", "0" * 32),
+        lambda client: list(history(client, TRAINING)),
+        lambda client: list(client.pfs.list_commit(repo=client.repo("training"))),
+        lambda client: client.get_version(),
+    ],
+    ids=["a single response", "a stream", "a stream of the SDK", "another service"],
+)
+def test_a_read_that_gets_no_data_fails_as_unreachable(read: Callable[[Connection], object]) -> None:
+    with (
+        SilentServer().serve() as address,
+        pytest.raises(UnreachableError, match=f"Pachyderm at {address} does not answer"),
+        impatient(address, read_timeout=0.3) as client,
+    ):
+        read(client)
+
+
+def test_a_read_fails_though_the_server_never_completes_the_handshake() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        pytest.raises(UnreachableError, match="does not answer"),
+        impatient(f"127.0.0.1:{listener.getsockname()[1]}", read_timeout=0.3) as client,
+    ):
+        list(history(client, TRAINING))
+
+
+def test_a_read_that_keeps_sending_outlasts_the_time_limit() -> None:
+    never = threading.Event()
+
+    def list_commit(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        # Longer than the limit in all; each message well within it.
+        for number in range(5):
+            never.wait(0.6)
+            yield bytes(pfs.CommitInfo(commit=pfs.Commit(id=f"{number:032}")))
+
+    with (
+        serve(ListCommit=grpc.unary_stream_rpc_method_handler(list_commit)) as address,
+        impatient(address, read_timeout=2) as client,
+    ):
+        assert len(list(history(client, TRAINING))) == 5
+
+
+def test_the_time_limit_does_not_run_while_the_caller_works_on_a_message() -> None:
+    def list_commit(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        for number in range(3):
+            yield bytes(pfs.CommitInfo(commit=pfs.Commit(id=f"{number:032}")))
+
+    with (
+        serve(ListCommit=grpc.unary_stream_rpc_method_handler(list_commit)) as address,
+        impatient(address, read_timeout=0.5) as client,
+    ):
+        commits = history(client, TRAINING)
+        next(commits)
+        threading.Event().wait(1.2)
+        assert len(list(commits)) == 2
+
+
+def test_a_wait_for_a_commit_has_no_time_limit() -> None:
+    server = SilentServer()
+    with server.serve() as address, impatient(address, read_timeout=0.3) as client:
+        timer = threading.Timer(1, server.released.set)
+        timer.start()
+        assert inspect(client, "training", "0" * 32, wait=True).description == "late"
+        timer.join()
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS])
+def test_a_failure_of_the_server_is_not_reported_as_bad_input(code: grpc.StatusCode) -> None:
+    def answer(context: grpc.ServicerContext) -> bytes:
+        context.abort(code, "the server's database is damaged")
+
+    with pytest.raises(ServerError, match=rf"{code.name}.*database is damaged") as caught, answering(answer) as client:
+        inspect(client, "training", "0" * 32)
+    assert report(caught.value) == 1
+    assert caught.value.retryable
+
+
+def test_an_expired_token_is_not_a_failure_of_the_server() -> None:
+    def answer(context: grpc.ServicerContext) -> bytes:
+        context.abort(grpc.StatusCode.INTERNAL, "token expiration is in the past")
+
+    with pytest.raises(UnreachableError, match="renew PACH_TOKEN"), answering(answer) as client:
+        inspect(client, "training", "0" * 32)

@@ -102,7 +102,7 @@ def test_an_address_that_is_none_is_wrong_use() -> None:
 
 
 def test_tls_against_plain_text_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pachyderm.client.connection.REACH_WITHIN", 1.0)
+    monkeypatch.setattr("pachyderm.client.connection.CONNECT_TIMEOUT", 1.0)
     with StoreServer(tmp_path / "store", "127.0.0.1:0") as server:
         address = server.address if hasattr(server, "address") else str(server)
         port = str(address).rpartition(":")[2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.parameters import of_pipeline, parse_own, resolver
-from pachyderm.errors import HopelessError, RequestError
+from pachyderm.errors import PermanentError, RequestError
 
 train = resolver("training", "train")
 export = resolver("training", "export")
@@ -49,7 +49,7 @@ def test_promote_is_no_parameter_of_the_model() -> None:
 def test_a_wrong_file_is_hopeless_and_the_error_names_file_value_and_what_is_allowed(
     text: str, words: list[str]
 ) -> None:
-    with pytest.raises(HopelessError) as caught:
+    with pytest.raises(PermanentError) as caught:
         train(text, {}, "training@abc:/pix2pix.toml")
     for word in ["training@abc:/pix2pix.toml", "commit a corrected file", *words]:
         assert word in str(caught.value)

@@ -1,4 +1,4 @@
-"""Answers about files are parsed as the SDK parses them, without the SDK's parser."""
+"""Responses about files are parsed as the SDK would, without the SDK's parser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pachyderm_sdk.api import pfs
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.dag.repos import TRAINING
 from pachyderm.dag.setup import set_up
-from pachyderm.protocol import messages, sdk_messages
+from pachyderm.protocol import protobuf, sdk_messages
 from pachyderm.store.rpc.server import StoreServer
 
 text = st.text(max_size=8)
@@ -42,9 +42,9 @@ differences = st.builds(pfs.DiffFileResponse, new_file=infos, old_file=infos) | 
 
 
 def absent_type_and_project(message: Any) -> bytes:
-    """A `FileInfo` whose repo has neither, as other clients and servers may send it."""
+    """A `FileInfo` whose repo has neither type nor project, as other clients and servers may send it."""
     commit = {"id": message.file.commit.id, "repo": {"name": "r"}}
-    return messages.message("FileInfo", file={"commit": commit}).SerializeToString()
+    return protobuf.message("FileInfo", file={"commit": commit}).SerializeToString()
 
 
 def assert_parsed_alike(cls: Any, data: bytes) -> None:
@@ -59,25 +59,25 @@ def assert_parsed_alike(cls: Any, data: bytes) -> None:
 
 @settings(deadline=None)
 @given(infos)
-def test_a_file_is_parsed_as_the_sdk_parses_it(info: pfs.FileInfo) -> None:
+def test_a_file_is_parsed_as_by_the_sdk(info: pfs.FileInfo) -> None:
     assert_parsed_alike(pfs.FileInfo, bytes(info))
     assert_parsed_alike(pfs.FileInfo, absent_type_and_project(info))
 
 
 @settings(deadline=None)
 @given(differences)
-def test_a_difference_is_parsed_as_the_sdk_parses_it(difference: pfs.DiffFileResponse) -> None:
+def test_a_difference_is_parsed_as_by_the_sdk(difference: pfs.DiffFileResponse) -> None:
     assert_parsed_alike(pfs.DiffFileResponse, bytes(difference))
 
 
-def test_an_absent_message_inside_is_recognized_as_absent() -> None:
+def test_an_absent_nested_message_is_recognized_as_absent() -> None:
     parsed = sdk_messages.deserializer(pfs.DiffFileResponse.FromString)(b"")
     assert not betterproto.serialized_on_wire(parsed.new_file)
 
 
 def test_every_field_that_the_sdk_knows_is_parsed() -> None:
     for name, cls in sdk_messages._CLASSES.items():
-        ours = {field.name: field.number for field in messages.message(name).DESCRIPTOR.fields}
+        ours = {field.name: field.number for field in protobuf.message(name).DESCRIPTOR.fields}
         theirs = {field: meta.number for field, meta in cls()._betterproto.meta_by_field_name.items()}
         assert ours == theirs, name
 
@@ -126,8 +126,8 @@ def test_the_sdk_parses_no_file_of_a_listing(tmp_path: Path, monkeypatch: pytest
         assert listed(client) == expected
 
 
-def test_a_time_is_rounded_as_the_sdk_rounds_it() -> None:
-    info = messages.message("FileInfo", committed={"seconds": 1_795_700_000, "nanos": 123_456_789})
+def test_a_time_is_rounded_as_by_the_sdk() -> None:
+    info = protobuf.message("FileInfo", committed={"seconds": 1_795_700_000, "nanos": 123_456_789})
     parsed = sdk_messages.deserializer(pfs.FileInfo.FromString)(info.SerializeToString())
     assert parsed.committed == pfs.FileInfo.FromString(info.SerializeToString()).committed
     assert abs(parsed.committed - datetime.fromtimestamp(1_795_700_000, UTC)) < timedelta(seconds=1)

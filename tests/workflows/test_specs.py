@@ -1,4 +1,4 @@
-"""The native Pachyderm pipelines: current, of our names, and what a Pachyderm 2.12 takes."""
+"""The specs of native Pachyderm pipelines are current, use the DAG's names, and are valid for Pachyderm 2.12."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Spec = dict[str, Any]
 
 
 def problems(spec: Spec) -> list[str]:
-    """What pachd 2.12 refuses in a CreatePipelineRequest: unknown keys, and the rules of its validation."""
+    """List what pachd 2.12 would refuse in a CreatePipelineRequest: unknown keys and violated rules."""
     found = list(_unknown(spec, pps.CreatePipelineRequest, "spec"))
     name = spec.get("pipeline", {}).get("name", "")
     if not re.fullmatch(r"[a-zA-Z0-9_-]{1,51}", name):
@@ -35,13 +35,14 @@ def problems(spec: Spec) -> list[str]:
     transform = spec.get("transform", {})
     if not transform.get("image"):
         found.append("transform.image is empty")
-    found += [f"secret {one}" for one in transform.get("secrets", ()) if "envVar" in one and "key" not in one]
+    secrets = transform.get("secrets", ())
+    found += [f"secret {secret}" for secret in secrets if "envVar" in secret and "key" not in secret]
     inputs = list(_inputs(spec.get("input", {}), found))
-    names = [one.get("name") or one.get("repo") for one in inputs]
+    names = [source.get("name") or source.get("repo") for source in inputs]
     if len(set(names)) != len(names):
-        found.append(f"two inputs of one name: {names}")
-    for one in inputs:
-        found += [f"pfs input without {key}: {one}" for key in ("repo", "glob") if not one.get(key)]
+        found.append(f"two inputs with one name: {names}")
+    for source in inputs:
+        found += [f"pfs input without {key}: {source}" for key in ("repo", "glob") if not source.get(key)]
     if spec.get("reprocessSpec", "until_success") not in ("until_success", "every_job"):
         found.append("reprocessSpec")
     for key in ("resourceRequests", "resourceLimits"):
@@ -55,7 +56,7 @@ def problems(spec: Spec) -> list[str]:
 def _inputs(node: Spec, found: list[str]) -> Iterator[Spec]:
     kinds = set(node) & {"pfs", "cross", "union", "join", "group", "cron"}
     if len(kinds) != 1:
-        found.append(f"an input is of one kind, and here of {sorted(kinds)}")
+        found.append(f"an input must have exactly one kind, got {sorted(kinds)}")
     if "pfs" in node:
         yield node["pfs"]
     for kind in ("cross", "union", "join", "group"):
@@ -63,29 +64,29 @@ def _inputs(node: Spec, found: list[str]) -> Iterator[Spec]:
             yield from _inputs(inner, found)
 
 
-def _unknown(value: Any, message: Any, at: str) -> Iterator[str]:
-    """Keys that the SDK's message does not have; the server takes none of them either."""
+def _unknown(value: Any, message: Any, location: str) -> Iterator[str]:
+    """Yield the keys that the SDK's message does not have, which the server refuses as well."""
     hints = typing.get_type_hints(message)
     known = {camel_case(field.name): hints[field.name] for field in dataclasses.fields(message)}
     for key, inner in value.items():
         if key not in known:
-            yield f"{at}.{key} is unknown"
+            yield f"{location}.{key} is unknown"
             continue
         kind = known[key]
-        arguments = [one for one in typing.get_args(kind) if isinstance(one, type)]
+        arguments = [argument for argument in typing.get_args(kind) if isinstance(argument, type)]
         kind = arguments[-1] if arguments else kind
         if isinstance(kind, type) and issubclass(kind, betterproto.Message) and kind.__module__.startswith("pachyderm"):
-            for number, one in enumerate(inner if isinstance(inner, list) else [inner]):
-                yield from _unknown(one, kind, f"{at}.{key}[{number}]")
+            for number, item in enumerate(inner if isinstance(inner, list) else [inner]):
+                yield from _unknown(item, kind, f"{location}.{key}[{number}]")
 
 
-def test_the_committed_files_are_what_the_code_writes(tmp_path: Path) -> None:
-    made = {path.name: path.read_bytes() for path in native.write(tmp_path)}
-    assert made == {path.name: path.read_bytes() for path in native.BESIDE.glob("*.json")}
+def test_the_committed_specs_are_those_that_the_code_writes(tmp_path: Path) -> None:
+    written = {path.name: path.read_bytes() for path in native.write(tmp_path)}
+    assert written == {path.name: path.read_bytes() for path in native.FOLDER.glob("*.json")}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_server_takes_each_pipeline(name: str) -> None:
+def test_each_pipeline_is_valid(name: str) -> None:
     assert problems(native.specs()[name]) == []
 
 
@@ -97,13 +98,13 @@ def _set(spec: Spec, path: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "seen"),
+    ("path", "value", "problem"),
     [
         ("inputt", {}, "inputt"),
         ("input.pfs.globb", "/", "globb"),
         ("input.atom", {}, "atom"),
         ("input.pfs.glob", "", "glob"),
-        ("input.cron", {"spec": "@daily"}, "one kind"),
+        ("input.cron", {"spec": "@daily"}, "exactly one kind"),
         ("resourceLimits.gpu", {"number": 1}, "no type"),
         ("transform.image", "", "image"),
         ("pipeline.name", "check point", "name"),
@@ -111,18 +112,21 @@ def _set(spec: Spec, path: str, value: Any) -> None:
         ("jobTimeout", "2h", "jobTimeout"),
     ],
 )
-def test_the_check_sees_what_a_server_refuses(path: str, value: Any, seen: str) -> None:
+def test_the_check_finds_what_a_server_would_refuse(path: str, value: Any, problem: str) -> None:
     spec = copy.deepcopy(native.specs()["checkpoint"])
     _set(spec, path, value)
-    assert any(seen in problem for problem in problems(spec))
+    assert any(problem in text for text in problems(spec))
 
 
-def test_the_dag_is_ours_in_a_project_of_its_own() -> None:
+def test_the_pipelines_form_the_dag_in_a_separate_project() -> None:
     specs = native.specs()
-    made = {name: {(one["project"], one["repo"]) for one in _inputs(spec["input"], [])} for name, spec in specs.items()}
+    inputs = {
+        name: {(source["project"], source["repo"]) for source in _inputs(spec["input"], [])}
+        for name, spec in specs.items()
+    }
     own, given = native.PROJECT, native.INPUT_PROJECT
     assert own != given
-    assert made == {
+    assert inputs == {
         "checkpoint": {(given, TRAINING.repo)},
         "checkpoint_gpu": {(given, TRAINING.repo)},
         "model": {(own, CHECKPOINT.repo)},
@@ -130,12 +134,12 @@ def test_the_dag_is_ours_in_a_project_of_its_own() -> None:
         "generate_images": {(own, PREPROCESS_IMAGES.repo), (own, MODEL.repo)},
     }
     assert {spec["pipeline"]["name"] for spec in specs.values()} == {
-        one.repo for one in (CHECKPOINT, MODEL, PREPROCESS_IMAGES, GENERATE_IMAGES)
+        branch.repo for branch in (CHECKPOINT, MODEL, PREPROCESS_IMAGES, GENERATE_IMAGES)
     }
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_runs_our_command_in_our_image_without_a_shell(name: str) -> None:
+def test_each_pipeline_runs_the_command_in_the_image_without_a_shell(name: str) -> None:
     from cli.main import COMMANDS
 
     transform = native.specs()[name]["transform"]
@@ -145,15 +149,15 @@ def test_each_runs_our_command_in_our_image_without_a_shell(name: str) -> None:
     assert "stdin" not in transform
 
 
-@pytest.mark.skipif("PACHD_ADDRESS" not in os.environ, reason="asks the Pachyderm at PACHD_ADDRESS")
+@pytest.mark.skipif("PACHD_ADDRESS" not in os.environ, reason="requires a Pachyderm at PACHD_ADDRESS")
 @pytest.mark.parametrize("name", NAMES)
-def test_the_server_at_hand_accepts_each_pipeline_in_a_dry_run(name: str) -> None:
+def test_a_server_accepts_each_pipeline_in_a_dry_run(name: str) -> None:
     spec = native.specs()[name]
     with connect(Target(pachd=os.environ["PACHD_ADDRESS"])) as client:
-        # The server looks for defaults of the project, so that must be there, also in a dry run.
+        # Even a dry run reads the defaults of the project, so the project must exist.
         if native.PROJECT not in {info.project.name for info in client.pfs.list_project()}:
             client.pfs.create_project(project=pfs.Project(name=native.PROJECT))
-        answer = client.pps.create_pipeline_v2(create_pipeline_request_json=json.dumps(spec), dry_run=True)
-    effective = json.loads(answer.effective_create_pipeline_request_json)
+        response = client.pps.create_pipeline_v2(create_pipeline_request_json=json.dumps(spec), dry_run=True)
+    effective = json.loads(response.effective_create_pipeline_request_json)
     assert effective["transform"]["cmd"] == spec["transform"]["cmd"]
     assert effective["pipeline"]["name"] == spec["pipeline"]["name"]

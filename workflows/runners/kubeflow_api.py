@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswerError
+from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswerError, WorkflowError
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ TRIES = 4
 
 LONGEST_PAUSE = 30.0
 
-REACH_WITHIN = 10.0
+CONNECT_TIMEOUT = 10.0
 """Seconds within which a connection must come about, and the first question of all be answered."""
 
 _CHECK = "check [kubeflow] endpoint (or KF_PIPELINES_ENDPOINT), token_file and cookies"
@@ -54,7 +54,7 @@ class Access:
     timeout: float = 30.0
 
 
-class RefusedError(Exception):
+class RefusedError(WorkflowError):
     """The API said no, and nothing was done.
 
     Attributes:
@@ -90,7 +90,7 @@ class Api:
         """The `kfp` client, made at the first use.
 
         Raises:
-            RunnerUnreachableError: no API answers within `REACH_WITHIN`, or it refuses the token.
+            RunnerUnreachableError: no API answers within `CONNECT_TIMEOUT`, or it refuses the token.
         """
         if self._client is None:
             client = self._made()
@@ -135,7 +135,7 @@ class Api:
 
     def _reach(self, client: Any) -> None:
         """Ask a client's API for a sign of life, once."""
-        where, within = _host(client), min(self._access.timeout, REACH_WITHIN)
+        where, within = _host(client), min(self._access.timeout, CONNECT_TIMEOUT)
         ask = client._healthz_api.healthz_service_get_healthz_with_http_info
         try:
             with _translated(where):
@@ -218,7 +218,7 @@ class Api:
         call = getattr(getattr(self.client, f"_{service}_api"), f"{method}_with_http_info")
         timeout = self._access.timeout
         with _translated(self._where()):
-            answer, _, headers = call(**arguments, _request_timeout=(min(timeout, REACH_WITHIN), timeout))
+            answer, _, headers = call(**arguments, _request_timeout=(min(timeout, CONNECT_TIMEOUT), timeout))
         if answer is None or not _is_json(headers):
             # A cookie that ran out is answered with a login page, as a success.
             raise UnclearAnswerError(_no_api(self._where()))

@@ -14,7 +14,7 @@ from typing import NoReturn
 from pachyderm.client.connection import Target, connect
 from pachyderm.dag.repos import PIPELINES
 from pachyderm.dag.setup import check_set_up
-from pachyderm.errors import PachydermError, UnreachableError
+from pachyderm.errors import PachydermError
 from workflows.daemon.kubernetes_lease import KubernetesLease, coordination_api
 from workflows.daemon.lease import Leadership, LockFile, NoElection
 from workflows.daemon.signals import Interruption
@@ -100,7 +100,7 @@ def serve(place: TriggerContext, configuration: Configuration) -> NoReturn:
                 with _controller(place, configuration, runner, leadership, metrics) as controller:
                     controller.serve(patience.worked)
             except (PachydermError, RunnerUnreachableError) as error:
-                if not patience.ever_worked and not isinstance(error, (UnreachableError, RunnerUnreachableError)):
+                if not patience.ever_worked and not error.retryable:
                     raise
                 metrics.troubled()
                 # Runs go on meanwhile: what they do does not need the trigger.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import tee
 from typing import Any
 
-from pachyderm.protocol.messages import bytes_value
+from pachyderm.protocol.protobuf import bytes_value
 from pachyderm.store.files import glob
 from pachyderm.store.files.commit_reader import CommitReader
 from pachyderm.store.files.file_reads import of_datum

@@ -6,7 +6,7 @@ from typing import Any
 
 from pachyderm_sdk.api import pfs
 
-from pachyderm.protocol.messages import message
+from pachyderm.protocol.protobuf import message
 from pachyderm.store.objects.directories import Node
 
 _FILE, _FOLDER = pfs.FileType.FILE.value, pfs.FileType.DIR.value
@@ -16,7 +16,7 @@ class FileInfoWriter:
     """Serializes `FileInfo` messages of one commit; not thread-safe.
 
     Args:
-        commit: a `Commit` message of `pachyderm.protocol.messages` or of the SDK.
+        commit: a `Commit` message of `pachyderm.protocol.protobuf` or of the SDK.
         committed: microseconds since 1970 at which the commit was finished; None while it is open.
     """
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import betterproto
 
-from pachyderm.protocol.messages import message as new_message
+from pachyderm.protocol.protobuf import message as new_message
 from pachyderm.store.files import glob, paths
 from pachyderm.store.files.commit_reader import CommitReader, open_commit, open_row
 from pachyderm.store.objects.directories import Node

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 from pachyderm_sdk.api import pfs
 
-from pachyderm.protocol.messages import parse
+from pachyderm.protocol.protobuf import parse
 from pachyderm.store.database import resolve, rows
 from pachyderm.store.database.rows import CommitRow
 from pachyderm.store.files import filesets, paths, url_source

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 from pachyderm_sdk.api import pfs
 
-from pachyderm.protocol.messages import message
+from pachyderm.protocol.protobuf import message
 from pachyderm.store.database import resolve, rows
 from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.files import paths

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pachyderm.protocol.messages import message as new_message
+from pachyderm.protocol.protobuf import message as new_message
 from pachyderm.store.database import resolve, rows
 from pachyderm.store.database.rows import CommitRow, SqlConnection
 from pachyderm.store.graph.forget import check_head

@@ -8,7 +8,7 @@ from typing import Any
 
 from pachyderm_sdk.api import pfs
 
-from pachyderm.protocol.messages import message
+from pachyderm.protocol.protobuf import message
 from pachyderm.store.database import rows
 from pachyderm.store.database.rows import BranchRow, CommitRow, RepoRow, SqlConnection
 from pachyderm.store.graph import triggers
@@ -84,7 +84,7 @@ class Infos:
         return serialized
 
     def _name(self, commit: Any, row: CommitRow, with_branch: bool = False) -> None:
-        """Fill in a `Commit` of `pachyderm.protocol.messages`."""
+        """Fill in a `Commit` of `pachyderm.protocol.protobuf`."""
         commit.id = row.set
         source = self.repo(row.repo)
         for repo in (commit.repo, commit.branch.repo) if with_branch and row.branch else (commit.repo,):

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import grpc
 
-from pachyderm.protocol.channel import MESSAGE, Metadata
+from pachyderm.protocol.channel import MAX_MESSAGE_BYTES, Metadata
 
 Converter = Callable[[Any], Any] | None
 """Serializes or parses a message; None leaves it unchanged."""
@@ -178,8 +178,8 @@ class _Method:
 
     def _sent_message(self, message: Any, context: CallContext) -> Any:
         data = self.serialize(message) if self.serialize else message
-        if len(data) > MESSAGE:
-            text = f"CLIENT: Sent message larger than max ({len(data)} vs. {MESSAGE})"
+        if len(data) > MAX_MESSAGE_BYTES:
+            text = f"CLIENT: Sent message larger than max ({len(data)} vs. {MAX_MESSAGE_BYTES})"
             raise context.break_off(CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text))
         return self.handler.request_deserializer(data) if self.handler.request_deserializer else data
 

@@ -1,0 +1,100 @@
+"""Downloads transfer the folder that is wanted, not the whole commit."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pachyderm.client.commits import Commit, head
+from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.download import FEW, common_folder, download
+from pachyderm.client.files import files
+from pachyderm.client.upload import put
+from pachyderm.dag.repos import TRAINING
+from pachyderm.dag.setup import set_up
+from pachyderm.errors import StorageError
+
+LARGE = bytes(3 << 20)
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[Connection]:
+    with connect(Target(store=tmp_path / "store")) as connected:
+        set_up(connected)
+        yield connected
+
+
+@pytest.fixture
+def commit(client: Connection, tmp_path: Path) -> Commit:
+    """A commit with many small files in one folder and a large file in another."""
+    contents = {f"/states/mine/{number:02}": b"%02d" % number for number in range(FEW + 4)}
+    contents |= {"/states/others/weights": LARGE, "/top": b"top"}
+    sources = {}
+    for path, content in contents.items():
+        sources[path] = tmp_path / "local" / path.lstrip("/")
+        sources[path].parent.mkdir(parents=True, exist_ok=True)
+        sources[path].write_bytes(content)
+    put(client, TRAINING, sources)
+    return head(client, TRAINING)
+
+
+def transferred(client: Connection, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Record the bytes of each message of a tar that the server sends from now on."""
+    sizes: list[int] = []
+    get_file_tar = client.pfs.get_file_tar
+
+    def recorded(**arguments: Any) -> Iterator[Any]:
+        for message in get_file_tar(**arguments):
+            sizes.append(len(message.value))
+            yield message
+
+    monkeypatch.setattr(client.pfs, "get_file_tar", recorded)
+    return sizes
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_files_of_one_folder_are_downloaded_without_those_of_others(
+    client: Connection, commit: Commit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    sizes = transferred(client, monkeypatch)
+    wanted = files(client, commit.repo, commit.id, "/states/mine")
+    assert len(wanted) > FEW
+    download(client, commit.repo, commit.id, wanted, tmp_path / "out", whole=whole)
+    arrived = {path.name: path.read_bytes() for path in (tmp_path / "out" / "states" / "mine").iterdir()}
+    assert arrived == {f"{number:02}": b"%02d" % number for number in range(FEW + 4)}
+    assert 0 < sum(sizes) < len(LARGE)
+
+
+def test_files_of_several_folders_arrive_in_one_request(client: Connection, commit: Commit, tmp_path: Path) -> None:
+    wanted = files(client, commit.repo, commit.id)
+    download(client, commit.repo, commit.id, wanted, tmp_path / "out")
+    assert (tmp_path / "out" / "states" / "others" / "weights").read_bytes() == LARGE
+    assert (tmp_path / "out" / "top").read_bytes() == b"top"
+    assert len(list((tmp_path / "out" / "states" / "mine").iterdir())) == FEW + 4
+
+
+def test_a_file_that_is_missing_from_the_tar_is_an_error(client: Connection, commit: Commit, tmp_path: Path) -> None:
+    wanted = files(client, commit.repo, commit.id, "/states/mine")
+    wanted["/states/mine/gone"] = next(iter(wanted.values()))
+    with pytest.raises(StorageError, match=f"1 of {len(wanted)} files of {commit} did not arrive"):
+        download(client, commit.repo, commit.id, wanted, tmp_path / "out")
+
+
+paths = st.lists(st.text("ab\\", min_size=1, max_size=3), min_size=1, max_size=4).map(
+    lambda parts: "/" + "/".join(parts)
+)
+
+
+@given(st.lists(paths, min_size=1, max_size=5))
+def test_the_common_folder_contains_every_path_and_no_glob_escape(wanted: list[str]) -> None:
+    folder = common_folder(wanted)
+    assert "\\" not in folder
+    assert all(folder == "/" or path.startswith(f"{folder}/") for path in wanted)
+    if not any("\\" in path for path in wanted):
+        assert folder == posixpath.commonpath([posixpath.dirname(path) for path in wanted])

@@ -10,7 +10,7 @@
     ├── PermanentError     the work cannot succeed on this input
     └── LostClaimError     another attempt has taken over the output commit
 
-`pachyderm.store.status_errors.StatusError`, by which the embedded store answers with a gRPC status, belongs to the same
+`pachyderm.store.status_errors.StatusError`, the embedded store's answer with a gRPC status, belongs to the same
 tree; a client sees it as a `grpc.RpcError`, which `pachyderm.client.connection` translates into one of the errors above.
 """
 

@@ -111,9 +111,6 @@ INPUT_DESCRIPTIONS = {
 PROVENANCE: dict[BranchName, tuple[BranchName, ...]] = {stage.output: stage.inputs for stage in STAGES}
 """Output branch -> the branches whose commits its commits are made from, in the order in which stages run."""
 
-DATUMS = {stage.output.repo: stage.inputs[0].repo for stage in STAGES}
-"""Output repo -> the repo whose files its own are made from."""
-
 
 @dataclass(frozen=True)
 class Pipeline:

@@ -18,7 +18,7 @@ from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.file_contents import FileContent
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
-from pachyderm.output import output_commit
+from pachyderm.output import attempt
 from pachyderm.output.publish import publish as really_publish
 from pachyderm.queue.claims import take
 from pachyderm.queue.commit_sets import open_fresh
@@ -58,9 +58,9 @@ class Garden:
         if new_code:
             self.house.code = f"code {next(self.numbers)}"  # nothing is carried over or reused
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(output_commit, "publish", tamper)
+            patch.setattr(attempt, "publish", tamper)
             # No plan from the record of an earlier fault.
-            patch.setattr(output_commit, "nearest_good", lambda *words: None)
+            patch.setattr(attempt, "nearest_good", lambda *words: None)
             return self.house.fill("resize", "new")
 
     def open(self, branch: BranchName = PREPROCESS_IMAGES) -> Commit:
@@ -188,7 +188,7 @@ def reuse_untrue(garden: Garden) -> str:
 def computed_twice(garden: Garden) -> str:
     garden.fill(lambda told, files: None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(output_commit, "reusable", lambda *words: None)
+        patch.setattr(attempt, "reusable", lambda *words: None)
         return str(garden.fill(lambda told, files: None, new_code=False))
 
 

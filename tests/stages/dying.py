@@ -1,7 +1,7 @@
 """A connection that dies with its process: from its n-th request on, nothing reaches the server.
 
-To a server, a killed process is one whose requests stop. Dying before or after each request that a stage makes therefore
-covers every way in which a stage can be killed.
+To a server, a killed process is one whose requests stop. Dying before or after each request of a stage therefore covers
+every way in which the stage can be killed.
 """
 
 from __future__ import annotations

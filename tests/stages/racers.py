@@ -21,8 +21,9 @@ from pachyderm.client.upload import put
 from pachyderm.dag.repos import CHECKPOINT, TRAIN, TRAINING
 from pachyderm.dag.setup import set_up
 from pachyderm.errors import PachydermError
-from pachyderm.output.output_commit import Attempt, fill_set
-from pachyderm.output.stage import Job, Made, Resolved, Stage
+from pachyderm.output.output_commit import fill_set
+from pachyderm.output.stage import Resolved, Stage, StageContext, StageOutput
+from pachyderm.output.worker import Worker
 from pachyderm.record.stage_record import read_record
 
 CONTENDERS = 16
@@ -32,12 +33,12 @@ FASTER = 150.0
 
 
 def stage(name: str) -> Stage:
-    def work(job: Job) -> Made:
+    def work(job: StageContext) -> StageOutput:
         made = {}
         for number in range(5):
             made[f"/{number}"] = job.scratch / str(number)
             made[f"/{number}"].write_text(name)
-        return Made(made)
+        return StageOutput(made)
 
     return Stage(
         spec=TRAIN,
@@ -55,7 +56,7 @@ def contend(folder: Path, set_id: str, name: str) -> None:
         scratch = folder / "scratch"
         scratch.mkdir(exist_ok=True)
         clock = time.monotonic
-        attempt = Attempt(
+        attempt = Worker(
             name,
             name,
             scratch,

@@ -19,10 +19,11 @@ from pachyderm.client.commits import Commit, head, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import content, files, read
 from pachyderm.client.upload import put
-from pachyderm.dag.repos import DATUMS, EXPORT, GENERATE, RESIZE, TRAIN, StageSpec
+from pachyderm.dag.repos import EXPORT, GENERATE, RESIZE, TRAIN, StageSpec, stage_of
 from pachyderm.dag.setup import set_up
-from pachyderm.output.output_commit import Attempt, fill_set
-from pachyderm.output.stage import Input, Job, Made, Resolved, Stage
+from pachyderm.output.output_commit import fill_set
+from pachyderm.output.stage import Input, Resolved, Stage, StageContext, StageOutput
+from pachyderm.output.worker import Worker
 from pachyderm.record.stage_record import RecordedParameter, Rejected, StageRecord, read_record
 
 
@@ -55,11 +56,11 @@ class House:
         assert done.commit is not None
         return done.commit
 
-    def attempt(self, run: str = "run", client: Connection | None = None) -> Attempt:
+    def attempt(self, run: str = "run", client: Connection | None = None) -> Worker:
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
         clock = itertools.count(0.0, 1.0)
-        return Attempt(
+        return Worker(
             run,
             uuid.uuid4().hex[:6],
             scratch,
@@ -95,10 +96,10 @@ class House:
         return inspect(self.client, branch.repo, commit_set)
 
     def stages(self) -> dict[str, Stage]:
-        def one(spec: StageSpec, work: Callable[[Job], Made]) -> Stage:
+        def one(spec: StageSpec, work: Callable[[StageContext], StageOutput]) -> Stage:
             name = spec.name
 
-            def logged(job: Job) -> Made:
+            def logged(job: StageContext) -> StageOutput:
                 self.worked.append((name, tuple(job.plan.compute) if job.plan else ()))
                 self.fail(name)
                 return work(job)
@@ -135,33 +136,33 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
     return f"something in {missing[0]}" if missing else None
 
 
-def _texts(job: Job, repo: str) -> dict[str, str]:
+def _texts(job: StageContext, repo: str) -> dict[str, str]:
     source = job.inputs[repo]
     return {p: (read(job.client, repo, source.commit.id, p) or b"").decode() for p in source.files}
 
 
-def whole(word: str) -> Callable[[Job], Made]:
-    def work(job: Job) -> Made:
+def whole(word: str) -> Callable[[StageContext], StageOutput]:
+    def work(job: StageContext) -> StageOutput:
         (repo,) = job.inputs
         out = job.scratch / "out"
         out.write_text(f"{word}({','.join(sorted(_texts(job, repo).values()))};{job.parameters['size']})")
-        return Made({f"/{word}": out}, metrics={"held_out_l1": 0.5})
+        return StageOutput({f"/{word}": out}, metrics={"held_out_l1": 0.5})
 
     return work
 
 
-def each(word: str) -> Callable[[Job], Made]:
-    def work(job: Job) -> Made:
+def each(word: str) -> Callable[[StageContext], StageOutput]:
+    def work(job: StageContext) -> StageOutput:
         assert job.plan is not None
         made, rejected = {}, []
         for number, (path, output) in enumerate(job.plan.compute.items()):
-            text = _texts(job, DATUMS[job.commit.repo])[path]
+            text = _texts(job, stage_of(job.commit.repo).inputs[0].repo)[path]
             if text == "bad":
                 rejected.append(Rejected(path, "TRUNCATED", "it is cut short"))
                 continue
             made[output] = job.scratch / str(number)
             made[output].write_text(f"{word}({text})")
-        return Made(made, rejected=tuple(rejected))
+        return StageOutput(made, rejected=tuple(rejected))
 
     return work
 

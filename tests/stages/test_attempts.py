@@ -19,7 +19,16 @@ from pachyderm.errors import HopelessError, LostClaimError
 from pachyderm.output.finish import finish
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.publish import differences, publish
-from pachyderm.queue.claims import STALE_AFTER, Claim, Watch, claims_of, give_back, live_claim, predecessor, take
+from pachyderm.queue.claims import (
+    STALE_AFTER,
+    Claim,
+    HeartbeatMonitor,
+    claims_of,
+    give_back,
+    live_claim,
+    predecessor,
+    take,
+)
 from pachyderm.queue.commit_sets import fresh_set, opened_by_key
 
 
@@ -56,7 +65,7 @@ def test_a_claim_is_stale_only_after_the_observer_saw_no_sign_of_life_long_enoug
     set_id = opened(house)
     take(house.client, house.output(CHECKPOINT, set_id), "run", "1")
     now = [1000.0]
-    watch = Watch(lambda: now[0])
+    watch = HeartbeatMonitor(lambda: now[0])
 
     def stale() -> bool:
         commit = house.output(CHECKPOINT, set_id)

@@ -14,7 +14,7 @@ from pachyderm.client.connection import Connection
 from pachyderm.client.files import files
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
 from pachyderm.errors import CommitFailedError, HopelessError, RequestError
-from pachyderm.output import output_commit
+from pachyderm.output import attempt
 from pachyderm.output.publish import publish
 from pachyderm.queue.commit_sets import open_fresh
 
@@ -190,7 +190,7 @@ def test_a_set_that_does_not_reach_the_stage_is_refused_by_name(house: House) ->
     set_id = trained(house)
     with pytest.raises(RequestError, match="no commit in preprocess_images"):
         house.fill("resize", set_id)
-    with pytest.raises(RequestError, match="there is no commit set"):
+    with pytest.raises(RequestError, match=r"commit set \w+ not found"):
         house.fill("train", "a" * 12 + "4" + "a" * 19)
 
 
@@ -269,16 +269,16 @@ def test_files_of_a_stranger_in_an_open_commit_do_not_stay(house: House) -> None
 
 def test_what_a_late_writer_changed_is_marked_and_made_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.put(INPUT_IMAGES, {"/1.jpg": "1", "/2.jpg": "2"})
-    really_finish = output_commit.finish
+    really_finish = attempt.finish
 
-    def late(client: Connection, commit: Commit, *rest: Any, **more: Any) -> None:
+    def late(client: Connection, commit: Commit, *rest: Any, **more: Any) -> Commit:
         at = pfs.ModifyFileRequest(set_commit=client.commit(commit.repo, commit.id))
         gone = pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path="/1.png"))
         client.pfs.modify_file(iter((at, gone, pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/2.png", raw=b"X")))))
-        really_finish(client, commit, *rest, **more)
+        return really_finish(client, commit, *rest, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(output_commit, "finish", late)
+        patch.setattr(attempt, "finish", late)
         changed = house.fill("resize")
     assert "/1.png" in inspect(house.client, changed.repo, changed.id).metadata["untrue"]
     fresh = house.fill("resize")

@@ -57,7 +57,7 @@ def facts(client: Connection) -> dict[str, Any]:
     looked = OpenCommits(client)
     return {
         "commits": commits,
-        "open": looked.look(),
+        "open": looked.scan(),
         "sources": [str(source_of(client, commit)) for commit in commits[GENERATE_IMAGES.repo]],
         "waiting": waiting(client),
         "explained": [explain(client, commit.id) for commit in commits[GENERATE_IMAGES.repo]],
@@ -94,7 +94,7 @@ def test_lineage_prints_parents_sorted(busy: House) -> None:
 
 def test_an_open_commit_goes_back_to_the_input_of_its_own_pipeline(busy: House) -> None:
     with contextlib.closing(shuffled(busy.client, 2)) as client:
-        sources = {(one.branch.repo, one.source.repo) for one in OpenCommits(client).look() if one.source}
+        sources = {(one.branch.repo, one.source.repo) for one in OpenCommits(client).scan() if one.source}
     assert sources == {
         ("checkpoint", "training"),
         ("model", "training"),

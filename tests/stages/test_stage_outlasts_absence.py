@@ -14,7 +14,7 @@ from pachyderm.client.connection import Target, connect
 from pachyderm.dag.repos import CHECKPOINT, INPUT_IMAGES, PREPROCESS_IMAGES, TRAINING
 from pachyderm.dag.setup import set_up
 from pachyderm.queue import claims
-from pachyderm.queue.claims import claims_of, kept_alive, live_claim, take
+from pachyderm.queue.claims import claims_of, heartbeats, live_claim, take
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_the_signs_of_life_of_a_claim_go_on_after_an_absence(
             assert time.monotonic() < end, "no sign of life"
         return now
 
-    with kept_alive(far.client, commit, claim):
+    with heartbeats(far.client, commit, claim):
         another_than(None)
         served.leave(0.5)
         another_than(another_than(sign()))

@@ -19,7 +19,8 @@ from pachyderm.client.files import read
 from pachyderm.client.upload import put
 from pachyderm.dag.repos import CHECKPOINT, TRAINING
 from pachyderm.dag.setup import set_up
-from pachyderm.output.output_commit import Attempt, fill_set
+from pachyderm.output.output_commit import fill_set
+from pachyderm.output.worker import Worker
 from pachyderm.queue.claims import claims_of
 from pachyderm.record.stage_record import read_record
 
@@ -92,7 +93,7 @@ def check_kills(served: Served, tmp_path: Path, kills: int, seed: int) -> None:
             saved = last_saved
         last = tmp_path / "last"
         last.mkdir()
-        attempt = Attempt("run", "last", last, lambda done, total, note: None, keeps=False, pause=_no_waiting)
+        attempt = Worker("run", "last", last, lambda done, total, note: None, keeps=False, pause=_no_waiting)
         filled, _ = fill_set(client, STAGE, commit_set, {}, attempt)
         record = read_record(client, CHECKPOINT.repo, filled.id)
         assert record is not None

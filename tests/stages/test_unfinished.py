@@ -15,7 +15,7 @@ from pachyderm.client.commits import head, history
 from pachyderm.client.files import files
 from pachyderm.dag.repos import CHECKPOINT, TRAINING
 from pachyderm.output.output_commit import fill_set
-from pachyderm.output.stage import Job, Made
+from pachyderm.output.stage import StageContext, StageOutput
 from pachyderm.output.work_in_progress import UNFINISHED, Saved, UnfinishedWork, kept
 from pachyderm.queue.claims import give_back, take
 
@@ -26,7 +26,7 @@ def interrupted(house: House, set_id: str, folder: Path, *, fails: bool, keeps: 
     """One attempt in a scratch folder of its own; what it found of an earlier one."""
     found: list[str] = []
 
-    def work(job: Job) -> Made:
+    def work(job: StageContext) -> StageOutput:
         found.extend(path.read_text() for path in sorted(job.keep.rglob("*")) if path.is_file())
         (job.keep / "state").mkdir(exist_ok=True)
         (job.keep / "state" / "step").write_text(f"{len(found) + 1}")
@@ -34,7 +34,7 @@ def interrupted(house: House, set_id: str, folder: Path, *, fails: bool, keeps: 
             raise OSError(5, "the node is gone")
         out = job.scratch / "out"
         out.write_text("done")
-        return Made({"/weights": out})
+        return StageOutput({"/weights": out})
 
     folder.mkdir()
     stage = replace(house.stages()["train"], work=work)
@@ -165,7 +165,7 @@ def test_what_was_saved_survives_a_pod_that_is_lost_without_a_signal(
     with living(monkeypatch) as life:
         client = house.client.another()
 
-        def work(job: Job) -> Made:
+        def work(job: StageContext) -> StageOutput:
             (job.keep / "step").write_text("1")
             job.save()
             (job.keep / "step").write_text("2")
@@ -183,7 +183,7 @@ def test_an_attempt_that_was_taken_over_saves_nothing(house: House) -> None:
     set_id = house.put(TRAINING, {"/a.png": "A"})
     saved: list[dict[str, str]] = []
 
-    def work(job: Job) -> Made:
+    def work(job: StageContext) -> StageOutput:
         take(house.client, house.output(CHECKPOINT, set_id), "other", "1", over="stale")
         (job.keep / "step").write_text("late")
         job.save()

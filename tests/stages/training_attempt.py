@@ -12,8 +12,9 @@ from pathlib import Path
 
 from components.train.stage import STAGE
 from pachyderm.client.connection import Target, connect
-from pachyderm.output.output_commit import Attempt, fill_set
-from pachyderm.output.stage import Job, Made
+from pachyderm.output.output_commit import fill_set
+from pachyderm.output.stage import StageContext, StageOutput
+from pachyderm.output.worker import Worker
 from pix2pix.tensorflow import tf
 from pix2pix.training import checkpoints
 
@@ -23,7 +24,7 @@ def report(line: str) -> None:
     sys.stdout.flush()
 
 
-def work(job: Job) -> Made:
+def work(job: StageContext) -> StageOutput:
     def save() -> None:
         step = max(checkpoints.steps(job.keep / checkpoints.STATES))
         job.save()
@@ -40,7 +41,7 @@ def main(address: str, scratch: Path, run: str, commit_set: str) -> None:
     tf.config.run_functions_eagerly(True)
     scratch.mkdir()
     with connect(Target(pachd=f"grpc://{address}")) as client:
-        attempt = Attempt(run, scratch.name, scratch, progress(lambda done, *_: report(f"step {done}")), keeps=False)
+        attempt = Worker(run, scratch.name, scratch, progress(lambda done, *_: report(f"step {done}")), keeps=False)
         commit, _ = fill_set(client, replace(STAGE, work=work), commit_set, {}, attempt)
         report(f"filled {commit.state}")
 

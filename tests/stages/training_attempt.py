@@ -1,4 +1,4 @@
-"""One attempt at a training in a process of its own, which prints each step and each state that was saved.
+"""One attempt at a training in a separate process, which prints each step and each saved state.
 
 Run as ``python training_attempt.py ADDRESS SCRATCH RUN COMMIT_SET``.
 """
@@ -24,13 +24,13 @@ def report(line: str) -> None:
     sys.stdout.flush()
 
 
-def work(job: StageContext) -> StageOutput:
+def work(context: StageContext) -> StageOutput:
     def save() -> None:
-        step = max(checkpoints.steps(job.keep / checkpoints.STATES))
-        job.save()
+        step = max(checkpoints.steps(context.keep / checkpoints.STATES))
+        context.save()
         report(f"saved {step}")
 
-    return STAGE.work(replace(job, save=save))
+    return STAGE.work(replace(context, save=save))
 
 
 def progress(train: Callable[[int, int, str], None]) -> Callable[[int, int, str], None]:
@@ -41,8 +41,8 @@ def main(address: str, scratch: Path, run: str, commit_set: str) -> None:
     tf.config.run_functions_eagerly(True)
     scratch.mkdir()
     with connect(Target(pachd=f"grpc://{address}")) as client:
-        attempt = Worker(run, scratch.name, scratch, progress(lambda done, *_: report(f"step {done}")), keeps=False)
-        commit, _ = fill_set(client, replace(STAGE, work=work), commit_set, {}, attempt)
+        worker = Worker(run, scratch.name, scratch, progress(lambda done, *_: report(f"step {done}")), keeps=False)
+        commit, _ = fill_set(client, replace(STAGE, work=work), commit_set, {}, worker)
         report(f"filled {commit.state}")
 
 

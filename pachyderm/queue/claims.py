@@ -29,7 +29,7 @@ STALE_AFTER = 300.0
 """Seconds without a heartbeat, by the observer's clock, after which a claim may be taken over."""
 
 ENDS_WITHIN = 10.0
-"""Seconds that an attempt which has announced to finish the commit is given to do so, before it counts as dead."""
+"""Seconds that an attempt has to finish the commit once it has announced that, before it counts as dead."""
 
 FINISHING = "finishing: "
 """Prefix of the end of a claim whose attempt is about to finish the commit; visible before the commit has ended."""
@@ -51,7 +51,7 @@ class Claim:
         number: 1 for the first claim of the commit, then 2, ...
         holder: id of the run.
         attempt: name of the attempt, unique among the attempts of all runs.
-        alive: the last heartbeat. Only its changes have a meaning, since clocks of machines differ.
+        alive: the last heartbeat. Only its changes are meaningful, since the clocks of machines differ.
         over: why the claim ended, or None while it is held.
         done: how much of the work was done at the last heartbeat, in the stage's own unit; at least 0.
     """

@@ -18,7 +18,7 @@ from pachyderm.queue.commit_sets import commits_of, own_parameters, own_paramete
 from pachyderm.queue.decisions import Decision, decisions_of, record, stamp
 
 RETRY = "retry"
-"""The decision that makes the failed attempts of an open commit set count no more."""
+"""The decision after which the failed attempts of an open commit set no longer count."""
 
 RETRIED = "retried"
 """The decision on a finished commit that names the fresh commit set which runs it again."""
@@ -42,7 +42,7 @@ class Retried:
 def retry(client: Connection, commit_set: str, by: str, now: float) -> Retried:
     """Run a commit set again.
 
-    While something in it is open, it is tried again at once, and its failed attempts count no more. Else fresh output
+    While something in it is open, it is tried again at once, and its failed attempts no longer count. Else fresh output
     commits are opened for the newest inputs, with the commit set's own hyperparameters if it had any.
 
     Args:

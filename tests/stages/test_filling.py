@@ -54,13 +54,13 @@ def test_only_changed_added_and_deleted_pictures_are_work(harness: StageHarness)
     last = harness.put(INPUT_IMAGES, {"/a.jpg": "1", "/b.jpg": "two", "/e.jpg": "4"}, mirror=True)
     harness.run("resize", "generate")
     assert harness.worked == [("resize", ("/b.jpg", "/e.jpg")), ("generate", ("/b.png", "/e.png"))]
-    made = harness.output(GENERATE_IMAGES, last)
-    assert harness.content(made) == {
+    commit = harness.output(GENERATE_IMAGES, last)
+    assert harness.content(commit) == {
         "/a.png": "made(small(1))",
         "/b.png": "made(small(two))",
         "/e.png": "made(small(4))",
     }
-    counts = harness.record(made).counts
+    counts = harness.record(commit).counts
     assert (counts.computed, counts.carried, counts.deleted) == (2, 1, 1)
 
 

@@ -25,8 +25,9 @@ from pachyderm.client.upload import put
 from pachyderm.dag.repos import INPUT_IMAGES, TRAINING
 from pachyderm.dag.revert import revert
 from pachyderm.dag.setup import set_up
-from pachyderm.output.output_commit import Attempt, fill_set
+from pachyderm.output.output_commit import fill_set
 from pachyderm.output.stage import Stage
+from pachyderm.output.worker import Worker
 from pachyderm.record.stage_record import read_record
 from pix2pix.facades import generator
 from pix2pix.hyperparameters import GenerateParameters
@@ -58,7 +59,7 @@ class Bench:
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
         began = time.perf_counter()
-        commit, _ = fill_set(self.client, stage, "", {}, Attempt("benchmark", str(began), scratch, silent))
+        commit, _ = fill_set(self.client, stage, "", {}, Worker("benchmark", str(began), scratch, silent))
         seconds = time.perf_counter() - began
         record = read_record(self.client, commit.repo, commit.id)
         if record is None:

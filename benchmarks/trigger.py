@@ -115,11 +115,11 @@ def burst(client: Connection, trigger: subprocess.Popen[bytes], runs: Path, comm
 def looks(client: Connection, finished: int) -> dict[str, float]:
     """The time of one look when nothing is open, with that many commits in the history of each chain."""
     queue = OpenCommits(client)
-    queue.look()
+    queue.scan()
     took = []
     for _ in range(20):
         began = time.monotonic()
-        queue.look()
+        queue.scan()
         took.append(time.monotonic() - began)
     return {"finished_commits": finished, "median_ms": round(statistics.median(took) * 1000, 1)}
 

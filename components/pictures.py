@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pachyderm.client.download import download
 from pachyderm.client.files import FileEntry
-from pachyderm.output.stage import Job
+from pachyderm.output.stage import StageContext
 from pachyderm.record.stage_record import Rejected
 from pix2pix.images.names import assign_outputs, may_be_picture
 from pix2pix.images.rejections import CODES, NOT_A_PICTURE, Rejection
@@ -26,7 +26,7 @@ def as_rejected(rejections: Iterable[Rejection]) -> tuple[Rejected, ...]:
     return tuple(Rejected(f"/{one.path}", one.code, one.reason) for one in rejections)
 
 
-def fetch(job: Job, repo: str, only: Collection[str] | None = None) -> Path:
+def fetch(job: StageContext, repo: str, only: Collection[str] | None = None) -> Path:
     """Bring an input commit, or only some of its files, into a folder of the attempt."""
     source = job.inputs[repo]
     wanted: Mapping[str, FileEntry] = source.files if only is None else {path: source.files[path] for path in only}

@@ -22,8 +22,9 @@ from pachyderm.client.files import read
 from pachyderm.dag.repos import pipeline_of
 from pachyderm.dag.setup import check_set_up
 from pachyderm.errors import PachydermError
-from pachyderm.output.output_commit import Attempt, fill_set
+from pachyderm.output.output_commit import fill_set
 from pachyderm.output.stage import Stage
+from pachyderm.output.worker import Worker
 from pachyderm.record.stage_record import REPORT_HTML, read_record
 from pix2pix.errors import Pix2PixError
 
@@ -60,14 +61,14 @@ def perform(
         own = of_pipeline(parse_own(hyperparameters), source.repo)
         with connect(target) as client:
             check_set_up(client)
-            attempt = Attempt(
+            worker = Worker(
                 run=environment.get("PIX2PIX_RUN") or environment.get("KFP_RUN_ID") or run,
                 name=f"{environment.get('KFP_POD_NAME') or os.getpid()}-{uuid.uuid4().hex[:8]}",
                 scratch=_scratch(environment, target),
                 progress=logged(stage.name),
                 keeps=target.pachd is None or "PIX2PIX_SCRATCH" in environment,
             )
-            commit, next_set = fill_set(client, stage, commit_set, own, attempt)
+            commit, next_set = fill_set(client, stage, commit_set, own, worker)
             html = read(client, commit.repo, commit.id, REPORT_HTML) if commit.ended else None
             record = read_record(client, commit.repo, commit.id) if commit.ended else None
     except (PachydermError, Pix2PixError) as error:

@@ -10,8 +10,8 @@
     ├── PermanentError     the work cannot succeed on this input
     └── LostClaimError     another attempt has taken over the output commit
 
-`pachyderm.store.status_errors.StatusError`, the embedded store's answer with a gRPC status, belongs to the same
-tree; a client sees it as a `grpc.RpcError`, which `pachyderm.client.connection` translates into one of the errors above.
+`pachyderm.store.status_errors.StatusError`, the embedded store's gRPC status, belongs to the same
+tree; a client sees it as a `grpc.RpcError`, which `pachyderm.client.connection` translates into one of those above.
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ from components.pictures import fetch, made_files
 from components.versions import TENSORFLOW, versions_of
 from pachyderm.dag.repos import CHECKPOINT, EXPORT, TRAINING
 from pachyderm.errors import PermanentError
-from pachyderm.output.stage import Input, Job, Made, Stage
+from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
 from pachyderm.record.stage_record import read_record
 from pix2pix.errors import InputError
 
 
-def work(job: Job) -> Made:
+def work(job: StageContext) -> StageOutput:
     """Export the checkpoint."""
     import_meanwhile("pix2pix.inference.export")
     checkpoint, target = fetch(job, CHECKPOINT.repo), job.scratch / "model"
@@ -32,7 +32,7 @@ def work(job: Job) -> Made:
         raise PermanentError(str(error)) from error
     commit = job.inputs[CHECKPOINT.repo].commit
     trained = read_record(job.client, commit.repo, commit.id)
-    return Made(made_files(target), metrics=trained.metrics if trained else {})
+    return StageOutput(made_files(target), metrics=trained.metrics if trained else {})
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:

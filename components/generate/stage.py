@@ -16,17 +16,17 @@ from components.pictures import as_rejected, assign, fetch
 from components.versions import PICTURES, TENSORFLOW, versions_of
 from pachyderm.dag.repos import GENERATE, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
 from pachyderm.errors import PermanentError
-from pachyderm.output.stage import Input, Job, Made, Stage
+from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
 from pachyderm.record.fingerprints import digest
 from pachyderm.record.picture_search import made_with
 from pix2pix.errors import InputError
 from pix2pix.images.png.text import FINGERPRINT
 
 
-def work(job: Job) -> Made:
+def work(job: StageContext) -> StageOutput:
     """Translate the pictures that are work, in batches, in this one process."""
     if job.plan is None or not job.plan.compute:
-        return Made({})
+        return StageOutput({})
     import_meanwhile("pix2pix.inference.generate")
     model, source = fetch(job, MODEL.repo), fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
     from pix2pix.inference.generate import generate
@@ -37,13 +37,13 @@ def work(job: Job) -> Made:
         done = generate(model, source, target, job.parameters, only=only, text=said(job), progress=job.progress)
     except InputError as error:
         raise PermanentError(str(error)) from error
-    return Made(
+    return StageOutput(
         {job.plan.compute[f"/{path}"]: target / output for path, output in done.written.items()},
         rejected=as_rejected(done.rejected),
     )
 
 
-def said(job: Job) -> dict[str, str]:
+def said(job: StageContext) -> dict[str, str]:
     """What each picture says of itself: what shaped it, and nothing of the pictures beside it."""
     parts = {
         "stage": STAGE.name,

@@ -13,19 +13,19 @@ from components.parameters import resolver
 from components.pictures import as_rejected, assign, fetch
 from components.versions import PICTURES, versions_of
 from pachyderm.dag.repos import INPUT_IMAGES, RESIZE
-from pachyderm.output.stage import Input, Job, Made, Stage
+from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
 
 
-def work(job: Job) -> Made:
+def work(job: StageContext) -> StageOutput:
     """Resize the pictures that are work; a file that is no picture is rejected and stops nothing."""
     from pix2pix.datasets.resize import resize_folder
 
     if job.plan is None or not job.plan.compute:
-        return Made({})
+        return StageOutput({})
     source, target = fetch(job, INPUT_IMAGES.repo, job.plan.compute), job.scratch / "resized"
     only = [path.lstrip("/") for path in job.plan.compute]
     done = resize_folder(source, target, job.parameters, only=only, progress=job.progress)
-    return Made(
+    return StageOutput(
         {job.plan.compute[f"/{path}"]: target / output for path, output in done.written.items()},
         rejected=as_rejected(done.rejected),
     )

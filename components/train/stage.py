@@ -15,7 +15,7 @@ from components.pictures import as_rejected, fetch, made_files
 from components.versions import PICTURES, TENSORFLOW, versions_of
 from pachyderm.dag.repos import TRAIN, TRAINING
 from pachyderm.errors import PermanentError
-from pachyderm.output.stage import Input, Job, Made, Stage
+from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
 from pix2pix.errors import InputError
 
 NOT_PUBLISHED = ("state", "report.html")
@@ -25,7 +25,7 @@ HELD_OUT = {"l1": "held_out_l1", "psnr": "held_out_psnr", "ssim": "held_out_ssim
 """Names of figures in the record, where nothing around them says what they were measured on."""
 
 
-def work(job: Job) -> Made:
+def work(job: StageContext) -> StageOutput:
     """Train on all pairs, going on from where an earlier attempt at the same work stopped."""
     import_meanwhile("pix2pix.training.train")
     pairs = fetch(job, TRAINING.repo)
@@ -36,7 +36,7 @@ def work(job: Job) -> Made:
     except InputError as error:
         raise PermanentError(str(error)) from error
     report = job.keep / "report.html"
-    return Made(
+    return StageOutput(
         made_files(job.keep, leave_out=NOT_PUBLISHED),
         rejected=as_rejected(done.rejected),
         metrics={"steps": done.step, **{HELD_OUT.get(name, name): value for name, value in done.metrics.items()}},

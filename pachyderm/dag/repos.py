@@ -111,9 +111,6 @@ INPUT_DESCRIPTIONS = {
 PROVENANCE: dict[BranchName, tuple[BranchName, ...]] = {stage.output: stage.inputs for stage in STAGES}
 """Output branch -> its direct provenance, in the order in which the stages run."""
 
-DATUMS = {stage.output.repo: stage.inputs[0].repo for stage in STAGES}
-"""Output repo -> the repo that holds its datums."""
-
 
 @dataclass(frozen=True)
 class Pipeline:

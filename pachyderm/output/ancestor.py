@@ -1,8 +1,4 @@
-"""The nearest good ancestor of an output commit, and listings reckoned from it.
-
-It exists because listing 100,000 files costs a minute, and what changed since the ancestor costs what the change costs:
-the ancestor's record says what its stage read and wrote, and Pachyderm says what differs from that.
-"""
+"""The nearest good ancestor of an output commit, and listings derived from its record."""
 
 from __future__ import annotations
 
@@ -17,14 +13,17 @@ from pachyderm.client.files import REPORT, FileEntry, content, differing, files,
 from pachyderm.record.quarantine import trusted
 from pachyderm.record.stage_record import StageRecord, readable_record
 
+# Listing 100,000 files takes a minute. An ancestor's record already holds the listings of what its stage read and
+# wrote, and DiffFile returns what changed since: the cost is that of the change.
+
 
 @dataclass(frozen=True)
 class Ancestor:
-    """The nearest good ancestor of an output commit, with the record of a stage that works datum by datum.
+    """The nearest good ancestor of an output commit of a stage that works datum by datum.
 
     Attributes:
-        commit: it.
-        record: what its stage said.
+        commit: the ancestor.
+        record: the record that its stage wrote.
         files: its listing, without its report.
         datums: id of the input commit whose files were its datums.
         sources: listing of that input commit, without report and parameters file.
@@ -38,64 +37,65 @@ class Ancestor:
 
 
 def nearest_good(client: Connection, commit: Commit, datums: str) -> Ancestor | None:
-    """Find the ancestor, or None where there is none whose record can be reckoned with.
+    """Return the nearest good ancestor, or None if there is none or its record is incomplete.
 
     Args:
         client: the connection.
-        commit: an output commit; all older ones have ended.
+        commit: an output commit, all of whose ancestors have ended.
         datums: the input repo whose files are datums.
     """
-    at = commit
-    while at.parent is not None:
-        at = inspect(client, at.repo, at.parent)
-        if at.state == "good" and trusted(at):
-            record = readable_record(client, at.repo, at.id)
-            return None if record is None else _reckoned(client, at, record, datums)
+    ancestor = commit
+    while ancestor.parent is not None:
+        ancestor = inspect(client, ancestor.repo, ancestor.parent)
+        if ancestor.state == "good" and trusted(ancestor):
+            record = readable_record(client, ancestor.repo, ancestor.id)
+            return None if record is None else _from_record(client, ancestor, record, datums)
     return None
 
 
-def _reckoned(client: Connection, commit: Commit, record: StageRecord, datums: str) -> Ancestor | None:
-    read = next((one.commit for one in record.inputs if one.repo == datums), None)
+def _from_record(client: Connection, commit: Commit, record: StageRecord, datums: str) -> Ancestor | None:
+    """Derive both listings from a record; None if it does not account for every datum."""
+    datums_commit = next((entry.commit for entry in record.inputs if entry.repo == datums), None)
     sources = {
-        one.source: FileEntry(one.source_bytes, one.source_hash)
-        for one in record.files.values()
-        if one.source is not None and one.source_hash is not None and one.source_bytes is not None
+        output.source: FileEntry(output.source_bytes, output.source_hash)
+        for output in record.files.values()
+        if output.source is not None and output.source_hash is not None and output.source_bytes is not None
     }
-    sources |= {one.path: FileEntry(one.bytes, one.hash) for one in record.rejected}
-    if read is None or len(sources) != record.counts.inputs:
+    sources |= {entry.path: FileEntry(entry.bytes, entry.hash) for entry in record.rejected}
+    if datums_commit is None or len(sources) != record.counts.inputs:
         return None
-    held = {path: FileEntry(one.bytes, one.hash) for path, one in record.files.items()}
-    if not all(one.hash for one in held.values()):
-        # The server's hash of a file of several chunks was not known when the record was written.
-        held = content(files(client, commit.repo, commit.id))
-    return Ancestor(commit, record, held, read, sources)
+    outputs = {path: FileEntry(output.bytes, output.hash) for path, output in record.files.items()}
+    if not all(entry.hash for entry in outputs.values()):
+        # The server's hash of a file of several chunks was unknown when the record was written.
+        outputs = content(files(client, commit.repo, commit.id))
+    return Ancestor(commit, record, outputs, datums_commit, sources)
 
 
 def datums_of(client: Connection, repo: str, commit_id: str, ancestor: Ancestor | None) -> dict[str, FileEntry]:
-    """The datums of an input commit: its listing without report and parameters file."""
+    """Return the datums of an input commit: its listing without report and parameters file."""
     if ancestor is None:
         return content(files(client, repo, commit_id))
-    return _since(client, repo, commit_id, ancestor.datums, ancestor.sources)
+    return _updated(client, repo, commit_id, ancestor.datums, ancestor.sources)
 
 
 def present_in(client: Connection, commit: Commit, ancestor: Ancestor | None) -> dict[str, FileEntry]:
-    """Every file that an output commit shows now, its report included."""
+    """Return the listing of everything that an output commit shows now, its report included."""
     if ancestor is None:
         return files(client, commit.repo, commit.id)
-    shown = _since(client, commit.repo, commit.id, ancestor.commit.id, ancestor.files)
-    return {**shown, **files(client, commit.repo, commit.id, REPORT)}
+    outputs = _updated(client, commit.repo, commit.id, ancestor.commit.id, ancestor.files)
+    return {**outputs, **files(client, commit.repo, commit.id, REPORT)}
 
 
-def _since(
+def _updated(
     client: Connection, repo: str, commit_id: str, before: str, listing: Mapping[str, FileEntry]
 ) -> dict[str, FileEntry]:
-    """The listing of a commit, reckoned from that of another commit of its repo."""
+    """Return the listing of a commit, given that of the commit `before` of the same repo."""
     if commit_id == before:
         return dict(listing)
     try:
         changed = differing(client, repo, commit_id, before)
     except grpc.RpcError as error:
-        # The other commit was dropped, or one of them holds nothing at all.
+        # The other commit was dropped, or one of the two holds no file at all.
         if error.code() is not grpc.StatusCode.NOT_FOUND and "not found" not in (error.details() or ""):
             raise
         return content(files(client, repo, commit_id))

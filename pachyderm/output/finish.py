@@ -1,9 +1,11 @@
-"""Finishes a filled output commit, in one transaction with everything that belongs to it.
+"""Finishing of a published output commit: one transaction with everything that belongs to it.
 
-It exists because two things must hold at once. Nobody finishes who lost the claim: the key that ends the claim is the
-fence, added first, by exactly one caller. And a model is finished and promoted together or not at all: one transaction.
-They are two steps because pachd edits metadata at once, also inside a transaction, and keeps it when that is abandoned
-(seen); a crash between them leaves the commit open, and free to be claimed a few seconds later.
+Two invariants meet here. An attempt that lost its claim finishes nothing: the metadata key that ends the claim is the
+fence, and exactly one caller can add it. A model is finished and promoted together or not at all: one transaction.
+
+Fence and transaction are two steps because pachd edits metadata at once, even inside a transaction, and keeps the edit
+when the transaction is abandoned (seen on pachd 2.12). A crash between the two leaves the commit open, and free to be
+claimed again after `ENDS_WITHIN` seconds.
 """
 
 from __future__ import annotations
@@ -23,56 +25,65 @@ from pachyderm.record.fingerprints import FINGERPRINT
 logger = logging.getLogger(__name__)
 
 TRIES = 5
-"""How often the transaction is tried where the server gives it up for another one."""
+"""How often the transaction is tried while the server aborts it in favour of another one."""
 
 
-def finish(client: Connection, commit: Commit, claim: Claim, fingerprint: str, *, promote: bool, now: float) -> None:
+def finish(client: Connection, commit: Commit, claim: Claim, fingerprint: str, *, promote: bool, now: float) -> Commit:
     """Finish a commit without error and wait until the server has checked it.
 
     Args:
         client: the connection.
-        commit: published, and all its ancestors ended.
-        claim: ours.
-        fingerprint: kept as metadata, so that a later commit finds this one.
-        promote: whether `model@master` moves to it in the same transaction.
+        commit: published, all of its ancestors ended.
+        claim: the caller's claim.
+        fingerprint: stored as metadata, so that a later attempt finds this commit.
+        promote: whether `model@master` moves to the commit in the same transaction.
         now: seconds since 1970.
 
+    Returns:
+        the finished commit.
+
     Raises:
-        LostClaimError: the claim had ended; nothing was done.
+        LostClaimError: the claim had ended; nothing was changed.
         CommitFailedError: the server found the content invalid.
     """
-    word = f"{FINISHING}{claim.attempt}"
-    _fence(client, commit, claim, word, fingerprint)
-    for left in reversed(range(TRIES)):
+    _fence(client, commit, claim, fingerprint)
+    for tries_left in reversed(range(TRIES)):
         try:
-            before = head(client, MODEL) if promote else None
-            with client.transaction.transaction() as transaction:
-                client.pfs.finish_commit(commit=client.commit(commit.repo, commit.id))
-                if before is not None:
-                    record_promotion(client, transaction.id, commit, before.id, now)
+            _transaction(client, commit, promote=promote, now=now)
             break
         except grpc.RpcError as error:
             if inspect(client, commit.repo, commit.id).state != "open":
-                logger.info("%s was finished although the answer was lost: %s", commit, error.details())
+                logger.info("%s was finished although the response was lost: %s", commit, error.details())
                 break
-            if not left or "aborted" not in (error.details() or ""):
+            if not tries_left or "aborted" not in (error.details() or ""):
                 raise
-            # Postgres gave the transaction up for another one; pachd passes that on (seen).
+            # Postgres aborts one of two conflicting transactions, and pachd returns that error (seen on pachd 2.12).
             logger.info("finishing %s again: %s", commit, error.details())
     ended = inspect(client, commit.repo, commit.id, wait=True)
     if ended.error:
         raise CommitFailedError(str(ended), ended.error)
+    return ended
 
 
-def _fence(client: Connection, commit: Commit, claim: Claim, word: str, fingerprint: str) -> None:
-    """End our claim; only who did that may finish the commit."""
+def _transaction(client: Connection, commit: Commit, *, promote: bool, now: float) -> None:
+    before = head(client, MODEL) if promote else None
+    with client.transaction.transaction() as transaction:
+        client.pfs.finish_commit(commit=client.commit(commit.repo, commit.id))
+        if before is not None:
+            record_promotion(client, transaction.id, commit, before.id, now)
+
+
+def _fence(client: Connection, commit: Commit, claim: Claim, fingerprint: str) -> None:
+    """End the claim; only the caller that succeeds may finish the commit."""
+    end = f"{FINISHING}{claim.attempt}"
     try:
-        client.edit_keys(commit.repo, commit.id, add={f"over.{claim.number}": word}, put={FINGERPRINT: fingerprint})
+        client.edit_keys(commit.repo, commit.id, add={f"over.{claim.number}": end}, put={FINGERPRINT: fingerprint})
     except grpc.RpcError as error:
-        now = inspect(client, commit.repo, commit.id)
-        ours = any(one.number == claim.number and one.over == word for one in claims_of(now.metadata))
-        if now.state == "open" and ours:
+        latest = inspect(client, commit.repo, commit.id)
+        ours = any(entry.number == claim.number and entry.over == end for entry in claims_of(latest.metadata))
+        if latest.state == "open" and ours:
+            # The request was carried out and its response was lost.
             return
-        if error.code() is grpc.StatusCode.FAILED_PRECONDITION or now.state != "open":
-            raise LostClaimError(f"the claim {claim.number} on {commit} is over: {error.details()}") from error
+        if error.code() is grpc.StatusCode.FAILED_PRECONDITION or latest.state != "open":
+            raise LostClaimError(f"the claim {claim.number} on {commit} has ended: {error.details()}") from error
         raise

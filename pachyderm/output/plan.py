@@ -1,7 +1,4 @@
-"""What changed: which inputs are work, and which outputs can be carried over from an earlier commit.
-
-It exists so that a commit costs what its change costs; it is a pure function of two listings and a record.
-"""
+"""The plan of an output commit: which datums to compute, and which outputs to carry over from an ancestor."""
 
 from __future__ import annotations
 
@@ -15,17 +12,17 @@ Assign = Callable[[Collection[str]], tuple[Mapping[str, str], tuple[Rejected, ..
 """Input paths -> (input path -> output path, inputs rejected for their names); a function of the paths alone."""
 
 BY_NAME = frozenset({"NAME_COLLISION", "BAD_PATH", "NOT_A_PICTURE"})
-"""The rejections that come from the listing and not from the content, so they are never carried over."""
+"""Codes of rejections that follow from the listing and not from the content; they are never carried over."""
 
 
 @dataclass(frozen=True)
 class CarryBase:
-    """The nearest good ancestor of an output commit, where its fingerprint differs in the datums alone.
+    """The nearest good ancestor of an output commit, if its fingerprint differs in the datums alone.
 
     Attributes:
         commit: its id.
         files: its listing, which the open commit inherits.
-        record: what its stage said.
+        record: the record that its stage wrote.
     """
 
     commit: str
@@ -35,13 +32,13 @@ class CarryBase:
 
 @dataclass(frozen=True)
 class Carried:
-    """An output that an earlier commit holds already.
+    """An output that an earlier commit already holds.
 
     Attributes:
-        commit: the commit to copy it from.
-        path: where it is there.
-        entry: size and hash there.
-        made: what the record says of it.
+        commit: id of the commit to copy it from.
+        path: its path in that commit.
+        entry: its size and hash in that commit.
+        made: its entry in that commit's record.
     """
 
     commit: str
@@ -55,47 +52,48 @@ class Plan:
     """What is to be done for one output commit.
 
     Attributes:
-        compute: input path -> output path, the work.
-        carried: input path -> (output path, where its bytes are).
+        compute: input path -> output path, of the datums to compute.
+        carried: input path -> (output path, the earlier output that is copied there).
         rejected: inputs that are known to give no output.
+        base: id of the commit that outputs are carried over from, or None if none are.
     """
 
     compute: Mapping[str, str]
     carried: Mapping[str, tuple[str, Carried]]
     rejected: tuple[Rejected, ...]
+    base: str | None = None
 
 
 def plan(inputs: Listing, assign: Assign, base: CarryBase | None) -> Plan:
-    """Compare the inputs with those that the base was made from, by content: a renamed file is no work.
+    """Compare the inputs by content with those that the base was made from; a renamed file needs no work.
 
     Args:
         inputs: the datums, without report and parameters file.
-        assign: gives each input its output's name.
-        base: None where everything is work.
+        assign: names each input's output.
+        base: the commit to carry outputs over from; None to compute every datum.
     """
     names, collisions = assign(inputs)
-    made, refused = _known(base) if base else ({}, {})
+    outputs, rejections = _known(base) if base else ({}, {})
     compute: dict[str, str] = {}
     carried: dict[str, tuple[str, Carried]] = {}
-    rejected = [Rejected(one.path, one.code, one.reason, inputs[one.path].hash) for one in collisions]
+    rejected = [Rejected(entry.path, entry.code, entry.reason, inputs[entry.path].hash) for entry in collisions]
     for path, output in names.items():
         content = inputs[path].hash
-        if content in refused:
-            before = refused[content]
-            rejected.append(Rejected(path, before.code, before.reason, content))
-        elif content in made:
-            carried[path] = (output, made[content].get(output) or next(iter(made[content].values())))
+        if content in rejections:
+            rejected.append(Rejected(path, rejections[content].code, rejections[content].reason, content))
+        elif content in outputs:
+            carried[path] = (output, outputs[content].get(output) or next(iter(outputs[content].values())))
         else:
             compute[path] = output
-    return Plan(compute, carried, tuple(rejected))
+    return Plan(compute, carried, tuple(rejected), base.commit if base and carried else None)
 
 
 def _known(base: CarryBase) -> tuple[dict[str, dict[str, Carried]], dict[str, Rejected]]:
-    """Of each input content: the outputs made from it, by path, and its rejection."""
-    made: dict[str, dict[str, Carried]] = {}
+    """Return the base's outputs and rejections: input hash -> output path -> output, and input hash -> rejection."""
+    outputs: dict[str, dict[str, Carried]] = {}
     for path, output in base.record.files.items():
         entry = base.files.get(path)
         if entry is not None and output.source_hash and entry.bytes == output.bytes:
-            made.setdefault(output.source_hash, {})[path] = Carried(base.commit, path, entry, output)
-    refused = {one.hash: one for one in base.record.rejected if one.hash and one.code not in BY_NAME}
-    return made, refused
+            outputs.setdefault(output.source_hash, {})[path] = Carried(base.commit, path, entry, output)
+    rejections = {entry.hash: entry for entry in base.record.rejected if entry.hash and entry.code not in BY_NAME}
+    return outputs, rejections

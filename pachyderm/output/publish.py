@@ -1,8 +1,10 @@
-"""Publishes a result into an open output commit: one file set, added, read back and compared.
+"""Atomic publication of a result into an open output commit: one file set, added, read back and compared.
 
-It exists because pachd's ways of writing differ in what a late or repeated writer can break. Seen on pachd: a
-``ModifyFile`` stream that ends after the commit destroys it, ``AddFileSet`` is refused then; a file added twice is
-doubled unless it is deleted first; ``DeleteFile("/")`` in a file set deletes nothing.
+Hazards of pachd's ways of writing, for a late or repeated writer (all seen on pachd 2.12):
+
+- A ``ModifyFile`` stream that ends after the commit was finished destroys the commit; ``AddFileSet`` is refused.
+- A file that is added twice is doubled, unless the same file set deletes it first.
+- ``DeleteFile("/")`` in a file set deletes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pachyderm.errors import CommitFailedError, LostClaimError
 logger = logging.getLogger(__name__)
 
 TRIES = 3
-"""How often a result is added before what stands there is given up."""
+"""How often a result is added while the commit does not show it, before publication fails."""
 
 
 def publish(
@@ -30,41 +32,42 @@ def publish(
     commit: Commit,
     result: Mapping[str, FileContent],
     check: Callable[[], None],
-    look: Callable[[], Listing] | None = None,
+    present: Callable[[], Listing] | None = None,
 ) -> dict[str, Expected]:
     """Make an open commit hold exactly `result`.
 
     Args:
         client: the connection.
-        commit: open, and all its ancestors ended.
+        commit: open, all of its ancestors ended.
         result: path -> content, the report included.
-        check: called before anything becomes visible; raises where the claim was lost.
-        look: lists every file that the commit shows now; where the caller knows no quicker way, all are asked for.
+        check: called before anything becomes visible; raises LostClaimError if the claim was lost.
+        present: returns the listing of everything that the commit shows now; by default all files are listed.
 
     Returns:
-        what the listing must say; give it to `differences` after the commit is finished.
+        the expected listing, for `differences` after the commit was finished.
 
     Raises:
         LostClaimError: another attempt has finished the commit.
-        CommitFailedError: the commit still holds something else after several tries: a stranger writes into it.
+        CommitFailedError: after several tries the commit still holds something else: another program writes into it.
     """
-    look = look or (lambda: files(client, commit.repo, commit.id))
+    present = present or (lambda: files(client, commit.repo, commit.id))
     want = {path: expected(content) for path, content in result.items()}
     for attempt in range(1, TRIES + 1):
-        before = look()
-        wrong = differences(before, want)
+        listing = present()
+        wrong = differences(listing, want)
         if not wrong:
-            return _settled(before, want)
+            return _with_hashes(want, listing)
         if attempt > 1:
             logger.warning("%s does not hold what was published (%s); adding it again", commit, ", ".join(wrong[:5]))
-        made = client.pfs.create_file_set(_messages(client, result, before, wrong))
+        file_set = client.pfs.create_file_set(_requests(client, result, listing, wrong))
         check()
-        _add_file_set(client, commit, made.file_set_id)
-    after = look()
-    wrong = differences(after, want)
+        _add_file_set(client, commit, file_set.file_set_id)
+    listing = present()
+    wrong = differences(listing, want)
     if wrong:
-        raise CommitFailedError(str(commit), f"another writer changes it while it is published: {', '.join(wrong[:5])}")
-    return _settled(after, want)
+        paths = ", ".join(wrong[:5])
+        raise CommitFailedError(str(commit), f"another writer changes it while it is published: {paths}")
+    return _with_hashes(want, listing)
 
 
 def _add_file_set(client: Connection, commit: Commit, file_set: str) -> None:
@@ -76,13 +79,13 @@ def _add_file_set(client: Connection, commit: Commit, file_set: str) -> None:
         raise
 
 
-def _settled(listing: Listing, want: Mapping[str, Expected]) -> dict[str, Expected]:
-    """What is expected from now on: the hashes of large files are known once they are there."""
-    return {path: Expected(one.bytes, listing[path].hash) for path, one in want.items()}
+def _with_hashes(want: Mapping[str, Expected], listing: Listing) -> dict[str, Expected]:
+    """Return `want` with the hashes of a listing: a large file's hash is known only once the server holds it."""
+    return {path: Expected(expectation.bytes, listing[path].hash) for path, expectation in want.items()}
 
 
 def differences(listing: Listing, want: Mapping[str, Expected]) -> list[str]:
-    """Paths at which a listing is not as expected, in byte order."""
+    """Return the paths at which a listing differs from the expected one, in byte order."""
     wrong = [path for path in listing if path not in want]
     for path, expectation in want.items():
         entry = listing.get(path)
@@ -91,11 +94,11 @@ def differences(listing: Listing, want: Mapping[str, Expected]) -> list[str]:
     return sorted(wrong, key=str.encode)
 
 
-def _messages(
+def _requests(
     client: Connection, result: Mapping[str, FileContent], present: Listing, wrong: list[str]
 ) -> Iterator[pfs.ModifyFileRequest]:
-    """Per path a delete, then its content if there is any: never a bare add, which appends."""
-    # A large file of the parent with the size of ours may still be another one.
+    """Yield, for each path to correct, a delete and then its content if it has any: a bare add would append."""
+    # A large file inherited from the parent may differ from ours although its size is the same.
     unsure = [path for path, content in result.items() if path in present and expected(content).hash is None]
     for path in sorted({*wrong, *unsure}, key=str.encode):
         yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))

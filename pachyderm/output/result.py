@@ -1,24 +1,21 @@
-"""What an output commit shall hold, and the record of it, whichever way it came about.
-
-It exists so that computed, reused and empty results are published and recorded by the same code.
-"""
+"""The content of an output commit before publication, and its record: computed, reused or empty."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pachyderm.client.commits import Commit
 from pachyderm.client.file_contents import FileContent, StoredFile, expected
-from pachyderm.client.files import FileEntry
-from pachyderm.dag.repos import DATUMS
-from pachyderm.output.plan import CarryBase
+from pachyderm.client.files import FileEntry, Listing
+from pachyderm.dag.repos import stage_of
+from pachyderm.output.derivation import Derivation
+from pachyderm.output.plan import Plan
 from pachyderm.output.reuse import Earlier
-from pachyderm.output.stage import Input, Job, Made, Resolved, Stage
-from pachyderm.record.fingerprints import Fingerprint
+from pachyderm.output.stage import Stage, StageContext, StageOutput
 from pachyderm.record.stage_record import (
     REJECTED_JSON,
     REPORT_HTML,
@@ -32,15 +29,38 @@ from pachyderm.record.stage_record import (
 
 
 @dataclass(frozen=True)
+class Execution:
+    """The circumstances under which a result came about; they are recorded, and shape no output.
+
+    Attributes:
+        run: ``id`` of the run, ``attempt`` and number of the ``claim``.
+        started: seconds since 1970.
+        seconds: duration.
+        present: listing of the open commit before publication, without report.
+    """
+
+    run: Mapping[str, str]
+    started: float
+    seconds: float
+    present: Mapping[str, FileEntry]
+
+
+@dataclass(frozen=True)
 class Result:
     """A result before it is published.
 
     Attributes:
         outcome: ``computed``, ``reused`` or ``empty``.
         content: output path -> content, without the report.
-        files: output path -> what the record says of it.
-        computed: how many of them this attempt computed.
+        files: output path -> its entry in the record.
+        computed: number of files that this attempt computed.
+        rejected: inputs that gave no output, in byte order of their paths.
+        metrics: name -> figure.
         html: the work's own report, or empty for the stage's plain page.
+        notes: sentences for the report.
+        awaited: what an empty commit waits for.
+        reused_from: id of the commit that was reused.
+        base: id of the commit that files were carried over from.
     """
 
     outcome: str
@@ -55,46 +75,28 @@ class Result:
     reused_from: str | None = None
     base: str | None = None
 
-    def record(
-        self,
-        *,
-        stage: Stage,
-        commit: Commit,
-        inputs: Mapping[str, Input],
-        fingerprint: Fingerprint,
-        resolved: Resolved,
-        parameters_from: str,
-        run: Mapping[str, str],
-        started: float,
-        seconds: float,
-        present: Mapping[str, FileEntry],
-    ) -> StageRecord:
-        """What the stage says about the commit; `present` is what the open commit shows before publication."""
-        counted = inputs[stage.datums].files if stage.datums else next(iter(inputs.values())).files
-        deleted = tuple(path for path in present if path not in self.content)
+    def record(self, stage: Stage, commit: Commit, derivation: Derivation, execution: Execution) -> StageRecord:
+        """Return the record of the commit."""
+        inputs = derivation.inputs
+        deleted = tuple(path for path in execution.present if path not in self.content)
+        counted = inputs[stage.datums] if stage.datums else next(iter(inputs.values()))
         return StageRecord(
             stage=stage.name,
             commit=str(commit),
             outcome=self.outcome,
             inputs=tuple(
-                InputRecord(repo, one.commit.id, len(one.files), one.digest) for repo, one in sorted(inputs.items())
+                InputRecord(repo, entry.commit.id, len(entry.files), entry.digest)
+                for repo, entry in sorted(inputs.items())
             ),
-            fingerprint=fingerprint.value,
-            parts=dict(fingerprint.parts),
-            parameters=dict(resolved.parameters),
-            parameters_from=parameters_from,
+            fingerprint=derivation.fingerprint.value,
+            parts=dict(derivation.fingerprint.parts),
+            parameters=dict(derivation.resolved.parameters),
+            parameters_from=derivation.parameters_from,
             versions=dict(stage.versions()),
-            run=dict(run),
-            started=started,
-            seconds=round(seconds, 3),
-            counts=Counts(
-                inputs=len(counted),
-                accepted=len(counted) - len(self.rejected),
-                rejected=len(self.rejected),
-                computed=self.computed,
-                carried=len(self.files) - self.computed,
-                deleted=len(deleted),
-            ),
+            run=dict(execution.run),
+            started=execution.started,
+            seconds=round(execution.seconds, 3),
+            counts=self._counts(len(counted.files), len(deleted)),
             files=dict(self.files),
             deleted=deleted,
             rejected=self.rejected,
@@ -105,10 +107,20 @@ class Result:
             base=self.base,
         )
 
+    def _counts(self, inputs: int, deleted: int) -> Counts:
+        return Counts(
+            inputs=inputs,
+            accepted=inputs - len(self.rejected),
+            rejected=len(self.rejected),
+            computed=self.computed,
+            carried=len(self.files) - self.computed,
+            deleted=deleted,
+        )
+
     def report(self, stage: Stage, record: StageRecord) -> dict[str, FileContent]:
-        """The files under `/_report/`."""
-        rejected = json.dumps([asdict(one) for one in record.rejected], indent=1) + "\n"
-        local = {path: one for path, one in self.content.items() if isinstance(one, Path)}
+        """Return the files under `/_report/`: path -> content."""
+        rejected = json.dumps([asdict(entry) for entry in record.rejected], indent=1) + "\n"
+        local = {path: content for path, content in self.content.items() if isinstance(content, Path)}
         return {
             STAGE_JSON: record.to_json(),
             REJECTED_JSON: rejected.encode(),
@@ -117,12 +129,12 @@ class Result:
 
 
 def empty(awaited: str) -> Result:
-    """The result of a stage that has nothing to work on yet."""
+    """Return the result of a stage that has nothing to work on yet."""
     return Result("empty", awaited=awaited)
 
 
 def reused(earlier: Earlier) -> Result:
-    """The files of an earlier commit, copied on the server."""
+    """Return a server-side copy of an earlier commit's files."""
     commit = earlier.commit
     return Result(
         "reused",
@@ -134,51 +146,52 @@ def reused(earlier: Earlier) -> Result:
     )
 
 
-def computed(job: Job, made: Made, base: CarryBase | None) -> Result:
-    """What the work made, beside what is carried over from the base."""
-    repo, commit_id = job.commit.repo, job.commit.id
-    sources: dict[str, str] = {}
-    # Another input may hold files of the same names.
-    listing = job.inputs[DATUMS[repo]].files
-    content: dict[str, FileContent] = {}
-    files: dict[str, OutputFile] = {}
-    rejected = list(made.rejected)
-    if job.plan is not None:
-        sources = {output: path for path, output in job.plan.compute.items()}
-        rejected += job.plan.rejected
-        for path, (output, carried) in job.plan.carried.items():
-            content[output] = StoredFile(repo, carried.commit, carried.path, carried.entry)
-            files[output] = replace(carried.made, source=path)
-    for output, local in made.files.items():
-        source = sources.get(output)
+def computed(context: StageContext, output: StageOutput) -> Result:
+    """Return the files that a stage computed, together with those that its plan carries over."""
+    commit, plan = context.commit, context.plan or Plan({}, {}, ())
+    # By the stage's first input, not by path alone: another input may hold files of the same names.
+    listing = context.inputs[stage_of(commit.repo).inputs[0].repo].files
+    content: dict[str, FileContent] = {
+        path: StoredFile(commit.repo, carried.commit, carried.path, carried.entry)
+        for path, carried in plan.carried.values()
+    }
+    files = {path: replace(carried.made, source=source) for source, (path, carried) in plan.carried.items()}
+    return Result(
+        "computed",
+        content={**content, **output.files},
+        files={**files, **_computed_files(output.files, plan, listing, commit.id)},
+        computed=len(output.files),
+        rejected=_located((*output.rejected, *plan.rejected), listing),
+        metrics=output.metrics,
+        html=output.report,
+        notes=output.notes,
+        base=plan.base,
+    )
+
+
+def _computed_files(files: Mapping[str, Path], plan: Plan, listing: Listing, commit_id: str) -> dict[str, OutputFile]:
+    """Return the record's entries of computed files."""
+    sources = {output: source for source, output in plan.compute.items()}
+    entries = {}
+    for path, local in files.items():
+        source, expectation = sources.get(path), expected(local)
         entry = listing[source] if source else None
-        looks = expected(local)
-        content[output] = local
-        files[output] = OutputFile(
-            bytes=looks.bytes,
+        entries[path] = OutputFile(
+            bytes=expectation.bytes,
             sha256=_sha256(local),
-            hash=looks.hash or "",
+            hash=expectation.hash or "",
             source=source,
             source_hash=entry.hash if entry else None,
             source_bytes=entry.bytes if entry else None,
             computed_in=commit_id,
         )
-    return Result(
-        "computed",
-        content=content,
-        files=files,
-        computed=len(made.files),
-        rejected=tuple(
-            sorted(
-                (replace(one, hash=listing[one.path].hash, bytes=listing[one.path].bytes) for one in rejected),
-                key=lambda one: one.path.encode(),
-            )
-        ),
-        metrics=made.metrics,
-        html=made.report,
-        notes=made.notes,
-        base=base.commit if base and job.plan and job.plan.carried else None,
-    )
+    return entries
+
+
+def _located(rejected: Sequence[Rejected], listing: Listing) -> tuple[Rejected, ...]:
+    """Return rejections with the hash and size of their inputs, in byte order of their paths."""
+    complete = (replace(entry, hash=listing[entry.path].hash, bytes=listing[entry.path].bytes) for entry in rejected)
+    return tuple(sorted(complete, key=lambda entry: entry.path.encode()))
 
 
 def _sha256(path: Path) -> str:

@@ -1,7 +1,4 @@
-"""Finds an earlier good commit that holds what this one shall hold.
-
-It exists so that going back to earlier data or parameters trains nothing and moves no bytes through the client.
-"""
+"""Reuse of an earlier good commit with the same fingerprint."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from pachyderm.record.quarantine import trusted
 from pachyderm.record.stage_record import StageRecord, readable_record
 
 LOOK_BACK = 1000
-"""How many commits of the repo are looked at, newest first."""
+"""How many commits of the repo are searched, newest first."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +21,9 @@ class Earlier:
     """An earlier good commit with the same fingerprint.
 
     Attributes:
-        commit: it.
+        commit: the earlier commit.
         files: its listing, without its report.
-        record: what its stage said.
+        record: the record that its stage wrote.
     """
 
     commit: Commit
@@ -35,19 +32,20 @@ class Earlier:
 
 
 def reusable(client: Connection, commit: Commit, fingerprint: str) -> Earlier | None:
-    """Find the newest good commit of the same repo with this fingerprint and a record that names its files."""
+    """Return the newest good commit of the same repo that has this fingerprint and a record of exactly its files."""
     for earlier in all_commits(client, commit.repo, number=LOOK_BACK):
         if earlier.id == commit.id or earlier.state != "good" or earlier.metadata.get(FINGERPRINT) != fingerprint:
             continue
         record = readable_record(client, earlier.repo, earlier.id) if trusted(earlier) else None
         listing = content(files(client, earlier.repo, earlier.id)) if record is not None else {}
-        if record is not None and _names(record, listing):
+        if record is not None and _matches(record, listing):
             return Earlier(earlier, listing, record)
     return None
 
 
-def _names(record: StageRecord, listing: Listing) -> bool:
-    """Whether a record names exactly these files; a hash that it does not know is left out."""
+def _matches(record: StageRecord, listing: Listing) -> bool:
+    """Whether a record names exactly these files; hashes that the record does not know are not compared."""
     return record.files.keys() == listing.keys() and all(
-        one.bytes == listing[path].bytes and one.hash in ("", listing[path].hash) for path, one in record.files.items()
+        output.bytes == listing[path].bytes and output.hash in ("", listing[path].hash)
+        for path, output in record.files.items()
     )

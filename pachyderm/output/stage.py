@@ -1,7 +1,4 @@
-"""What a stage brings to an output commit, and what it is given: the types between a stage's file and the protocol.
-
-It exists so that a stage's own file holds only its work, and the protocol knows no stage.
-"""
+"""The interface between a stage and the protocol that fills its output commits."""
 
 from __future__ import annotations
 
@@ -24,8 +21,8 @@ class Input:
     """A commit in the direct provenance of the output commit.
 
     Attributes:
-        commit: finished and good.
-        files: its listing without report and parameters file.
+        commit: finished without error.
+        files: its listing, without report and parameters file.
         digest: of that listing.
     """
 
@@ -39,9 +36,9 @@ class Resolved:
     """A stage's parameters for one output commit.
 
     Attributes:
-        values: what the work takes.
-        parameters: each shown with where it came from; all of them count in the fingerprint.
-        promote: whether the result becomes the model that generates, where the stage makes models.
+        values: what `Stage.work` takes as its parameters.
+        parameters: each value with its origin; all of them enter the fingerprint.
+        promote: whether a model that the stage makes is promoted.
     """
 
     values: Any
@@ -50,20 +47,20 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One output commit's work, as a stage sees it.
+class StageContext:
+    """One output commit's work as a stage sees it.
 
     Attributes:
         client: the connection.
         commit: the output commit.
         inputs: repo -> the input commit.
-        parameters: the stage's own type of parameters.
-        plan: which datums are work; None for a stage whose output is one whole.
-        scratch: an empty folder of this attempt; gone afterwards.
+        parameters: an instance of the stage's own parameters type.
+        plan: which datums are to be computed; None for a stage whose output is made as a whole.
+        scratch: an empty folder of this attempt, deleted afterwards.
         keep: a folder that the next attempt at equal work finds again.
         progress: called as ``progress(done, total, note)``.
-        save: stores what is in `keep` now where the next attempt finds it on any machine; for one thread at a time. It
-            takes as long as the transfer, raises nothing, and does nothing where `keep` outlives the attempt.
+        save: stores the present content of `keep` where the next attempt finds it on any machine; for one thread at a
+            time. Takes as long as the transfer, raises nothing, and does nothing if `keep` outlives the attempt.
     """
 
     client: Connection
@@ -78,15 +75,15 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What the work made.
+class StageOutput:
+    """What a stage's work produced.
 
     Attributes:
-        files: output path (absolute) -> local file.
+        files: absolute output path -> local file.
         rejected: inputs that gave no output.
-        metrics: figures for the record and the Kubeflow UI.
-        report: self-contained HTML for people; empty for the plain one.
-        notes: sentences for the report, such as that training was resumed.
+        metrics: name -> figure, for the record and the Kubeflow UI.
+        report: self-contained HTML for people; empty for the stage's plain page.
+        notes: sentences for the report, for example that a training was resumed.
     """
 
     files: Mapping[str, Path]
@@ -102,21 +99,21 @@ class Stage:
 
     Attributes:
         spec: name, output branch and inputs.
-        code: digest of the source files that shape the output.
-        versions: package -> version, of the libraries that shape the output.
-        resolve: text of the parameters file or None, the set's own parameters, names for errors -> parameters. Raises
-            PermanentError where they cannot be used.
-        work: does it. Raises PermanentError where no retry can help.
-        awaited: what a commit that has nothing to work on waits for, or None where there is work.
-        page: record, output path -> local file where there is one -> HTML report for people.
-        assign: names of outputs; for a stage whose spec is `per_file`.
+        code: returns the digest of the source files that shape the output.
+        versions: returns package -> version, of the libraries that shape the output.
+        resolve: (text of the parameters file or None, the commit set's own hyperparameters, the file's name for error
+            messages) -> parameters. Raises PermanentError if they are invalid.
+        work: computes the output. Raises PermanentError if no retry can succeed.
+        awaited: returns what a commit without anything to work on waits for, or None if there is work.
+        page: (record, output path -> local file, for files that are local) -> HTML report for people.
+        assign: names the outputs; required if the spec is `per_file`.
     """
 
     spec: StageSpec
     code: Callable[[], str]
     versions: Callable[[], Mapping[str, str]]
     resolve: Callable[[str | None, Mapping[str, Any], str], Resolved]
-    work: Callable[[Job], Made]
+    work: Callable[[StageContext], StageOutput]
     awaited: Callable[[Mapping[str, Input]], str | None]
     page: Callable[[StageRecord, Mapping[str, Path]], str]
     assign: Assign | None = None
@@ -128,10 +125,10 @@ class Stage:
 
     @property
     def output(self) -> BranchName:
-        """The branch whose output commits it fills."""
+        """The branch whose output commits the stage fills."""
         return self.spec.output
 
     @property
     def datums(self) -> str | None:
-        """The input repo each of whose files becomes one output file; None where the output is made as a whole."""
+        """The input repo each of whose files becomes one output file; None if the output is made as a whole."""
         return self.spec.inputs[0].repo if self.spec.per_file else None

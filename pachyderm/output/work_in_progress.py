@@ -1,7 +1,7 @@
-"""Keeps the unfinished work of a stage in a repo of its own, where the next attempt finds it on any machine.
+"""Unfinished work of stages, kept in a separate repo where the next attempt finds it on any machine.
 
-The repo stands outside the DAG: no provenance, no trigger, no part of any record. It may be deleted at any time, which
-costs repeated work at most (docs/decisions/006-unfinished-work.md).
+The repo stands outside the DAG: it has no provenance, triggers nothing and is part of no record. It may be deleted at
+any time, which costs repeated work at most (docs/decisions/006-unfinished-work.md).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from pachyderm.errors import PachydermError, RequestError
 logger = logging.getLogger(__name__)
 
 UNFINISHED = BranchName("unfinished_work", "master")
-"""One folder per fingerprint: equal work can go on from there."""
+"""Holds one folder per fingerprint: equal work can be resumed from it."""
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What one save sent.
+    """The files that one save sent.
 
     Attributes:
-        files: new and changed files, relative to the folder, sorted.
-        bytes: of these.
+        files: paths of new and changed files, relative to the folder, sorted.
+        bytes: their total size.
     """
 
     files: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class _Version:
-    """What tells a local file from the one that was there before: it is replaced as a whole, or appended to."""
+    """Identifies the state of a local file, which is either replaced as a whole or appended to."""
 
     inode: int
     bytes: int
@@ -59,19 +59,19 @@ class UnfinishedWork:
 
     Args:
         client: the connection; not used by another thread during a call.
-        fingerprint: of the output that is worked on.
-        folder: what is copied.
+        fingerprint: of the output commit that is being filled.
+        folder: the local folder.
     """
 
     def __init__(self, client: Connection, fingerprint: str, folder: Path) -> None:
-        self._client, self._folder, self._above = client, folder, f"/{fingerprint}/"
+        self._client, self._folder, self._prefix = client, folder, f"/{fingerprint}/"
         self._sent: dict[str, tuple[_Version, FileEntry]] = {}
 
     def save(self) -> Saved:
-        """Send the files that changed since the last save, delete those that are gone, and squash older versions.
+        """Send the files that changed since the last save, delete those that are gone, and squash older commits.
 
         Raises:
-            RequestError: somebody holds an open commit on the branch.
+            RequestError: another program holds an open commit on the branch.
         """
         newest = _head(self._client)
         if newest is not None:
@@ -88,15 +88,15 @@ class UnfinishedWork:
             return Saved()
         if newest is None:
             _create(self._client)
-        self._client.pfs.modify_file(self._messages(list(changed), gone))
+        self._client.pfs.modify_file(self._requests(list(changed), gone))
         listing = self._listing(_head(self._client))
         self._sent = {path: (version, listing[path]) for path, version in local.items() if path in listing}
         _squash_older(self._client)
-        files_sent = tuple(path.removeprefix(self._above) for path in changed)
+        files_sent = tuple(path.removeprefix(self._prefix) for path in changed)
         return Saved(files_sent, sum(version.bytes for version in changed.values()))
 
     def fetch(self) -> None:
-        """Bring what was saved into the folder, where that holds nothing yet."""
+        """Download what was saved into the folder, if that is empty."""
         newest = None if any(self._folder.iterdir()) else _readable(self._client)
         wanted = self._listing(newest)
         if newest is None or not wanted:
@@ -107,45 +107,45 @@ class UnfinishedWork:
             newest.id,
             wanted,
             self._folder,
-            rename=lambda path: path.removeprefix(self._above),
+            rename=lambda path: path.removeprefix(self._prefix),
         )
         self._sent = {path: (version, wanted[path]) for path, version in self._local().items()}
-        logger.info("going on with the unfinished work of an earlier attempt (%d files)", len(wanted))
+        logger.info("resuming the unfinished work of an earlier attempt (%d files)", len(wanted))
 
     def forget(self) -> None:
         """Delete what was saved."""
         gone = list(self._listing(_readable(self._client)))
         if gone:
-            self._client.pfs.modify_file(self._messages([], gone))
+            self._client.pfs.modify_file(self._requests([], gone))
             _squash_older(self._client)
 
     def _listing(self, commit: Commit | None) -> dict[str, FileEntry]:
-        """What a commit holds of this folder, once the server has finished it; nothing for None."""
+        """Return the listing of this folder in a commit, once the server has finished that; empty for None."""
         if commit is None:
             return {}
         finished = inspect(self._client, commit.repo, commit.id, wait=True)
-        return files(self._client, finished.repo, finished.id, self._above)
+        return files(self._client, finished.repo, finished.id, self._prefix)
 
     def _local(self) -> dict[str, _Version]:
-        """The folder's files by their path in the commit, sorted."""
-        found = {}
+        """Return path in the commit -> version of the folder's files, sorted by path."""
+        versions = {}
         for path in sorted(self._folder.rglob("*")):
-            with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+            with contextlib.suppress(FileNotFoundError):  # deleted since the folder was listed
                 status = path.stat()
                 if stat.S_ISREG(status.st_mode):
                     version = _Version(status.st_ino, status.st_size, status.st_mtime_ns)
-                    found[self._above + path.relative_to(self._folder).as_posix()] = version
-        return found
+                    versions[self._prefix + path.relative_to(self._folder).as_posix()] = version
+        return versions
 
-    def _messages(self, changed: list[str], gone: list[str]) -> Iterator[pfs.ModifyFileRequest]:
-        """One stream on the branch by name: the server makes the commit when all of it has arrived."""
+    def _requests(self, changed: list[str], gone: list[str]) -> Iterator[pfs.ModifyFileRequest]:
+        """Yield one stream on the branch by name: the server makes the commit once all of it has arrived."""
         yield pfs.ModifyFileRequest(set_commit=self._client.head(UNFINISHED))
         for path in (*gone, *changed):
             yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
         for path in changed:
             with (
                 contextlib.suppress(FileNotFoundError),
-                (self._folder / path.removeprefix(self._above)).open("rb") as f,
+                (self._folder / path.removeprefix(self._prefix)).open("rb") as f,
             ):
                 yield from pieces_of(path, f)
 
@@ -154,17 +154,17 @@ class UnfinishedWork:
 def kept(
     client: Connection, fingerprint: str, folder: Path, check: Callable[[Connection], None]
 ) -> Iterator[Callable[[], None]]:
-    """Bring what an earlier attempt left into a folder, and give the block a function that saves the folder.
+    """Download the unfinished work of an earlier attempt into a folder, and provide a function that saves the folder.
 
-    Where the block ends badly, the folder is saved a last time; where it ends well, what was saved is forgotten. A save
-    that fails is logged and stops nothing.
+    If the block raises, the folder is saved once more; if it succeeds, what was saved is deleted. A save that fails is
+    logged and stops nothing.
 
     Args:
-        client: the connection; the function uses another one, so that it may be called from another thread.
-        fingerprint: of the output that is worked on.
-        folder: what is saved.
-        check: called with a connection before each save; raises where the claim was lost. Another attempt's work, which
-            is further, would be overwritten then.
+        client: the connection; the function uses another one, so it may be called from another thread.
+        fingerprint: of the output commit that is being filled.
+        folder: the folder to save.
+        check: called with a connection before each save; raises LostClaimError if the claim was lost, since the save
+            would overwrite the work of the attempt that took over, which is further on.
     """
     with closing(client.another()) as second:
         unfinished = UnfinishedWork(second, fingerprint, folder)
@@ -199,7 +199,7 @@ def _head(client: Connection) -> Commit | None:
 
 
 def _readable(client: Connection) -> Commit | None:
-    """The newest commit whose files can be read."""
+    """Return the newest commit whose files can be read."""
     commit = _head(client)
     while commit is not None and (commit.state == "open" or commit.error):
         commit = inspect(client, commit.repo, commit.parent) if commit.parent is not None else None
@@ -219,4 +219,4 @@ def _squash_older(client: Connection) -> None:
         try:
             client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=commit.id))
         except grpc.RpcError as error:
-            logger.debug("an older version of unfinished work stays: %s", error.details())
+            logger.debug("an older commit of unfinished work stays: %s", error.details())

@@ -1,4 +1,4 @@
-"""What is open and what it waits for."""
+"""Output commits that have not ended, each with what it waits for."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from pachyderm.queue.claims import claims_of, live_claim
 from pachyderm.queue.decisions import ANNOUNCED, CONFIRMED, Decision, decisions_of, moment_of
 from pachyderm.queue.open_commits import OpenCommit, OpenCommits
 
+MINUTE, HOUR = 60, 3600
+
 
 @dataclass(frozen=True)
 class Blocker:
     """An output commit that has not ended.
 
     Attributes:
-        commit: it.
-        pipeline: name of the one that fills it.
-        reason: what it waits for, for a person.
+        commit: the output commit.
+        pipeline: name of the pipeline that fills it.
+        reason: what it waits for, for people.
     """
 
     commit: Commit
@@ -30,11 +32,8 @@ class Blocker:
     reason: str
 
 
-MINUTE, HOUR = 60, 3600
-
-
 def duration(seconds: float) -> str:
-    """``40 s``, ``12 min`` or ``3 h``; a time in the future, by another machine's clock, counts as now."""
+    """Format a duration as ``40 s``, ``12 min`` or ``3 h``; negative ones, from clocks that differ, count as 0."""
     whole = max(0, int(seconds))
     if whole < 2 * MINUTE:
         return f"{whole} s"
@@ -42,40 +41,40 @@ def duration(seconds: float) -> str:
 
 
 def waiting(client: Connection, now: float) -> list[Blocker]:
-    """Every output commit that has not ended, stage by stage, oldest first.
+    """Return every output commit that has not ended: stages upstream first, in each the oldest commit first.
 
     Args:
         client: the connection.
         now: seconds since 1970.
     """
-    commits = OpenCommits(client).look()
+    commits = OpenCommits(client).scan()
     starting = _starting(commits, now)
     older: dict[BranchName, Commit] = {}
-    found = []
-    for one in commits:
-        pipeline = pipeline_of(one.branch).name
-        start = starting.get((one.commit.id, pipeline), "")
-        found.append(Blocker(one.commit, pipeline, _reason(one, older.get(one.branch), start)))
-        older[one.branch] = one.commit
-    return found
+    blockers = []
+    for entry in commits:
+        pipeline = pipeline_of(entry.branch).name
+        start = starting.get((entry.commit.id, pipeline), "")
+        blockers.append(Blocker(entry.commit, pipeline, _reason(entry, older.get(entry.branch), start)))
+        older[entry.branch] = entry.commit
+    return blockers
 
 
 def _starting(commits: Sequence[OpenCommit], now: float) -> dict[tuple[str, str], str]:
-    """What is known of the run that was started last, by commit set and pipeline; none where its end is known."""
+    """Return the state of each last started run by (commit set, pipeline); empty text if its end is known."""
     decisions: dict[tuple[str, str], list[Decision]] = defaultdict(list)
     holders: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for one in commits:
-        key = one.commit.id, pipeline_of(one.branch).name
-        decisions[key] += decisions_of(one.commit.metadata)
-        holders[key] |= {claim.holder for claim in claims_of(one.commit.metadata)}
-    return {key: _of_last_start(own, holders[key], now) for key, own in decisions.items()}
+    for entry in commits:
+        key = entry.commit.id, pipeline_of(entry.branch).name
+        decisions[key] += decisions_of(entry.commit.metadata)
+        holders[key] |= {claim.holder for claim in claims_of(entry.commit.metadata)}
+    return {key: _last_start(taken, holders[key], now) for key, taken in decisions.items()}
 
 
-def _of_last_start(decisions: Sequence[Decision], holders: Collection[str], now: float) -> str:
+def _last_start(decisions: Sequence[Decision], holders: Collection[str], now: float) -> str:
     if not decisions:
         return ""
     attempt = max(decision.attempt for decision in decisions)
-    # By kind and not by time: the times are of different machines.
+    # By kind and not by time, since the times are those of different machines.
     by_kind = {decision.decision: decision for decision in decisions if decision.attempt == attempt}
     if by_kind.keys() - {ANNOUNCED, CONFIRMED}:
         return ""
@@ -86,13 +85,13 @@ def _of_last_start(decisions: Sequence[Decision], holders: Collection[str], now:
     return f"run {confirmed.run} started {duration(now - moment_of(confirmed))} ago, {begun}"
 
 
-def _reason(one: OpenCommit, older: Commit | None, start: str) -> str:
-    claim = live_claim(one.commit.metadata)
-    if one.commit.state == "finishing":
+def _reason(entry: OpenCommit, older: Commit | None, start: str) -> str:
+    claim = live_claim(entry.commit.metadata)
+    if entry.commit.state == "finishing":
         return "Pachyderm, which checks it"
     if claim is not None:
         return f"the run {claim.holder}, which fills it"
-    for source in one.inputs:
+    for source in entry.inputs:
         if source.state in ("open", "finishing"):
             return f"its input {source}, which is {source.state}"
     if older is not None:

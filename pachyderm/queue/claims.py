@@ -1,7 +1,7 @@
-"""The claim of a run on an output commit: who works on it, whether that one is alive, who may take over.
+"""Leases on output commits: claim, heartbeats, takeover, release.
 
-It exists because pachd lets any number of writers into an open commit. Metadata keys are the fence: ``add_key``
-succeeds for exactly one caller, several of them in one request all or none (seen on pachd; ``edit_key`` is no fence).
+pachd lets any number of writers into an open commit, so the fence is made of metadata keys: ``add_key`` succeeds for
+exactly one caller, and several of them in one request all or none (seen on pachd 2.12). ``edit_key`` is not a fence.
 """
 
 from __future__ import annotations
@@ -23,38 +23,37 @@ from pachyderm.errors import UnreachableError
 logger = logging.getLogger(__name__)
 
 RENEW_EVERY = 30.0
-"""Seconds between two signs of life of a claim."""
+"""Seconds between two heartbeats of a claim."""
 
 STALE_AFTER = 300.0
-"""Seconds without a sign of life, as the observer saw it, after which a claim may be taken over."""
-
+"""Seconds without a heartbeat, by the observer's clock, after which a claim may be taken over."""
 
 ENDS_WITHIN = 10.0
-"""Seconds within which an attempt that said it finishes the commit has done so, or died."""
+"""Seconds that an attempt has to finish the commit once it has announced that, before it counts as dead."""
 
 FINISHING = "finishing: "
-"""How the word of an attempt begins that ends its claim to finish the commit; pachd shows it before the end itself."""
+"""Prefix of the end of a claim whose attempt is about to finish the commit; visible before the commit has ended."""
 
 REPORTED = "failed: "
-"""Prefix of the end of a claim whose attempt failed by an error of its own; the error follows."""
+"""Prefix of the end of a claim whose attempt failed; its error follows."""
 
 STOPPED = "interrupted: "
-"""Prefix of the end of a claim whose attempt was stopped from outside and gave the claim back itself."""
+"""Prefix of the end of a claim whose attempt was stopped from outside and gave the claim back."""
 
 _LONGEST_END = 500
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One attempt's claim on an output commit.
+    """One attempt's claim on an output commit; fields are named after the metadata keys.
 
     Attributes:
         number: 1 for the first claim of the commit, then 2, ...
         holder: id of the run.
-        attempt: what tells this attempt of the run from any other.
-        alive: the last sign of life; only its changes mean anything, for clocks differ.
-        over: why the claim ended, or None while it holds.
-        done: how much of the work was done at the last sign of life, in the stage's own unit; at least 0.
+        attempt: name of the attempt, unique among the attempts of all runs.
+        alive: the last heartbeat. Only its changes are meaningful, since the clocks of machines differ.
+        over: why the claim ended, or None while it is held.
+        done: how much of the work was done at the last heartbeat, in the stage's own unit; at least 0.
     """
 
     number: int
@@ -71,7 +70,7 @@ class Claim:
 
     @property
     def stopped(self) -> str:
-        """What stopped the attempt, as it reported itself; empty if it reported nothing of that kind."""
+        """What stopped the attempt, as it reported; empty if it did not report such an end."""
         return self.over.removeprefix(STOPPED) if self.over and self.over.startswith(STOPPED) else ""
 
 
@@ -82,8 +81,8 @@ def claims_of(metadata: Mapping[str, str]) -> tuple[Claim, ...]:
         word, _, number = key.partition(".")
         if word == "run" and number.isdigit():
             try:
-                named = json.loads(value)
-                holder, attempt = str(named["run"]), str(named["attempt"])
+                names = json.loads(value)
+                holder, attempt = str(names["run"]), str(names["attempt"])
             except (ValueError, TypeError, KeyError):
                 holder, attempt = value, ""
             alive, done = metadata.get(f"alive.{number}"), metadata.get(f"done.{number}", "")
@@ -93,13 +92,13 @@ def claims_of(metadata: Mapping[str, str]) -> tuple[Claim, ...]:
 
 
 def live_claim(metadata: Mapping[str, str]) -> Claim | None:
-    """The claim that holds now, or None."""
+    """Return the claim that is held now, or None."""
     claims = claims_of(metadata)
     return claims[-1] if claims and claims[-1].over is None else None
 
 
-def working(metadata: Mapping[str, str]) -> Claim | None:
-    """The claim whose attempt works on the commit, or is just finishing it, or None."""
+def working_claim(metadata: Mapping[str, str]) -> Claim | None:
+    """Return the claim whose attempt works on the commit or is finishing it, or None."""
     claims = claims_of(metadata)
     if claims and (claims[-1].over is None or claims[-1].over.startswith(FINISHING)):
         return claims[-1]
@@ -107,16 +106,16 @@ def working(metadata: Mapping[str, str]) -> Claim | None:
 
 
 def predecessor(metadata: Mapping[str, str], run: str, attempt: str) -> Claim | None:
-    """The live claim of another attempt of the same run, or None.
+    """Return the live claim of another attempt of the same run, or None.
 
-    The next attempt takes over at once instead of waiting for `STALE_AFTER`: a Kubeflow task has one live pod at a
-    time, so the earlier attempt is dead. Where it is alive after all, e.g. behind a network partition, the fence lets
-    only one of them finish. A claim whose attempt is finishing the commit is no predecessor: there is no fence behind
-    that point, so it is left `ENDS_WITHIN` to end.
+    The next attempt takes it over at once instead of waiting for `STALE_AFTER`: a Kubeflow task has one live pod at a
+    time, so the earlier attempt is dead. If it is alive after all, for example behind a network partition, the fence
+    lets only one of the two finish. A claim whose attempt is finishing the commit is not a predecessor: nothing fences
+    what follows, so it is given `ENDS_WITHIN` seconds to end.
 
     Args:
         metadata: of the output commit.
-        run: id of the run; empty means unknown, and nothing is taken over.
+        run: id of the run; empty if unknown, and nothing is taken over.
         attempt: name of the attempt that asks.
     """
     claim = live_claim(metadata)
@@ -130,14 +129,14 @@ def take(client: Connection, commit: Commit, holder: str, attempt: str, over: st
 
     Args:
         client: the connection.
-        commit: as it was last read; the claim's number follows from its metadata.
+        commit: as it was last inspected; the claim's number follows from its metadata.
         holder: id of the run.
-        attempt: what tells this attempt from any other.
-        over: with a claim that is alive by its keys: take over from it, giving this reason. One request ends the old
-            claim and makes the new one, so a second taker is refused.
+        attempt: name of the attempt, unique among the attempts of all runs.
+        over: the reason for taking over a claim that is still held. One request ends the old claim and makes the new
+            one, so a second taker is refused.
 
     Returns:
-        the claim, or None where somebody else was faster.
+        the claim, or None if another attempt was faster.
     """
     claims = claims_of(commit.metadata)
     number = claims[-1].number + 1 if claims else 1
@@ -152,14 +151,14 @@ def take(client: Connection, commit: Commit, holder: str, attempt: str, over: st
 
 
 def give_back(client: Connection, commit: Commit, number: int, why: str) -> bool:
-    """End a claim; False where it had ended already."""
+    """End a claim; return False if it had already ended."""
     return added(client, commit, {f"over.{number}": why})
 
 
 def end_of(error: BaseException) -> str:
-    """The end of a claim whose attempt raised an error: what the attempt reports about itself.
+    """Return the end of a claim whose attempt raised an error, as the attempt reports it.
 
-    A signal, and a Pachyderm that does not answer, are no errors of the work.
+    Signals and an unreachable Pachyderm count as interruptions, not as failures of the work.
     """
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     cause = translate(error) if isinstance(error, grpc.RpcError) else error
@@ -169,7 +168,7 @@ def end_of(error: BaseException) -> str:
 
 
 def added(client: Connection, commit: Commit, keys: dict[str, str]) -> bool:
-    """Add metadata keys, all or none; False where one of them is there already."""
+    """Add metadata keys, all or none; return False if one of them already exists."""
     try:
         client.edit_keys(commit.repo, commit.id, add=keys)
     except grpc.RpcError as error:
@@ -179,33 +178,37 @@ def added(client: Connection, commit: Commit, keys: dict[str, str]) -> bool:
     return True
 
 
-class Watch:
-    """Sees, by an observer's own clock, whether a claim gives signs of life."""
+class HeartbeatMonitor:
+    """Detects stale claims by the observer's own clock.
+
+    Args:
+        clock: returns seconds since any fixed moment.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: dict[tuple[str, str, int], tuple[str | None, float]] = {}
 
     def stale(self, commit: Commit, claim: Claim) -> bool:
-        """Whether nothing was heard of the claim for too long: no sign of life, or no end after it said so."""
+        """Whether a claim has been silent for too long: no heartbeat, or no end after it announced one."""
         key, now = (commit.repo, commit.id, claim.number), self._clock()
-        heard = claim.over or claim.alive
+        latest = claim.over or claim.alive
         seen = self._seen.get(key)
-        if seen is None or seen[0] != heard:
-            self._seen[key] = (heard, now)
+        if seen is None or seen[0] != latest:
+            self._seen[key] = (latest, now)
             return False
         return now - seen[1] >= (STALE_AFTER if claim.over is None else ENDS_WITHIN)
 
 
 @contextmanager
-def kept_alive(client: Connection, commit: Commit, claim: Claim, done: Callable[[], int] = lambda: 0) -> Iterator[None]:
-    """Renew a claim's sign of life from a thread of its own while the block works.
+def heartbeats(client: Connection, commit: Commit, claim: Claim, done: Callable[[], int] = lambda: 0) -> Iterator[None]:
+    """Send heartbeats of a claim from a separate thread while the block works.
 
     Args:
-        client: the connection; renewing uses another one.
+        client: the connection; the thread uses another one.
         commit: the claimed commit.
         claim: the claim.
-        done: how much of the work is done, at least 0; left with each sign of life.
+        done: returns how much of the work is done, at least 0; stored with each heartbeat.
     """
     stop = threading.Event()
 
@@ -223,7 +226,7 @@ def kept_alive(client: Connection, commit: Commit, claim: Claim, done: Callable[
         finally:
             second.close()
 
-    thread = threading.Thread(target=renew, name=f"alive-{commit.repo}", daemon=True)
+    thread = threading.Thread(target=renew, name=f"heartbeat-{commit.repo}", daemon=True)
     thread.start()
     try:
         yield

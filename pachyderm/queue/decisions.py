@@ -1,6 +1,6 @@
-"""Keeps what was decided about a commit set with its output commits, as metadata.
+"""Decisions about commit sets, kept as metadata of their output commits.
 
-``add_key`` succeeds for one caller alone, so a decision to start is a fence as well: of two triggers, one starts an
+``add_key`` succeeds for exactly one caller, so a decision to start is a fence as well: of two triggers, one starts an
 attempt.
 """
 
@@ -31,10 +31,10 @@ class Decision:
     Attributes:
         time: ISO 8601, UTC.
         decision: one word: ``start``, ``started``, ``failed``, ``interrupted``, ``superseded``, ``retry``, ...
-        reason: why, for a person.
-        run: the run that it is about, or empty.
-        attempt: the attempt that it is about; 0 where it is about none.
-        by: who decided, ``host:process`` of a trigger or a person's command.
+        reason: why, for people.
+        run: id of the run that it is about, or empty.
+        attempt: number of the attempt that it is about; 0 for none.
+        by: who decided: ``host:process`` of a trigger, or a person's command.
         where: with ``start``: the place of the run (see `workflows.runners.runner.Runner.place`).
         progress: with the end of an attempt: how far the commit set had come.
     """
@@ -50,12 +50,12 @@ class Decision:
 
 
 def stamp(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601, UTC, to the millisecond."""
+    """Format seconds since 1970 as ISO 8601, UTC, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def moment_of(decision: Decision) -> float:
-    """When it was decided, seconds since 1970; 0 where its time is not one of `stamp`."""
+    """Return the time of a decision in seconds since 1970; 0 if it is not in the format of `stamp`."""
     try:
         return datetime.fromisoformat(decision.time).timestamp()
     except (ValueError, TypeError):
@@ -72,13 +72,13 @@ def record(client: Connection, commit: Commit, slot: str, decision: Decision) ->
         decision: what was decided.
 
     Returns:
-        False where that slot has been written, by whomever: then somebody else decided it.
+        False if the slot had already been written: somebody else decided.
     """
     return added(client, commit, {f"{_PREFIX}{slot}": json.dumps(asdict(decision))})
 
 
 def decisions_of(metadata: Mapping[str, str]) -> tuple[Decision, ...]:
-    """Read a commit's decisions, oldest first; what is not ours is left out."""
+    """Read the decisions from a commit's metadata, oldest first; values of another format are ignored."""
     found = []
     for key, value in metadata.items():
         if not key.startswith(_PREFIX):
@@ -87,4 +87,4 @@ def decisions_of(metadata: Mapping[str, str]) -> tuple[Decision, ...]:
             found.append(Decision(**json.loads(value)))
         except (ValueError, TypeError):
             continue
-    return tuple(sorted(found, key=lambda one: (one.time, one.attempt)))
+    return tuple(sorted(found, key=lambda decision: (decision.time, decision.attempt)))

@@ -1,53 +1,47 @@
-"""Ends open output commits that will not be filled: failed, superseded or cancelled.
-
-It exists so that the word which says how a commit ended, and its way downstream, are decided in one place.
-"""
+"""Ending open output commits that will not be filled: failed, superseded or cancelled."""
 
 from __future__ import annotations
 
 import grpc
 
-from pachyderm.client.commits import Commit, inspect
+from pachyderm.client.commits import Commit, CommitId, inspect
 from pachyderm.client.connection import Connection
 
 
-def finish_with(client: Connection, commit: Commit, error: str) -> bool:
-    """Finish an open commit with an error, and what is open downstream in the same set alike.
+def finish_with(client: Connection, commit: Commit | CommitId, error: str) -> bool:
+    """Finish an open commit with an error, and everything open downstream in the same commit set likewise.
 
-    An errored commit needs no order: pachd neither compacts nor validates it.
+    Errored commits may be finished in any order: pachd neither compacts nor validates them.
 
     Args:
         client: the connection.
         commit: an output commit.
-        error: ``failed: ...``, ``superseded: by <set>`` or ``cancelled: ...``; downstream inherits its first word.
+        error: ``failed: ...``, ``superseded: by <set>`` or ``cancelled: ...``; see `inherited` for those downstream.
 
     Returns:
-        False where somebody else had finished the commit already.
+        False if the commit had already been finished.
     """
-    ended = _finish(client, commit, error)
-    if ended:
-        word, _, reason = error.partition(":")
-        for later in _open_downstream(client, commit):
-            inherited = error if word == "superseded" else f"{word}: {commit}:{reason}"
-            finish_with(client, later, inherited)
-    return ended
-
-
-def _finish(client: Connection, commit: Commit, error: str) -> bool:
-    now = inspect(client, commit.repo, commit.id)
-    if now.id != commit.id or now.state != "open":
+    latest = inspect(client, commit.repo, commit.id)
+    if latest.id != commit.id or latest.state != "open":
         return False
     try:
         client.pfs.finish_commit(commit=client.commit(commit.repo, commit.id), error=error)
     except grpc.RpcError as refusal:
-        if "already finished" in (refusal.details() or "") or "has already" in (refusal.details() or ""):
+        details = refusal.details() or ""
+        if "already finished" in details or "has already" in details:
             return False
         raise
+    # All commits of a set are opened in one transaction, so none was added downstream since.
+    for downstream in latest.subvenance:
+        if downstream.id == commit.id:
+            finish_with(client, downstream, inherited(commit, error))
     return True
 
 
-def _open_downstream(client: Connection, commit: Commit) -> list[Commit]:
-    """The open commits of the same set that are made from `commit` directly."""
-    subvenance = inspect(client, commit.repo, commit.id).subvenance
-    later = [inspect(client, below.repo, below.id) for below in subvenance if below.id == commit.id]
-    return [one for one in later if one.state == "open"]
+def inherited(commit: Commit | CommitId, error: str) -> str:
+    """Return the error of a commit that is made from `commit`, which ended with `error`: the same end, naming it."""
+    word, _, reason = error.partition(":")
+    if word == "superseded":
+        return error
+    end = word if word == "cancelled" else "failed"
+    return f"{end}: {commit}:{reason or ' ' + error}"

@@ -1,7 +1,6 @@
-"""Finds the output commits that are still to be filled: pachd's own durable queue of work.
+"""The queue of work: output commits that are open, found along the parents of each output branch's head.
 
-It exists so that the trigger, `status` and `retry` compute what is open from the same walk: along the parent chain of
-each output branch's head, newest to oldest, until the first good one, for nothing older can be open.
+The walk ends at the first good commit: nothing older than that can be open.
 """
 
 from __future__ import annotations
@@ -27,11 +26,13 @@ _CLOSED = ("good", "failed", "superseded", "cancelled")
 
 @dataclass(frozen=True)
 class InputCommit:
-    """A commit that an open commit is made from, directly.
+    """A commit in the direct provenance of an open commit.
 
     Attributes:
-        state: how far it is, or how it ended.
-        error: its error, empty for a good one.
+        repo: its repo.
+        id: 32 hex digits.
+        state: open, finishing, or how it ended.
+        error: its error; empty unless it ended with one.
     """
 
     repo: str
@@ -45,15 +46,15 @@ class InputCommit:
 
 @dataclass(frozen=True)
 class OpenCommit:
-    """An output commit that is open, or that the server still checks.
+    """An output commit that is open, or that the server is still checking.
 
     Attributes:
-        branch: the branch on whose chain it was found.
-        commit: as the server told it; its metadata holds claims and decisions.
-        inputs: what it is made from, directly.
-        source: the commit of its pipeline's own input repo that it goes back to, along the data; None where it was
-            not made by this DAG.
-        pinned: whether its set was opened with hyperparameters of its own; such a set is never superseded.
+        branch: the branch on whose chain of parents it was found.
+        commit: as the server returned it; its metadata holds claims and decisions.
+        inputs: its direct provenance.
+        source: the commit of its pipeline's own input repo that it goes back to, along the data; None if it was not
+            made by this DAG.
+        pinned: whether its commit set has its own hyperparameters; such a set is never superseded.
     """
 
     branch: BranchName
@@ -66,18 +67,21 @@ class OpenCommit:
     def covers_older(self) -> bool:
         """Whether its result makes that of an older commit of its branch unnecessary.
 
-        A model that was trained with hyperparameters of its own is never promoted by itself, and an input commit that
-        is still being written may be dropped.
+        Not if it is pinned, since such a model is promoted only by hand, and not while an input commit is still
+        being written, since that may be dropped.
         """
-        return not self.pinned and all(one.state == "good" for one in self.inputs if one.repo in _INPUT_REPOS)
+        return not self.pinned and all(entry.state == "good" for entry in self.inputs if entry.repo in _INPUT_REPOS)
 
 
 class OpenCommits:
-    """Looks for open output commits again and again, and remembers what can no longer change.
+    """Finds open output commits by repeated scans, and caches what can no longer change.
 
     Args:
         client: the connection.
         branches: the output branches, upstream first.
+
+    Attributes:
+        heads: the head of each branch at the last scan, open or not.
     """
 
     def __init__(self, client: Connection, branches: Sequence[BranchName] = tuple(PROVENANCE)) -> None:
@@ -87,23 +91,21 @@ class OpenCommits:
         self._closed: dict[CommitId, Commit] = {}
         self._sources: dict[CommitId, tuple[CommitId | None, bool]] = {}
         self.heads: dict[BranchName, Commit] = {}
-        """The head of each branch at the last look, open or not."""
 
-    def look(self) -> tuple[OpenCommit, ...]:
-        """What is open or finishing now: branch by branch, upstream first; in each, oldest first."""
+    def scan(self) -> tuple[OpenCommit, ...]:
+        """Return the commits that are open or finishing now: branches upstream first, in each the oldest first."""
         found = [(branch, commit) for branch in self._branches for commit in self._unfinished(branch)]
-        open_now = {CommitId(commit.repo, commit.id) for _, commit in found}
-        self._sources = {key: value for key, value in self._sources.items() if key in open_now}
-        seen: dict[CommitId, Commit] = {CommitId(commit.repo, commit.id): commit for _, commit in found}
-        complete = (self._with_inputs(branch, commit, seen) for branch, commit in found)
-        result = tuple(one for one in complete if one is not None)
-        # What no open commit is made from is not asked for again.
-        needed = {CommitId(i.repo, i.id) for one in result for i in one.inputs}
+        inspected = {CommitId(commit.repo, commit.id): commit for _, commit in found}
+        self._sources = {key: source for key, source in self._sources.items() if key in inspected}
+        complete = [self._with_inputs(branch, commit, inspected) for branch, commit in found]
+        open_commits = tuple(entry for entry in complete if entry is not None)
+        # Keep only the closed commits that an open commit is made from.
+        needed = {CommitId(source.repo, source.id) for entry in open_commits for source in entry.inputs}
         self._closed = {key: commit for key, commit in self._closed.items() if key in needed}
-        return result
+        return open_commits
 
     def _unfinished(self, branch: BranchName) -> list[Commit]:
-        """The open and finishing commits of a branch, oldest first."""
+        """Return the open and finishing commits of a branch, oldest first."""
         walked = list(self._walk(branch))
         self.heads[branch] = walked[0]
         walked.reverse()
@@ -117,11 +119,11 @@ class OpenCommits:
         return unfinished
 
     def _walk(self, branch: BranchName) -> Iterator[Commit]:
-        """From the head back to the first good commit or the floor, that one included."""
+        """Yield commits from the head back to the first good one or to the floor, inclusive."""
         number, given = _FIRST_PAGE, 0
         while True:
-            # A page starts at the head again: the server has no cursor. The head may have moved since; then the next
-            # look sees what is new.
+            # ListCommit has no cursor, so each page starts at the head again. Should the head have moved in between,
+            # the next scan sees the new commits.
             page = list(history(self._client, branch, number))
             for commit in page[given:]:
                 yield commit
@@ -131,32 +133,32 @@ class OpenCommits:
                 return
             given, number = len(page), number * _PAGE_GROWTH
 
-    def _with_inputs(self, branch: BranchName, commit: Commit, seen: dict[CommitId, Commit]) -> OpenCommit | None:
+    def _with_inputs(self, branch: BranchName, commit: Commit, inspected: dict[CommitId, Commit]) -> OpenCommit | None:
         key = CommitId(commit.repo, commit.id)
         try:
-            inputs = [self._input(one, seen) for one in commit.provenance]
+            inputs = [self._input(entry, inspected) for entry in commit.provenance]
             if key not in self._sources:
                 self._sources[key] = self._source(commit)
         except RequestError:
-            # Dropped between the two requests; the next look sees what became of it.
+            # Dropped between the two requests; the next scan sees the outcome.
             return None
         source, pinned = self._sources[key]
-        states = tuple(InputCommit(one.repo, one.id, one.state, one.error) for one in inputs)
+        states = tuple(InputCommit(entry.repo, entry.id, entry.state, entry.error) for entry in inputs)
         return OpenCommit(branch, commit, states, source, pinned)
 
-    def _input(self, key: CommitId, seen: dict[CommitId, Commit]) -> Commit:
-        if key in seen:
-            return seen[key]
+    def _input(self, key: CommitId, inspected: dict[CommitId, Commit]) -> Commit:
+        if key in inspected:
+            return inspected[key]
         if key in self._closed:
             return self._closed[key]
-        commit = seen[key] = inspect(self._client, key.repo, key.id)
+        commit = inspected[key] = inspect(self._client, key.repo, key.id)
         if commit.state in _CLOSED and commit.ended:
             self._closed[key] = commit
         return commit
 
     def _source(self, commit: Commit) -> tuple[CommitId | None, bool]:
-        """The input commit that a commit goes back to, and whether hyperparameters were given for the set there."""
-        # Read afresh: a set's hyperparameters are written on an input commit that may be much older.
+        """Return the input commit that a commit goes back to, and whether the commit set is pinned."""
+        # Never from the cache: a commit set's hyperparameters are written on an input commit that may be much older.
         source = data_source(self._client, commit)
         if source is None:
             return None, False
@@ -164,14 +166,14 @@ class OpenCommits:
 
 
 def give_back_claims_of(client: Connection, run: str, why: str) -> tuple[CommitId, ...]:
-    """End every claim that a run which is over still has on open commits.
+    """End every claim that a run which is over still holds on open commits.
 
     Returns:
         the commits.
     """
-    given = []
-    for one in OpenCommits(client).look():
-        claim = live_claim(one.commit.metadata)
-        if claim is not None and claim.holder == run and give_back(client, one.commit, claim.number, why):
-            given.append(CommitId(one.commit.repo, one.commit.id))
-    return tuple(given)
+    given_back = []
+    for entry in OpenCommits(client).scan():
+        claim = live_claim(entry.commit.metadata)
+        if claim is not None and claim.holder == run and give_back(client, entry.commit, claim.number, why):
+            given_back.append(CommitId(entry.commit.repo, entry.commit.id))
+    return tuple(given_back)

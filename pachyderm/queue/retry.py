@@ -1,6 +1,6 @@
-"""Runs a commit set again: the one that is open, or a fresh one for the newest inputs.
+"""Retrying a commit set: itself while something in it is open, else a fresh one for the newest inputs.
 
-It exists because a finished commit stays as it is: what ended with an error is not mended but followed by a new one.
+A finished commit never changes, so a commit that ended with an error is not repaired but followed by a new one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pachyderm.queue.commit_sets import commits_of, own_parameters, own_paramete
 from pachyderm.queue.decisions import Decision, decisions_of, record, stamp
 
 RETRY = "retry"
-"""The decision that sets failed attempts of an open set aside."""
+"""The decision after which the failed attempts of an open commit set no longer count."""
 
 RETRIED = "retried"
 """The decision on a finished commit that names the fresh commit set which runs it again."""
@@ -26,11 +26,11 @@ RETRIED = "retried"
 
 @dataclass(frozen=True)
 class Retried:
-    """What was asked for.
+    """The commit set that a retry leads to.
 
     Attributes:
-        commit_set: the set that will be run.
-        fresh: whether it is a new one.
+        commit_set: the commit set that will be run.
+        fresh: whether it was opened by the retry.
         pipelines: names of the pipelines that fill it.
     """
 
@@ -40,42 +40,50 @@ class Retried:
 
 
 def retry(client: Connection, commit_set: str, by: str, now: float) -> Retried:
-    """Run a set again.
+    """Run a commit set again.
 
-    A set of which something is open is tried again at once, and its failed attempts do not count any more. Else fresh
-    output commits are opened for the newest inputs, with the set's own hyperparameters if it had any.
+    While something in it is open, it is tried again at once, and its failed attempts no longer count. Else fresh output
+    commits are opened for the newest inputs, with the commit set's own hyperparameters if it had any.
 
     Args:
         client: the connection.
-        commit_set: id of the set.
+        commit_set: its id.
         by: who asks.
         now: seconds since 1970.
 
     Raises:
-        RequestError: there is no such set, it holds no output of ours, or a newer set covers it.
+        RequestError: commit set not found, without output commits of this DAG, or covered by a newer one.
     """
-    members = (one for one in commits_of(client, commit_set) if one.id == commit_set)
-    # What is made from nothing is no output: the first commit of `model@master` is none.
+    members = (commit for commit in commits_of(client, commit_set) if commit.id == commit_set)
+    # A commit without provenance is not an output: the first commit of `model@master` has none.
     own = {commit.repo: commit for commit in members if commit.provenance}
     parts = [(pipeline, _outputs(pipeline, own)) for pipeline in PIPELINES]
     parts = [(pipeline, commits) for pipeline, commits in parts if commits]
     if not parts:
-        raise RequestError(f"the set {commit_set} has no output commit that a run could fill; see: pix2pix log REPO")
-    still_open = [(pipeline, commits) for pipeline, commits in parts if any(c.state == "open" for c in commits)]
+        raise RequestError(
+            f"the commit set {commit_set} has no output commit that a run could fill; see: pix2pix log REPO"
+        )
+    still_open = [
+        (pipeline, commits) for pipeline, commits in parts if any(commit.state == "open" for commit in commits)
+    ]
     for _, commits in still_open:
         last = [commit for commit in commits if commit.state == "open"][-1]
-        attempts = max((d.attempt for commit in commits for d in decisions_of(commit.metadata)), default=0)
+        attempts = max(
+            (decision.attempt for commit in commits for decision in decisions_of(commit.metadata)), default=0
+        )
         record(client, last, f"{attempts}.retry", Decision(stamp(now), RETRY, "a person asked", "", attempts, by))
     if still_open:
         return Retried(commit_set, False, tuple(pipeline.name for pipeline, _ in still_open))
-    bad = [(pipeline, commits) for pipeline, commits in parts if any(c.state != "good" for c in commits)] or parts
+    bad = [
+        (pipeline, commits) for pipeline, commits in parts if any(commit.state != "good" for commit in commits)
+    ] or parts
     for pipeline, _ in bad:
         _refuse_covered(client, pipeline, commit_set)
     return Retried(open_again(client, bad, by, now), True, tuple(pipeline.name for pipeline, _ in bad))
 
 
 def _outputs(pipeline: Pipeline, own: dict[str, Commit]) -> list[Commit]:
-    """The set's own output commits of a pipeline, upstream first."""
+    """Return the commit set's own output commits of a pipeline, upstream first."""
     return [own[branch.repo] for branch in pipeline.outputs if branch.repo in own]
 
 
@@ -84,16 +92,16 @@ def _refuse_covered(client: Connection, pipeline: Pipeline, commit_set: str) -> 
     if newest.id != commit_set and not (first.id == commit_set and first.error):
         source = pipeline.source
         raise RequestError(
-            f"the set {commit_set} is covered by the newer {newest}; `pix2pix retry {newest.id}` runs that one again, "
-            f"and `pix2pix revert {source.repo} COMMIT` goes back to an earlier commit of {source}"
+            f"the commit set {commit_set} is covered by the newer {newest}; `pix2pix retry {newest.id}` runs that one"
+            f" again, and `pix2pix revert {source.repo} COMMIT` goes back to an earlier commit of {source}"
         )
 
 
 def open_again(client: Connection, parts: Sequence[tuple[Pipeline, Sequence[Commit]]], by: str, now: float) -> str:
-    """Open fresh output commits for the newest inputs, with the hyperparameters that the earlier ones had of their own.
+    """Open fresh output commits for the newest inputs, with the hyperparameters that belonged to the earlier ones.
 
-    The heads that lead to them are moved onto themselves, by name, in one transaction. The earlier output commits get a
-    decision that names the fresh commit set.
+    The heads that lead to them are moved onto themselves, by name, in one transaction. Each pipeline's last earlier
+    output commit gets a decision that names the fresh commit set.
 
     Args:
         client: the connection.
@@ -102,17 +110,17 @@ def open_again(client: Connection, parts: Sequence[tuple[Pipeline, Sequence[Comm
         now: seconds since 1970.
 
     Returns:
-        the id of the set.
+        the id of the fresh commit set.
 
     Raises:
-        RequestError: a head moved meanwhile, so the set runs without the hyperparameters.
+        RequestError: a head moved meanwhile, so the commit set runs without the hyperparameters.
     """
     moved: list[tuple[BranchName, dict[str, object], str]] = []
     for pipeline, commits in parts:
-        # What a promotion opened has no commit upstream, and is opened again by the model.
+        # A commit that a promotion opened has none upstream in its commit set, and is opened again by the model,
+        # unless the commit that it would be made from ended with an error.
         by_model = MODEL in PROVENANCE[pipeline.outputs[-1]]
         upstream = pipeline.outputs[0]
-        # ... unless what it would be made from ended with an error.
         whole = (
             not by_model
             or any(commit.repo == upstream.repo for commit in commits)
@@ -127,11 +135,14 @@ def open_again(client: Connection, parts: Sequence[tuple[Pipeline, Sequence[Comm
             if given:
                 client.edit_keys(branch.repo, newest, add={own_parameters_key(set_id): json.dumps(given)})
             client.pfs.create_branch(branch=client.branch(branch), head=client.head(branch))
-    # Not in the transaction: metadata stays where it is abandoned, and would name a commit set that never was.
+    # After the transaction: pachd keeps the metadata edits of an abandoned one (seen on pachd 2.12), and this decision
+    # would then name a commit set that never existed.
     for _, commits in parts:
         reason = f"the fresh commit set {set_id} runs it again"
         record(client, commits[-1], f"{set_id}.retried", Decision(stamp(now), RETRIED, reason, by=by))
     for branch, given, newest in moved:
         if given and inspect(client, branch.repo, set_id).id != newest:
-            raise RequestError(f"{branch} moved while the set {set_id} was opened, so it runs without hyperparameters")
+            raise RequestError(
+                f"{branch} moved while the commit set {set_id} was opened, so it runs without hyperparameters"
+            )
     return set_id

@@ -1,29 +1,29 @@
-"""Finds the input commit that an output commit goes back to."""
+"""The input commit that an output commit goes back to, along the data."""
 
 from __future__ import annotations
 
-from pachyderm.client.commits import Commit, inspect
+from collections.abc import Iterable
+
+from pachyderm.client.commits import Commit, CommitId, inspect
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import DATUMS, INPUTS
+from pachyderm.dag.repos import INPUTS, stage_of
 from pachyderm.errors import RequestError
 
 _INPUT_REPOS = frozenset(branch.repo for branch in INPUTS)
 
 
-def source_of(client: Connection, commit: Commit) -> Commit:
+def source_of(client: Connection, commit: Commit, known: Iterable[Commit] = ()) -> Commit:
     """Follow the data, not the model, from an output commit to the commit of an input repo.
-
-    The DAG decides which way leads back. The server lists direct provenance in no particular order, and a commit of
-    `generate_images` goes back to `training` as well, through the model.
 
     Args:
         client: the connection.
         commit: a commit of a repo of the DAG; an input commit is its own source.
+        known: commits on the way that need no inspection.
 
     Raises:
-        RequestError: a commit on the way was dropped, or is not made from what the DAG says.
+        RequestError: a commit on the way was dropped, or is not made from what the DAG prescribes.
     """
-    source = data_source(client, commit)
+    source = data_source(client, commit, known)
     if source is None:
         raise RequestError(
             f"{commit} does not go back to an input repo along the data: it was not made by this project's DAG"
@@ -31,15 +31,29 @@ def source_of(client: Connection, commit: Commit) -> Commit:
     return source
 
 
-def data_source(client: Connection, commit: Commit) -> Commit | None:
-    """Return `source_of` a commit, or None where the commit is not made from what the DAG says.
+def data_source(client: Connection, commit: Commit, known: Iterable[Commit] = ()) -> Commit | None:
+    """Return `source_of` a commit, or None if the commit is not made from what the DAG prescribes.
 
     Raises:
         RequestError: a commit on the way was dropped.
     """
+    inspected = {CommitId(entry.repo, entry.id): entry for entry in known}
     while commit.repo not in _INPUT_REPOS:
-        upstream = next((entry for entry in commit.provenance if entry.repo == DATUMS.get(commit.repo)), None)
+        upstream = _upstream(commit)
         if upstream is None:
             return None
-        commit = inspect(client, upstream.repo, upstream.id)
+        commit = inspected.get(upstream) or inspect(client, upstream.repo, upstream.id)
     return commit
+
+
+def _upstream(commit: Commit) -> CommitId | None:
+    """Return the commit whose files a commit's own files are made from.
+
+    The DAG decides which one it is: servers list direct provenance in no particular order, and a commit of
+    `generate_images` goes back to `training` too, through the model.
+    """
+    try:
+        repo = stage_of(commit.repo).inputs[0].repo
+    except KeyError:
+        return None
+    return next((entry for entry in commit.provenance if entry.repo == repo), None)

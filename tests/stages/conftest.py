@@ -1,5 +1,5 @@
 """The fixture of the tests of the stages' protocol."""
 
-from stage_harness import house
+from stage_harness import harness
 
-__all__ = ["house"]
+__all__ = ["harness"]

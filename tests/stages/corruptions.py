@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from stage_harness import House
+from stage_harness import StageHarness
 
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.file_contents import FileContent
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
-from pachyderm.output import output_commit
+from pachyderm.output import attempt
 from pachyderm.output.publish import publish as really_publish
 from pachyderm.queue.claims import take
 from pachyderm.queue.commit_sets import open_fresh
@@ -31,19 +31,19 @@ NOBODY = "0" * 32
 
 @dataclass
 class Garden:
-    """A house with an older and a present commit of pictures, and a promoted model."""
+    """A harness with an older and a present commit of pictures, and a promoted model."""
 
-    house: House
+    harness: StageHarness
     numbers: Any = field(default_factory=lambda: itertools.count(1))
     older: str = ""
 
     def lay_out(self) -> None:
-        self.house.put(TRAINING, {"/a.png": "A"})
-        self.house.run("train", "export")
-        self.older = self.house.put(INPUT_IMAGES, {"/1.jpg": "before", "/bad.jpg": "bad"})
-        self.house.run("resize", "generate")
-        self.house.put(INPUT_IMAGES, {"/1.jpg": "one", "/2.jpg": "two", "/bad.jpg": "bad"})
-        self.house.run("resize", "generate")
+        self.harness.put(TRAINING, {"/a.png": "A"})
+        self.harness.run("train", "export")
+        self.older = self.harness.put(INPUT_IMAGES, {"/1.jpg": "before", "/bad.jpg": "bad"})
+        self.harness.run("resize", "generate")
+        self.harness.put(INPUT_IMAGES, {"/1.jpg": "one", "/2.jpg": "two", "/bad.jpg": "bad"})
+        self.harness.run("resize", "generate")
 
     def fill(self, change: Callable[[Told, Files], None], new_code: bool = True) -> Commit:
         """Let the stage resize publish something else than it made."""
@@ -56,12 +56,12 @@ class Garden:
             return really_publish(client, commit, {p: c for p, c in changed.items() if c != b"GONE"}, *rest)
 
         if new_code:
-            self.house.code = f"code {next(self.numbers)}"  # nothing is carried over or reused
+            self.harness.code = f"code {next(self.numbers)}"  # nothing is carried over or reused
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(output_commit, "publish", tamper)
+            patch.setattr(attempt, "publish", tamper)
             # No plan from the record of an earlier fault.
-            patch.setattr(output_commit, "nearest_good", lambda *words: None)
-            return self.house.fill("resize", "new")
+            patch.setattr(attempt, "nearest_good", lambda *words: None)
+            return self.harness.fill("resize", "new")
 
     def open(self, branch: BranchName = PREPROCESS_IMAGES) -> Commit:
         """A fresh open output commit."""
@@ -69,15 +69,15 @@ class Garden:
             # A stage would wait for ever for an older open commit of its own branch.
             set_id = self.fill(lambda told, files: None).id
         else:
-            set_id = open_fresh(self.house.client, TRAINING if branch == CHECKPOINT else INPUT_IMAGES)
-        return inspect(self.house.client, branch.repo, set_id)
+            set_id = open_fresh(self.harness.client, TRAINING if branch == CHECKPOINT else INPUT_IMAGES)
+        return inspect(self.harness.client, branch.repo, set_id)
 
     def finish(self, commit: Commit, error: str = "") -> str:
-        self.house.client.pfs.finish_commit(commit=self.house.client.commit(commit.repo, commit.id), error=error)
-        return str(inspect(self.house.client, commit.repo, commit.id, wait=True))
+        self.harness.client.pfs.finish_commit(commit=self.harness.client.commit(commit.repo, commit.id), error=error)
+        return str(inspect(self.harness.client, commit.repo, commit.id, wait=True))
 
     def key(self, commit: Commit, **keys: str) -> str:
-        self.house.client.edit_keys(
+        self.harness.client.edit_keys(
             commit.repo, commit.id, put={name.replace("_", "."): value for name, value in keys.items()}
         )
         return str(commit)
@@ -188,7 +188,7 @@ def reuse_untrue(garden: Garden) -> str:
 def computed_twice(garden: Garden) -> str:
     garden.fill(lambda told, files: None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(output_commit, "reusable", lambda *words: None)
+        patch.setattr(attempt, "reusable", lambda *words: None)
         return str(garden.fill(lambda told, files: None, new_code=False))
 
 
@@ -198,7 +198,7 @@ def fingerprint_edited(garden: Garden) -> str:
 
 def dead_run(garden: Garden) -> str:
     commit = garden.open(GENERATE_IMAGES)
-    assert take(garden.house.client, commit, "dead-run", "attempt") is not None
+    assert take(garden.harness.client, commit, "dead-run", "attempt") is not None
     return str(commit)
 
 
@@ -219,20 +219,20 @@ def finished_by_hand(garden: Garden) -> str:
 
 
 def model_moved(garden: Garden) -> str:
-    house = garden.house
-    house.put(TRAINING, {"/a.png": "B", "/pix2pix.toml": "promote=never"})
-    house.run("train", "export")
-    commit = house.client.commit("model", house.head(CANDIDATE).id)
-    house.client.pfs.create_branch(branch=house.client.branch(MODEL), head=commit, provenance=[])
+    harness = garden.harness
+    harness.put(TRAINING, {"/a.png": "B", "/pix2pix.toml": "promote=never"})
+    harness.run("train", "export")
+    commit = harness.client.commit("model", harness.head(CANDIDATE).id)
+    harness.client.pfs.create_branch(branch=harness.client.branch(MODEL), head=commit, provenance=[])
     return str(MODEL)
 
 
 def promotion_garbled(garden: Garden) -> str:
-    return garden.key(garden.house.head(CANDIDATE), promoted_x="{")
+    return garden.key(garden.harness.head(CANDIDATE), promoted_x="{")
 
 
 def hyperparameters_garbled(garden: Garden) -> str:
-    return garden.key(garden.house.head(TRAINING), hyperparameters_x="max_steps = 3")
+    return garden.key(garden.harness.head(TRAINING), hyperparameters_x="max_steps = 3")
 
 
 def newest_superseded(garden: Garden) -> str:
@@ -240,7 +240,7 @@ def newest_superseded(garden: Garden) -> str:
 
 
 def input_left_open(garden: Garden) -> str:
-    client, before = garden.house.client, garden.house.head(INPUT_IMAGES)
+    client, before = garden.harness.client, garden.harness.head(INPUT_IMAGES)
     opened = client.pfs.start_commit(branch=client.branch(INPUT_IMAGES))
     client.pfs.create_branch(
         branch=client.branch(INPUT_IMAGES), head=client.commit(before.repo, before.id), provenance=[]

@@ -1,7 +1,7 @@
-"""A connection that dies with its process: from its n-th request on, nothing reaches the server any more.
+"""A connection that dies with its process: from its n-th request on, nothing reaches the server.
 
-To a server, a killed process is one whose requests stop; so dying before or after each request, at every request that
-a stage makes, is every way in which a stage can be killed.
+To a server, a killed process is one whose requests stop. Dying before or after each request of a stage therefore covers
+every way in which the stage can be killed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pachyderm.client.connection import Connection
 
 
 class Killed(BaseException):
-    """The process is gone; no handler of it does anything more."""
+    """The process is gone: derived from BaseException, so that no error handler of it runs."""
 
 
 @dataclass
@@ -26,8 +26,8 @@ class Life:
     """How many requests a process may make.
 
     Attributes:
-        requests: made so far, by name.
-        last: the request at which it dies, from 1; 0 for never.
+        requests: names of the requests made so far.
+        last: number of the request at which the process dies, from 1; 0 for never.
         answered: whether that request still reaches the server.
     """
 
@@ -36,45 +36,45 @@ class Life:
     answered: bool = False
 
 
-class _Mortal:
-    """A channel whose requests are counted, and end when life does."""
+class _MortalChannel:
+    """A channel that counts its requests and refuses them once its process is dead."""
 
     def __init__(self, channel: grpc.Channel, life: Life) -> None:
         self._channel, self._life = channel, life
 
-    def _counted(self, kind: str, method: str, forms: Any) -> Any:
-        call, life = getattr(self._channel, kind)(method, **forms), self._life
+    def _counted(self, kind: str, method: str, *codecs: Any, **named_codecs: Any) -> Any:
+        call, life = getattr(self._channel, kind)(method, *codecs, **named_codecs), self._life
 
-        def counted(request: Any, **more: Any) -> Any:
+        def send(request: Any, **options: Any) -> Any:
             life.requests.append(method.rpartition("/")[2])
             if not life.last or len(life.requests) < life.last:
-                return call(request, **more)
+                return call(request, **options)
             if life.answered and len(life.requests) == life.last:
-                answer = call(request, **more)
+                answer = call(request, **options)
                 if kind.endswith("stream"):
                     list(answer)
             raise Killed
 
-        return counted
+        return send
 
     def __getattr__(self, name: str) -> Any:
         if name.partition("_")[0] in ("unary", "stream"):
-            return lambda method, **forms: self._counted(name, method, forms)
+            return lambda method, *codecs, **named_codecs: self._counted(name, method, *codecs, **named_codecs)
         return getattr(self._channel, name)
 
 
 @contextmanager
 def living(monkeypatch: pytest.MonkeyPatch, last: int = 0, answered: bool = False) -> Iterator[Life]:
-    """Connections that are made within the block live as told."""
+    """Count the requests of the connections that are made within the block, and kill them at the `last` one."""
     life = Life([], last, answered)
-    born = Connection.__init__
+    unpatched = Connection.__init__
 
-    def mortal(self: Connection, dial: Any, *more: Any) -> None:
-        def dialled() -> Any:
-            sending = dial()
-            return lambda metadata: _Mortal(sending(metadata), life)
+    def mortal(self: Connection, dial: Any, *arguments: Any) -> None:
+        def dial_mortal() -> Any:
+            with_metadata = dial()
+            return lambda metadata: _MortalChannel(with_metadata(metadata), life)
 
-        born(self, dialled, *more)
+        unpatched(self, dial_mortal, *arguments)
         self._dial = dial
 
     with monkeypatch.context() as patch:

@@ -1,7 +1,7 @@
-"""Rounds of many processes at one output commit: some are killed, some are paused through their publication.
+"""Rounds of many processes at one output commit: some are killed, some are paused during their publication.
 
-A program of its own, because a process that has used gRPC cannot be forked: it imports everything, opens nothing, and
-forks each contender. Run as ``python racers.py FOLDER ROUNDS SECONDS SEED``; prints one line of JSON.
+A separate program, since a process that has used gRPC cannot be forked: it imports everything, opens nothing, and forks
+each contender. Run as ``python racers.py FOLDER ROUNDS SECONDS SEED``; prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ from pachyderm.client.upload import put
 from pachyderm.dag.repos import CHECKPOINT, TRAIN, TRAINING
 from pachyderm.dag.setup import set_up
 from pachyderm.errors import PachydermError
-from pachyderm.output.output_commit import Attempt, fill_set
-from pachyderm.output.stage import Job, Made, Resolved, Stage
+from pachyderm.output.output_commit import fill_set
+from pachyderm.output.stage import Resolved, Stage, StageContext, StageOutput
+from pachyderm.output.worker import Worker
 from pachyderm.record.stage_record import read_record
 
 CONTENDERS = 16
 
 FASTER = 150.0
-"""How much faster an observer's clock runs here: a claim is stale after 2 seconds without a sign of life."""
+"""How much faster an observer's clock runs: a claim is stale after 2 seconds without a heartbeat."""
 
 
 def stage(name: str) -> Stage:
-    def work(job: Job) -> Made:
-        made = {}
+    def work(context: StageContext) -> StageOutput:
+        files = {}
         for number in range(5):
-            made[f"/{number}"] = job.scratch / str(number)
-            made[f"/{number}"].write_text(name)
-        return Made(made)
+            files[f"/{number}"] = context.scratch / str(number)
+            files[f"/{number}"].write_text(name)
+        return StageOutput(files)
 
     return Stage(
         spec=TRAIN,
@@ -55,7 +56,7 @@ def contend(folder: Path, set_id: str, name: str) -> None:
         scratch = folder / "scratch"
         scratch.mkdir(exist_ok=True)
         clock = time.monotonic
-        attempt = Attempt(
+        worker = Worker(
             name,
             name,
             scratch,
@@ -63,7 +64,7 @@ def contend(folder: Path, set_id: str, name: str) -> None:
             clock=lambda: clock() * FASTER,
             pause=lambda seconds: time.sleep(0.02),
         )
-        fill_set(client, stage(name), set_id, {}, attempt)
+        fill_set(client, stage(name), set_id, {}, worker)
 
 
 def forked(function, *arguments) -> int:  # type: ignore[no-untyped-def]
@@ -93,41 +94,43 @@ def newest(client: Connection) -> str:
     return head(client, TRAINING).id
 
 
-def tell(folder: Path) -> None:
+def write_newest(folder: Path) -> None:
     with connect(Target(store=folder / "store")) as client:
         (folder / "set").write_text(newest(client))
 
 
 def judge(folder: Path, set_id: str) -> None:
-    """Write what the round came to: empty where all is well."""
+    """Write the problem of the round, or nothing if there is none."""
     with connect(Target(store=folder / "store")) as client:
         commit = inspect(client, CHECKPOINT.repo, set_id)
         record = read_record(client, commit.repo, commit.id)
-        found = {
+        texts = {
             path: (read(client, commit.repo, commit.id, path) or b"").decode()
             for path in content(files(client, commit.repo, commit.id))
         }
     problem = ""
     if commit.state != "good" or record is None:
         problem = f"lost: {commit.state} {commit.error}"
-    elif set(found) != {f"/{number}" for number in range(5)}:
-        problem = f"doubled or missing: {sorted(found)}"
-    elif set(found.values()) != {record.run["attempt"]}:
-        problem = f"mixed: {sorted(set(found.values()))}, and the record says {record.run['attempt']}"
+    elif set(texts) != {f"/{number}" for number in range(5)}:
+        problem = f"doubled or missing: {sorted(texts)}"
+    elif set(texts.values()) != {record.run["attempt"]}:
+        problem = f"mixed: {sorted(set(texts.values()))}, and the record names {record.run['attempt']}"
     (folder / "verdict").write_text(problem)
 
 
-def a_round(folder: Path, number: int, chance: random.Random) -> tuple[str, int, int]:
-    """One round: the verdict, and how many were killed and paused."""
+def race_once(folder: Path, number: int, chance: random.Random) -> tuple[str, int, int]:
+    """Run one round; return its problem, and how many contenders were killed and paused."""
     os.waitpid(forked(begin, folder, number), 0)
-    os.waitpid(forked(tell, folder), 0)
+    os.waitpid(forked(write_newest, folder), 0)
     set_id = (folder / "set").read_text()
-    contenders = {forked(contend, folder, set_id, f"{number}.{one}"): one for one in range(CONTENDERS)}
+    contenders = {
+        forked(contend, folder, set_id, f"{number}.{contender}"): contender for contender in range(CONTENDERS)
+    }
     fates = [(chance.uniform(0.0, 2.5), chance.choice(("kill", "pause")), process) for process in contenders]
     fates = sorted(chance.sample(fates, CONTENDERS // 2))
     began, killed, paused = time.monotonic(), 0, []
-    for at, fate, process in fates:
-        time.sleep(max(0.0, began + at - time.monotonic()))
+    for offset, fate, process in fates:
+        time.sleep(max(0.0, began + offset - time.monotonic()))
         if os.waitpid(process, os.WNOHANG)[0]:
             contenders.pop(process)
         elif fate == "kill":
@@ -136,14 +139,14 @@ def a_round(folder: Path, number: int, chance: random.Random) -> tuple[str, int,
         else:
             os.kill(process, signal.SIGSTOP)
             paused.append(process)
-    for process in [one for one in contenders if one not in paused]:
+    for process in [contender for contender in contenders if contender not in paused]:
         os.waitpid(process, 0)
-    # The others are done or dead: now the paused go on, where they stood.
+    # The others are done or dead; the paused ones now resume.
     for process in paused:
         os.kill(process, signal.SIGCONT)
     for process in paused:
         os.waitpid(process, 0)
-    # Whoever was killed last may have left the commit open, as a crash does; the next attempt finishes it.
+    # The last one killed may have left the commit open, as a crash does; the next attempt finishes it.
     os.waitpid(forked(contend, folder, set_id, f"{number}.last"), 0)
     os.waitpid(forked(judge, folder, set_id), 0)
     return (folder / "verdict").read_text(), killed, len(paused)
@@ -152,19 +155,19 @@ def a_round(folder: Path, number: int, chance: random.Random) -> tuple[str, int,
 def main(folder: Path, rounds: int, seconds: float, seed: int) -> None:
     chance = random.Random(seed)
     end = time.monotonic() + seconds
-    told = {"rounds": 0, "killed": 0, "paused": 0, "problems": []}
+    summary = {"rounds": 0, "killed": 0, "paused": 0, "problems": []}
     for number in range(rounds):
-        verdict, killed, paused = a_round(folder, number, chance)
-        told["rounds"] += 1
-        told["killed"] += killed
-        told["paused"] += paused
+        verdict, killed, paused = race_once(folder, number, chance)
+        summary["rounds"] += 1
+        summary["killed"] += killed
+        summary["paused"] += paused
         if verdict:
-            told["problems"].append(f"round {number}: {verdict}")
+            summary["problems"].append(f"round {number}: {verdict}")
         if number % 50 == 49:
-            sys.stderr.write(f"{told}\n")
+            sys.stderr.write(f"{summary}\n")
         if time.monotonic() > end:
             break
-    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.write(json.dumps(summary) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A connection to a server that lists provenance in another order at every request."""
+"""A connection whose server seems to list provenance in another order at every request."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ FIELDS = ("direct_provenance", "direct_subvenance", "provenance", "subvenance")
 
 
 def shuffled(client: Connection, seed: int) -> Connection:
-    """Another connection to the same server; it has to be closed."""
+    """Return another connection to the same server; the caller closes it."""
     order = random.Random(seed)
 
     def dial() -> Callable[[Any], Any]:
-        sending = client._dial()
-        return lambda metadata: _Channel(sending(metadata), order)
+        with_metadata = client._dial()
+        return lambda metadata: _ShufflingChannel(with_metadata(metadata), order)
 
     return Connection(dial, client.project, client.auth_token)
 
 
-class _Channel:
+class _ShufflingChannel:
     def __init__(self, channel: Any, order: random.Random) -> None:
         self._channel = channel
         self._order = order
@@ -30,20 +30,20 @@ class _Channel:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
 
-    def unary_unary(self, path: str, request_serializer: Any, response_deserializer: Any, **more: Any) -> Any:
+    def unary_unary(self, path: str, request_serializer: Any, response_deserializer: Any, **options: Any) -> Any:
         return self._channel.unary_unary(
             path,
             request_serializer=request_serializer,
             response_deserializer=self._reordered(response_deserializer),
-            **more,
+            **options,
         )
 
-    def unary_stream(self, path: str, request_serializer: Any, response_deserializer: Any, **more: Any) -> Any:
+    def unary_stream(self, path: str, request_serializer: Any, response_deserializer: Any, **options: Any) -> Any:
         return self._channel.unary_stream(
             path,
             request_serializer=request_serializer,
             response_deserializer=self._reordered(response_deserializer),
-            **more,
+            **options,
         )
 
     def _reordered(self, deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

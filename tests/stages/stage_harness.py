@@ -1,4 +1,4 @@
-"""A store that is set up, and stages whose work is one line, so that the protocol around it is what is tested."""
+"""A Pachyderm that is set up, and stages whose work is one line: tests exercise the protocol around the work."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,26 @@ from pachyderm.client.commits import Commit, head, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import content, files, read
 from pachyderm.client.upload import put
-from pachyderm.dag.repos import DATUMS, EXPORT, GENERATE, RESIZE, TRAIN, StageSpec
+from pachyderm.dag.repos import EXPORT, GENERATE, RESIZE, TRAIN, StageSpec, stage_of
 from pachyderm.dag.setup import set_up
-from pachyderm.output.output_commit import Attempt, fill_set
-from pachyderm.output.stage import Input, Job, Made, Resolved, Stage
+from pachyderm.output.output_commit import fill_set
+from pachyderm.output.stage import Input, Resolved, Stage, StageContext, StageOutput
+from pachyderm.output.worker import Worker
 from pachyderm.record.stage_record import RecordedParameter, Rejected, StageRecord, read_record
 
 
 @dataclass
-class House:
-    """A Pachyderm that is set up, and what the stages did.
+class StageHarness:
+    """A Pachyderm that is set up, with stages and a log of their work.
 
     Attributes:
-        worked: (stage, datums that were work) of each call of a stage's work.
-        fail: called in each work with the stage's name; raises where a test wants so.
+        client: a connection to it.
+        target: where it is.
+        folder: holds the files that are committed, and the scratch folder.
+        worked: (stage, datums that were computed) of each call of a stage's work.
+        fail: called with the stage's name by each work; raises if a test wants the work to fail.
+        versions: library versions of each stage.
+        code: prefix of each stage's code digest.
     """
 
     client: Connection
@@ -44,22 +51,23 @@ class House:
     code: str = "code"
 
     def put(self, branch: BranchName, files: Mapping[str, str], mirror: bool = False) -> str:
-        """Commit files; the set's id."""
+        """Commit files (path -> text) and return the id of the commit set."""
         folder = self.folder / uuid.uuid4().hex
         folder.mkdir()
         sources = {}
         for number, (path, text) in enumerate(files.items()):
             sources[path] = folder / str(number)
             sources[path].write_text(text)
-        done = put(self.client, branch, sources, mirror_under="/" if mirror else None)
-        assert done.commit is not None
-        return done.commit
+        committed = put(self.client, branch, sources, mirror_under="/" if mirror else None)
+        assert committed.commit is not None
+        return committed.commit
 
-    def attempt(self, run: str = "run", client: Connection | None = None) -> Attempt:
+    def worker(self, run: str = "run") -> Worker:
+        """Return a worker whose clock advances a second per reading, and whose pauses do not wait."""
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
         clock = itertools.count(0.0, 1.0)
-        return Attempt(
+        return Worker(
             run,
             uuid.uuid4().hex[:6],
             scratch,
@@ -69,15 +77,15 @@ class House:
         )
 
     def fill(self, stage: str, commit_set: str = "", run: str = "run", **own: Mapping[str, object]) -> Commit:
-        """Run one stage."""
-        return fill_set(self.client, self.stages()[stage], commit_set, own, self.attempt(run))[0]
+        """Run one stage and return the commit that it filled."""
+        return fill_set(self.client, self.stages()[stage], commit_set, own, self.worker(run))[0]
 
     def run(self, *stages: str, commit_set: str = "") -> None:
         for stage in stages:
             self.fill(stage, commit_set)
 
     def content(self, commit: Commit) -> dict[str, str]:
-        """Path -> text of a commit's files, without its report."""
+        """Return path -> text of a commit's files, without its report."""
         return {
             path: (read(self.client, commit.repo, commit.id, path) or b"").decode()
             for path in content(files(self.client, commit.repo, commit.id))
@@ -95,13 +103,13 @@ class House:
         return inspect(self.client, branch.repo, commit_set)
 
     def stages(self) -> dict[str, Stage]:
-        def one(spec: StageSpec, work: Callable[[Job], Made]) -> Stage:
+        def stage(spec: StageSpec, work: Callable[[StageContext], StageOutput]) -> Stage:
             name = spec.name
 
-            def logged(job: Job) -> Made:
-                self.worked.append((name, tuple(job.plan.compute) if job.plan else ()))
+            def logged(context: StageContext) -> StageOutput:
+                self.worked.append((name, tuple(context.plan.compute) if context.plan else ()))
                 self.fail(name)
-                return work(job)
+                return work(context)
 
             return Stage(
                 spec=spec,
@@ -115,67 +123,76 @@ class House:
             )
 
         return {
-            "train": one(TRAIN, whole("weights")),
-            "export": one(EXPORT, whole("model")),
-            "resize": one(RESIZE, each("small")),
-            "generate": one(GENERATE, each("made")),
+            "train": stage(TRAIN, whole("weights")),
+            "export": stage(EXPORT, whole("model")),
+            "resize": stage(RESIZE, each("small")),
+            "generate": stage(GENERATE, each("made")),
         }
 
 
 def resolve(text: str | None, own: Mapping[str, Any], where: str) -> Resolved:
-    told = dict(line.split("=") for line in (text or "").split() if "=" in line)
-    values = {"size": told.get("size", "64"), **{k: v for section in own.values() for k, v in section.items()}}
+    parameters = dict(line.split("=") for line in (text or "").split() if "=" in line)
+    values = {"size": parameters.get("size", "64"), **{k: v for section in own.values() for k, v in section.items()}}
     return Resolved(
-        values, {k: RecordedParameter(v, "file") for k, v in values.items()}, promote=told.get("promote") != "never"
+        values,
+        {k: RecordedParameter(v, "file") for k, v in values.items()},
+        promote=parameters.get("promote") != "never",
     )
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:
-    missing = [repo for repo, one in inputs.items() if not one.files]
+    missing = [repo for repo, entry in inputs.items() if not entry.files]
     return f"something in {missing[0]}" if missing else None
 
 
-def _texts(job: Job, repo: str) -> dict[str, str]:
-    source = job.inputs[repo]
-    return {p: (read(job.client, repo, source.commit.id, p) or b"").decode() for p in source.files}
+def _texts(context: StageContext, repo: str) -> dict[str, str]:
+    source = context.inputs[repo]
+    return {path: (read(context.client, repo, source.commit.id, path) or b"").decode() for path in source.files}
 
 
-def whole(word: str) -> Callable[[Job], Made]:
-    def work(job: Job) -> Made:
-        (repo,) = job.inputs
-        out = job.scratch / "out"
-        out.write_text(f"{word}({','.join(sorted(_texts(job, repo).values()))};{job.parameters['size']})")
-        return Made({f"/{word}": out}, metrics={"held_out_l1": 0.5})
+def whole(word: str) -> Callable[[StageContext], StageOutput]:
+    def work(context: StageContext) -> StageOutput:
+        (repo,) = context.inputs
+        out = context.scratch / "out"
+        out.write_text(f"{word}({','.join(sorted(_texts(context, repo).values()))};{context.parameters['size']})")
+        return StageOutput({f"/{word}": out}, metrics={"held_out_l1": 0.5})
 
     return work
 
 
-def each(word: str) -> Callable[[Job], Made]:
-    def work(job: Job) -> Made:
-        assert job.plan is not None
-        made, rejected = {}, []
-        for number, (path, output) in enumerate(job.plan.compute.items()):
-            text = _texts(job, DATUMS[job.commit.repo])[path]
+def each(word: str) -> Callable[[StageContext], StageOutput]:
+    def work(context: StageContext) -> StageOutput:
+        assert context.plan is not None
+        outputs, rejected = {}, []
+        for number, (path, output) in enumerate(context.plan.compute.items()):
+            text = _texts(context, stage_of(context.commit.repo).inputs[0].repo)[path]
             if text == "bad":
                 rejected.append(Rejected(path, "TRUNCATED", "it is cut short"))
                 continue
-            made[output] = job.scratch / str(number)
-            made[output].write_text(f"{word}({text})")
-        return Made(made, rejected=tuple(rejected))
+            outputs[output] = context.scratch / str(number)
+            outputs[output].write_text(f"{word}({text})")
+        return StageOutput(outputs, rejected=tuple(rejected))
 
     return work
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+@contextmanager
+def set_up_harness(folder: Path) -> Iterator[StageHarness]:
+    """Provide a harness over an embedded store in a folder, or over a project of its own at ``PACHD_ADDRESS``."""
     address = os.environ.get("PACHD_ADDRESS")
-    target = Target(store=tmp_path / "store")
+    target = Target(store=folder / "store")
     if address:
-        target = Target(pachd=address, store=tmp_path / "store", project=f"stages-{uuid.uuid4().hex[:8]}")
+        target = Target(pachd=address, store=folder / "store", project=f"stages-{uuid.uuid4().hex[:8]}")
     with connect(target) as client:
         set_up(client)
-        yield House(client, target, tmp_path)
+        yield StageHarness(client, target, folder)
         if address:
             project = pfs.Project(name=target.project)
             client.pfs.delete_repos(projects=[project], force=True)
             client.pfs.delete_project(project=project, force=True)
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Iterator[StageHarness]:
+    with set_up_harness(tmp_path) as harness:
+        yield harness

@@ -1,10 +1,10 @@
-"""A runner whose runs are over when they begin: they fill their commits by the stages of a house."""
+"""A runner whose runs are over when `start` returns: the stages of a harness fill their commits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stage_harness import House
+from stage_harness import StageHarness
 
 from pachyderm.dag.repos import PREPROCESSING_AND_GENERATION, TRAINING_AND_EXPORT
 from pachyderm.errors import CommitFailedError
@@ -17,8 +17,8 @@ class StageRunner:
     name = "stages"
     one_creator = True
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, harness: StageHarness) -> None:
+        self._house = harness
         self.states: dict[RunKey, RunState] = {}
 
     def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
@@ -44,7 +44,10 @@ class StageRunner:
     def terminate(self, run: str, why: str) -> None:
         raise AssertionError("nothing runs")
 
-    def tend(self) -> bool:
+    def place(self) -> str:
+        return "tests"
+
+    def poll(self) -> bool:
         return False
 
     def close(self) -> tuple[RunState, ...]:

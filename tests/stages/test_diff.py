@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pachyderm_sdk.api import pfs
-from stage_harness import House
+from stage_harness import StageHarness
 
 from cli.data.diff_page import PicturePair, pictures_of, same_inputs, write_page
 from pachyderm.client.commits import Commit, inspect
@@ -20,110 +20,110 @@ from pix2pix.images.codec import png_bytes
 from pix2pix.images.likeness import Likeness, likeness
 
 
-def commit(house: House, repo: str, set_id: str) -> Commit:
-    return inspect(house.client, repo, set_id)
+def commit(harness: StageHarness, repo: str, set_id: str) -> Commit:
+    return inspect(harness.client, repo, set_id)
 
 
-def two_models(house: House) -> tuple[str, str]:
+def two_models(harness: StageHarness) -> tuple[str, str]:
     """Two promoted models that generated from the same pictures, the second also from more."""
-    first = house.put(TRAINING, {"/a.png": "A", "/pix2pix.toml": "size=32"})
-    house.run("train", "export")
-    house.put(INPUT_IMAGES, {"/1.jpg": "1", "/2.jpg": "2"})
-    house.run("resize", "generate")
-    second = house.put(TRAINING, {"/a.png": "B", "/pix2pix.toml": "size=64"})
-    house.run("train", "export", "resize", "generate")
-    house.put(INPUT_IMAGES, {"/3.jpg": "3"})
-    house.run("resize", "generate")
+    first = harness.put(TRAINING, {"/a.png": "A", "/pix2pix.toml": "size=32"})
+    harness.run("train", "export")
+    harness.put(INPUT_IMAGES, {"/1.jpg": "1", "/2.jpg": "2"})
+    harness.run("resize", "generate")
+    second = harness.put(TRAINING, {"/a.png": "B", "/pix2pix.toml": "size=64"})
+    harness.run("train", "export", "resize", "generate")
+    harness.put(INPUT_IMAGES, {"/3.jpg": "3"})
+    harness.run("resize", "generate")
     return first, second
 
 
-def test_an_input_repos_commits_differ_by_files_also_by_its_parameters_file(house: House) -> None:
-    first = house.put(INPUT_IMAGES, {"/a": "1", "/b": "2", "/c": "3", "/pix2pix.toml": "size=32"})
-    second = house.put(INPUT_IMAGES, {"/a": "1", "/b": "two", "/d": "4", "/pix2pix.toml": "size=64"}, mirror=True)
-    a, b = (commit(house, "input_images", one) for one in (first, second))
-    found = diff(house.client, a, b)
+def test_an_input_repos_commits_differ_by_files_also_by_its_parameters_file(harness: StageHarness) -> None:
+    first = harness.put(INPUT_IMAGES, {"/a": "1", "/b": "2", "/c": "3", "/pix2pix.toml": "size=32"})
+    second = harness.put(INPUT_IMAGES, {"/a": "1", "/b": "two", "/d": "4", "/pix2pix.toml": "size=64"}, mirror=True)
+    a, b = (commit(harness, "input_images", one) for one in (first, second))
+    found = diff(harness.client, a, b)
     assert found == [
         Changed("/b", "changed"),
         Changed("/c", "deleted"),
         Changed("/d", "added"),
         Changed("/pix2pix.toml", "changed"),
     ]
-    assert diff(house.client, a, a) == []
-    assert [one.change for one in diff(house.client, b, a)] == ["changed", "added", "deleted", "changed"]
+    assert diff(harness.client, a, a) == []
+    assert [one.change for one in diff(harness.client, b, a)] == ["changed", "added", "deleted", "changed"]
 
 
-def test_two_models_differ_by_parameters_data_and_fingerprint_parts(house: House) -> None:
-    first, second = two_models(house)
-    a, b = commit(house, "checkpoint", first), commit(house, "checkpoint", second)
-    told = difference(house.client, a, b)
+def test_two_models_differ_by_parameters_data_and_fingerprint_parts(harness: StageHarness) -> None:
+    first, second = two_models(harness)
+    a, b = commit(harness, "checkpoint", first), commit(harness, "checkpoint", second)
+    told = difference(harness.client, a, b)
     assert told is not None
     assert told.parameters == {"size": ("32", "64")}
     assert told.inputs == {"training": (first, second)}
     assert told.parts == ("inputs.training", "parameters")
     assert told.metrics == {} and told.versions == {}
-    assert [one.path for one in diff(house.client, a, b)] == ["/weights"], "the report is left out"
-    models = commit(house, "model", first), commit(house, "model", second)
-    told = difference(house.client, *models)
+    assert [one.path for one in diff(harness.client, a, b)] == ["/weights"], "the report is left out"
+    models = commit(harness, "model", first), commit(harness, "model", second)
+    told = difference(harness.client, *models)
     assert told is not None
     assert told.parameters == {"train.size": ("32", "64"), "export.size": ("32", "64")}
     assert told.inputs == {"training": (first, second), "checkpoint": (first, second)}
 
 
-def test_two_models_are_compared_on_what_both_generated_from_the_same_pictures(house: House) -> None:
-    first, second = two_models(house)
-    a, b = commit(house, MODEL.repo, first), commit(house, MODEL.repo, second)
-    before, after = same_inputs(house.client, a, b)
+def test_two_models_are_compared_on_what_both_generated_from_the_same_pictures(harness: StageHarness) -> None:
+    first, second = two_models(harness)
+    a, b = commit(harness, MODEL.repo, first), commit(harness, MODEL.repo, second)
+    before, after = same_inputs(harness.client, a, b)
     assert [one.commit for one in before[1].inputs if one.repo == MODEL.repo] == [first]
     assert [one.commit for one in after[1].inputs if one.repo == MODEL.repo] == [second]
-    pairs = pictures_of(house.client, a, b, [], lambda done, total, note: None)
+    pairs = pictures_of(harness.client, a, b, [], lambda done, total, note: None)
     assert [one.path for one in pairs] == ["/1.png", "/2.png"], "the third was generated by the second model alone"
     assert all(one.before is not None and one.after is not None for one in pairs)
 
 
 def test_generated_pictures_whose_record_cannot_be_read_are_passed_over(
-    house: House, caplog: pytest.LogCaptureFixture
+    harness: StageHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first, second = two_models(house)
-    house.put(INPUT_IMAGES, {"/4.jpg": "4"})
-    house.run("resize")
-    newest = house.head(GENERATE_IMAGES)
-    target = house.client.commit(newest.repo, newest.id)
+    first, second = two_models(harness)
+    harness.put(INPUT_IMAGES, {"/4.jpg": "4"})
+    harness.run("resize")
+    newest = harness.head(GENERATE_IMAGES)
+    target = harness.client.commit(newest.repo, newest.id)
     record = pfs.AddFile(path=STAGE_JSON, raw=b'{"schema": 99}')
     gone = pfs.DeleteFile(path=STAGE_JSON)
     changes = [{"set_commit": target}, {"delete_file": gone}, {"add_file": record}]
-    house.client.pfs.modify_file(pfs.ModifyFileRequest(**one) for one in changes)
-    house.client.pfs.finish_commit(commit=target)
-    a, b = commit(house, MODEL.repo, first), commit(house, MODEL.repo, second)
-    before, after = same_inputs(house.client, a, b)
+    harness.client.pfs.modify_file(pfs.ModifyFileRequest(**one) for one in changes)
+    harness.client.pfs.finish_commit(commit=target)
+    a, b = commit(harness, MODEL.repo, first), commit(harness, MODEL.repo, second)
+    before, after = same_inputs(harness.client, a, b)
     assert newest.id not in (before[0].id, after[0].id)
     assert "version 99" in caplog.text
 
 
-def test_of_generated_pictures_those_that_differ_are_shown(house: House) -> None:
-    two_models(house)
-    first = house.head(GENERATE_IMAGES)
-    house.put(INPUT_IMAGES, {"/2.jpg": "two", "/4.jpg": "4"})
-    house.run("resize", "generate")
-    second = house.head(GENERATE_IMAGES)
-    changed = diff(house.client, first, second)
-    pairs = pictures_of(house.client, first, second, changed, lambda done, total, note: None)
+def test_of_generated_pictures_those_that_differ_are_shown(harness: StageHarness) -> None:
+    two_models(harness)
+    first = harness.head(GENERATE_IMAGES)
+    harness.put(INPUT_IMAGES, {"/2.jpg": "two", "/4.jpg": "4"})
+    harness.run("resize", "generate")
+    second = harness.head(GENERATE_IMAGES)
+    changed = diff(harness.client, first, second)
+    pairs = pictures_of(harness.client, first, second, changed, lambda done, total, note: None)
     assert [(one.path, one.before is None) for one in pairs] == [("/2.png", False), ("/4.png", True)]
 
 
-def test_commits_that_cannot_be_compared_are_refused_by_name(house: House) -> None:
-    first = house.put(TRAINING, {"/a.png": "A"})
-    model, training = house.head(CANDIDATE), commit(house, "training", first)
+def test_commits_that_cannot_be_compared_are_refused_by_name(harness: StageHarness) -> None:
+    first = harness.put(TRAINING, {"/a.png": "A"})
+    model, training = harness.head(CANDIDATE), commit(harness, "training", first)
     with pytest.raises(RequestError, match="two repos"):
-        diff(house.client, training, model)
+        diff(harness.client, training, model)
     with pytest.raises(RequestError, match="is open; compare finished commits"):
-        diff(house.client, model, model)
-    house.run("train", "export")
-    model = house.head(CANDIDATE)
+        diff(harness.client, model, model)
+    harness.run("train", "export")
+    model = harness.head(CANDIDATE)
     with pytest.raises(RequestError, match="never generated from the same pictures"):
-        pictures_of(house.client, model, model, [], lambda done, total, note: None)
+        pictures_of(harness.client, model, model, [], lambda done, total, note: None)
     with pytest.raises(RequestError, match="weights"):
-        weights = commit(house, "checkpoint", first)
-        pictures_of(house.client, weights, weights, [], lambda done, total, note: None)
+        weights = commit(harness, "checkpoint", first)
+        pictures_of(harness.client, weights, weights, [], lambda done, total, note: None)
 
 
 def picture(value: int, size: int = 16) -> bytes:

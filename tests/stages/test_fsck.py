@@ -14,8 +14,8 @@ import grpc
 import pytest
 from corruptions import FAULTS, Fault, Garden
 from pachyderm_sdk.api import pfs
-from populated_store import live_in, opened
-from stage_harness import House
+from populated_store import populate
+from stage_harness import StageHarness, set_up_harness
 
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, CommitId, all_commits
@@ -31,9 +31,9 @@ from pachyderm.record.lineage_backward import backward
 from pachyderm.record.lineage_forward import forward
 
 
-def check(house: House, repair: bool = False, contents: bool = True) -> Findings:
+def check(harness: StageHarness, repair: bool = False, contents: bool = True) -> Findings:
     return fsck(
-        house.client,
+        harness.client,
         now=time.time(),
         repair=repair,
         contents=contents,
@@ -59,12 +59,12 @@ def by_place(found: Findings) -> dict[str, set[str]]:
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
-    with opened(tmp_path_factory.mktemp("planted")) as house:
-        garden = Garden(house)
+    with set_up_harness(tmp_path_factory.mktemp("planted")) as harness:
+        garden = Garden(harness)
         garden.lay_out()
-        assert check(house).problems == ()
+        assert check(harness).problems == ()
         where = {fault.name: fault.plant(garden) for fault in FAULTS}
-        yield Planted(where, check(house), check(house, repair=True), check(house))
+        yield Planted(where, check(harness), check(harness, repair=True), check(harness))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -84,51 +84,51 @@ def test_nothing_but_what_was_planted_is_found(planted: Planted) -> None:
     assert set(by_place(planted.found)) == set(planted.where.values())
 
 
-def test_a_store_that_has_lived_has_no_findings(house: House) -> None:
-    assert check(house).problems == ()
-    live_in(house)
-    assert check(house).problems == ()
+def test_a_store_that_has_lived_has_no_findings(harness: StageHarness) -> None:
+    assert check(harness).problems == ()
+    populate(harness)
+    assert check(harness).problems == ()
 
 
-def test_without_contents_the_servers_hash_tells_a_changed_byte_and_no_sha256_is_checked(house: House) -> None:
-    garden = Garden(house)
+def test_without_contents_the_servers_hash_tells_a_changed_byte_and_no_sha256_is_checked(harness: StageHarness) -> None:
+    garden = Garden(harness)
     garden.lay_out()
     faults = {fault.name: fault for fault in FAULTS}
     changed = faults["a changed byte"].plant(garden)
     missing = faults["a missing file"].plant(garden)
     digest = faults["another SHA-256"].plant(garden)
-    assert set(by_place(check(house, contents=False))) == {changed, missing}
-    assert set(by_place(check(house))) == {changed, missing, digest}
+    assert set(by_place(check(harness, contents=False))) == {changed, missing}
+    assert set(by_place(check(harness))) == {changed, missing, digest}
 
 
-def test_work_that_is_open_or_waits_or_failed_with_a_reason_is_no_fault(house: House) -> None:
-    first = house.put(TRAINING, {"/a.png": "A"})
-    house.put(INPUT_IMAGES, {"/1.jpg": "1"})
-    assert check(house).problems == ()
-    finish_with(house.client, house.output(CHECKPOINT, first), "failed: the disk was full; free some and retry")
-    assert check(house).problems == ()
+def test_work_that_is_open_or_waits_or_failed_with_a_reason_is_no_fault(harness: StageHarness) -> None:
+    first = harness.put(TRAINING, {"/a.png": "A"})
+    harness.put(INPUT_IMAGES, {"/1.jpg": "1"})
+    assert check(harness).problems == ()
+    finish_with(harness.client, harness.output(CHECKPOINT, first), "failed: the disk was full; free some and retry")
+    assert check(harness).problems == ()
 
 
-def test_a_commit_that_was_dropped_leaves_what_is_left_consistent(house: House) -> None:
-    house.put(TRAINING, {"/a.png": "A"})
-    house.run("train", "export")
-    house.put(INPUT_IMAGES, {"/1.jpg": "1"})
-    house.run("resize", "generate")
-    middle = house.put(INPUT_IMAGES, {"/2.jpg": "2"})
-    house.run("resize", "generate")
-    last = house.put(INPUT_IMAGES, {"/3.jpg": "3"})
-    house.run("resize", "generate")
-    house.client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=middle))
-    found = check(house)
+def test_a_commit_that_was_dropped_leaves_what_is_left_consistent(harness: StageHarness) -> None:
+    harness.put(TRAINING, {"/a.png": "A"})
+    harness.run("train", "export")
+    harness.put(INPUT_IMAGES, {"/1.jpg": "1"})
+    harness.run("resize", "generate")
+    middle = harness.put(INPUT_IMAGES, {"/2.jpg": "2"})
+    harness.run("resize", "generate")
+    last = harness.put(INPUT_IMAGES, {"/3.jpg": "3"})
+    harness.run("resize", "generate")
+    harness.client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=middle))
+    found = check(harness)
     assert {(one.code, one.where) for one in found.problems} == {
         ("ORIGIN_GONE", f"preprocess_images@{last}"),
         ("ORIGIN_GONE", f"generate_images@{last}"),
     }
 
 
-def test_a_store_without_set_up_is_told_so(house: House) -> None:
-    house.client.pfs.delete_branch(branch=house.client.branch(GENERATE_IMAGES))
-    found = check(house)
+def test_a_store_without_set_up_is_told_so(harness: StageHarness) -> None:
+    harness.client.pfs.delete_branch(branch=harness.client.branch(GENERATE_IMAGES))
+    found = check(harness)
     assert [one.code for one in found.problems] == ["SET_UP"]
     assert "generate_images@master" in found.problems[0].what
 
@@ -191,68 +191,68 @@ def test_a_head_that_is_not_made_from_the_newest_input_is_told() -> None:
     assert "training@newer" in problem.what and problem.mend is not None
 
 
-def test_repairing_twice_is_harmless(house: House) -> None:
-    garden = Garden(house)
+def test_repairing_twice_is_harmless(harness: StageHarness) -> None:
+    garden = Garden(harness)
     garden.lay_out()
     faults = {fault.name: fault for fault in FAULTS}
     for name in ("a claim of a dead run", "two claims at once", "another fingerprint in the metadata"):
         faults[name].plant(garden)
-    first, second = check(house, repair=True), check(house, repair=True)
+    first, second = check(harness, repair=True), check(harness, repair=True)
     assert len(first.repaired) == 3 and first.problems == ()
     assert second.repaired == () and second.problems == ()
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_a_thousand_commits_are_checked_in_ten_seconds_and_a_picture_is_traced_in_one(house: House) -> None:
+def test_a_thousand_commits_are_checked_in_ten_seconds_and_a_picture_is_traced_in_one(harness: StageHarness) -> None:
     """Seconds of this process, which holds the store as well: what else the machine does counts for nothing."""
-    house.put(TRAINING, {"/a.png": "A"})
-    house.run("train", "export")
+    harness.put(TRAINING, {"/a.png": "A"})
+    harness.run("train", "export")
     for number in range(int(os.environ.get("PIX2PIX_TEST_SETS", "332"))):
-        house.put(INPUT_IMAGES, {f"/{number % 40}.jpg": f"picture {number}"})
-        house.run("resize", "generate")
-    commits = sum(len(list(all_commits(house.client, repo))) for repo in REPOS)
+        harness.put(INPUT_IMAGES, {f"/{number % 40}.jpg": f"picture {number}"})
+        harness.run("resize", "generate")
+    commits = sum(len(list(all_commits(harness.client, repo))) for repo in REPOS)
     start = time.process_time()
-    found = check(house)
+    found = check(harness)
     checked = time.process_time() - start
     start = time.process_time()
-    graph = backward(house.client, house.head(GENERATE_IMAGES), "/1.png")
+    graph = backward(harness.client, harness.head(GENERATE_IMAGES), "/1.png")
     traced = time.process_time() - start
     start = time.process_time()
-    first = list(all_commits(house.client, "input_images"))[-2]
-    ahead = forward(house.client, first, next(iter(files(house.client, first.repo, first.id))))
+    first = list(all_commits(harness.client, "input_images"))[-2]
+    ahead = forward(harness.client, first, next(iter(files(harness.client, first.repo, first.id))))
     followed = time.process_time() - start
     said = f"{commits} commits: fsck {checked:.2f} s, lineage {traced:.3f} s, forward {followed:.2f} s"
     assert found.problems == () and graph.problems() == [] and len(ahead.nodes) > 2, said
     assert checked < 10 * commits / 1000 and traced < 1, said
 
 
-def test_a_superseded_set_on_both_inputs_is_healthy(house: House) -> None:
-    house.run("train", "export", commit_set=house.put(TRAINING, {"/a.png": "1"}))
-    with house.client.transaction.transaction() as transaction:
+def test_a_superseded_set_on_both_inputs_is_healthy(harness: StageHarness) -> None:
+    harness.run("train", "export", commit_set=harness.put(TRAINING, {"/a.png": "1"}))
+    with harness.client.transaction.transaction() as transaction:
         for branch in (TRAINING, INPUT_IMAGES):
-            house.client.pfs.start_commit(branch=house.client.branch(branch))
+            harness.client.pfs.start_commit(branch=harness.client.branch(branch))
     both = str(transaction.id)
     for repo in ("training", "input_images"):
-        commit = house.client.commit(repo, both)
-        house.client.pfs.put_file_from_bytes(commit=commit, path="/b.png", data=b"2")
-        house.client.pfs.finish_commit(commit=commit)
-    newer = house.put(TRAINING, {"/c.png": "3"})
+        commit = harness.client.commit(repo, both)
+        harness.client.pfs.put_file_from_bytes(commit=commit, path="/b.png", data=b"2")
+        harness.client.pfs.finish_commit(commit=commit)
+    newer = harness.put(TRAINING, {"/c.png": "3"})
     for branch in (CHECKPOINT, CANDIDATE):
-        finish_with(house.client, house.output(branch, both), f"superseded: by {newer}")
-    house.run("resize", "generate", "train", "export", "generate")
-    assert fsck(house.client, now=time.time()).problems == ()
+        finish_with(harness.client, harness.output(branch, both), f"superseded: by {newer}")
+    harness.run("resize", "generate", "train", "export", "generate")
+    assert fsck(harness.client, now=time.time()).problems == ()
 
 
 @pytest.mark.parametrize("repo", ["input_images", "preprocess_images"])
 def test_a_commit_that_the_server_cannot_read_is_a_finding_and_not_the_end(
-    house: House, monkeypatch: pytest.MonkeyPatch, repo: str
+    harness: StageHarness, monkeypatch: pytest.MonkeyPatch, repo: str
 ) -> None:
-    house.run("train", "export", commit_set=house.put(TRAINING, {"/a.png": "1"}))
-    lost = house.put(INPUT_IMAGES, {"/a.png": "x"})
-    house.run("resize", "generate")
-    house.put(INPUT_IMAGES, {"/b.png": "y"})
-    house.run("resize", "generate")
+    harness.run("train", "export", commit_set=harness.put(TRAINING, {"/a.png": "1"}))
+    lost = harness.put(INPUT_IMAGES, {"/a.png": "x"})
+    harness.run("resize", "generate")
+    harness.put(INPUT_IMAGES, {"/b.png": "y"})
+    harness.run("resize", "generate")
 
     class ForgottenError(grpc.RpcError):
         def code(self) -> grpc.StatusCode:
@@ -271,7 +271,7 @@ def test_a_commit_that_the_server_cannot_read_is_a_finding_and_not_the_end(
 
     for name in ("files", "differing"):
         monkeypatch.setattr(reading, name, forgetful(getattr(reading, name)))
-    problems = fsck(house.client, now=time.time()).problems
+    problems = fsck(harness.client, now=time.time()).problems
     assert [one.where for one in problems if one.code == "UNREADABLE"] == [f"{repo}@{lost}"]
     # What was carried over from it cannot be held against it any more.
     assert {one.code for one in problems} <= {"UNREADABLE", "ORIGIN_GONE"}

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from audit import led_forward, raw_record, reaches, traced_back
 from pachyderm_sdk.api import pfs
-from populated_store import live_in, opened
-from stage_harness import House
+from populated_store import populate
+from stage_harness import StageHarness, set_up_harness
 
 from cli.main import main
 from cli.record.lineage_page import write_page
@@ -33,63 +33,63 @@ from pix2pix.images.codec import png_bytes
 
 @dataclass(frozen=True)
 class Lived:
-    house: House
+    harness: StageHarness
     sets: dict[str, str]
 
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
-    with opened(tmp_path_factory.mktemp("lived")) as house:
-        yield Lived(house, live_in(house))
+    with set_up_harness(tmp_path_factory.mktemp("lived")) as harness:
+        yield Lived(harness, populate(harness))
 
 
 def test_every_file_of_every_output_commit_leads_back_to_data_code_parameters_and_run(lived: Lived) -> None:
-    assert traced_back(lived.house.client) > 25
+    assert traced_back(lived.harness.client) > 25
 
 
 def test_every_input_leads_forward_to_every_result_that_leads_back_to_it(lived: Lived) -> None:
-    assert led_forward(lived.house.client) > 12
+    assert led_forward(lived.harness.client) > 12
 
 
 def test_a_carried_picture_leads_to_the_commit_that_computed_it_under_its_older_name(lived: Lived) -> None:
-    house, sets = lived.house, lived.sets
-    made = inspect(house.client, "generate_images", sets["renamed"])
-    graph = backward(house.client, made, "/cats/1.png")
+    harness, sets = lived.harness, lived.sets
+    made = inspect(harness.client, "generate_images", sets["renamed"])
+    graph = backward(harness.client, made, "/cats/1.png")
     origin = f"generate_images@{sets['pictures']}:/1.png"
     assert [edge.source for edge in graph.sources(graph.start) if edge.relation == "copied from"] == [origin]
     assert f"input_images@{sets['pictures']}:/1.jpg" in reaches(graph, graph.start)
 
 
 def test_a_failed_and_a_superseded_commit_are_told_with_their_reason(lived: Lived) -> None:
-    house, sets = lived.house, lived.sets
+    harness, sets = lived.harness, lived.sets
     for name, state in (("failed", "failed"), ("superseded", "superseded")):
-        graph = backward(house.client, inspect(house.client, "checkpoint", sets[name]))
+        graph = backward(harness.client, inspect(harness.client, "checkpoint", sets[name]))
         facts = graph.nodes[graph.start].facts
         assert facts["state"] == state and state in facts["error"]
         assert f"training@{sets[name]}" in graph.nodes
-        ahead = forward(house.client, inspect(house.client, "training", sets[name]))
+        ahead = forward(harness.client, inspect(harness.client, "training", sets[name]))
         assert f"checkpoint@{sets[name]}" in ahead.nodes
 
 
 def test_forward_from_a_picture_names_results_of_later_models_and_no_others(lived: Lived) -> None:
-    house, sets = lived.house, lived.sets
-    graph = forward(house.client, inspect(house.client, "input_images", sets["pictures"]), "/1.jpg")
+    harness, sets = lived.harness, lived.sets
+    graph = forward(harness.client, inspect(harness.client, "input_images", sets["pictures"]), "/1.jpg")
     files_there = [name for name, node in graph.nodes.items() if node.kind == "file"]
     assert f"generate_images@{sets['pictures']}:/1.png" in files_there
     assert f"generate_images@{sets['renamed']}:/cats/1.png" in files_there
     assert not [name for name in files_there if name.endswith("2.png")]
 
 
-def test_a_dropped_commit_is_said_where_the_chain_breaks(house: House) -> None:
-    house.put(TRAINING, {"/a.png": "A"})
-    house.run("train", "export")
-    first = house.put(INPUT_IMAGES, {"/1.jpg": "1"})
-    house.run("resize", "generate")
-    house.put(INPUT_IMAGES, {"/2.jpg": "2"})
-    house.run("resize", "generate")
-    made = house.head(GENERATE_IMAGES)
-    house.client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=first))
-    graph = backward(house.client, made, "/1.png")
+def test_a_dropped_commit_is_said_where_the_chain_breaks(harness: StageHarness) -> None:
+    harness.put(TRAINING, {"/a.png": "A"})
+    harness.run("train", "export")
+    first = harness.put(INPUT_IMAGES, {"/1.jpg": "1"})
+    harness.run("resize", "generate")
+    harness.put(INPUT_IMAGES, {"/2.jpg": "2"})
+    harness.run("resize", "generate")
+    made = harness.head(GENERATE_IMAGES)
+    harness.client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=first))
+    graph = backward(harness.client, made, "/1.png")
     said = "the commit was dropped; the chain ends here"
     assert sorted(graph.problems()) == [
         f"{repo}@{first}:/1.png: {said}" for repo in ("generate_images", "preprocess_images")
@@ -97,11 +97,11 @@ def test_a_dropped_commit_is_said_where_the_chain_breaks(house: House) -> None:
     assert "! the commit was dropped" in tree(graph)
 
 
-def test_a_record_of_a_newer_version_is_said_and_the_provenance_is_walked_all_the_same(house: House) -> None:
-    set_id = house.put(TRAINING, {"/a.png": "A"})
-    house.run("train")
-    commit = inspect(house.client, "checkpoint", set_id)
-    record = raw_record(house.client, "checkpoint", set_id) | {"schema": 99}
+def test_a_record_of_a_newer_version_is_said_and_the_provenance_is_walked_all_the_same(harness: StageHarness) -> None:
+    set_id = harness.put(TRAINING, {"/a.png": "A"})
+    harness.run("train")
+    commit = inspect(harness.client, "checkpoint", set_id)
+    record = raw_record(harness.client, "checkpoint", set_id) | {"schema": 99}
     from pachyderm.record import lineage_backward, stage_record
 
     def newer(client: object, repo: str, commit_id: str) -> stage_record.StageRecord:
@@ -109,19 +109,19 @@ def test_a_record_of_a_newer_version_is_said_and_the_provenance_is_walked_all_th
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pachyderm.record.archive.read_record", newer)
-        graph = lineage_backward.backward(house.client, commit)
+        graph = lineage_backward.backward(harness.client, commit)
     assert "version 99" in graph.problems()[0] and "newer pix2pix" in graph.problems()[0]
     assert f"training@{set_id}" in graph.nodes
 
 
-def test_a_file_that_is_not_there_is_refused_by_name(house: House) -> None:
+def test_a_file_that_is_not_there_is_refused_by_name(harness: StageHarness) -> None:
     with pytest.raises(RequestError, match=r"has no file /nothing\.png; pix2pix ls"):
-        backward(house.client, house.head(GENERATE_IMAGES), "/nothing.png")
+        backward(harness.client, harness.head(GENERATE_IMAGES), "/nothing.png")
 
 
 def test_the_tree_names_every_node_and_draws_each_once(lived: Lived) -> None:
-    house, sets = lived.house, lived.sets
-    graph = backward(house.client, inspect(house.client, "generate_images", sets["renamed"]), "/cats/1.png")
+    harness, sets = lived.harness, lived.sets
+    graph = backward(harness.client, inspect(harness.client, "generate_images", sets["renamed"]), "/cats/1.png")
     text = tree(graph)
     for name, node in graph.nodes.items():
         assert (name if node.kind != "run" else f"run {node.facts['run']}") in text
@@ -130,63 +130,63 @@ def test_the_tree_names_every_node_and_draws_each_once(lived: Lived) -> None:
 
 
 def test_a_picture_on_disk_is_found_by_its_bytes_and_else_by_what_it_says(lived: Lived) -> None:
-    house, sets = lived.house, lived.sets
-    record = house.record(inspect(house.client, "generate_images", sets["renamed"]))
-    prepared = house.record(inspect(house.client, "preprocess_images", sets["renamed"]))
-    found = search(house.client, record.files["/cats/1.png"].sha256, Claimed(), "x.png")
+    harness, sets = lived.harness, lived.sets
+    record = harness.record(inspect(harness.client, "generate_images", sets["renamed"]))
+    prepared = harness.record(inspect(harness.client, "preprocess_images", sets["renamed"]))
+    found = search(harness.client, record.files["/cats/1.png"].sha256, Claimed(), "x.png")
     assert found.exact and found.path in ("/cats/1.png", "/1.png")
     claimed = Claimed(made_with(dict(record.parts)), prepared.files["/cats/1.png"].sha256)
-    changed = search(house.client, "0" * 64, claimed, "x.png")
+    changed = search(harness.client, "0" * 64, claimed, "x.png")
     assert not changed.exact and changed.path in ("/cats/1.png", "/1.png")
     with pytest.raises(RequestError, match="another program made it"):
-        search(house.client, "0" * 64, Claimed(), "x.png")
+        search(harness.client, "0" * 64, Claimed(), "x.png")
     with pytest.raises(RequestError, match="comes from another store"):
-        search(house.client, "0" * 64, Claimed("f" * 64, "e" * 64), "x.png")
+        search(harness.client, "0" * 64, Claimed("f" * 64, "e" * 64), "x.png")
 
 
-def test_lineage_asks_for_the_commits_on_the_way_alone(house: House) -> None:
-    house.put(TRAINING, {"/a.png": "A"})
-    house.run("train", "export")
-    house.put(INPUT_IMAGES, {"/1.jpg": "1"})
-    house.run("resize", "generate")
+def test_lineage_asks_for_the_commits_on_the_way_alone(harness: StageHarness) -> None:
+    harness.put(TRAINING, {"/a.png": "A"})
+    harness.run("train", "export")
+    harness.put(INPUT_IMAGES, {"/1.jpg": "1"})
+    harness.run("resize", "generate")
     asked: list[str] = []
 
     def counted(number: int) -> int:
         asked.clear()
-        real = type(house.client).channel.fget
+        real = type(harness.client).channel.fget
 
         class Counted:
             def __getattr__(self, kind: str) -> Any:
                 def made(path: str, **serial: Any) -> Any:
                     asked.append(path)
-                    return getattr(real(house.client), kind)(path, **serial)
+                    return getattr(real(harness.client), kind)(path, **serial)
 
                 return made
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(type(house.client), "channel", Counted())
-            backward(house.client, head(house.client, GENERATE_IMAGES), "/1.png")
+            patch.setattr(type(harness.client), "channel", Counted())
+            backward(harness.client, head(harness.client, GENERATE_IMAGES), "/1.png")
         return len(asked)
 
     two = None
     for number in range(2, 6):
-        house.put(INPUT_IMAGES, {f"/{number}.jpg": str(number)})
-        house.run("resize", "generate")
+        harness.put(INPUT_IMAGES, {f"/{number}.jpg": str(number)})
+        harness.run("resize", "generate")
         two = two or counted(number)
     assert counted(0) == two
     assert 0 < two < 40
 
 
 def test_promotions_show_through_the_models_commit(lived: Lived) -> None:
-    house = lived.house
-    made = house.head(GENERATE_IMAGES)
-    graph = backward(house.client, made)
-    assert str(house.head(MODEL)) in graph.nodes and str(house.head(PREPROCESS_IMAGES)) in graph.nodes
+    harness = lived.harness
+    made = harness.head(GENERATE_IMAGES)
+    graph = backward(harness.client, made)
+    assert str(harness.head(MODEL)) in graph.nodes and str(harness.head(PREPROCESS_IMAGES)) in graph.nodes
 
 
 def test_the_page_shows_every_node_and_loads_nothing_from_elsewhere(lived: Lived, tmp_path: Path) -> None:
-    house, sets = lived.house, lived.sets
-    graph = backward(house.client, inspect(house.client, "generate_images", sets["renamed"]), "/cats/1.png")
+    harness, sets = lived.harness, lived.sets
+    graph = backward(harness.client, inspect(harness.client, "generate_images", sets["renamed"]), "/cats/1.png")
     page = tmp_path / "pages" / "lineage.html"
     write_page(page, graph, {graph.start: png_bytes(np.zeros((4, 4, 3), np.uint8))})
     text = page.read_text()
@@ -199,8 +199,8 @@ def test_the_page_shows_every_node_and_loads_nothing_from_elsewhere(lived: Lived
 
 
 def test_openlineage_events_name_runs_jobs_and_versions_of_datasets(lived: Lived) -> None:
-    house, sets = lived.house, lived.sets
-    graph = backward(house.client, inspect(house.client, "generate_images", sets["renamed"]), "/cats/1.png")
+    harness, sets = lived.harness, lived.sets
+    graph = backward(harness.client, inspect(harness.client, "generate_images", sets["renamed"]), "/cats/1.png")
     told = events(graph, "grpc://pachd:30650/default")
     assert [one["job"]["name"] for one in told if one["outputs"][0]["name"] == "model"] == ["export"]
     times = [one["eventTime"] for one in told]
@@ -218,7 +218,7 @@ def test_openlineage_events_name_runs_jobs_and_versions_of_datasets(lived: Lived
 def test_the_command_walks_both_ways_and_refuses_what_is_no_target(
     lived: Lived, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    at, sets = lived.house.target, lived.sets
+    at, sets = lived.harness.target, lived.sets
     set_id = sets["renamed"]
     said = typed(capsys, at, "lineage", f"generate_images@{set_id}:/cats/1.png", "--json")
     assert said[0] == 0
@@ -257,21 +257,21 @@ def typed(capsys: pytest.CaptureFixture[str], at: Target, *words: object) -> tup
     return (code, *capsys.readouterr())
 
 
-def test_a_parameters_file_leads_forward_to_all_that_it_shaped(house: House) -> None:
-    made = house.put(INPUT_IMAGES, {"/a.png": "1", "/pix2pix.toml": "size=32"})
-    house.run("resize")
-    graph = forward(house.client, inspect(house.client, "input_images", made), "/pix2pix.toml")
+def test_a_parameters_file_leads_forward_to_all_that_it_shaped(harness: StageHarness) -> None:
+    made = harness.put(INPUT_IMAGES, {"/a.png": "1", "/pix2pix.toml": "size=32"})
+    harness.run("resize")
+    graph = forward(harness.client, inspect(harness.client, "input_images", made), "/pix2pix.toml")
     assert f"preprocess_images@{made}" in graph.nodes
     (event,) = events(graph, "x")
     assert [one["name"] for one in event["inputs"]] == ["input_images"]
 
 
-def test_what_was_made_before_a_commit_is_not_reached_from_it_whatever_the_clocks_said(house: House) -> None:
-    earlier = house.put(INPUT_IMAGES, {"/a.png": "1"})
-    house.run("resize")
-    later = house.put(INPUT_IMAGES, {"/b.png": "2"})
-    house.run("resize")
-    start = replace(inspect(house.client, "input_images", later), started=4e9)
-    graph = forward(house.client, start, "/a.png")
+def test_what_was_made_before_a_commit_is_not_reached_from_it_whatever_the_clocks_said(harness: StageHarness) -> None:
+    earlier = harness.put(INPUT_IMAGES, {"/a.png": "1"})
+    harness.run("resize")
+    later = harness.put(INPUT_IMAGES, {"/b.png": "2"})
+    harness.run("resize")
+    start = replace(inspect(harness.client, "input_images", later), started=4e9)
+    graph = forward(harness.client, start, "/a.png")
     assert f"preprocess_images@{later}:/a.png" in graph.nodes
     assert not any(earlier in name for name in graph.nodes)

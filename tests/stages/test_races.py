@@ -1,4 +1,4 @@
-"""Sixteen processes at one output commit: one finished commit, one attempt's files."""
+"""Sixteen processes at one output commit leave one finished commit with one attempt's files."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def race(folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
     command = [sys.executable, str(program), str(folder), str(rounds), str(seconds), str(SEED)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    summary: dict[str, Any] = json.loads(done.stdout)
+    return summary
 
 
 def test_of_sixteen_attempts_killed_and_paused_one_has_an_effect(tmp_path: Path) -> None:
-    told = race(tmp_path, rounds=1000, seconds=25.0)
-    assert told["problems"] == [], f"seed {SEED}"
-    assert told["rounds"] >= 1 and told["killed"] + told["paused"] >= 1
+    summary = race(tmp_path, rounds=1000, seconds=25.0)
+    assert summary["problems"] == [], f"seed {SEED}"
+    assert summary["rounds"] >= 1 and summary["killed"] + summary["paused"] >= 1
 
 
 @pytest.mark.long
 def test_of_sixteen_attempts_killed_and_paused_one_has_an_effect_a_thousand_times(tmp_path: Path) -> None:
-    told = race(tmp_path, rounds=1000, seconds=7000.0)
-    print(told)  # noqa: T201
-    assert told["problems"] == [], f"seed {SEED}"
+    summary = race(tmp_path, rounds=1000, seconds=7000.0)
+    print(summary)  # noqa: T201
+    assert summary["problems"] == [], f"seed {SEED}"

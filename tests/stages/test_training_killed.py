@@ -1,4 +1,4 @@
-"""A training whose process is killed without a signal to handle goes on where it was saved, on another machine."""
+"""A training whose process is killed resumes from its last save, even on another machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from pachyderm.client.files import read
 from pachyderm.client.upload import put
 from pachyderm.dag.repos import CHECKPOINT, TRAINING
 from pachyderm.dag.setup import set_up
-from pachyderm.output.output_commit import Attempt, fill_set
+from pachyderm.output.output_commit import fill_set
+from pachyderm.output.worker import Worker
 from pachyderm.queue.claims import claims_of
 from pachyderm.record.stage_record import read_record
 
@@ -47,7 +48,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 
 def committed(client: Connection, folder: Path) -> str:
-    """A commit of pairs; the id of its commit set."""
+    """Commit pairs and return the id of the commit set."""
     from PIL import Image
 
     folder.mkdir()
@@ -62,7 +63,7 @@ def committed(client: Connection, folder: Path) -> str:
 
 
 def killed(command: list[str], after_saves: int) -> tuple[int, int]:
-    """Run an attempt, and kill it behind its n-th save: the last steps that it did and that it saved."""
+    """Run an attempt and kill it after its n-th save; return its last step and its last saved step."""
     step = saved = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -92,12 +93,12 @@ def check_kills(served: Served, tmp_path: Path, kills: int, seed: int) -> None:
             saved = last_saved
         last = tmp_path / "last"
         last.mkdir()
-        attempt = Attempt("run", "last", last, lambda done, total, note: None, keeps=False, pause=_no_waiting)
-        filled, _ = fill_set(client, STAGE, commit_set, {}, attempt)
+        worker = Worker("run", "last", last, lambda done, total, note: None, keeps=False, pause=_no_waiting)
+        filled, _ = fill_set(client, STAGE, commit_set, {}, worker)
         record = read_record(client, CHECKPOINT.repo, filled.id)
         assert record is not None
         (resumed,) = [note for note in record.notes if "resumed at step" in note]
-        assert int(resumed.rstrip(".").rpartition(" ")[2]) >= saved, "repeats more than came after the last save"
+        assert int(resumed.rstrip(".").rpartition(" ")[2]) >= saved, "steps before the last save are repeated"
         assert len(claims_of(inspect(client, CHECKPOINT.repo, commit_set).metadata)) == kills + 1
         assert read(client, CHECKPOINT.repo, filled.id, WEIGHTS) == uninterrupted(tmp_path)
 
@@ -114,7 +115,7 @@ def uninterrupted(tmp_path: Path) -> bytes:
 
 
 def _no_waiting(seconds: float) -> None:
-    raise AssertionError("it waited for the claim of its own run's lost attempt")
+    raise AssertionError("the attempt waited for the claim of its own run's lost attempt")
 
 
 @pytest.fixture(autouse=True)

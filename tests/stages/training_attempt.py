@@ -1,4 +1,4 @@
-"""One attempt at a training in a process of its own, which prints each step and each state that was saved.
+"""One attempt at a training in a separate process, which prints each step and each saved state.
 
 Run as ``python training_attempt.py ADDRESS SCRATCH RUN COMMIT_SET``.
 """
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from components.train.stage import STAGE
 from pachyderm.client.connection import Target, connect
-from pachyderm.output.output_commit import Attempt, fill_set
-from pachyderm.output.stage import Job, Made
+from pachyderm.output.output_commit import fill_set
+from pachyderm.output.stage import StageContext, StageOutput
+from pachyderm.output.worker import Worker
 from pix2pix.tensorflow import tf
 from pix2pix.training import checkpoints
 
@@ -23,13 +24,13 @@ def report(line: str) -> None:
     sys.stdout.flush()
 
 
-def work(job: Job) -> Made:
+def work(context: StageContext) -> StageOutput:
     def save() -> None:
-        step = max(checkpoints.steps(job.keep / checkpoints.STATES))
-        job.save()
+        step = max(checkpoints.steps(context.keep / checkpoints.STATES))
+        context.save()
         report(f"saved {step}")
 
-    return STAGE.work(replace(job, save=save))
+    return STAGE.work(replace(context, save=save))
 
 
 def progress(train: Callable[[int, int, str], None]) -> Callable[[int, int, str], None]:
@@ -40,8 +41,8 @@ def main(address: str, scratch: Path, run: str, commit_set: str) -> None:
     tf.config.run_functions_eagerly(True)
     scratch.mkdir()
     with connect(Target(pachd=f"grpc://{address}")) as client:
-        attempt = Attempt(run, scratch.name, scratch, progress(lambda done, *_: report(f"step {done}")), keeps=False)
-        commit, _ = fill_set(client, replace(STAGE, work=work), commit_set, {}, attempt)
+        worker = Worker(run, scratch.name, scratch, progress(lambda done, *_: report(f"step {done}")), keeps=False)
+        commit, _ = fill_set(client, replace(STAGE, work=work), commit_set, {}, worker)
         report(f"filled {commit.state}")
 
 

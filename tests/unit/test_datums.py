@@ -1,4 +1,4 @@
-"""The plan of an output commit: a pure function of listings and a record."""
+"""The plan of an output commit is a pure function of listings and a record."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def listing(contents: dict[str, str]) -> dict[str, FileEntry]:
 
 
 def filled(inputs: dict[str, str]) -> CarryBase:
-    """The base that a plan over `inputs` leads to; a content "bad" is rejected."""
+    """Return the base that a plan over `inputs` leads to; the content "bad" is rejected."""
     first = plan(listing(inputs), assign, None)
     files = {}
     for path, output in first.compute.items():
         if inputs[path] != "bad":
             entry = listing(inputs)[path]
             files[output] = OutputFile(9, "sha", f"made of {entry.hash}", path, entry.hash, entry.bytes, "base")
-    bad = tuple(Rejected(p, "TRUNCATED", "", f"hash of {t}") for p, t in inputs.items() if t == "bad")
+    bad = tuple(Rejected(path, "TRUNCATED", "", f"hash of {text}") for path, text in inputs.items() if text == "bad")
     record = replace(RECORD, files=files, rejected=(*first.rejected, *bad))
-    return CarryBase("base", {path: FileEntry(9, one.hash) for path, one in files.items()}, record)
+    return CarryBase("base", {path: FileEntry(9, output.hash) for path, output in files.items()}, record)
 
 
 names = st.sampled_from(["/a.jpg", "/a.png", "/b.png", "/c/d.jpg", "/c/e.bmp", "/f.tif"])
@@ -53,9 +53,9 @@ texts = st.dictionaries(names, st.sampled_from(["1", "2", "3", "bad"]))
 
 @given(texts, texts)
 def test_every_input_is_work_carried_or_rejected_exactly_once(before: dict[str, str], now: dict[str, str]) -> None:
-    made = plan(listing(now), assign, filled(before))
-    told = [*made.compute, *made.carried, *(one.path for one in made.rejected)]
-    assert sorted(told) == sorted(now)
+    planned = plan(listing(now), assign, filled(before))
+    paths = [*planned.compute, *planned.carried, *(entry.path for entry in planned.rejected)]
+    assert sorted(paths) == sorted(now)
 
 
 @given(texts, texts)
@@ -67,12 +67,12 @@ def test_what_is_carried_was_made_from_the_same_content(before: dict[str, str], 
 
 @given(texts, texts)
 def test_only_content_that_the_base_has_not_seen_is_work(before: dict[str, str], now: dict[str, str]) -> None:
-    made = plan(listing(now), assign, filled(before))
+    planned = plan(listing(now), assign, filled(before))
     base = filled(before)
-    seen = {one.source_hash for one in base.record.files.values()}
-    seen |= {one.hash for one in base.record.rejected if one.code == "TRUNCATED"}
-    assert all(f"hash of {now[path]}" not in seen for path in made.compute)
-    assert all(f"hash of {now[path]}" in seen for path in made.carried)
+    seen = {output.source_hash for output in base.record.files.values()}
+    seen |= {entry.hash for entry in base.record.rejected if entry.code == "TRUNCATED"}
+    assert all(f"hash of {now[path]}" not in seen for path in planned.compute)
+    assert all(f"hash of {now[path]}" in seen for path in planned.carried)
 
 
 def test_without_a_base_everything_is_work() -> None:
@@ -81,5 +81,5 @@ def test_without_a_base_everything_is_work() -> None:
 
 def test_a_collision_is_decided_by_the_listing_alone_and_never_carried_over() -> None:
     base = filled({"/a.jpg": "1", "/a.png": "2"})
-    assert [(one.path, one.code) for one in base.record.rejected] == [("/a.png", "NAME_COLLISION")]
+    assert [(entry.path, entry.code) for entry in base.record.rejected] == [("/a.png", "NAME_COLLISION")]
     assert plan(listing({"/a.png": "2"}), assign, base).compute == {"/a.png": "/a.png"}

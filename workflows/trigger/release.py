@@ -29,7 +29,7 @@ def release_runs(client: Connection, runs: Collection[RunState], by: str, now: f
     """
     holders = {state.run: state for state in runs}
     keys = {WorkItemId(s.key.commit_set, s.key.pipeline): s for s in runs if s.key is not None}
-    commits = OpenCommits(client).look()
+    commits = OpenCommits(client).scan()
     for one in commits:
         claim = live_claim(one.commit.metadata)
         if claim is not None and claim.holder in holders:

@@ -99,12 +99,12 @@ class SnapshotBuilder:
 
     def look(self) -> Snapshot:
         """Look once."""
-        commits = self._open.look()
+        commits = self._open.scan()
         before = set(self._over)
         states = self._states(commits)
         if set(self._over) - before:
             # These runs ended after the commits were read: what they filled would look open still.
-            commits = self._open.look()
+            commits = self._open.scan()
         now = self._clock.steady()
         runs = self._seen(states, commits, now)
         items = work_items_of(commits, runs)

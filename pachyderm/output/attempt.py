@@ -1,0 +1,306 @@
+"""One attempt at an output commit: find, claim, reuse, plan, work, publish, finish.
+
+A reader of the commit sees everything of one attempt's result or nothing, even if attempts are started twice, killed,
+paused or late.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from pachyderm.client.commits import Commit, inspect
+from pachyderm.client.connection import Connection
+from pachyderm.client.file_contents import Expected
+from pachyderm.client.files import Listing, content
+from pachyderm.dag.repos import CANDIDATE, pipeline_of
+from pachyderm.errors import CommitFailedError, LostClaimError, PermanentError
+from pachyderm.output.ancestor import Ancestor, nearest_good, present_in
+from pachyderm.output.derivation import Derivation, derive
+from pachyderm.output.finish import finish
+from pachyderm.output.plan import CarryBase, Plan, plan
+from pachyderm.output.publish import differences, publish
+from pachyderm.output.result import Execution, Result, computed, empty, reused
+from pachyderm.output.reuse import reusable
+from pachyderm.output.stage import Stage, StageContext
+from pachyderm.output.work_in_progress import kept
+from pachyderm.output.worker import Worker
+from pachyderm.queue.claims import (
+    Claim,
+    HeartbeatMonitor,
+    claims_of,
+    end_of,
+    give_back,
+    heartbeats,
+    live_claim,
+    predecessor,
+    take,
+    working_claim,
+)
+from pachyderm.queue.commit_sets import open_fresh
+from pachyderm.queue.ends import finish_with, inherited
+from pachyderm.record.quarantine import mark
+
+logger = logging.getLogger(__name__)
+
+
+class Attempt:
+    """One attempt of a worker at one output commit; each phase is a method and inspects a commit at most once.
+
+    Args:
+        client: the connection.
+        stage: the stage whose output commit it is.
+        commit: the output commit, as it was last inspected.
+        worker: who fills it.
+        replaced: whether another attempt took the commit over from this worker. It then waits like any other run, so
+            that two attempts of one run cannot take the commit from each other for ever.
+    """
+
+    def __init__(
+        self, client: Connection, stage: Stage, commit: Commit, worker: Worker, *, replaced: bool = False
+    ) -> None:
+        self._client, self._stage, self._commit, self._worker = client, stage, commit, worker
+        self._replaced = replaced
+        self._inputs: dict[str, Commit] = {}
+        self._done = 0
+
+    def run(self) -> Commit:
+        """Fill the commit, or wait for whoever fills it, and return it; running this twice is harmless.
+
+        Raises:
+            CommitFailedError: the commit ended with an error, before or now.
+        """
+        if self._commit.state != "open" or not self.find():
+            return self._ended()
+        claim = self.claim()
+        if claim is None:
+            return self._ended()
+        try:
+            with heartbeats(self._client, self._commit, claim, lambda: self._done):
+                return self._fill(claim)
+        except PermanentError as error:
+            latest = self._inspect()
+            if _taken_over(latest, claim):
+                return self._wait_for_successor(latest, error)
+            finish_with(self._client, self._commit, f"failed: {error}")
+            return self._ended()
+        except LostClaimError as error:
+            return self._wait_for_successor(self._inspect(), error)
+        except BaseException as error:
+            # Failed or interrupted: give the claim back, so that the next attempt can begin at once.
+            given_back = give_back(self._client, self._commit, claim.number, end_of(error))
+            if not given_back and isinstance(error, Exception) and _taken_over(latest := self._inspect(), claim):
+                return self._wait_for_successor(latest, error)
+            raise
+
+    def find(self) -> bool:
+        """Wait until the inputs and all older commits of the branch have ended.
+
+        Returns:
+            False if an input ended with an error; the commit was then finished with the same error.
+        """
+        for key in self._commit.provenance:
+            source = inspect(self._client, key.repo, key.id)
+            if not source.ended:
+                logger.info("%s waits for its input %s", self._commit, source)
+                source = inspect(self._client, key.repo, key.id, wait=True)
+            if source.error:
+                finish_with(self._client, self._commit, inherited(source, source.error))
+                return False
+            self._inputs[key.repo] = source
+        self._wait_for_older()
+        return True
+
+    def _wait_for_older(self) -> None:
+        """Wait until every older commit of the branch, back to the first good one, has ended.
+
+        A good commit that is finished before one of them locks the repo for ever (seen on pachd 2.12).
+        """
+        commit = self._commit
+        while commit.parent is not None:
+            older = inspect(self._client, commit.repo, commit.parent)
+            if not older.ended:
+                logger.info(
+                    "%s waits for the older %s, which is %s; pix2pix trigger fills it", commit, older, older.state
+                )
+                older = inspect(self._client, older.repo, older.id, wait=True)
+            if older.state == "good":
+                return
+            commit = older
+
+    def claim(self) -> Claim | None:
+        """Claim the commit; return None once another attempt has ended it."""
+        monitor, announced = HeartbeatMonitor(self._worker.clock), False
+        while True:
+            self._commit = self._inspect()
+            if self._commit.state != "open":
+                return None
+            holder = working_claim(self._commit.metadata)
+            own_earlier = self._predecessor()
+            if holder is None or own_earlier is not None or monitor.stale(self._commit, holder):
+                claim = self._take(own_earlier)
+                if claim is not None:
+                    return claim
+                continue
+            if not announced:
+                logger.info("%s is being filled by the run %s; waiting for it", self._commit, holder.holder)
+                announced = True
+            self._worker.pause(1.0)
+
+    def _predecessor(self) -> Claim | None:
+        """Return the claim of an earlier attempt of the same run, which is taken over at once."""
+        if self._replaced:
+            return None
+        return predecessor(self._commit.metadata, self._worker.run, self._worker.name)
+
+    def _take(self, own_earlier: Claim | None) -> Claim | None:
+        worker, reason = self._worker, f"no heartbeat; taken over by {self._worker.run}"
+        if own_earlier is not None:
+            reason = f"taken over by {worker.name}, the next attempt of the same run"
+            logger.info(
+                "%s was claimed by %s, an earlier attempt of this run; taking over", self._commit, own_earlier.attempt
+            )
+        return take(self._client, self._commit, worker.run, worker.name, over=reason)
+
+    def _fill(self, claim: Claim) -> Commit:
+        """Fill the claimed commit; return it finished."""
+        started = self._worker.now()
+        ancestor = nearest_good(self._client, self._commit, self._stage.datums) if self._stage.datums else None
+        present = partial(present_in, self._client, self._commit, ancestor)
+        derivation = derive(self._client, self._stage, self._commit, self._inputs, ancestor)
+        with self._context(derivation, claim) as context:
+            result = self.reuse(derivation) or self.work(context, self.plan(derivation, ancestor))
+            # A lost claim is noticed here, before anything is uploaded, and again before it becomes visible.
+            self._check(claim)
+            expected = self.publish(claim, derivation, result, started, present)
+        ended = self.finish(claim, derivation, result)
+        shutil.rmtree(self._keep(derivation), ignore_errors=True)
+        self._verify(present(), expected)
+        return ended
+
+    def reuse(self, derivation: Derivation) -> Result | None:
+        """Return a result that needs no work: an empty one, or a copy of an earlier commit; else None."""
+        awaited = self._stage.awaited(derivation.inputs)
+        if awaited is not None:
+            logger.info("%s has nothing to work on: %s", self._commit, awaited)
+            return empty(awaited)
+        earlier = reusable(self._client, self._commit, derivation.fingerprint.value)
+        if earlier is None:
+            return None
+        logger.info("%s has the same fingerprint; its files are copied", earlier.commit)
+        return reused(earlier)
+
+    def plan(self, derivation: Derivation, ancestor: Ancestor | None) -> Plan | None:
+        """Compare the datums with those of the ancestor; None for a stage whose output is made as a whole."""
+        stage = self._stage
+        if stage.datums is None or stage.assign is None:
+            return None
+        datums, base = derivation.inputs[stage.datums].files, None
+        if ancestor is not None:
+            changed = derivation.fingerprint.differs_from(ancestor.record.parts)
+            if set(changed) <= {f"inputs.{stage.datums}"}:
+                base = CarryBase(ancestor.commit.id, ancestor.files, ancestor.record)
+        planned = plan(datums, stage.assign, base)
+        logger.info("%d of %d files are work", len(planned.compute), len(datums))
+        return planned
+
+    def work(self, context: StageContext, planned: Plan | None) -> Result:
+        """Let the stage compute what is planned."""
+        context = replace(context, plan=planned)
+        return computed(context, self._stage.work(context))
+
+    def publish(
+        self, claim: Claim, derivation: Derivation, result: Result, started: float, present: Callable[[], Listing]
+    ) -> dict[str, Expected]:
+        """Make the open commit hold the result and its record; return the expected listing."""
+        run = {"id": self._worker.run, "attempt": self._worker.name, "claim": str(claim.number)}
+        execution = Execution(run, started, self._worker.now() - started, content(present()))
+        record = result.record(self._stage, self._commit, derivation, execution)
+        files = {**result.content, **result.report(self._stage, record)}
+        return publish(self._client, self._commit, files, lambda: self._check(claim), present)
+
+    def finish(self, claim: Claim, derivation: Derivation, result: Result) -> Commit:
+        """Finish the commit, and promote it if its parameters ask for it; a pinned model is promoted only by hand."""
+        is_model = self._stage.output == CANDIDATE and result.outcome != "empty"
+        promote = is_model and derivation.resolved.promote and not derivation.pinned
+        fingerprint = derivation.fingerprint.value
+        return finish(self._client, self._commit, claim, fingerprint, promote=promote, now=self._worker.now())
+
+    def _verify(self, listing: Listing, expected: Mapping[str, Expected]) -> None:
+        """Quarantine the finished commit and open a fresh commit set if another writer changed it before its end."""
+        wrong = differences(listing, expected)
+        if wrong:
+            mark(self._client, self._commit, f"changed by another writer at {', '.join(wrong[:5])}")
+            fresh = open_fresh(self._client, pipeline_of(self._stage.output).source)
+            logger.error(
+                "%s was changed by another writer at %s; it is quarantined, and the fresh commit set %s replaces it",
+                *(self._commit, wrong[:5], fresh),
+            )
+
+    @contextmanager
+    def _context(self, derivation: Derivation, claim: Claim) -> Iterator[StageContext]:
+        """Provide the folders of the work; unfinished work is kept in Pachyderm if they do not outlive the attempt."""
+        keep = self._keep(derivation)
+        keep.mkdir(parents=True, exist_ok=True)
+        unfinished: AbstractContextManager[Callable[[], None]] = nullcontext(lambda: None)
+        if not self._worker.keeps:
+            unfinished = kept(self._client, derivation.fingerprint.value, keep, partial(self._check, claim))
+        prefix = f"{self._stage.name}-"
+        with unfinished as save, tempfile.TemporaryDirectory(prefix=prefix, dir=self._worker.scratch) as scratch:
+            yield StageContext(
+                client=self._client,
+                commit=self._commit,
+                inputs=derivation.inputs,
+                parameters=derivation.resolved.values,
+                plan=None,
+                scratch=Path(scratch),
+                keep=keep,
+                progress=self._progress,
+                save=save,
+            )
+
+    def _keep(self, derivation: Derivation) -> Path:
+        return self._worker.scratch / "keep" / derivation.fingerprint.value
+
+    def _progress(self, done: int, total: int, note: str) -> None:
+        self._done = int(done)
+        self._worker.progress(done, total, note)
+
+    def _inspect(self) -> Commit:
+        return inspect(self._client, self._commit.repo, self._commit.id)
+
+    def _check(self, claim: Claim, client: Connection | None = None) -> None:
+        """Raise LostClaimError if the claim is no longer the live one; `client` is for use by another thread."""
+        commit = inspect(client or self._client, self._commit.repo, self._commit.id)
+        live = live_claim(commit.metadata)
+        if live is None or live.number != claim.number:
+            raise LostClaimError(f"the claim {claim.number} on {commit} has ended")
+
+    def _wait_for_successor(self, latest: Commit, error: Exception) -> Commit:
+        """Wait for the attempt that took the commit over, and return its commit."""
+        logger.warning("another attempt took %s over; nothing of this attempt is kept (%s)", latest, error)
+        return Attempt(self._client, self._stage, latest, self._worker, replaced=True).run()
+
+    def _ended(self) -> Commit:
+        """Return the commit once it has ended.
+
+        Raises:
+            CommitFailedError: it ended with an error.
+        """
+        commit = self._commit
+        if not commit.ended:
+            commit = inspect(self._client, commit.repo, commit.id, wait=True)
+        if commit.error:
+            raise CommitFailedError(str(commit), commit.error)
+        return commit
+
+
+def _taken_over(latest: Commit, claim: Claim) -> bool:
+    """Whether another attempt has claimed the commit since; an error of this attempt then decides nothing."""
+    return claims_of(latest.metadata)[-1].number > claim.number

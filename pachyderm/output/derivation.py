@@ -1,0 +1,84 @@
+"""The derivation of an output commit: the inputs, parameters and code that its content is a function of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pachyderm.client.commits import Commit
+from pachyderm.client.connection import Connection
+from pachyderm.client.files import PARAMETERS_FILE, read
+from pachyderm.errors import PermanentError
+from pachyderm.output.ancestor import Ancestor, datums_of
+from pachyderm.output.stage import Input, Resolved, Stage
+from pachyderm.queue.commit_sets import own_parameters_in
+from pachyderm.queue.source_commit import source_of
+from pachyderm.record.fingerprints import Fingerprint, digest, listing_digest
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """What the content of an output commit is a function of.
+
+    Attributes:
+        inputs: repo -> the input commit.
+        resolved: the stage's parameters.
+        parameters_from: the commit whose parameters file was read, as ``repo@id``.
+        pinned: whether the commit set has its own hyperparameters.
+        fingerprint: of stage, code, parameters, library versions and input contents.
+    """
+
+    inputs: Mapping[str, Input]
+    resolved: Resolved
+    parameters_from: str
+    pinned: bool
+    fingerprint: Fingerprint
+
+
+def derive(
+    client: Connection, stage: Stage, commit: Commit, sources: Mapping[str, Commit], ancestor: Ancestor | None
+) -> Derivation:
+    """Read the inputs and parameters of an output commit.
+
+    Args:
+        client: the connection.
+        stage: the stage that fills the commit.
+        commit: the output commit.
+        sources: repo -> commit, of the commit's direct provenance; all of them good.
+        ancestor: its nearest good ancestor, from which the listing of the datums is updated.
+
+    Raises:
+        PermanentError: the parameters are invalid.
+        RequestError: the commit does not go back to an input repo.
+    """
+    inputs = {}
+    for repo, source in sources.items():
+        listing = datums_of(client, repo, source.id, ancestor if repo == stage.datums else None)
+        inputs[repo] = Input(source, listing, listing_digest(listing))
+    origin = source_of(client, commit, sources.values())
+    own = own_parameters_in(origin, commit.id)
+    resolved = _resolve(client, stage, origin, own)
+    return Derivation(inputs, resolved, str(origin), bool(own), _fingerprint(stage, inputs, resolved))
+
+
+def _resolve(client: Connection, stage: Stage, origin: Commit, own: Mapping[str, object]) -> Resolved:
+    """Resolve the stage's parameters from an input commit's parameters file and the commit set's own ones."""
+    text = read(client, origin.repo, origin.id, PARAMETERS_FILE)
+    name = f"{origin}:{PARAMETERS_FILE}"
+    try:
+        return stage.resolve(None if text is None else text.decode("utf-8-sig"), own, name)
+    except UnicodeDecodeError as error:
+        encoding = "UTF-16" if text and text[:2] in (b"\xff\xfe", b"\xfe\xff") else "not UTF-8"
+        raise PermanentError(f"{name} is {encoding}; save it as UTF-8 and commit it again") from error
+
+
+def _fingerprint(stage: Stage, inputs: Mapping[str, Input], resolved: Resolved) -> Fingerprint:
+    return Fingerprint(
+        {
+            "stage": stage.name,
+            "code": stage.code(),
+            "parameters": digest({name: parameter.value for name, parameter in resolved.parameters.items()}),
+            **{f"versions.{name}": version for name, version in stage.versions().items()},
+            **{f"inputs.{repo}": entry.digest for repo, entry in inputs.items()},
+        }
+    )

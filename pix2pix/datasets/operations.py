@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pix2pix.datasets.mirrored import Mirrored, mirror
+from pix2pix.datasets.batch_convert import Mirrored, mirror
 from pix2pix.datasets.resize import canvas, fit, scaled
 from pix2pix.errors import InputError, PictureError
 from pix2pix.images.codec import load
 from pix2pix.images.folders import check_apart, check_spared, survey
+from pix2pix.images.header import read_file
 from pix2pix.images.names import assign_outputs
-from pix2pix.images.opening import read_file
 from pix2pix.images.rejections import BAD_PAIR, UNPAIRED, Rejection
 from pix2pix.progress import Progress, silent
 

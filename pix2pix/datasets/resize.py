@@ -7,11 +7,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from pix2pix.datasets.mirrored import Mirrored as Resized
-from pix2pix.datasets.mirrored import mirror
+from pix2pix.datasets.batch_convert import Mirrored as Resized
+from pix2pix.datasets.batch_convert import mirror
 from pix2pix.hyperparameters import ResizeParameters
 from pix2pix.images.codec import load
-from pix2pix.images.opening import read_file
+from pix2pix.images.header import read_file
 from pix2pix.progress import Progress, silent
 
 __all__ = ["Resized", "canvas", "fit", "resize_folder", "resized", "scaled"]

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pix2pix.errors import InputError, PictureError
 from pix2pix.images.folders import check_apart, find_pictures, real, survey
+from pix2pix.images.header import open_header, read_file
 from pix2pix.images.names import byte_order, partial_of
-from pix2pix.images.opening import open_header, read_file
 from pix2pix.images.rejections import Rejection
 from pix2pix.images.thread_map import in_threads
 from pix2pix.progress import Progress, silent

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
+from pix2pix.images.header import decoder_failures, open_header, read_file
 from pix2pix.images.names import partial_of
-from pix2pix.images.opening import decoder_failures, open_header, read_file
 from pix2pix.images.png.chunks import check_rows
 from pix2pix.images.png.transparency import keyed
 from pix2pix.images.rejections import CODES, Rejection

@@ -11,7 +11,7 @@ from components.code_digest import code_digest
 from components.importing import import_meanwhile
 from components.page import page
 from components.parameters import resolver
-from components.pictures import fetch, made_files
+from components.transfer import fetch, files_below
 from components.versions import TENSORFLOW, versions_of
 from pachyderm.dag.repos import CHECKPOINT, EXPORT, TRAINING
 from pachyderm.errors import HopelessError
@@ -32,7 +32,7 @@ def work(job: Job) -> Made:
         raise HopelessError(str(error)) from error
     commit = job.inputs[CHECKPOINT.repo].commit
     trained = read_record(job.client, commit.repo, commit.id)
-    return Made(made_files(target), metrics=trained.metrics if trained else {})
+    return Made(files_below(target), metrics=trained.metrics if trained else {})
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:

@@ -12,7 +12,8 @@ from components.code_digest import code_digest
 from components.importing import import_meanwhile
 from components.page import page
 from components.parameters import resolver
-from components.pictures import as_rejected, assign, fetch
+from components.pictures import as_rejected, assign
+from components.transfer import fetch
 from components.versions import PICTURES, TENSORFLOW, versions_of
 from pachyderm.dag.repos import GENERATE, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
 from pachyderm.errors import HopelessError

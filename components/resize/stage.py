@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from components.code_digest import code_digest
 from components.page import page
 from components.parameters import resolver
-from components.pictures import as_rejected, assign, fetch
+from components.pictures import as_rejected, assign
+from components.transfer import fetch
 from components.versions import PICTURES, versions_of
 from pachyderm.dag.repos import INPUT_IMAGES, RESIZE
 from pachyderm.output.stage import Input, Job, Made, Stage

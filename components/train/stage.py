@@ -11,7 +11,8 @@ from components.code_digest import code_digest
 from components.importing import import_meanwhile
 from components.page import page
 from components.parameters import resolver
-from components.pictures import as_rejected, fetch, made_files
+from components.pictures import as_rejected
+from components.transfer import fetch, files_below
 from components.versions import PICTURES, TENSORFLOW, versions_of
 from pachyderm.dag.repos import TRAIN, TRAINING
 from pachyderm.errors import HopelessError
@@ -37,7 +38,7 @@ def work(job: Job) -> Made:
         raise HopelessError(str(error)) from error
     report = job.keep / "report.html"
     return Made(
-        made_files(job.keep, leave_out=NOT_PUBLISHED),
+        files_below(job.keep, leave_out=NOT_PUBLISHED),
         rejected=as_rejected(done.rejected),
         metrics={"steps": done.step, **{HELD_OUT.get(name, name): value for name, value in done.metrics.items()}},
         report=report.read_text() if report.exists() else "",

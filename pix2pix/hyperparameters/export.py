@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -23,6 +23,8 @@ class ExportParameters(Section):
             ``float16`` or ``int8`` weights.
         version: name of the model's version folder, as TensorFlow Serving expects it.
     """
+
+    NAME: ClassVar[str] = "export"
 
     weights: Literal["float32", "float16"] = "float32"
     dropout: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -22,6 +22,8 @@ class GenerateParameters(Section):
         aspect_ratio: width / height factor by which the result is stretched, for models trained on squashed pictures.
         workers: threads that decode and encode; 0 means one per core.
     """
+
+    NAME: ClassVar[str] = "generate"
 
     batch_size: Annotated[int, Meta(ge=1, le=256)] = 8
     size: Annotated[int, Meta(ge=0, le=4096)] = 0

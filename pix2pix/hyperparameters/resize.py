@@ -35,6 +35,7 @@ class ResizeParameters(Section):
             0 to 255 or 0 to 65535, and other pictures are rejected.
     """
 
+    NAME: ClassVar[str] = "resize"
     CHECKS: ClassVar[Mapping[str, Callable[[Any], bool]]] = {"range": _is_range}
 
     size: Annotated[int, Meta(ge=8, le=4096)] = 256

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec.inspect import BoolType, FloatType, IntType, LiteralType, Metadata, type_info
@@ -21,6 +21,9 @@ class Section:
     Construction refuses anything else, so that an instance is always usable.
     """
 
+    NAME: ClassVar[str]
+    """Name of the table."""
+
     CHECKS: ClassVar[Mapping[str, Callable[[Any], bool]]] = {}
     """Field -> condition that its type cannot express; the field's description then states what is allowed."""
 
@@ -33,8 +36,39 @@ class Section:
 
     def __post_init__(self) -> None:
         for name in self.TYPES:
-            convert(type(self), name, getattr(self, name))
+            self.convert(name, getattr(self, name))
         self.check_together()
+
+    @classmethod
+    def of(cls, *layers: Mapping[str, object]) -> Self:
+        """Lay values over the defaults.
+
+        Args:
+            layers: names and values; later layers win.
+
+        Raises:
+            HyperparameterError: an unknown name, or a value of another type or out of range; the message states what
+                is allowed.
+        """
+        return cls(**{name: cls.convert(name, value) for layer in layers for name, value in layer.items()})
+
+    @classmethod
+    def convert(cls, name: str, value: object) -> object:
+        """Convert a value from TOML or JSON to the type of its field: whole numbers to floats, lists to tuples.
+
+        Raises:
+            HyperparameterError: see `of`.
+        """
+        if name not in cls.TYPES:
+            raise unknown(f"hyperparameter of [{cls.NAME}]", name, cls.TYPES)
+        hint = cls.TYPES[name]
+        try:
+            converted: object = msgspec.convert(value, hint)
+        except msgspec.ValidationError as error:
+            raise _refusal(name, value, hint) from error
+        if not cls.CHECKS.get(name, lambda _: True)(converted):
+            raise _refusal(name, value, hint)
+        return converted
 
     def check_together(self) -> None:
         """Refuse values that are valid one by one and contradict each other.
@@ -42,22 +76,6 @@ class Section:
         Raises:
             HyperparameterError: names the values and what to set instead.
         """
-
-
-def convert(section: type[Section], name: str, value: object) -> object:
-    """Convert a value from TOML or JSON to the type of its field: whole numbers to floats, lists to tuples.
-
-    Raises:
-        HyperparameterError: a value of another type or out of range; the message states what is allowed.
-    """
-    hint = section.TYPES[name]
-    try:
-        converted: object = msgspec.convert(value, hint)
-    except msgspec.ValidationError as error:
-        raise _refusal(name, value, hint) from error
-    if not section.CHECKS.get(name, lambda _: True)(converted):
-        raise _refusal(name, value, hint)
-    return converted
 
 
 def unknown(kind: str, name: str, allowed: Collection[str]) -> HyperparameterError:

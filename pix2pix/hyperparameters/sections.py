@@ -9,7 +9,7 @@ from typing import Any
 from pix2pix.hyperparameters.export import ExportParameters
 from pix2pix.hyperparameters.generate import GenerateParameters
 from pix2pix.hyperparameters.resize import ResizeParameters
-from pix2pix.hyperparameters.section import Section, convert, unknown
+from pix2pix.hyperparameters.section import Section, unknown
 from pix2pix.hyperparameters.train import TrainParameters
 
 
@@ -24,16 +24,13 @@ class Hyperparameters:
 
 
 SECTIONS: dict[str, type[Section]] = {
-    "train": TrainParameters,
-    "export": ExportParameters,
-    "resize": ResizeParameters,
-    "generate": GenerateParameters,
+    section.NAME: section for section in (TrainParameters, ExportParameters, ResizeParameters, GenerateParameters)
 }
 """Name of a section -> its dataclass."""
 
 
 def resolve(section: str, *layers: Mapping[str, object]) -> Any:
-    """Lay values over the defaults.
+    """Lay values over the defaults of a section.
 
     Args:
         section: ``train``, ``export``, ``resize`` or ``generate``.
@@ -43,26 +40,19 @@ def resolve(section: str, *layers: Mapping[str, object]) -> Any:
         the section's dataclass.
 
     Raises:
-        HyperparameterError: an unknown section or name, a value of another type or out of range; the message lists
+        HyperparameterError: an unknown section or name, a value of another type or out of range; the message states
             what is allowed.
     """
-    values: dict[str, object] = {}
-    for layer in layers:
-        for name, value in layer.items():
-            values[name] = check_value(section, name, value)
-    return section_of(section)(**values)
+    return section_of(section).of(*layers)
 
 
-def check_value(section: str, name: str, value: object) -> object:
-    """Return a value in the type of its field.
+def check_value(section: str, name: str, value: object) -> None:
+    """Refuse an unknown name, or a value of another type or out of range.
 
     Raises:
         HyperparameterError: see `resolve`.
     """
-    kind = section_of(section)
-    if name not in kind.TYPES:
-        raise unknown(f"hyperparameter of [{section}]", name, kind.TYPES)
-    return convert(kind, name, value)
+    section_of(section).convert(name, value)
 
 
 def section_of(name: str) -> type[Section]:

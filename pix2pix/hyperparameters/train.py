@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -70,6 +70,8 @@ class TrainParameters(Section):
             chooses bfloat16 on GPUs that support it.
         xla: ``auto``, ``on`` or ``off``. Auto compiles on one GPU; on a CPU, compilation does not pay off.
     """
+
+    NAME: ClassVar[str] = "train"
 
     size: Annotated[int, Meta(ge=32, le=1024)] = 256
     width: Annotated[int, Meta(ge=0, le=1024)] = 0
@@ -170,9 +172,7 @@ class TrainParameters(Section):
                 f"scale_size = {self.scale_size} is smaller than size; allowed: {height} (no cropping) or more"
             )
         if self.gan_weight == 0 and self.l1_weight == 0:
-            raise HyperparameterError(
-                "gan_weight and l1_weight are both 0: nothing is left to learn; set one above 0"
-            )
+            raise HyperparameterError("gan_weight and l1_weight are both 0: nothing is left to learn; set one above 0")
         if self.gan_weight and min(height, width) < 3 * 2**self.discriminator_layers:
             raise HyperparameterError(
                 f"discriminator_layers = {self.discriminator_layers} needs larger patches than a picture of {height} x"

@@ -37,12 +37,12 @@ def test_promote_is_no_parameter_of_the_model() -> None:
     ("text", "words"),
     [
         ("max_steps = 5", ["max_steps", "[train]"]),
-        ("[train", ["not TOML: line 1, column 7", "expected a section"]),
+        ("[train", ["not valid TOML: line 1, column 7", "expected a section"]),
         ("[train]\nmax_stepz = 5", ["line 2, column 1: ", "max_stepz", "max_steps"]),
         ("[train]\nbatch_size = 0", ["line 2, column 1: batch_size", "a whole number"]),
         ("[train]\nbatch_size = 'two'", ["batch_size"]),
-        ("[resize]\nsize = 64", ["resize", "[train]", "[export]"]),
-        ('[export]\npromote = "sometimes"', ["promote", "always, never"]),
+        ("[resize]\nsize = 64", ["line 1, column 2: ", "resize", "[train]", "[export]"]),
+        ('[export]\npromote = "sometimes"', ["line 2, column 1: promote", "always, never"]),
         ("[export]\nnosuch = 1", ["nosuch"]),
     ],
 )
@@ -71,9 +71,11 @@ def test_nothing_given_is_nothing() -> None:
     [
         ("size = 64", ["several sections", "resize.size", "generate.size"]),
         ("nosuch = 1", ["nosuch", "batch_size"]),
+        ("wokers = 1", ["did you mean workers?"]),
+        ("resise.size = 1", ["did you mean resize?"]),
         ("resize.size = -1", ["size"]),
         ("train.max_steps = 1", ["train", "resize, generate"]),
-        ("size", ["cannot be read"]),
+        ("size", ["cannot be parsed"]),
     ],
 )
 def test_a_run_s_own_are_refused_by_name(text: str, words: list[str]) -> None:

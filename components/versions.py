@@ -1,7 +1,4 @@
-"""Versions of the libraries that shape an output.
-
-It exists so that an update of a library shows in the fingerprint, without importing the library.
-"""
+"""Versions of the libraries that shape an output; an update of one changes the fingerprint."""
 
 from __future__ import annotations
 
@@ -13,5 +10,5 @@ TENSORFLOW = ("tensorflow", "keras", "numpy")
 
 
 def versions_of(*packages: str) -> Callable[[], Mapping[str, str]]:
-    """How a stage tells the versions of its libraries."""
+    """Return a function that reads the installed versions of packages, without importing them."""
     return lambda: {name: version(name) for name in packages}

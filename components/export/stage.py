@@ -1,7 +1,4 @@
-"""The stage export: trained weights become a SavedModel that TensorFlow Serving and the stage generate load.
-
-It exists as a stage of its own so that a model can be exported in another way without training it again.
-"""
+"""The stage export: trained weights to a SavedModel for TensorFlow Serving and the stage generate."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ def work(job: Job) -> Made:
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:
-    """Nothing to do before something was trained."""
+    """Return what is missing as long as nothing was trained."""
     return None if inputs[CHECKPOINT.repo].files else f"A|B pairs on {TRAINING}"
 
 

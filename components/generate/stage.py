@@ -1,7 +1,4 @@
-"""The stage generate: the model in use translates every prepared picture.
-
-It exists as a stage of its own so that a new model makes all pictures anew and a new picture only itself.
-"""
+"""The stage generate: translation of every preprocessed picture by the model in use."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from pix2pix.images.png.text import FINGERPRINT
 
 
 def work(job: Job) -> Made:
-    """Translate the pictures that are work, in batches, in this one process."""
+    """Translate the pictures of the plan, in batches, in one process."""
     if job.plan is None or not job.plan.compute:
         return Made({})
     import_meanwhile("pix2pix.inference.generate")
@@ -35,17 +32,19 @@ def work(job: Job) -> Made:
     target = job.scratch / "generated"
     only = [path.lstrip("/") for path in job.plan.compute]
     try:
-        done = generate(model, source, target, job.parameters, only=only, text=said(job), progress=job.progress)
+        generated = generate(
+            model, source, target, job.parameters, only=only, text=picture_text(job), progress=job.progress
+        )
     except InputError as error:
         raise HopelessError(str(error)) from error
     return Made(
-        {job.plan.compute[f"/{path}"]: target / output for path, output in done.written.items()},
-        rejected=as_rejected(done.rejected),
+        {job.plan.compute[f"/{path}"]: target / output for path, output in generated.written.items()},
+        rejected=as_rejected(generated.rejected),
     )
 
 
-def said(job: Job) -> dict[str, str]:
-    """What each picture says of itself: what shaped it, and nothing of the pictures beside it."""
+def picture_text(job: Job) -> dict[str, str]:
+    """Return the text that each picture carries: the fingerprint of what shaped it, without the pictures beside it."""
     parts = {
         "stage": STAGE.name,
         "code": STAGE.code(),
@@ -57,7 +56,7 @@ def said(job: Job) -> dict[str, str]:
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:
-    """Nothing to do before there are pictures and a model in use."""
+    """Return what is missing: pictures, or a model in use."""
     if not inputs[PREPROCESS_IMAGES.repo].files:
         return f"pictures on {INPUT_IMAGES}"
     return None if inputs[MODEL.repo].files else f"a promoted model on {MODEL}"

@@ -1,4 +1,4 @@
-"""Makes one PNG from each picture of a folder, under the same path in another folder."""
+"""Conversion of a folder: one PNG from each picture, under the same path in another folder."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pix2pix.progress import Progress, silent
 
 
 @dataclass(frozen=True)
-class Mirrored:
-    """What became of a folder's pictures.
+class Converted:
+    """Result of a conversion.
 
     Attributes:
-        written: input path -> output path, both relative and in posix form, in byte order of the inputs.
+        written: input path -> output path, both relative and in POSIX form, in byte order of the inputs.
         rejected: files that were left out, in byte order.
     """
 
@@ -30,51 +30,53 @@ class Mirrored:
     rejected: tuple[Rejection, ...]
 
 
-def mirror(
+def convert_folder(
     source: Path,
     target: Path,
-    make: Callable[[str], Image.Image],
+    convert: Callable[[str], Image.Image],
     *,
     only: Collection[str] | None = None,
     workers: int | None = None,
     progress: Progress = silent,
-) -> Mirrored:
-    """Write what `make` makes of each picture; one that it refuses is rejected and does not stop the others.
+) -> Converted:
+    """Write the conversion of each picture; a picture that is refused is rejected and does not stop the others.
 
     Args:
         source: folder with pictures, however deep.
-        target: folder for the results; made if missing, files in it are replaced.
-        make: given a path relative to `source`; called from several threads; raises PictureError to refuse.
-        only: relative paths of the files to do; names are still assigned from the whole folder. None: all.
+        target: folder for the results; created if missing, files in it are replaced.
+        convert: called with a path relative to `source`, from several threads; raises PictureError to refuse.
+        only: relative paths of the files to convert; names are still assigned from the whole folder. None means all.
         workers: threads; None means one per core.
-        progress: told after each picture.
+        progress: called after each picture.
 
     Raises:
-        InputError: `source` is missing or without pictures, lacks a path of `only`, or its pictures would be
+        InputError: `source` is missing or has no pictures, a path of `only` is not in it, or its pictures would be
             overwritten.
         OSError: `target` cannot be written.
     """
     check_apart(source, target)
     listing = survey(source) if only is not None else survey(source).required()
-    missing = sorted(set(only or ()) - {*listing.pictures, *(each.path for each in listing.left_out)})
+    missing = sorted(set(only or ()) - {*listing.pictures, *(rejection.path for rejection in listing.left_out)})
     if missing:
-        raise InputError(f"{source} has no picture {missing[0]!r}; name pictures that are in it")
+        raise InputError(f"{source} has no picture {missing[0]!r}; specify pictures that are in it")
     outputs, refused = assign_outputs(listing.pictures)
     check_spared(source, target, outputs.values())
     chosen = [path for path in outputs if only is None or path in only]
 
     def work(path: str) -> Rejection | None:
         try:
-            picture = make(path)
+            picture = convert(path)
         except PictureError as error:
             return Rejection(path, error.code, error.reason)
         save_png(picture, target / outputs[path])
         return None
 
-    failed = {each.path: each for each in in_threads(work, chosen, workers, progress) if each is not None}
-    others = (*refused, *listing.left_out)
-    failed |= {each.path: each for each in others if only is None or each.path in only}
-    return Mirrored(
-        {path: outputs[path] for path in chosen if path not in failed},
-        tuple(failed[path] for path in sorted(failed, key=byte_order)),
+    results = in_threads(work, chosen, workers, progress)
+    rejected = {rejection.path: rejection for rejection in results if rejection is not None}
+    for rejection in (*refused, *listing.left_out):
+        if only is None or rejection.path in only:
+            rejected[rejection.path] = rejection
+    return Converted(
+        {path: outputs[path] for path in chosen if path not in rejected},
+        tuple(rejected[path] for path in sorted(rejected, key=byte_order)),
     )

@@ -1,8 +1,8 @@
 """Line drawings of photographs: lines of one pixel, black on white, without a trained network.
 
 Texture is smoothed and borders are kept (bilateral filter). The gradient is that of all colours in CIE Lab (Di Zenzo's
-structure tensor), so that red fur on green grass is a border although both are equally bright. It is thinned and followed
-(Canny), and lines that are too short are dropped. This is the only module that needs OpenCV.
+structure tensor), so that red fur on green grass is a border although both are equally bright. It is thinned, followed
+(Canny), and freed of lines that are too short. This is the only module that needs OpenCV.
 """
 
 from __future__ import annotations

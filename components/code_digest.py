@@ -1,11 +1,12 @@
-"""Digest of the code that shapes a stage's output."""
+"""Digest of the code, and versions of the libraries, that shape a stage's output."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +20,6 @@ SHAPE_NOTHING = frozenset(
         "components.importing",
         "components.page",
         "components.parameters",  # the resolved values are a part of the fingerprint
-        "components.versions",  # so are the versions
         "pix2pix.errors",
         "pix2pix.progress",
         "pix2pix.training.saving",  # when a checkpoint is saved, not what is in it
@@ -30,7 +30,16 @@ SHAPE_NOTHING = frozenset(
 SHAPE_NOTHING_PACKAGES = ("pix2pix.pages.",)
 """Packages that no output file depends on; pages are published as reports."""
 
+PICTURES = ("pillow", "pillow-heif", "numpy")
+TENSORFLOW = ("tensorflow", "keras", "numpy")
+"""Packages whose versions are parts of a fingerprint."""
+
 _LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception"})
+
+
+def versions_of(*packages: str) -> Callable[[], Mapping[str, str]]:
+    """Return a function that reads the installed versions of packages, without importing them."""
+    return lambda: {name: version(name) for name in packages}
 
 
 @cache

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.code_digest import code_digest
+from components.code_digest import TENSORFLOW, code_digest, versions_of
 from components.importing import import_meanwhile
 from components.page import page
 from components.parameters import resolver
 from components.transfer import fetch, files_below
-from components.versions import TENSORFLOW, versions_of
 from pachyderm.dag.repos import CHECKPOINT, EXPORT, TRAINING
 from pachyderm.errors import HopelessError
 from pachyderm.output.stage import Input, Job, Made, Stage

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from components.code_digest import code_digest
+from components.code_digest import PICTURES, TENSORFLOW, code_digest, versions_of
 from components.importing import import_meanwhile
 from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, assign
 from components.transfer import fetch
-from components.versions import PICTURES, TENSORFLOW, versions_of
 from pachyderm.dag.repos import GENERATE, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
 from pachyderm.errors import HopelessError
 from pachyderm.output.stage import Input, Job, Made, Stage

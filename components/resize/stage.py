@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.code_digest import code_digest
+from components.code_digest import PICTURES, code_digest, versions_of
 from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, assign
 from components.transfer import fetch
-from components.versions import PICTURES, versions_of
 from pachyderm.dag.repos import INPUT_IMAGES, RESIZE
 from pachyderm.output.stage import Input, Job, Made, Stage
 

@@ -28,7 +28,7 @@ BLANK_FRACTION = 0.3
 
 
 @dataclass(frozen=True)
-class Drawing:
+class PairDrawing:
     """How A is made from B.
 
     Attributes:
@@ -60,10 +60,10 @@ def _blank(photograph: Image.Image, size: Size) -> Image.Image:
     return picture
 
 
-DRAWINGS: Mapping[str, Drawing] = {
-    "edges": Drawing("A is a line drawing of B, the photograph", _edges),
-    "grayscale": Drawing("A is B without its colours", _grayscale),
-    "blank": Drawing("A is B with a white square, 0.3 of its side, in the middle", _blank),
+DRAWINGS: Mapping[str, PairDrawing] = {
+    "edges": PairDrawing("A is a line drawing of B, the photograph", _edges),
+    "grayscale": PairDrawing("A is B without its colours", _grayscale),
+    "blank": PairDrawing("A is B with a white square, 0.3 of its side, in the middle", _blank),
 }
 """Name of an operation that draws A from B -> how. The command line offers every entry."""
 

@@ -185,7 +185,7 @@ def transparency() -> Iterator[Exotic]:
         over_white(three(g), alpha),
     )
     data = raw.tiff(WIDTH, HEIGHT, np.dstack([a, g]).tobytes(), (8,) * 4, 2, extra_samples=(0,))
-    yield Exotic("tiff rgb and a channel that is no alpha", data, a)
+    yield Exotic("tiff rgb and a channel that is not alpha", data, a)
     for clear in (0, 128):
         part = np.full((HEIGHT, WIDTH), clear, np.uint8)
         premultiplied = np.dstack([(a.astype(int) * clear // 255).astype(np.uint8), part])

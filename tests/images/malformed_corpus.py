@@ -1,4 +1,4 @@
-"""Files that are no usable picture, made from seeds: classes of damage, each in many variants, each with its code."""
+"""Files that are not usable pictures, generated from seeds: classes of damage, each with its code and many variants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that is no usable picture gets in, and each file is refused with the code that says why."""
+"""A file that is not a usable picture is never read, and is refused with the code that states why."""
 
 from __future__ import annotations
 

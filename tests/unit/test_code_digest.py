@@ -35,7 +35,6 @@ STAGES: dict[str, str] = {
     "components.train.component": "",
     "components.train.stage": "train",
     "components.transfer": ALL,
-    "components.versions": "",
     "pix2pix.datasets.batch_convert": "resize",
     "pix2pix.datasets.edges": "",
     "pix2pix.datasets.operations": "",

@@ -13,24 +13,24 @@ export = resolver("training", "export")
 
 def test_the_run_wins_over_the_file_and_the_file_over_the_default() -> None:
     text = "[train]\nmax_steps = 5\nbatch_size = 2\n"
-    done = train(text, {"train": {"batch_size": 3}}, "training@x:/pix2pix.toml")
-    told = {name: (one.value, one.origin) for name, one in done.parameters.items()}
-    assert told["max_steps"] == (5, "file")
-    assert told["batch_size"] == (3, "run")
-    assert told["ngf"] == (64, "default")
-    assert (done.values.max_steps, done.values.batch_size) == (5, 3)
+    resolved = train(text, {"train": {"batch_size": 3}}, "training@x:/pix2pix.toml")
+    recorded = {name: (parameter.value, parameter.origin) for name, parameter in resolved.parameters.items()}
+    assert recorded["max_steps"] == (5, "file")
+    assert recorded["batch_size"] == (3, "run")
+    assert recorded["ngf"] == (64, "default")
+    assert (resolved.values.max_steps, resolved.values.batch_size) == (5, 3)
 
 
 def test_without_a_file_the_defaults_count_and_models_are_promoted() -> None:
-    done = export(None, {}, "here")
-    assert done.promote
-    assert {one.origin for one in done.parameters.values()} == {"default"}
+    resolved = export(None, {}, "here")
+    assert resolved.promote
+    assert {parameter.origin for parameter in resolved.parameters.values()} == {"default"}
 
 
 def test_promote_is_no_parameter_of_the_model() -> None:
-    done = export('[export]\npromote = "never"\n', {}, "here")
-    assert not done.promote
-    assert "promote" not in done.parameters
+    resolved = export('[export]\npromote = "never"\n', {}, "here")
+    assert not resolved.promote
+    assert "promote" not in resolved.parameters
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Resizing: any picture in, squares out, the same bytes on any number of threads."""
+"""Resizing: any picture in, squares out, equal bytes on any number of threads."""
 
 from __future__ import annotations
 

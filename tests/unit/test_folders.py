@@ -1,4 +1,4 @@
-"""No file of a folder vanishes: it is taken for a picture, or listed with a code."""
+"""Every file of a folder is read as a picture or listed with a code."""
 
 from __future__ import annotations
 

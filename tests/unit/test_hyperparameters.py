@@ -1,4 +1,4 @@
-"""Values that cannot work are refused before anything is done, by name and with what is allowed."""
+"""Invalid values are refused before any work, by name and with what is allowed."""
 
 from __future__ import annotations
 

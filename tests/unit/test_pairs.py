@@ -1,4 +1,4 @@
-"""Folders of pictures and A|B pairs: what is found, in which order, and what a pair must be."""
+"""Folders of pictures and A|B pairs: the listing, its order, and the shape of a pair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters as data: where each value comes from, and how a wrong one is refused."""
+"""Parameters as data: the origin of each value, and the refusal of invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The split by content: nothing changes side, nothing is on two sides, nothing in the input is touched."""
+"""The split by content: no picture changes sets or is in two, and the input is only read."""
 
 from __future__ import annotations
 

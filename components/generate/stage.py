@@ -63,7 +63,8 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 
 STAGE = Stage(
     spec=GENERATE,
-    code=lambda: code_digest(__name__, "pix2pix.inference.generate"),
+    # The settings of TensorFlow decide how sums are rounded; the task applies them, and nothing here imports them.
+    code=lambda: code_digest(__name__, "pix2pix.inference.generate", "pix2pix.tensorflow"),
     versions=versions_of(*dict.fromkeys((*TENSORFLOW, *PICTURES))),
     resolve=resolver(INPUT_IMAGES.repo, "generate"),
     work=work,

@@ -1,1 +1,1 @@
-"""The four Kubeflow components and the stages that they run; a running task cannot import a component's definition."""
+"""The Kubeflow components and the stages that they run."""

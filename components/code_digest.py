@@ -1,68 +1,110 @@
-"""Digest of the code that shapes a stage's output."""
+"""Digest of the code, and versions of the libraries, that shape a stage's output."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-SHAPE_NOTHING = frozenset({"pix2pix.errors", "pix2pix.progress", "pix2pix.training.saving"})
-"""Modules that no output file depends on."""
+LAYERS = ("pix2pix.", "components.")
+"""Packages whose modules are covered. What `pachyderm` and the libraries contribute is in the other parts of the
+fingerprint: listings, parameters and versions."""
+
+SHAPE_NOTHING = frozenset(
+    {
+        "components.code_digest",
+        "components.importing",
+        "components.page",
+        "components.parameters",  # the resolved values are a part of the fingerprint
+        "pix2pix.errors",
+        "pix2pix.progress",
+        "pix2pix.training.saving",  # when a checkpoint is saved, not what is in it
+    }
+)
+"""Modules that no output file depends on. A module belongs here only if that is certain."""
 
 SHAPE_NOTHING_PACKAGES = ("pix2pix.pages.",)
-"""Packages that no output file depends on."""
+"""Packages that no output file depends on; pages are published as reports."""
+
+PICTURES = ("pillow", "pillow-heif", "numpy")
+TENSORFLOW = ("tensorflow", "keras", "numpy")
+"""Packages whose versions are parts of a fingerprint."""
 
 _LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception"})
 
 
+def versions_of(*packages: str) -> Callable[[], Mapping[str, str]]:
+    """Return a function that reads the installed versions of packages, without importing them."""
+    return lambda: {name: version(name) for name in packages}
+
+
 @cache
 def code_digest(*modules: str) -> str:
-    """SHA-256 over the meaning of modules and of everything in `pix2pix` that they import, as hex.
+    """Return the SHA-256 over the meaning of modules and of everything they import from `LAYERS`, as hex.
 
-    The syntax tree is hashed, without docstrings and log calls: formatting, comments, documentation and log lines
-    change nothing.
+    The syntax tree is hashed without docstrings and log calls: formatting, comments, documentation and log messages
+    do not change the digest.
 
     Args:
         modules: dotted names, e.g. ``components.resize.stage`` and ``pix2pix.datasets.resize``.
     """
-    whole = hashlib.sha256()
+    total = hashlib.sha256()
     for name in sorted(closure(modules)):
-        whole.update(f"{name}\0{_meaning(_source(name))}\0".encode())
-    return whole.hexdigest()
+        total.update(f"{name}\0{_meaning(_source(name))}\0".encode())
+    return total.hexdigest()
 
 
 def closure(modules: tuple[str, ...]) -> frozenset[str]:
-    """The modules whose meaning a digest covers: those given, and all of `pix2pix` that they import and depend on."""
+    """Return the modules that a digest covers: those given, and all that they import and that can shape an output."""
     found: set[str] = set()
-    waiting = list(modules)
-    while waiting:
-        name = waiting.pop()
+    pending = list(modules)
+    while pending:
+        name = pending.pop()
         if name not in found and name not in SHAPE_NOTHING and not name.startswith(SHAPE_NOTHING_PACKAGES):
             found.add(name)
-            waiting += _imports(name)
+            pending += _imports(name)
     return frozenset(found)
 
 
-def _imports(name: str) -> list[str]:
-    """The modules of `pix2pix` that a module imports, at its top or inside functions."""
-    named: list[str] = []
+def _imports(name: str) -> Iterator[str]:
+    """Yield the modules of `LAYERS` that a module imports, at its top level or inside functions."""
     for node in ast.walk(ast.parse(_source(name))):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            named += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        if isinstance(node, ast.ImportFrom) and node.module and f"{node.module}.".startswith(LAYERS):
+            for alias in node.names:
+                yield from _defining_module(node.module, alias.name)
         elif isinstance(node, ast.Import):
-            named += [alias.name for alias in node.names]
-    return [module for module in named if module.startswith("pix2pix.") and _is_module(module)]
+            yield from (alias.name for alias in node.names if alias.name.startswith(LAYERS))
 
 
-def _is_module(name: str) -> bool:
+def _defining_module(parent: str, name: str) -> Iterator[str]:
+    """Yield the module that ``from parent import name`` depends on.
+
+    A name that a package's ``__init__`` re-exports depends on the module that defines it, not on the whole package.
+    """
+    if _is_importable(f"{parent}.{name}"):
+        yield f"{parent}.{name}"
+    elif not _is_package(parent):
+        yield parent
+    else:
+        for node in ast.parse(_source(parent)).body:
+            if isinstance(node, ast.ImportFrom) and node.module and name in {alias.name for alias in node.names}:
+                yield from _defining_module(node.module, name)
+
+
+def _is_importable(name: str) -> bool:
     try:
-        spec = find_spec(name)
-    except ModuleNotFoundError:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # the parent is a module, not a package
         return False
-    # A package is an empty `__init__`; its modules are named one by one.
-    return spec is not None and spec.submodule_search_locations is None
+
+
+def _is_package(name: str) -> bool:
+    spec = find_spec(name)
+    return spec is not None and spec.submodule_search_locations is not None
 
 
 def _source(name: str) -> bytes:
@@ -73,17 +115,26 @@ def _source(name: str) -> bytes:
 
 
 def _meaning(source: bytes) -> str:
-    """A module's syntax tree without docstrings, other bare strings and log calls."""
+    """Return a module's syntax tree as text, without docstrings, other bare strings and log calls."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         for field in ("body", "orelse", "finalbody"):
             statements = getattr(node, field, None)
             if isinstance(statements, list):
-                setattr(node, field, [one for one in statements if not _says_nothing(one)])
-    return ast.dump(tree)
+                setattr(node, field, [statement for statement in statements if not _is_silent(statement)])
+    return _dump(tree)
 
 
-def _says_nothing(statement: ast.stmt) -> bool:
+def _dump(node: object) -> str:
+    # Not ast.dump: Python 3.13 leaves empty fields out of it, and an update of Python would train every model again.
+    if isinstance(node, ast.AST):
+        fields = (f"{name}={_dump(value)}" for name, value in ast.iter_fields(node) if value not in (None, []))
+        return f"{type(node).__name__}({','.join(fields)})"
+    return f"[{','.join(map(_dump, node))}]" if isinstance(node, list) else repr(node)
+
+
+def _is_silent(statement: ast.stmt) -> bool:
+    """Return whether a statement is a bare string or a call of a method of ``logger``."""
     if not isinstance(statement, ast.Expr):
         return False
     value = statement.value

@@ -1,4 +1,4 @@
-"""Imports a slow module while a stage waits for its files."""
+"""Import of slow modules in the background, while a stage waits for its files."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import threading
 
 
 def import_meanwhile(module: str) -> None:
-    """Begin to import a module in a thread of its own; a later import of it waits for the rest.
+    """Start to import a module in another thread; a later import statement waits for it.
 
-    TensorFlow takes three seconds of processor time to import, in which files can arrive. Only to be called once there
-    is work: a run in which everything is copied needs no TensorFlow.
+    TensorFlow takes three seconds of processor time to import, during which files can arrive. Call this only once
+    there is work: a run that copies everything needs no TensorFlow.
 
     Args:
-        module: dotted name. An error of its import is raised by the later import, not here.
+        module: dotted name. An error in it is raised by the later import statement, not here.
     """
     if module not in sys.modules:
         threading.Thread(target=_import, args=(module,), name=f"import-{module}").start()
 
 
 def _import(module: str) -> None:
-    # Whatever a module raises is raised again where it is used.
+    # The import statement where the module is used raises the error again.
     with contextlib.suppress(Exception):
         importlib.import_module(module)

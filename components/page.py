@@ -1,4 +1,4 @@
-"""The page of an output commit, which Kubeflow shows as the task's HTML artifact."""
+"""The HTML report of an output commit, which Kubeflow shows as the task's artifact."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 from pachyderm.record.stage_record import StageRecord
 from pix2pix.pages.rendering import render
 
-SHOWN = 24
-"""Pictures on the page at most; Kubeflow's UI loads the whole page at once."""
+MAX_PICTURES = 24
+"""Maximum number of pictures on the page; Kubeflow's UI loads the whole page at once."""
 
-LARGEST = 256 * 1024
-"""Bytes above which a picture is left out of the page."""
+MAX_PICTURE_BYTES = 256 * 1024
+"""Size in bytes above which a picture is left out of the page."""
 
 
 def page(record: StageRecord, files: Mapping[str, Path]) -> str:
-    """Render the page of an output commit.
+    """Render the report of an output commit.
 
     Args:
-        record: of the stage.
-        files: output path -> local file, of the computed outputs.
+        record: the stage's record.
+        files: output path -> local file, for the computed outputs.
 
     Returns:
-        HTML that loads nothing from elsewhere.
+        self-contained HTML.
     """
     counts = record.counts
     outcome = {
@@ -32,20 +32,22 @@ def page(record: StageRecord, files: Mapping[str, Path]) -> str:
         "reused": f"copied from {record.commit.partition('@')[0]}@{record.reused_from}: nothing was computed",
         "empty": f"empty; awaited: {record.awaited}",
     }[record.outcome]
-    pictures = [path for path in sorted(files) if path.endswith(".png") and files[path].stat().st_size <= LARGEST]
+    pictures = [
+        path for path in sorted(files) if path.endswith(".png") and files[path].stat().st_size <= MAX_PICTURE_BYTES
+    ]
     return render(
         "components",
         "stage.html",
         record=record,
         outcome=outcome,
-        pictures=[(path, files[path].read_bytes()) for path in pictures[:SHOWN]],
-        more=max(len(pictures) - SHOWN, 0),
+        pictures=[(path, files[path].read_bytes()) for path in pictures[:MAX_PICTURES]],
+        more=max(len(pictures) - MAX_PICTURES, 0),
         sections=_sections(record),
     )
 
 
 def _sections(record: StageRecord) -> list[tuple[str, Mapping[str, str]]]:
-    """The tables of the page: title -> name -> value."""
+    """Return the tables of the page: (title, name -> value)."""
     run = {
         **record.run,
         "started": datetime.fromtimestamp(record.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
@@ -56,7 +58,10 @@ def _sections(record: StageRecord) -> list[tuple[str, Mapping[str, str]]]:
         ("Metrics", {name: f"{value:.4g}" for name, value in record.metrics.items()}),
         ("Left out", {file.path: f"{file.code}: {file.reason}" for file in record.rejected}),
         ("Inputs", {source.repo: f"{source.commit} ({source.files} files)" for source in record.inputs}),
-        ("Parameters", {name: f"{used.value} ({used.origin})" for name, used in record.parameters.items()}),
+        (
+            "Parameters",
+            {name: f"{parameter.value} ({parameter.origin})" for name, parameter in record.parameters.items()},
+        ),
         ("Versions", record.versions),
         ("Run", run),
     ]

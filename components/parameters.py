@@ -1,15 +1,14 @@
-"""Resolves a stage's parameters: defaults, the input's `/pix2pix.toml`, the set's own hyperparameters.
-
-It exists because parameters are data here: what Pachyderm stores meets what the model's floor allows.
-"""
+"""Resolution of a stage's parameters: defaults, the input's ``/pix2pix.toml``, the commit set's own hyperparameters."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import tomllib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal, get_args
+
+import msgspec
 
 from components.registry import PARAMETER_SECTIONS
 from pachyderm.errors import PermanentError, RequestError
@@ -17,151 +16,175 @@ from pachyderm.output.stage import Resolved
 from pachyderm.record.stage_record import RecordedParameter
 from pix2pix import toml_text
 from pix2pix.errors import HyperparameterError
-from pix2pix.hyperparameters import SECTIONS, check_value, resolve
+from pix2pix.hyperparameters import SECTIONS, resolve
+from pix2pix.hyperparameters.parameters_file import check_values
+from pix2pix.hyperparameters.section import unknown
 from pix2pix.toml_text import TomlError
 
 POLICY = "trigger"
-"""The section about the trigger, in either file; no stage reads it."""
+"""The trigger's section, allowed in either parameters file; no stage reads it."""
 
 PROMOTE = "promote"
-"""A key of [export] that says whether a new model is promoted; no part of the model."""
+"""Key of [export] that states whether a new model is promoted. It is a policy of the pipeline, not a hyperparameter: it
+is not in the fingerprint."""
 
-PROMOTION = ("export", PROMOTE)
-"""Where it stands; it is the pipelines' and none of the model's."""
-NEVER = "never"
-PROMOTE_WHEN = ("always", NEVER)
+PromotePolicy = Literal["always", "never"]
+PROMOTE_CHOICES: tuple[PromotePolicy, ...] = get_args(PromotePolicy)
 
 Sections = dict[str, dict[str, Any]]
+"""Section -> name -> value."""
+
+
+class ExportPolicy(msgspec.Struct, frozen=True):
+    """What [export] holds for the pipeline; its other keys are hyperparameters.
+
+    Attributes:
+        promote: whether the exported model becomes the one in use.
+    """
+
+    promote: PromotePolicy = "always"
 
 
 def resolver(repo: str, section: str) -> Callable[[str | None, Mapping[str, Any], str], Resolved]:
-    """How a stage resolves its parameters.
+    """Return the function that resolves a stage's parameters.
 
     Args:
-        repo: the input repo at the root of the stage.
+        repo: the input repo whose parameters file holds the section.
         section: the stage's name.
 
     Returns:
-        text of the parameters file or None, the set's own, name of the file for errors -> resolved parameters; raises
-        PermanentError, for the same file gives the same error at each try.
+        a function of the parameters file's text or None, the commit set's own hyperparameters, and the file's name for
+        errors. It raises PermanentError, because the same file gives the same error at each attempt.
     """
 
     def resolved(text: str | None, own: Mapping[str, Any], where: str) -> Resolved:
         try:
-            told = _parse(text or "", where, PARAMETER_SECTIONS[repo])
-            promote = told.get("export", {}).pop(PROMOTE, PROMOTE_WHEN[0])
-            told.pop(POLICY, None)
-            for name, values in told.items():
-                _check(name, values, text or "")
-            given = {name: value for name, value in own.get(section, {}).items() if (section, name) != PROMOTION}
-            values = resolve(section, told.get(section, {}), given)
+            sections, policy = _parse_file(text or "", PARAMETER_SECTIONS[repo])
+            from_file = sections.get(section, {})
+            from_run = _without_policy(section, own.get(section, {}))
+            values = resolve(section, from_file, from_run)
         except HyperparameterError as error:
             raise PermanentError(f"{where}: {error}; commit a corrected file") from error
-        origins = {**dict.fromkeys(told.get(section, {}), "file"), **dict.fromkeys(given, "run")}
-        shown = {
+        except TomlError as error:
+            raise PermanentError(f"{where} is not valid TOML: {error}; commit a corrected file") from error
+        origins = {**dict.fromkeys(from_file, "file"), **dict.fromkeys(from_run, "run")}
+        recorded = {
             name: RecordedParameter(value, origins.get(name, "default"))
             for name, value in dataclasses.asdict(values).items()
         }
-        return Resolved(values, shown, promote == "always")
+        return Resolved(values, recorded, policy.promote == "always")
 
     return resolved
 
 
 def parse_own(text: str, repo: str | None = None) -> Sections:
-    """Read the hyperparameters of a run: TOML (``train.max_steps = 100``, or ``max_steps = 100``) or a JSON object.
+    """Parse the hyperparameters of a run: TOML (``train.max_steps = 100``, or ``max_steps = 100``) or a JSON object.
 
     Args:
         text: what the caller gave; empty for none.
         repo: the input repo of the pipeline, whose sections alone are allowed; None allows all four.
 
     Returns:
-        section -> name -> value; empty where `text` is.
+        section -> name -> value; empty if `text` is.
 
     Raises:
-        RequestError: it does not parse, or a name is unknown, in several sections, or out of range.
+        RequestError: invalid syntax, or a name that is unknown, ambiguous, or whose value is out of range.
     """
     allowed = PARAMETER_SECTIONS[repo] if repo else tuple(SECTIONS)
-    where = "hyperparameters"
     try:
-        told = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+        entries = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise RequestError(
-            f"{where} {text[:200]!r} cannot be read: {error}; write them like train.max_steps = 100, one a line"
+            f"hyperparameters {text[:200]!r} cannot be parsed: {error}; write them like train.max_steps = 100, one per"
+            " line"
         ) from error
-    sections: Sections = {}
-    for name, value in told.items():
-        if isinstance(value, dict):
-            sections.setdefault(_section(name, allowed, where), {}).update(value)
-        else:
-            section, _, key = name.rpartition(".")
-            sections.setdefault(_section(section, allowed, where) if section else _holder(key, allowed), {})[key] = (
-                value
-            )
-    for section, values in sections.items():
-        try:
-            resolve(section, {name: value for name, value in values.items() if (section, name) != PROMOTION})
-        except HyperparameterError as error:
-            raise RequestError(f"{where}: {error}") from error
-    promote = sections.get("export", {}).get(PROMOTE, NEVER)
-    if promote != NEVER:
-        raise RequestError(
-            f"{where}: promote = {promote!r} in export is not allowed here: the model of a run with hyperparameters of"
-            " its own is promoted by hand (pix2pix promote)"
-        )
+    try:
+        sections = _by_section(entries, allowed)
+        for section, values in sections.items():
+            resolve(section, _without_policy(section, values))
+        _check_not_promoted(sections)
+    except HyperparameterError as error:
+        raise RequestError(f"hyperparameters: {error}") from error
     return sections
 
 
 def of_pipeline(sections: Sections, repo: str) -> Sections:
-    """The part of a run's hyperparameters that belongs to the pipeline of an input repo."""
+    """Return the part of a run's hyperparameters that belongs to the pipeline of an input repo."""
     return {name: values for name, values in sections.items() if name in PARAMETER_SECTIONS[repo] and values}
 
 
-def _holder(name: str, allowed: tuple[str, ...]) -> str:
-    holders = [section for section in allowed if name in {item.name for item in dataclasses.fields(SECTIONS[section])}]
-    if len(holders) == 1:
-        return holders[0]
-    if holders:
+def _by_section(entries: Mapping[str, Any], allowed: Collection[str]) -> Sections:
+    """Sort entries into sections: whole tables, dotted names, and names that exist in one section only."""
+    sections: Sections = {}
+    for name, value in entries.items():
+        section, _, key = name.rpartition(".")
+        if isinstance(value, dict):
+            section = name
+        elif not section:
+            section = _section_with(key, allowed)
+        if section not in allowed:
+            raise unknown("section", section, allowed)
+        sections.setdefault(section, {}).update(value if isinstance(value, dict) else {key: value})
+    return sections
+
+
+def _section_with(name: str, allowed: Collection[str]) -> str:
+    """Return the one section that has a hyperparameter of this name."""
+    holders = [section for section in allowed if name in SECTIONS[section].TYPES]
+    if len(holders) > 1:
         choices = " or ".join(f"{section}.{name}" for section in holders)
-        raise RequestError(f"the hyperparameter {name} is in several sections; say {choices}")
-    names = ", ".join(sorted({item.name for section in allowed for item in dataclasses.fields(SECTIONS[section])}))
-    raise RequestError(f"there is no hyperparameter {name}; allowed are: {names}")
+        raise HyperparameterError(f"{name} is in several sections; write {choices}")
+    if not holders:
+        raise unknown("hyperparameter", name, sorted({key for section in allowed for key in SECTIONS[section].TYPES}))
+    return holders[0]
 
 
-def _section(name: str, allowed: tuple[str, ...], where: str) -> str:
-    if name not in allowed:
-        raise RequestError(f"{where}: there is no section {name} here; allowed are: {', '.join(allowed)}")
-    return name
+def _check_not_promoted(sections: Sections) -> None:
+    promote = sections.get("export", {}).get(PROMOTE, "never")
+    if promote != "never":
+        raise HyperparameterError(
+            f"promote = {promote!r} in export is not allowed here; the model of a run with its own hyperparameters is"
+            " promoted by hand (pix2pix promote)"
+        )
 
 
-def _check(section: str, values: Mapping[str, Any], text: str) -> None:
-    """Resolve a section of the file alone; an error that is about one name begins with its place in the text.
+def _parse_file(text: str, allowed: Collection[str]) -> tuple[Sections, ExportPolicy]:
+    """Parse a parameters file; an error about one name begins with its place in the text.
 
     Raises:
-        HyperparameterError: an unknown name or a value that is not allowed.
+        TomlError: invalid TOML.
+        HyperparameterError: an unknown section or name, or a value that is not allowed.
     """
-    for name, value in values.items():
-        try:
-            check_value(section, name, value)
-        except HyperparameterError as error:
-            raise HyperparameterError(f"{toml_text.place(text, section, name)}{error}") from error
-    resolve(section, values)
+    tables = toml_text.parse(text)
+    for name, values in tables.items():
+        place = toml_text.place(text, name)
+        if not isinstance(values, dict):
+            listed = ", ".join(_in_brackets((*allowed, POLICY)))
+            raise HyperparameterError(f"{place}{name} is outside a section; the sections of this file are {listed}")
+        if name not in (*allowed, POLICY):
+            raise HyperparameterError(f"{place}{unknown('section', f'[{name}]', _in_brackets((*allowed, POLICY)))}")
+    policy = _export_policy(tables.get("export", {}), text)
+    sections = {name: _without_policy(name, values) for name, values in tables.items() if name != POLICY}
+    for name, values in sections.items():
+        check_values(name, values, text)
+        resolve(name, values)
+    return sections, policy
 
 
-def _parse(text: str, where: str, allowed: tuple[str, ...]) -> Sections:
+def _export_policy(values: Mapping[str, Any], text: str) -> ExportPolicy:
     try:
-        told = toml_text.parse(text)
-    except TomlError as error:
-        raise PermanentError(f"{where} is not TOML: {error}; commit a corrected file") from error
-    for name, values in told.items():
-        if name not in (*allowed, POLICY) or not isinstance(values, dict):
-            raise PermanentError(
-                f"{where}: {toml_text.place(text, name)}{name} is no section of this file; its sections are "
-                f"{', '.join(f'[{one}]' for one in (*allowed, POLICY))}; commit a corrected file"
-            )
-    promote = told.get("export", {}).get(PROMOTE, PROMOTE_WHEN[0])
-    if promote not in PROMOTE_WHEN:
-        raise PermanentError(
-            f"{where}: {toml_text.place(text, *PROMOTION)}promote = {promote!r} in [export] is not one of"
-            f" {', '.join(PROMOTE_WHEN)}; commit a corrected file"
-        )
-    return told
+        return msgspec.convert(values, ExportPolicy)
+    except msgspec.ValidationError as error:
+        raise HyperparameterError(
+            f"{toml_text.place(text, 'export', PROMOTE)}promote = {values[PROMOTE]!r} in [export] cannot be used;"
+            f" allowed: one of {', '.join(PROMOTE_CHOICES)}"
+        ) from error
+
+
+def _in_brackets(names: Collection[str]) -> tuple[str, ...]:
+    return tuple(f"[{name}]" for name in names)
+
+
+def _without_policy(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a section that are hyperparameters."""
+    return {name: value for name, value in values.items() if (section, name) != ("export", PROMOTE)}

@@ -1,4 +1,4 @@
-"""The stages with their code: the one table from a stage's name to its modules."""
+"""The table of stages: from a stage's name to its specification, parameters section and code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pachyderm.output.stage import Stage
 from pix2pix.hyperparameters import SECTIONS
 
 SPECS: Mapping[str, StageSpec] = {spec.name: spec for spec in STAGES}
-"""Name -> stage as data, upstream first."""
+"""Name of a stage -> its specification, upstream first."""
 
 PARAMETER_SECTIONS: Mapping[str, tuple[str, ...]] = {
     pipeline.source.repo: tuple(spec.name for spec in pipeline.stages if spec.name in SECTIONS)
@@ -20,12 +20,12 @@ PARAMETER_SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 
 def stage(name: str) -> Stage:
-    """The stage of a name, with its code, from ``components/<name>/stage.py``.
+    """Return a stage with its code, from ``components/<name>/stage.py``.
 
-    Only the stage that is asked for is imported: a task loads no other stage's libraries.
+    Only that stage is imported, so that a task does not load the libraries of the others.
 
     Raises:
-        KeyError: there is no such stage.
+        KeyError: the stage is unknown.
     """
     if name not in SPECS:
         raise KeyError(f"stage not found: {name}; the stages are {', '.join(SPECS)}")

@@ -1,11 +1,11 @@
-"""What a caller decides about pictures that can be read in more than one way."""
+"""Options for pictures that can be read in more than one way."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 Range = tuple[float, float]
-"""The values that are black and white, for samples whose own range is not known: floats, 32 bits, signed integers."""
+"""Values of black and white, for samples whose range is unknown: floats, 32-bit and signed integers."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class ReadOptions:
 
     Attributes:
         frames: ``reject`` or ``first``, for GIFs, animations and TIFFs of several pages.
-        range: black and white of grey samples; None where they are not declared.
+        range: values of black and white in grey samples; None if they are not declared.
     """
 
     frames: str = "reject"
@@ -22,4 +22,4 @@ class ReadOptions:
 
 
 DEFAULT = ReadOptions()
-"""Nothing is assumed: what is ambiguous is rejected."""
+"""Assumes nothing: ambiguous pictures are rejected."""

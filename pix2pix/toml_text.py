@@ -1,4 +1,4 @@
-"""Reads TOML as people save it, and says where in the text an error stands."""
+"""TOML as people save it, with errors that give line, column and what was expected."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 import tomllib
 from typing import Any
 
-MARK = "\ufeff"
-"""Byte order mark, which some editors write at the beginning of a text."""
+BYTE_ORDER_MARK = "\ufeff"
+"""Byte order mark, which some editors write at the beginning of a file."""
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _PLACE = re.compile(
@@ -16,14 +16,14 @@ _PLACE = re.compile(
 
 
 class TomlError(ValueError):
-    """A text that is not TOML; the message gives line, column and what was expected."""
+    """Invalid TOML; the message gives line, column and what was expected."""
 
 
 def decode(content: bytes) -> str:
     """Decode the content of a TOML file: UTF-8, with or without a byte order mark.
 
     Raises:
-        TomlError: another encoding, named where it is known.
+        TomlError: another encoding; the message names it if it is known.
     """
     if content.startswith(_UTF_16) or b"\0" in content[:64]:
         raise TomlError("the text is UTF-16, and UTF-8 is expected; save it as UTF-8")
@@ -38,30 +38,30 @@ def decode(content: bytes) -> str:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Parse TOML; a byte order mark and Windows line ends do not matter.
+    """Parse TOML; a byte order mark and Windows line ends are accepted.
 
     Raises:
-        TomlError: the text is not TOML.
+        TomlError: the text is not valid TOML.
     """
-    text = text.removeprefix(MARK)
+    text = text.removeprefix(BYTE_ORDER_MARK)
     if "\0" in text:
         raise TomlError("the text is UTF-16, and UTF-8 is expected; save it as UTF-8")
     try:
         return tomllib.loads(text)
     except RecursionError as error:
         raise TomlError("tables or lists are nested too deep") from error
-    except ValueError as error:  # A number of thousands of digits is no TOMLDecodeError.
+    except ValueError as error:  # A number of thousands of digits is not a TOMLDecodeError.
         raise TomlError(_explained(text, str(error))) from error
 
 
 def place(text: str, section: str, name: str | None = None) -> str:
-    """Say where a section, or a name in it, stands in a TOML text.
+    """Return the place of a section, or of a name in it, in a TOML text.
 
     Returns:
-        ``line 3, column 1: `` to begin a message with; empty where it is not found (a dotted or quoted key).
+        ``line 3, column 1: ``, to begin a message with; empty if it is not found (a dotted or quoted key).
     """
     current = ""
-    for number, line in enumerate(text.removeprefix(MARK).splitlines(), 1):
+    for number, line in enumerate(text.removeprefix(BYTE_ORDER_MARK).splitlines(), 1):
         header = re.match(r"\s*\[+\s*([\w.-]+)\s*\]+", line)
         if header:
             current = header[1]
@@ -74,7 +74,7 @@ def place(text: str, section: str, name: str | None = None) -> str:
 
 
 def _explained(text: str, message: str) -> str:
-    """Turn tomllib's message into one that begins with the place, and add what stands there and what was expected."""
+    """Return tomllib's message with the place first, then the line and what was expected."""
     found = _PLACE.match(message)
     if not found:
         return message

@@ -19,7 +19,7 @@ from pachyderm.record.stage_record import StageRecord
 from pix2pix.pages.rendering import render, write
 
 if TYPE_CHECKING:
-    from pix2pix.images.likeness import Likeness
+    from pix2pix.images.similarity import Likeness
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def same_inputs(client: Connection, a: Commit, b: Commit) -> tuple[tuple[Commit,
 def _pairs(
     client: Connection, a: Commit, b: Commit, paths: Sequence[str], progress: Callable[[int, int, str], None]
 ) -> list[PicturePair]:
-    from pix2pix.images.likeness import likeness
+    from pix2pix.images.similarity import likeness
 
     found = []
     for number, path in enumerate(paths[:COMPARED], 1):

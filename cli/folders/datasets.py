@@ -17,13 +17,25 @@ from cli.options import Session, with_session
 FOLDER = click.Path(path_type=Path)
 
 
+class OperationName(click.ParamType[str]):
+    """The name of a picture operation; `Operation` refuses an unknown one."""
+
+    name = "operation"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        """List the operations in the help, which alone waits for NumPy and Pillow."""
+        from pix2pix.datasets.operations import OPERATIONS
+
+        return f"[{'|'.join(OPERATIONS)}]"
+
+
 @click.command("pairs")
 @click.argument("source", metavar="INPUT", type=FOLDER)
 @click.argument("output", metavar="OUTPUT", type=FOLDER)
 @click.option(
     "--operation",
     required=True,
-    type=click.Choice(["edges", "grayscale", "blank", "combine", "resize"]),
+    type=OperationName(),
     help="What A is: B's line drawing, B in gray, B with a blank square, or INPUT's picture beside --target's."
     " `resize` makes no pairs.",
 )

@@ -1,6 +1,6 @@
 """The Kubeflow component export.
 
-It exists apart from the stage because a running task cannot import a module that defines components (kfp 2.17).
+The stage is in a module of its own: a running task cannot import one that defines components (kfp 2.17).
 """
 
 from typing import NamedTuple
@@ -15,12 +15,12 @@ from components.image import IMAGE
 def export(commit_set: str, run: str, report: Output[HTML], metrics: Output[Metrics]) -> NamedTuple(  # type: ignore[valid-type]
     "Filled", [("commit", str), ("commit_set", str)]
 ):
-    """Export the checkpoint of a commit set as a SavedModel into `model@candidate`, and promote it where that is asked.
+    """Export a checkpoint as a SavedModel into `model@candidate`; promote it if the parameters file allows.
 
     Args:
-        commit_set: id of the commit set; empty for all that is open.
-        run: id of the run, put in by Kubeflow.
-        report: what was exported.
+        commit_set: id of the commit set; empty fills all open commits.
+        run: id of the run, set by Kubeflow.
+        report: the exported files.
         metrics: those of the training.
     """
     from components.export.stage import STAGE

@@ -1,18 +1,14 @@
-"""The stage export: trained weights become a SavedModel that TensorFlow Serving and the stage generate load.
-
-It exists as a stage of its own so that a model can be exported in another way without training it again.
-"""
+"""The stage export: trained weights to a SavedModel for TensorFlow Serving and the stage generate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.code_digest import code_digest
+from components.code_digest import TENSORFLOW, code_digest, versions_of
 from components.importing import import_meanwhile
 from components.page import page
 from components.parameters import resolver
-from components.pictures import fetch, made_files
-from components.versions import TENSORFLOW, versions_of
+from components.transfer import fetch, files_below
 from pachyderm.dag.repos import CHECKPOINT, EXPORT, TRAINING
 from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
@@ -32,11 +28,11 @@ def work(job: StageContext) -> StageOutput:
         raise PermanentError(str(error)) from error
     commit = job.inputs[CHECKPOINT.repo].commit
     trained = read_record(job.client, commit.repo, commit.id)
-    return StageOutput(made_files(target), metrics=trained.metrics if trained else {})
+    return StageOutput(files_below(target), metrics=trained.metrics if trained else {})
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:
-    """Nothing to do before something was trained."""
+    """Return what is missing as long as nothing was trained."""
     return None if inputs[CHECKPOINT.repo].files else f"A|B pairs on {TRAINING}"
 
 

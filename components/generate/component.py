@@ -1,6 +1,6 @@
 """The Kubeflow component generate.
 
-It exists apart from the stage because a running task cannot import a module that defines components (kfp 2.17).
+The stage is in a module of its own: a running task cannot import one that defines components (kfp 2.17).
 """
 
 from typing import NamedTuple
@@ -15,13 +15,13 @@ from components.image import IMAGE
 def generate(commit_set: str, run: str, report: Output[HTML], metrics: Output[Metrics]) -> NamedTuple(  # type: ignore[valid-type]
     "Filled", [("commit", str), ("commit_set", str)]
 ):
-    """Translate the prepared pictures of a commit set with the promoted model, into `generate_images`.
+    """Translate the preprocessed pictures of a commit set with the model in use, into `generate_images`.
 
     Args:
-        commit_set: id of the commit set; empty for all that is open.
-        run: id of the run, put in by Kubeflow.
+        commit_set: id of the commit set; empty fills all open commits.
+        run: id of the run, set by Kubeflow.
         report: the generated pictures.
-        metrics: none so far.
+        metrics: none.
     """
     from components.generate.stage import STAGE
     from components.task import perform

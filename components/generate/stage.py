@@ -1,19 +1,16 @@
-"""The stage generate: the model in use translates every prepared picture.
-
-It exists as a stage of its own so that a new model makes all pictures anew and a new picture only itself.
-"""
+"""The stage generate: translation of every preprocessed picture by the model in use."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from components.code_digest import code_digest
+from components.code_digest import PICTURES, TENSORFLOW, code_digest, versions_of
 from components.importing import import_meanwhile
 from components.page import page
 from components.parameters import resolver
-from components.pictures import as_rejected, assign, fetch
-from components.versions import PICTURES, TENSORFLOW, versions_of
+from components.pictures import as_rejected, assign
+from components.transfer import fetch
 from pachyderm.dag.repos import GENERATE, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
 from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
@@ -24,7 +21,7 @@ from pix2pix.images.png.text import FINGERPRINT
 
 
 def work(job: StageContext) -> StageOutput:
-    """Translate the pictures that are work, in batches, in this one process."""
+    """Translate the pictures of the plan, in batches, in one process."""
     if job.plan is None or not job.plan.compute:
         return StageOutput({})
     import_meanwhile("pix2pix.inference.generate")
@@ -34,17 +31,19 @@ def work(job: StageContext) -> StageOutput:
     target = job.scratch / "generated"
     only = [path.lstrip("/") for path in job.plan.compute]
     try:
-        done = generate(model, source, target, job.parameters, only=only, text=said(job), progress=job.progress)
+        generated = generate(
+            model, source, target, job.parameters, only=only, text=picture_text(job), progress=job.progress
+        )
     except InputError as error:
         raise PermanentError(str(error)) from error
     return StageOutput(
-        {job.plan.compute[f"/{path}"]: target / output for path, output in done.written.items()},
-        rejected=as_rejected(done.rejected),
+        {job.plan.compute[f"/{path}"]: target / output for path, output in generated.written.items()},
+        rejected=as_rejected(generated.rejected),
     )
 
 
-def said(job: StageContext) -> dict[str, str]:
-    """What each picture says of itself: what shaped it, and nothing of the pictures beside it."""
+def picture_text(job: StageContext) -> dict[str, str]:
+    """Return the text that each picture carries: the fingerprint of what shaped it, without the pictures beside it."""
     parts = {
         "stage": STAGE.name,
         "code": STAGE.code(),
@@ -56,7 +55,7 @@ def said(job: StageContext) -> dict[str, str]:
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:
-    """Nothing to do before there are pictures and a model in use."""
+    """Return what is missing: pictures, or a model in use."""
     if not inputs[PREPROCESS_IMAGES.repo].files:
         return f"pictures on {INPUT_IMAGES}"
     return None if inputs[MODEL.repo].files else f"a promoted model on {MODEL}"
@@ -64,7 +63,8 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 
 STAGE = Stage(
     spec=GENERATE,
-    code=lambda: code_digest(__name__, "pix2pix.inference.generate"),
+    # The settings of TensorFlow decide how sums are rounded; the task applies them, and nothing here imports them.
+    code=lambda: code_digest(__name__, "pix2pix.inference.generate", "pix2pix.tensorflow"),
     versions=versions_of(*dict.fromkeys((*TENSORFLOW, *PICTURES))),
     resolve=resolver(INPUT_IMAGES.repo, "generate"),
     work=work,

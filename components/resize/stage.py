@@ -1,38 +1,35 @@
-"""The stage resize: pictures of any kind become pictures that the model takes.
-
-It exists as a stage of its own so that a changed picture is prepared once, whatever model is used later.
-"""
+"""The stage resize: pictures of any kind to PNGs of the size that the model takes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.code_digest import code_digest
+from components.code_digest import PICTURES, code_digest, versions_of
 from components.page import page
 from components.parameters import resolver
-from components.pictures import as_rejected, assign, fetch
-from components.versions import PICTURES, versions_of
+from components.pictures import as_rejected, assign
+from components.transfer import fetch
 from pachyderm.dag.repos import INPUT_IMAGES, RESIZE
 from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
 
 
 def work(job: StageContext) -> StageOutput:
-    """Resize the pictures that are work; a file that is no picture is rejected and stops nothing."""
+    """Resize the pictures of the plan; a file that is not a picture is rejected and does not stop the others."""
     from pix2pix.datasets.resize import resize_folder
 
     if job.plan is None or not job.plan.compute:
         return StageOutput({})
     source, target = fetch(job, INPUT_IMAGES.repo, job.plan.compute), job.scratch / "resized"
     only = [path.lstrip("/") for path in job.plan.compute]
-    done = resize_folder(source, target, job.parameters, only=only, progress=job.progress)
+    resized = resize_folder(source, target, job.parameters, only=only, progress=job.progress)
     return StageOutput(
-        {job.plan.compute[f"/{path}"]: target / output for path, output in done.written.items()},
-        rejected=as_rejected(done.rejected),
+        {job.plan.compute[f"/{path}"]: target / output for path, output in resized.written.items()},
+        rejected=as_rejected(resized.rejected),
     )
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:
-    """Nothing to do before there are pictures."""
+    """Return what is missing as long as there are no pictures."""
     return None if inputs[INPUT_IMAGES.repo].files else f"pictures on {INPUT_IMAGES}"
 
 

@@ -1,6 +1,6 @@
 """The Kubeflow component train.
 
-It exists apart from the stage because a running task cannot import a module that defines components (kfp 2.17).
+The stage is in a module of its own: a running task cannot import one that defines components (kfp 2.17).
 """
 
 from typing import NamedTuple
@@ -15,12 +15,12 @@ from components.image import IMAGE
 def train(
     commit_set: str, hyperparameters: str, run: str, report: Output[HTML], metrics: Output[Metrics]
 ) -> NamedTuple("Filled", [("commit", str), ("commit_set", str)]):  # type: ignore[valid-type]
-    """Train pix2pix on the A|B pairs of a commit of `training` and fill the commit of `checkpoint`.
+    """Train pix2pix on the A|B pairs of a commit of `training`, into `checkpoint`.
 
     Args:
-        commit_set: id of the commit set; empty for all that is open; "new" for a fresh set.
-        hyperparameters: of a fresh set alone, as TOML, e.g. train.max_steps = 100.
-        run: id of the run, put in by Kubeflow.
+        commit_set: id of the commit set; empty fills all open commits; "new" makes a fresh commit set.
+        hyperparameters: for a fresh commit set only, as TOML, e.g. train.max_steps = 100.
+        run: id of the run, set by Kubeflow.
         report: loss curves and sample pictures.
         metrics: losses, and L1, PSNR and SSIM on held-out pairs.
     """

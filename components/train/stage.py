@@ -1,52 +1,52 @@
-"""The stage train: the pairs of a commit become trained weights.
-
-It exists as a stage of its own because it is the one that needs a GPU and hours, and is taken up where it stopped.
-"""
+"""The stage train: A|B pairs to trained weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.code_digest import code_digest
+from components.code_digest import PICTURES, TENSORFLOW, code_digest, versions_of
 from components.importing import import_meanwhile
 from components.page import page
 from components.parameters import resolver
-from components.pictures import as_rejected, fetch, made_files
-from components.versions import PICTURES, TENSORFLOW, versions_of
+from components.pictures import as_rejected
+from components.transfer import fetch, files_below
 from pachyderm.dag.repos import TRAIN, TRAINING
 from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
 from pix2pix.errors import InputError
 
 NOT_PUBLISHED = ("state", "report.html")
-"""What training keeps for its next attempt, and its page, which goes under `/_report/`."""
+"""Names that are not output files: the state for the next attempt, and the report, which goes under `/_report/`."""
 
 HELD_OUT = {"l1": "held_out_l1", "psnr": "held_out_psnr", "ssim": "held_out_ssim"}
-"""Names of figures in the record, where nothing around them says what they were measured on."""
+"""Metric of the training -> its name in the record, which states what it was measured on."""
 
 
 def work(job: StageContext) -> StageOutput:
-    """Train on all pairs, going on from where an earlier attempt at the same work stopped."""
+    """Train on all pairs, resuming where an earlier attempt at the same work stopped."""
     import_meanwhile("pix2pix.training.train")
     pairs = fetch(job, TRAINING.repo)
     from pix2pix.training.train import train
 
     try:
-        done = train(pairs, job.keep, job.parameters, progress=job.progress, on_saved=job.save)
+        trained = train(pairs, job.keep, job.parameters, progress=job.progress, on_saved=job.save)
     except InputError as error:
         raise PermanentError(str(error)) from error
     report = job.keep / "report.html"
     return StageOutput(
-        made_files(job.keep, leave_out=NOT_PUBLISHED),
-        rejected=as_rejected(done.rejected),
-        metrics={"steps": done.step, **{HELD_OUT.get(name, name): value for name, value in done.metrics.items()}},
+        files_below(job.keep, leave_out=NOT_PUBLISHED),
+        rejected=as_rejected(trained.rejected),
+        metrics={"steps": trained.step, **{HELD_OUT.get(name, name): value for name, value in trained.metrics.items()}},
         report=report.read_text() if report.exists() else "",
-        notes=(*((f"Training was resumed at step {done.resumed_from}.",) if done.resumed_from else ()), *done.notes),
+        notes=(
+            *((f"Training was resumed at step {trained.resumed_from}.",) if trained.resumed_from else ()),
+            *trained.notes,
+        ),
     )
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:
-    """Nothing to do before there are pairs."""
+    """Return what is missing as long as there are no pairs."""
     return None if inputs[TRAINING.repo].files else f"A|B pairs on {TRAINING}"
 
 

@@ -1,1 +1,1 @@
-"""Folders of pictures and pairs: pair, split, resize."""
+"""Folders of pictures and pairs: conversion, operations, splits."""

@@ -1,4 +1,4 @@
-"""Brings pictures of any kind and size to squares that the model takes, as PNG files, without TensorFlow."""
+"""Resizing of pictures of any kind and size to squares that the model takes, as PNG files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from pix2pix.datasets.mirrored import Mirrored as Resized
-from pix2pix.datasets.mirrored import mirror
+from pix2pix.datasets.batch_convert import Converted, convert_folder
 from pix2pix.hyperparameters import ResizeParameters
 from pix2pix.images.codec import load
-from pix2pix.images.opening import read_file
+from pix2pix.images.header import read_file
 from pix2pix.progress import Progress, silent
-
-__all__ = ["Resized", "canvas", "fit", "resize_folder", "resized", "scaled"]
 
 
 def resize_folder(
@@ -25,25 +22,25 @@ def resize_folder(
     only: Collection[str] | None = None,
     workers: int | None = None,
     progress: Progress = silent,
-) -> Resized:
-    """Resize every picture of a folder, in threads; output paths mirror input paths and end in ``.png``.
+) -> Converted:
+    """Resize every picture of a folder; output paths are the input paths with the suffix ``.png``.
 
-    Equal input and parameters give equal bytes, whatever the number of threads. See `mirrored.mirror` for
-    `only`, `workers`, `progress` and what is raised.
+    Equal input and parameters give equal bytes, whatever the number of threads. See `convert_folder` for
+    the errors.
 
     Args:
         source: folder with pictures, however deep.
-        target: folder for the results; made if missing, files in it are replaced.
+        target: folder for the results; created if missing, files in it are replaced.
         parameters: size, fit, and so on.
-        only: relative paths of the pictures to do; names are still assigned from the whole folder. None: all.
+        only: relative paths of the pictures to resize; names are still assigned from the whole folder. None means all.
         workers: threads; None means one per core.
-        progress: told after each picture.
+        progress: called after each picture.
     """
 
-    def make(path: str) -> Image.Image:
+    def convert(path: str) -> Image.Image:
         return resized(read_file(source / path), parameters)
 
-    return mirror(source, target, make, only=only, workers=workers, progress=progress)
+    return convert_folder(source, target, convert, only=only, workers=workers, progress=progress)
 
 
 def resized(data: bytes, parameters: ResizeParameters) -> Image.Image:
@@ -66,19 +63,19 @@ def resized(data: bytes, parameters: ResizeParameters) -> Image.Image:
 
 
 def fit(picture: Image.Image, size: tuple[int, int], how: str, labels: bool = False) -> Image.Image:
-    """Scale a picture to exactly a size without distorting it.
+    """Scale a picture to exactly `size` without distorting it.
 
     Args:
         picture: RGB or L.
         size: width and height of the result, pixels.
-        how: ``crop`` (the largest centred part of the right shape) or ``pad`` (all of it, centred on black).
+        how: ``crop`` (the largest centred part of that shape) or ``pad`` (the whole picture, centred on black).
         labels: nearest neighbour instead of antialiased bicubic.
     """
     return canvas(scaled(picture, size, how, labels), size)
 
 
 def scaled(picture: Image.Image, size: tuple[int, int], how: str, labels: bool = False) -> Image.Image:
-    """Do what `fit` does, without the black: to ``pad``, the result is narrower or lower than `size`."""
+    """Scale as `fit` does, without the black: with ``pad``, the result is narrower or lower than `size`."""
     filtering = Image.Resampling.NEAREST if labels else Image.Resampling.BICUBIC
     across, down = picture.width / size[0], picture.height / size[1]
     if how == "crop":
@@ -91,7 +88,7 @@ def scaled(picture: Image.Image, size: tuple[int, int], how: str, labels: bool =
 
 
 def canvas(picture: Image.Image, size: tuple[int, int], colour: str = "black") -> Image.Image:
-    """Centre a picture on a canvas of one colour; a picture that fills it comes back as it is."""
+    """Centre a picture on a canvas of one colour; a picture of that size is returned unchanged."""
     if picture.size == size:
         return picture
     whole = Image.new(picture.mode, size, colour)

@@ -1,38 +1,38 @@
-"""Splits pictures into training, validation and test by their content.
+"""Split of pictures into training, validation and test sets by their content.
 
-It exists because a split by listing order moves pictures to the other side whenever some are added, and every
-measurement on held-out pictures is then a lie. Equal files fall on the same side, whatever they are called.
+A split by listing order would move pictures between sets whenever some are added, and invalidate every measurement on
+held-out pictures. Equal files are in the same set, whatever their names.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from pix2pix.errors import InputError, PictureError
+from pix2pix.files import partial_of
 from pix2pix.images.folders import check_apart, find_pictures, real, survey
-from pix2pix.images.names import byte_order, partial_of
-from pix2pix.images.opening import open_header, read_file
+from pix2pix.images.header import open_header, read_file
+from pix2pix.images.names import byte_order
 from pix2pix.images.rejections import Rejection
 from pix2pix.images.thread_map import in_threads
 from pix2pix.progress import Progress, silent
 
 SIDES = ("train", "val", "test")
-"""Folders of the result, and the order in which they share the range of the hash."""
+"""Folders of the result, in the order in which they divide the range of the hash."""
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Which part of the pictures goes where; together 1.
+    """Fractions of the pictures in each set; together 1.
 
     Attributes:
         train: 0 to 1.
         val: 0 to 1.
-        test: 0 to 1; None means what the other two leave.
+        test: 0 to 1; None means the rest.
     """
 
     train: float = 0.8
@@ -46,10 +46,10 @@ class Shares:
             given = ", ".join(
                 f"{side} {share:g}" for side, share in zip(SIDES, (self.train, self.val, test), strict=True)
             )
-            raise InputError(f"the shares {given} cannot be used; each is 0 to 1 and together they are 1")
+            raise InputError(f"the shares {given} cannot be used; each must be 0 to 1, and their sum 1")
 
     def side(self, digest: bytes) -> str:
-        """Give the side of a picture from the SHA-256 of its file: a function of nothing else."""
+        """Return the set of a picture, a function of the SHA-256 of its file alone."""
         place = int.from_bytes(digest[:6], "big") / 2**48  # exact in a float, and below 1
         if place < self.train:
             return "train"
@@ -59,13 +59,13 @@ class Shares:
 
 @dataclass(frozen=True)
 class Split:
-    """What `split_folder` did.
+    """Result of `split_folder`.
 
     Attributes:
         sides: path -> ``train``, ``val`` or ``test``, in byte order.
-        placed: how many files were written; the others stood there already.
-        moved: how many files were removed from another side, where other shares or other content had put them.
-        stale: files in the result whose path the input no longer has, relative to the result; they are left alone.
+        placed: number of files that were written; the others were there already.
+        moved: number of files that were removed from another set, where other shares or other content had put them.
+        stale: files in the result whose path is no longer in the input, relative to the result; they are kept.
         rejected: files that were left out, in byte order.
     """
 
@@ -87,23 +87,25 @@ def split_folder(
 ) -> Split:
     """Copy or link every picture into ``train/``, ``val/`` or ``test/``, under its own path.
 
-    Done again, nothing changes; after pictures were added, only they are written.
+    A repeated call changes nothing; after pictures were added, only those are written.
 
     Args:
-        source: folder with pictures, however deep; nothing in it is touched.
-        target: folder for the result, made if missing.
-        shares: which part goes where.
-        link: hard links instead of copies, where the file system allows.
+        source: folder with pictures, however deep; it is only read.
+        target: folder for the result, created if missing.
+        shares: fractions of the sets.
+        link: whether to make hard links instead of copies, if the file system allows.
         workers: threads; None means one per core.
-        progress: told after each picture.
+        progress: called after each picture.
 
     Raises:
-        InputError: `source` is missing or without pictures, or one folder lies in the other.
+        InputError: `source` is missing or has no pictures, or one folder is inside the other.
         OSError: `target` cannot be written.
     """
     check_apart(source, target)
     if real(source).is_relative_to(real(target)):
-        raise InputError(f"the input folder {source} lies in the output folder {target}; name another output folder")
+        raise InputError(
+            f"the input folder {source} is inside the output folder {target}; specify another output folder"
+        )
     listing = survey(source).required()
 
     def work(path: str) -> Rejection | tuple[str, bool, int]:
@@ -128,25 +130,25 @@ def split_folder(
     )
 
 
-def _place(origin: Path, data: bytes, goal: Path, link: bool) -> bool:
-    """Put a file in its place unless it stands there already; tell whether anything was done."""
-    if goal.exists() and (link if goal.samefile(origin) else goal.read_bytes() == data):
+def _place(origin: Path, data: bytes, destination: Path, link: bool) -> bool:
+    """Copy or link a file unless it is in its place already; return whether it was written."""
+    if destination.exists() and (link if destination.samefile(origin) else destination.read_bytes() == data):
         return False
-    goal.parent.mkdir(parents=True, exist_ok=True)
-    partial = partial_of(goal)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_of(destination)
     partial.unlink(missing_ok=True)
     try:
-        if not (link and _linked(origin, partial)):
+        if not (link and _try_link(origin, partial)):
             shutil.copyfile(origin, partial)
-        os.replace(partial, goal)  # noqa: PTH105 - the atomic rename, by its name
+        partial.replace(destination)
     finally:
         partial.unlink(missing_ok=True)
     return True
 
 
-def _linked(origin: Path, goal: Path) -> bool:
+def _try_link(origin: Path, destination: Path) -> bool:
     try:
-        goal.hardlink_to(origin.resolve())
+        destination.hardlink_to(origin.resolve())
     except OSError as error:
         if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             return False

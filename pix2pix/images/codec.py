@@ -1,10 +1,9 @@
-"""Turns a picture file of any allowed kind into 8-bit pixels, and pixels into a PNG file."""
+"""Decoding of picture files to 8-bit pixels, and encoding of pixels as PNG."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from pix2pix.images.names import partial_of
-from pix2pix.images.opening import decoder_failures, open_header, read_file
+from pix2pix.files import write_atomically
+from pix2pix.images.header import decoder_failures, open_header, read_file
 from pix2pix.images.png.chunks import check_rows
 from pix2pix.images.png.transparency import keyed
 from pix2pix.images.rejections import CODES, Rejection
@@ -28,11 +27,11 @@ Pixels = NDArray[np.uint8]
 """8-bit samples, [H, W, C]."""
 
 _RUN_LENGTH = 3
-"""zlib's strategy for PNG: nearly as small as the default on filtered photographs, at twice the speed."""
+"""zlib's strategy Z_RLE: on filtered photographs nearly as small as the default, at twice the speed."""
 
 HEAVY = 12_500_000
-"""Pixels above which a picture is decoded together with one other such at most; one of 50 megapixels with alpha takes
-700 MB while its colours are converted."""
+"""Pixels above which at most two pictures are decoded at once: one of 50 megapixels with alpha takes 700 MB while its
+colours are converted."""
 
 _two_heavy = threading.BoundedSemaphore(2)
 
@@ -49,13 +48,13 @@ _UPRIGHT = {
 
 
 def decode(path: Path, channels: int = 3) -> Pixels:
-    """Decode a JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file, whatever its name says.
+    """Decode a JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file, whatever its name is.
 
-    The picture is turned upright (EXIF), its colours are sRGB, and more than 8 bits a sample are scaled to 8.
+    The result is upright (EXIF), its colours are sRGB, and samples of more than 8 bits are scaled to 8.
 
     Args:
         path: the file.
-        channels: 1 grey, 2 grey and alpha, 3 sRGB, 4 sRGB and alpha; transparency is laid over white for 1 and 3.
+        channels: 1 grey, 2 grey and alpha, 3 sRGB, 4 sRGB and alpha; 1 and 3 composite transparency over white.
 
     Returns:
         uint8 [H, W, channels].
@@ -75,13 +74,13 @@ def decode_bytes(data: bytes, channels: int = 3) -> Pixels:
 def load(
     data: bytes, mode: str = "RGB", at_least: tuple[int, int] | None = None, reading: ReadOptions = DEFAULT
 ) -> Image.Image:
-    """Decode the content of a picture file to a Pillow picture, upright and in one of the modes of `CHANNELS`.
+    """Decode the content of a picture file to a Pillow image, upright and in one of the modes of `CHANNELS`.
 
     Args:
         data: the whole file.
         mode: ``L``, ``LA``, ``RGB`` or ``RGBA``.
-        at_least: width and height below which a JPEG must not be shrunk while it is decoded (by 2, 4 or 8, which
-            saves most of the time); None decodes all pixels. Other formats are never shrunk.
+        at_least: width and height below which a JPEG must not be scaled down while it is decoded (by 2, 4 or 8, which
+            saves most of the time); None decodes all pixels. Other formats are never scaled down.
         reading: how ambiguous pictures are read.
 
     Raises:
@@ -98,14 +97,14 @@ def load(
         with _two_heavy if picture.width * picture.height > HEAVY else contextlib.nullcontext():
             picture.load()
             if picture.format == "PNG" and not np.asarray(picture.crop((0, picture.height - 1, *picture.size))).any():
-                check_rows(data)  # Pillow leaves rows that are missing black, and says nothing.
+                check_rows(data)  # Pillow leaves missing rows black and reports nothing.
             turn = _orientation(picture)
             converted = to_mode(keyed(picture, data) if picture.format == "PNG" else picture, mode)
             return converted.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else converted
 
 
 def png_bytes(pixels: Pixels, text: Mapping[str, str] | None = None) -> bytes:
-    """Encode pixels as PNG: the same bytes for the same pixels and text, and nothing else in it (no time, no EXIF).
+    """Encode pixels as PNG. Equal pixels and text give equal bytes: the file holds no time and no EXIF.
 
     Args:
         pixels: uint8 [H, W] or [H, W, C], C from 1 to 4.
@@ -117,17 +116,17 @@ def png_bytes(pixels: Pixels, text: Mapping[str, str] | None = None) -> bytes:
 
 
 def encode_png(pixels: Pixels, path: Path, text: Mapping[str, str] | None = None) -> None:
-    """Write pixels to a PNG file, all of it or nothing; see `png_bytes`.
+    """Write pixels to a PNG file, atomically; see `png_bytes`.
 
     Raises:
         OSError: no space left, or the folder cannot be written.
     """
-    _write(png_bytes(pixels, text), path)
+    write_atomically(path, png_bytes(pixels, text))
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
-    """Write a Pillow picture as `encode_png` writes its pixels."""
-    _write(_png(picture, None), path)
+    """Write a Pillow image as `encode_png` writes its pixels."""
+    write_atomically(path, _png(picture, None))
 
 
 def _png(picture: Image.Image, text: Mapping[str, str] | None) -> bytes:
@@ -141,27 +140,12 @@ def _png(picture: Image.Image, text: Mapping[str, str] | None) -> bytes:
     return buffer.getvalue()
 
 
-def _write(data: bytes, path: Path) -> None:
-    partial = partial_of(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        os.replace(partial, path)  # noqa: PTH105 - the atomic rename, by its name
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise type(error)(error.errno, f"{path} cannot be written: {error.strerror}") from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
 def _orientation(picture: Image.Image) -> int:
-    # Of a PNG only once it is loaded: Pillow would load it here, and a failure to would be lost below.
+    # For a PNG, call this only once it is loaded: getexif() would load it, and its failure would be lost below.
     if picture.format == "TIFF":
-        return 1  # Pillow turns a TIFF upright when it loads it.
+        return 1  # Pillow turns a TIFF upright while it loads it.
     try:
         turn = picture.getexif().get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - broken EXIF is no reason to refuse the pixels, and its parser raises anything
+    except Exception:  # noqa: BLE001 - broken EXIF is not a reason to refuse the pixels, and its parser raises anything
         return 1
     return turn if isinstance(turn, int) else 1

@@ -1,11 +1,11 @@
-"""Recognizes the format of a file by its first bytes."""
+"""Recognition of a file's format by its first bytes."""
 
 from __future__ import annotations
 
 import struct
 
 HEAD = 512
-"""Bytes from the start of a file that are enough to recognize it."""
+"""Number of bytes from the start of a file that suffice to recognize it."""
 
 SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
@@ -46,13 +46,13 @@ _OTHERS = (
 
 
 def recognize(head: bytes) -> str | None:
-    """Name the format of a picture that can be read.
+    """Return the format of a picture that can be read.
 
     Args:
         head: the first bytes of the file, `HEAD` or all of them.
 
     Returns:
-        ``JPEG``, ``PNG``, ``WEBP``, ``BMP``, ``TIFF``, ``GIF``, ``HEIF`` or ``AVIF``; None for all else.
+        ``JPEG``, ``PNG``, ``WEBP``, ``BMP``, ``TIFF``, ``GIF``, ``HEIF`` or ``AVIF``; None for anything else.
     """
     for signature, name in SIGNATURES.items():
         if head.startswith(signature):
@@ -63,7 +63,7 @@ def recognize(head: bytes) -> str | None:
         return "BMP"
     if head[4:8] == b"ftyp":
         size = int.from_bytes(head[:4], "big")
-        brands = {head[8:12], *(head[at : at + 4] for at in range(16, min(size, len(head)), 4))}
+        brands = {head[8:12], *(head[offset : offset + 4] for offset in range(16, min(size, len(head)), 4))}
         if brands & _AVIF_BRANDS:
             return "AVIF"
         if brands & _HEIF_BRANDS:
@@ -72,9 +72,9 @@ def recognize(head: bytes) -> str | None:
 
 
 def describe(head: bytes) -> str:
-    """Say for a person what a file that is not such a picture looks like."""
+    """Describe the content of a file that is not such a picture, for people."""
     if head[4:8] == b"ftyp":
-        return "a film, or a telephone's format without a picture in it"
+        return "a video, or a container like HEIC without a picture"
     start = head[:256].lstrip()
     name = next((name for magic, name in _OTHERS if start.startswith(magic)), None)
-    return name or ("text" if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start) else "of no known kind")
+    return name or ("text" if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start) else "unknown")

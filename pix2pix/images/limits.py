@@ -1,7 +1,4 @@
-"""How large, small and narrow a picture may be.
-
-It exists as a room of its own so that the limits are found, documented and tested in one place.
-"""
+"""Limits on the size and shape of a picture."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ MAX_SIDE = 16_384
 MIN_SIDE = 2
 """Shortest side, in pixels."""
 MAX_SCANS = 100
-"""Most scans of a JPEG; a progressive one has about ten, and each costs as much time as decoding the whole picture."""
+"""Maximum scans of a JPEG. A progressive one has about ten, and each takes as long as decoding the whole picture."""
 MAX_ASPECT = 20
 """Longest side over shortest side."""
 
@@ -29,7 +26,7 @@ def check_size(width: int, height: int) -> None:
         PictureError: ``TOO_LARGE``, ``TOO_SMALL`` or ``ASPECT``.
     """
     if max(width, height) > MAX_SIDE:
-        raise PictureError(TOO_LARGE, f"{width}x{height}, over the limit of {MAX_SIDE:,} pixels a side")
+        raise PictureError(TOO_LARGE, f"{width}x{height}, over the limit of {MAX_SIDE:,} pixels per side")
     if width * height > MAX_PIXELS:
         raise PictureError(TOO_LARGE, f"{width}x{height}, over the limit of {MAX_PIXELS:,} pixels")
     if min(width, height) < MIN_SIDE:

@@ -1,20 +1,16 @@
-"""Decides from paths alone which may be pictures, and gives each input the name of its output.
-
-A stage, a command and the trigger's plan therefore agree on names without reading a file.
-"""
+"""Names of pictures: which paths may be pictures, and the output path of each input, decided without reading a file."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from pix2pix.images.rejections import BAD_PATH, NAME_COLLISION, Rejection
 
 SUFFIX = ".png"
-"""What every output picture ends in."""
+"""Suffix of every output picture."""
 
 SUFFIXES = frozenset(
     {
@@ -37,7 +33,7 @@ SUFFIXES = frozenset(
         ".avif",
     }
 )
-"""What the names of pictures end in, in lower case; names are compared without regard to case."""
+"""Suffixes of pictures, in lower case; names are compared without regard to case."""
 
 OTHER_SUFFIXES = frozenset(
     {
@@ -92,42 +88,42 @@ OTHER_SUFFIXES = frozenset(
         ".zip",
     }
 )
-"""What the names of other files end in that lie beside pictures: labels, sidecars, notes, films, archives."""
+"""Suffixes of other files that are found beside pictures: labels, sidecars, notes, videos, archives."""
 
 REPORT = "_report"
-"""Folder at the root of a stage's output that holds what the stage reports; never pictures."""
+"""Folder at the root of a stage's output that holds its report; never pictures."""
 
 PARAMETERS = "pix2pix.toml"
 """File at the root of an input that holds parameters; never a picture."""
 
 MAX_PART = 255
-"""Longest file or folder name, in bytes, that file systems take."""
+"""Longest name of a file or folder, in bytes, that file systems accept."""
 
 
 def byte_order(path: str) -> bytes:
-    """Key that sorts paths as their bytes, independent of the locale; names that are no UTF-8 included."""
+    """Return the key that sorts paths by their bytes, whatever the locale, including names that are not UTF-8."""
     return os.fsencode(path)
 
 
 def is_hidden(path: str) -> bool:
-    """Whether a part of a relative posix path starts with a dot."""
+    """Return whether a part of a relative POSIX path starts with a dot."""
     return any(part.startswith(".") for part in PurePosixPath(path).parts)
 
 
 def is_own(path: str) -> bool:
-    """Whether a relative posix path belongs to the pipelines and not to the data: parameters and reports."""
+    """Return whether a relative POSIX path belongs to the pipelines and not to the data: parameters and reports."""
     return path == PARAMETERS or PurePosixPath(path).parts[:1] == (REPORT,)
 
 
 def has_suffix(path: str) -> bool:
-    """Whether a path ends as a picture's does."""
+    """Return whether a path has a picture's suffix."""
     return PurePosixPath(path).suffix.lower() in SUFFIXES
 
 
 def may_be_picture(path: str) -> bool:
-    """Whether a relative posix path may be a picture, where its content is not at hand.
+    """Return whether a relative POSIX path may be a picture, when its content is not available.
 
-    A file without an ending, or with an unknown one, may be; what it is shows when it is read.
+    A file without a suffix, or with an unknown one, may be; its content decides when it is read.
     """
     return not (
         not PurePosixPath(path).parts
@@ -140,13 +136,12 @@ def may_be_picture(path: str) -> bool:
 def assign_outputs(paths: Iterable[str]) -> tuple[dict[str, str], tuple[Rejection, ...]]:
     """Map each input path to its output path: the same path, ending in ``.png``.
 
-    Two inputs whose outputs would meet (``a.jpg`` and ``a.png``; names that differ only in case or in Unicode
-    composition, which many file systems hold for one; a file where another output needs a folder): one that ends as a
-    picture's does comes before one that does not, then the first in byte order keeps the name. The outcome depends on
-    the set of paths alone.
+    If two inputs would have one output (``a.jpg`` and ``a.png``; names that differ only in case or in Unicode
+    composition, which many file systems treat as equal; a file where another output needs a folder), one with a
+    picture's suffix takes precedence, then the first in byte order. The result depends only on the set of paths.
 
     Args:
-        paths: relative, posix form.
+        paths: relative, POSIX form.
 
     Returns:
         input -> output in byte order, and the rejected inputs with ``NAME_COLLISION`` or ``BAD_PATH``.
@@ -164,36 +159,31 @@ def assign_outputs(paths: Iterable[str]) -> tuple[dict[str, str], tuple[Rejectio
         if too_long := length_problem(output):
             rejected.append(Rejection(path, BAD_PATH, f"its output {output}: {too_long}"))
             continue
-        same = unicodedata.normalize("NFC", output).casefold()
-        above = [str(folder) for folder in PurePosixPath(same).parents][:-1]
-        holder = files.get(same) or folders.get(same) or next((files[f] for f in above if f in files), None)
+        key = unicodedata.normalize("NFC", output).casefold()
+        parents = [str(folder) for folder in PurePosixPath(key).parents][:-1]
+        holder = (
+            files.get(key) or folders.get(key) or next((files[folder] for folder in parents if folder in files), None)
+        )
         if holder is not None:
-            rejected.append(Rejection(path, NAME_COLLISION, f"its output {output} would meet that of {holder}"))
+            rejected.append(Rejection(path, NAME_COLLISION, f"its output {output} collides with that of {holder}"))
             continue
         outputs[path] = output
-        files[same] = path
-        for folder in above:
+        files[key] = path
+        for folder in parents:
             folders.setdefault(folder, path)
     ordered = {path: outputs[path] for path in sorted(outputs, key=byte_order)}
     return ordered, tuple(sorted(rejected, key=lambda rejection: byte_order(rejection.path)))
 
 
 def length_problem(path: str) -> str | None:
-    """Say what is wrong with a posix path of which a file system would not take a part; None where nothing is."""
+    """Return what is wrong with a POSIX path that a file system would not accept; None if it would."""
     if any(len(os.fsencode(part)) > MAX_PART for part in path.split("/")):
         return f"a part of the path is longer than {MAX_PART} bytes"
     return None
 
 
-def partial_of(path: Path) -> Path:
-    """Name the file beside `path` that is written first, and renamed once it is whole."""
-    # Hidden, so that a listing made meanwhile, or after a crash, does not take it for a picture; and short, whatever
-    # the length of the name.
-    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.part")
-
-
 def _output(path: str) -> str:
-    # A number at the end, as in frame.0001, tells pictures apart and is no kind of file.
+    # A number, as in frame.0001, distinguishes pictures and is not a suffix.
     if PurePosixPath(path).suffix.strip(".0123456789"):
         return str(PurePosixPath(path).with_suffix(SUFFIX))
     return f"{path}{SUFFIX}"

@@ -1,4 +1,4 @@
-"""Brings a decoded picture of any mode to 8-bit grey or sRGB, with or without alpha.
+"""Conversion of decoded pictures of any mode to 8-bit grey or sRGB, with or without alpha.
 
 Pillow's own conversions clip 16 bits to white, ignore colour profiles and drop transparency.
 """
@@ -19,7 +19,7 @@ from pix2pix.images.depth import to_bytes
 logger = logging.getLogger(__name__)
 
 MAX_PROFILE = 4 * 1024 * 1024
-"""Largest colour profile that is looked at, in bytes; a picture with a larger one is taken as sRGB."""
+"""Largest colour profile that is applied, in bytes; a picture with a larger one is taken as sRGB."""
 
 CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """Number of channels -> Pillow's mode: grey, grey and alpha, sRGB, sRGB and alpha."""
@@ -30,11 +30,11 @@ _PROFILE_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
 def to_mode(picture: Image.Image, mode: str) -> Image.Image:
     """Convert to one of the modes of `CHANNELS`.
 
-    Samples of 16 bits keep their 8 highest; an embedded profile is converted to sRGB (perceptual); where `mode` has no
-    alpha, the picture is laid over white.
+    Samples of 16 bits keep their 8 highest bits; an embedded profile is converted to sRGB (perceptual intent); if
+    `mode` has no alpha, the picture is composited over white.
 
     Args:
-        picture: loaded, any mode that the formats have, but floats and 32 bits (see `pix2pix.images.depth`).
+        picture: loaded, in any mode of the formats except floats and 32 bits (see `pix2pix.images.depth`).
         mode: ``L``, ``LA``, ``RGB`` or ``RGBA``.
     """
     profile = picture.info.get("icc_profile")
@@ -49,14 +49,14 @@ def to_mode(picture: Image.Image, mode: str) -> Image.Image:
 
 
 def _separate(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Split into colours (L, RGB, CMYK or LAB) and alpha (L, or None where all is opaque)."""
+    """Split into colours (L, RGB, CMYK or LAB) and alpha (L, or None if all pixels are opaque)."""
     mode, transparency = picture.mode, picture.info.get("transparency")
     if mode.startswith("I"):
         values = np.asarray(picture).astype(np.uint16)
         alpha = None if transparency is None else _mask(values != transparency)
         return Image.fromarray(to_bytes(values, 16)), alpha
     if transparency is not None and mode in ("1", "L", "RGB"):
-        return _keyed(picture, transparency)
+        return _split_key_colour(picture, transparency)
     if mode in ("P", "PA", "La", "RGBa", "LA", "RGBA"):
         grey = mode in ("La", "LA")
         whole = picture.convert("LA" if grey else "RGBA")
@@ -67,8 +67,8 @@ def _separate(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return picture.convert("L" if mode == "1" else "RGB"), None
 
 
-def _keyed(picture: Image.Image, transparency: int | tuple[int, ...]) -> tuple[Image.Image, Image.Image]:
-    """Make alpha from the one colour that a PNG declares transparent (tRNS)."""
+def _split_key_colour(picture: Image.Image, transparency: int | tuple[int, ...]) -> tuple[Image.Image, Image.Image]:
+    """Return colours, and alpha made from the colour that a PNG declares transparent (tRNS)."""
     colours = picture.convert("RGB" if picture.mode == "RGB" else "L")
     colours.info.pop("transparency", None)
     differs = np.asarray(colours) != np.asarray(transparency)
@@ -93,7 +93,7 @@ def _convert(picture: Image.Image, mode: str) -> Image.Image:
 
 
 def _apply_profile(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Apply an embedded profile; one that is broken or made for other channels is passed over, as browsers do."""
+    """Apply an embedded profile; one that is broken or for other channels is ignored, as browsers do."""
     if not profile or len(profile) > MAX_PROFILE:
         return picture
     transform = _transform(_Profile(profile), picture.mode)
@@ -105,7 +105,7 @@ def _transformed(picture: Image.Image, transform: ImageCms.ImageCmsTransform) ->
 
 
 class _Profile:
-    """A profile's bytes, equal by digest, so that the cache below compares no long keys."""
+    """A profile's bytes, compared by digest, which keeps the keys of the cache below short."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data

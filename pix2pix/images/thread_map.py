@@ -1,7 +1,6 @@
-"""Does one thing to many pictures in threads, and gives the results in the order of the pictures.
+"""A map over many pictures in threads, with results in the order of the pictures.
 
-It exists so that every picture tool has the same ``--workers``, the same progress and the same behaviour on failure.
-Threads and not processes: decoding, scaling and encoding run outside of Python's lock, and threads start at once.
+Threads suffice: decoding, scaling and encoding release Python's global lock, and threads start at once.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from pix2pix.progress import Progress, silent
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST = 16
-"""Threads at most unless the caller says otherwise: each may hold a picture of 50 megapixels several times over."""
+MAX_THREADS = 16
+"""Default upper limit of threads: each may hold several copies of a picture of 50 megapixels."""
 
 
 def cores() -> int:
-    """Count the processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -31,23 +30,23 @@ def in_threads(
     workers: int | None = None,
     progress: Progress = silent,
 ) -> list[R]:
-    """Call `work` on each item.
+    """Call `work` on each item, in threads.
 
     Args:
         work: called from several threads at once.
-        items: in the order of the results.
-        workers: threads; None or 0 means one per core, `MOST` at most.
-        progress: told after each item.
+        items: arguments, in the order of the results.
+        workers: threads; None or 0 means one per core, at most `MAX_THREADS`.
+        progress: called after each item.
 
     Returns:
-        what `work` returned, in the order of `items` whatever the number of threads.
+        the results, in the order of `items` whatever the number of threads.
 
     Raises:
-        Exception: what `work` raised for the first item that it failed on, in the order of `items`; those that have not
-            begun by then are left undone.
+        Exception: what `work` raised for the first item, in the order of `items`, that failed; items that have not
+            started by then are skipped.
     """
     progress(0, len(items), "")
-    pool = ThreadPoolExecutor(max_workers=workers or min(cores(), MOST))
+    pool = ThreadPoolExecutor(max_workers=workers or min(cores(), MAX_THREADS))
     futures: list[Future[R]] = [pool.submit(work, item) for item in items]
     try:
         results: list[R] = []

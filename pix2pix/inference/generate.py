@@ -27,8 +27,8 @@ from pix2pix.errors import HyperparameterError, InputError, PictureError
 from pix2pix.hyperparameters import GenerateParameters, TrainParameters, resolve
 from pix2pix.images.codec import Pixels, Rejection, decode_bytes, encode_png
 from pix2pix.images.folders import check_apart, check_spared, survey
+from pix2pix.images.header import read_file
 from pix2pix.images.names import assign_outputs
-from pix2pix.images.opening import read_file
 from pix2pix.images.png.text import INPUT, MODEL, OPTIONS_USED, read_text
 from pix2pix.images.rejections import TOO_LARGE
 from pix2pix.images.thread_map import cores

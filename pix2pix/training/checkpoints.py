@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pix2pix.errors import HyperparameterError, InputError, WorkError
-from pix2pix.hyperparameters import TrainParameters, resolve
+from pix2pix.hyperparameters import TrainParameters
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ def read(folder: Path, *archives: str) -> Checkpoint:
         arrays = {name: _load(folder / f"{name}.npz") for name in archives}
         return Checkpoint(
             step=document["step"],
-            parameters=resolve("train", document["parameters"]),
+            parameters=TrainParameters.of(document["parameters"]),
             arrays=arrays,
             metrics=document["metrics"],
             state=document.get("state", {}),

@@ -23,7 +23,7 @@ from pix2pix.datasets.pairs import halves, survey
 from pix2pix.errors import InputError, PictureError, WorkError
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import Pixels, Rejection, decode_bytes
-from pix2pix.images.opening import read_file
+from pix2pix.images.header import read_file
 from pix2pix.images.thread_map import in_threads
 from pix2pix.progress import Progress, silent
 from pix2pix.training.memory import free_megabytes

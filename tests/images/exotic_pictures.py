@@ -43,7 +43,7 @@ def gray() -> Any:
 
 
 def smooth() -> Any:
-    """What JPEG keeps to within two levels: one tint, from dark to light, different in each corner."""
+    """A picture that JPEG keeps to within two levels: one tint, from dark to light, different in each corner."""
     y, x = np.mgrid[:32, :48]
     light = 40 + 2 * x + 3 * y
     return np.stack([light + 30, light, light - 20], axis=-1).astype(np.uint8)
@@ -110,7 +110,7 @@ def bgr_row(row: Any) -> bytes:
 
 
 def interlaced(a: Any) -> bytes:
-    """Adam7: seven passes, each a small picture of its own."""
+    """Adam7: seven passes, each encoded as a small picture."""
     passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
     rows = [row.tobytes() for x, y, dx, dy in passes for row in a[y::dy, x::dx] if row.size]
     return raw.png(a.shape[1], a.shape[0], 8, 2, rows, interlace=1)
@@ -185,7 +185,7 @@ def transparency() -> Iterator[Exotic]:
         over_white(three(g), alpha),
     )
     data = raw.tiff(WIDTH, HEIGHT, np.dstack([a, g]).tobytes(), (8,) * 4, 2, extra_samples=(0,))
-    yield Exotic("tiff rgb and a channel that is no alpha", data, a)
+    yield Exotic("tiff rgb and a channel that is not alpha", data, a)
     for clear in (0, 128):
         part = np.full((HEIGHT, WIDTH), clear, np.uint8)
         premultiplied = np.dstack([(a.astype(int) * clear // 255).astype(np.uint8), part])
@@ -207,7 +207,7 @@ def transparency() -> Iterator[Exotic]:
         over_white(three(g), keyed),
     )
     sixteen = (a.astype(np.uint16) << 8) + 5
-    sixteen[4, 4] = sixteen[2, 3] + np.array([0, 0, 1], np.uint16)  # Another colour, and equal in its high bytes.
+    sixteen[4, 4] = sixteen[2, 3] + np.array([0, 0, 1], np.uint16)  # Another colour with equal high bytes.
     clear = tuple(int(v) for v in sixteen[2, 3])
     rows = [row.astype(">u2").tobytes() for row in sixteen]
     keyed = np.where((sixteen == sixteen[2, 3]).all(axis=-1), 0, 255).astype(np.uint8)
@@ -288,14 +288,14 @@ def profiles() -> Iterator[Exotic]:
 
 
 def swapped_profile() -> bytes:
-    """sRGB's own profile with the primaries of red and green exchanged: easy to foretell, impossible to overlook."""
+    """The sRGB profile with the primaries of red and green exchanged: the result is predictable and visible."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     count = int.from_bytes(data[128:132], "big")
     at = {bytes(data[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
     red, green = data[at[b"rXYZ"] + 4 : at[b"rXYZ"] + 12], data[at[b"gXYZ"] + 4 : at[b"gXYZ"] + 12]
     data[at[b"rXYZ"] + 4 : at[b"rXYZ"] + 12] = green
     data[at[b"gXYZ"] + 4 : at[b"gXYZ"] + 12] = red
-    # The description must not say sRGB any more; it is stored as UTF-16.
+    # The description, stored as UTF-16, must no longer be that of sRGB.
     return bytes(data).replace("sRGB".encode("utf-16-be"), "GRBs".encode("utf-16-be"))
 
 

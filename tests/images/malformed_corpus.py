@@ -1,4 +1,4 @@
-"""Files that are no usable picture, made from seeds: classes of damage, each in many variants, each with its code."""
+"""Files that are not usable pictures, generated from seeds: classes of damage, each with its code and many variants."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Maker = Callable[[np.random.Generator], bytes]
 
 
 def corpus(variants: int = VARIANTS) -> Iterator[Malformed]:
-    """Every class in `variants` variants; which codes are right is part of the class."""
+    """Every class in `variants` variants; each class names its valid codes."""
     for number, (name, (make, codes)) in enumerate(CLASSES.items()):
         for variant in range(variants):
             yield Malformed(f"{name} {variant}", make(np.random.default_rng([number, variant])), codes)
@@ -57,7 +57,7 @@ def picture(rng: np.random.Generator, kind: str, mode: str = "RGB", **options: o
 
 
 def cut(kind: str, low: float, high: float, **options: object) -> Maker:
-    """End a good file after a share of its bytes."""
+    """Truncate a good file after a fraction of its bytes."""
 
     def make(rng: np.random.Generator) -> bytes:
         data = picture(rng, kind, **options)
@@ -83,7 +83,7 @@ def foreign(kind: str) -> Maker:
 
 
 def starting(*beginnings: bytes) -> Maker:
-    """Bytes that begin like something else and go on at random."""
+    """The beginning of another format, followed by random bytes."""
 
     def make(rng: np.random.Generator) -> bytes:
         return beginnings[int(rng.integers(len(beginnings)))] + rng.bytes(int(rng.integers(10, 500)))
@@ -188,7 +188,7 @@ def png_profile_bomb(rng: np.random.Generator) -> bytes:
 
 
 def many_pixels(kind: str) -> Maker:
-    """Sides within the limit, together more than 50 megapixels; only the header says so."""
+    """Sides within the limit, and more than 50 megapixels, by the header alone."""
 
     def make(rng: np.random.Generator) -> bytes:
         width, height = (int(side) for side in rng.integers(8_000, 16_000, 2))
@@ -252,7 +252,7 @@ def jpeg_scrambled_header(rng: np.random.Generator) -> bytes:
 
 
 def jpeg_of_many_scans(rng: np.random.Generator) -> bytes:
-    """Decoding time without end from a small file: the last scan, again and again."""
+    """Unlimited decoding time from a small file: its last scan, repeated."""
     data = picture(rng, "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * int(rng.integers(100, 2000)) + data[-2:]

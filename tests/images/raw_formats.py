@@ -1,4 +1,4 @@
-"""Writes PNG, TIFF and BMP files bit by bit, so that tests know every sample and Pillow's encoders are not involved."""
+"""Writers of PNG, TIFF and BMP files, bit by bit: tests know every sample, and Pillow's encoders are not involved."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def png(
     before_palette: bytes = b"",
     interlace: int = 0,
 ) -> bytes:
-    """One PNG; `rows` are packed samples without filter bytes."""
+    """A PNG; `rows` are packed samples without filter bytes."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlace)
     content = zlib.compress(b"".join(b"\0" + row for row in rows))
     return (
@@ -57,7 +57,7 @@ def tiff(
     pages: int = 1,
     compression: int = 1,
 ) -> bytes:
-    """One uncompressed TIFF of one strip; further pages show the same strip."""
+    """An uncompressed TIFF with one strip; further pages refer to the same strip."""
     entries: dict[int, tuple[int, tuple[int, ...]]] = {
         256: (4, (width,)),
         257: (4, (height,)),
@@ -101,7 +101,7 @@ def tiff(
 
 
 def bmp(width: int, height: int, bits: int, rows: bytes, palette: bytes = b"") -> bytes:
-    """One uncompressed BMP; `rows` are padded to 4 bytes each; a negative height means top-down."""
+    """An uncompressed BMP; `rows` are padded to 4 bytes each; a negative height means top-down."""
     offset = 14 + 40 + len(palette)
     header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, 0, len(rows), 2835, 2835, len(palette) // 4, 0)
     return b"BM" + struct.pack("<IHHI", offset + len(rows), 0, 0, offset) + header + palette + rows

@@ -1,4 +1,4 @@
-"""Unusual and valid pictures decode to exactly the pixels that they stand for."""
+"""Unusual but valid pictures decode to exactly the expected pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from exotic_pictures import Exotic, cases
 
 from pix2pix.images.codec import decode, decode_bytes
 
-# Pillow warns of what it passes over; the product keeps it quiet, and pytest would make errors of it.
+# Pillow warns about what it ignores. The product silences the warnings; pytest would turn them into errors.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 CASES = list(cases())

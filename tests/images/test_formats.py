@@ -1,4 +1,4 @@
-"""Telephone formats, animations and unusual files: the content decides, and a refusal says what to do."""
+"""Phone formats, animations and unusual files: the content decides, and a refusal names the remedy."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def saved(pixels: Any, kind: str, *others: Any, **options: Any) -> bytes:
 
 def heic(pixels: Any, *others: Any, exif: Any = None, **options: Any) -> bytes:
     if exif is not None:
-        # From `info` alone the encoder makes the transformation of the picture that HEIF readers must apply.
+        # The encoder turns this entry of `info` into the transformation that HEIF readers must apply.
         picture = Image.fromarray(pixels)
         picture.info["exif"] = exif.tobytes()
         buffer = io.BytesIO()
@@ -76,7 +76,7 @@ def test_telephone_pictures_are_read_upright(encode: Any, turn: int) -> None:
 
 
 def test_the_exif_orientation_of_heic_is_a_note_only() -> None:
-    """ISO/IEC 23008-12: the transformations of the container count, and EXIF repeats them."""
+    """ISO/IEC 23008-12: the container's transformations apply, and EXIF only repeats them."""
     assert difference(saved(smooth(), "HEIF", quality=100, chroma=444, exif=oriented(6)), smooth()) <= 3
 
 

@@ -1,4 +1,4 @@
-"""Nothing that is no usable picture gets in, and each file is refused with the code that says why."""
+"""A file that is not a usable picture is never read, and is refused with the code that states why."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path: Path, monk
 
 
 def test_bombs_take_little_memory(tmp_path: Path) -> None:
-    """In a process of its own, whose peak is nobody else's."""
+    """Run in a separate process, whose peak memory is its own."""
     for name, (make, _) in CLASSES.items():
         if "bomb" in name or "many pixels" in name:
             (tmp_path / f"{name}.png").write_bytes(make(np.random.default_rng(1)))
@@ -107,7 +107,7 @@ def test_bombs_take_little_memory(tmp_path: Path) -> None:
         "    except PictureError:\n"
         "        continue\n"
         "    sys.exit(path.name)\n"
-        # Not ru_maxrss, which a process inherits from the one that started it.
+        # Not ru_maxrss, which a process inherits from its parent.
         "status = pathlib.Path('/proc/self/status').read_text()\n"
         "print(status.partition('VmHWM:')[2].split()[0])\n"
     )
@@ -116,7 +116,7 @@ def test_bombs_take_little_memory(tmp_path: Path) -> None:
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
-    """Flip bytes, drop a piece, double a piece or cut the end."""
+    """Flip bytes, remove a piece, duplicate a piece or truncate."""
     changed = bytearray(data)
     kind = int(rng.integers(4))
     at, length = int(rng.integers(len(changed))), int(rng.integers(1, 40))
@@ -149,7 +149,7 @@ def fuzz(rounds: int, seed: int) -> None:
 
 
 def with_right_checksums(data: bytes) -> bytes:
-    """Mend the checksums, so that damage reaches the decoder."""
+    """Correct the checksums, so that the damage reaches the decoder."""
     out, at = bytearray(data), 8
     while at + 12 <= len(out):
         (length,) = struct.unpack(">I", out[at : at + 4])

@@ -1,4 +1,4 @@
-"""A PNG that is written is the same bytes every time, whole or not there at all."""
+"""Equal pictures are equal PNG files, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_text_is_kept_and_changes_no_pixel(tmp_path: Path) -> None:
 
 
 def test_the_bytes_are_those_of_this_release_of_the_locked_libraries() -> None:
-    """Reuse of earlier results rests on equal bytes; if this fails after an upgrade, say so in the changelog."""
+    """Reuse of earlier results rests on equal bytes; if this fails after an upgrade, add it to the changelog."""
     digest = hashlib.sha256(png_bytes(checkered())).hexdigest()
     assert digest == "7d4602e36d4e94b310aa8edc576e37dd71fc88612d0e0d521ab0fa610b43e73f"
 

@@ -1,4 +1,4 @@
-"""Resizing: any picture in, squares out, the same bytes on any number of threads."""
+"""Resizing: any picture in, squares out, equal bytes on any number of threads."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_jpeg_is_never_shrunk_below_what_is_needed(turn: int, at_least: tuple[
 @pytest.mark.parametrize("inside", [".", "out", "deep/out"])
 def test_results_never_land_among_the_inputs(folder: Path, inside: str) -> None:
     before = contents(folder)
-    with pytest.raises(InputError, match="lies in the input folder"):
+    with pytest.raises(InputError, match="is inside the input folder"):
         resize_folder(folder, folder / inside, ResizeParameters(size=32))
     assert contents(folder) == before
 
@@ -152,7 +152,7 @@ def test_inputs_inside_the_output_folder_are_never_overwritten(tmp_path: Path) -
     source = tmp_path / "in"
     (source / "in").mkdir(parents=True)
     scene(50, 50).save(source / "in" / "a.png")
-    with pytest.raises(InputError, match="would lie in the input folder"):
+    with pytest.raises(InputError, match="would be inside the input folder"):
         resize_folder(source, tmp_path, ResizeParameters(size=32))
 
 

@@ -1,4 +1,4 @@
-"""Every combination of what a TIFF's header says about samples, with known pixels, and the table in the docs."""
+"""Every combination of a TIFF's sample layout with known pixels, and the table of the outcomes in the docs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLANES = "colours alone, separate planes"
 
 @dataclass(frozen=True)
 class Kind:
-    """What the samples of a file are; how they are packed is another matter."""
+    """The samples of a file, whatever their packing."""
 
     photometric: int
     type: str
@@ -78,7 +78,7 @@ class Kind:
         )
 
     def pixels(self) -> Any:
-        """RGB over white, [H, W, 3], by arithmetic that shares nothing with the decoder."""
+        """RGB over white, [H, W, 3], by arithmetic independent of the decoder."""
         values = self.samples()
         count = COLOURS[self.photometric]
         if self.photometric == 3:
@@ -118,7 +118,7 @@ def colour_map(bits: int) -> Any:
 
 
 def kinds() -> Iterator[tuple[str, str, str, Kind]]:
-    """Meaning, type, column of the table, kind."""
+    """Yield meaning, type, column of the table and samples."""
     for (name, photometric), kind in itertools.product(MEANINGS.items(), TYPES):
         for column, extras in EXTRAS.items():
             yield name, kind, column, Kind(photometric, kind, extras)
@@ -127,7 +127,7 @@ def kinds() -> Iterator[tuple[str, str, str, Kind]]:
 
 
 def packings(kind: Kind) -> Iterator[dict[str, Any]]:
-    """Every way to pack the same samples: byte order, strips or tiles, compression, predictor, order of bits."""
+    """Yield every packing of the same samples: byte order, strips or tiles, compression, predictor, order of bits."""
     whole = kind.bits in (8, 16, 32)
     for order, tile, compression in itertools.product("<>", (None, (16, 16)), (NONE, LZW, DEFLATE, PACKBITS, LZMA)):
         for predictor in (1, 2, 3):
@@ -150,7 +150,7 @@ def packings(kind: Kind) -> Iterator[dict[str, Any]]:
 
 
 def table(outcomes: dict[tuple[str, str], dict[str, str]]) -> str:
-    """The table of the docs: (meaning, type) -> column -> outcome; types of one outcome share a line."""
+    """The table of the docs: (meaning, type) -> column -> outcome; types with equal outcomes share a row."""
     columns = [*EXTRAS, PLANES]
     lines = [f"| samples | type | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
     rows: dict[tuple[str, str], list[str]] = {}

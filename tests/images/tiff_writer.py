@@ -1,4 +1,4 @@
-"""Writes TIFF files of any layout from arrays of samples, so that every tag and byte is known (TIFF 6.0)."""
+"""A writer of TIFF files (TIFF 6.0) of any layout from arrays of samples: every tag and byte is known."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def write(*pages: Page, big: bool = False) -> bytes:
-    """The bytes of a file with these pages."""
+    """Return the file with these pages."""
     order = pages[0].order
     magic = {"<": b"II", ">": b"MM"}[order]
     out = bytearray(magic + struct.pack(f"{order}HHHQ" if big else f"{order}HI", *((43, 8, 0, 0) if big else (42, 0))))
@@ -142,7 +142,7 @@ def _packbits(row: bytes) -> bytes:
 
 
 def _lzw(data: bytes) -> bytes:
-    """LZW that compresses nothing: the table is cleared before codes would become longer than 9 bits."""
+    """LZW without compression: the table is cleared before codes grow beyond 9 bits."""
     clear, end = 256, 257
     codes: list[int] = []
     for at in range(0, len(data), 250):

@@ -17,7 +17,7 @@ from pachyderm.errors import RequestError
 from pachyderm.record.commit_diff import Changed, diff, difference
 from pachyderm.record.stage_record import STAGE_JSON
 from pix2pix.images.codec import png_bytes
-from pix2pix.images.likeness import Likeness, likeness
+from pix2pix.images.similarity import Likeness, likeness
 
 
 def commit(harness: StageHarness, repo: str, set_id: str) -> Commit:

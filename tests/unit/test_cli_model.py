@@ -105,7 +105,7 @@ def test_promote_is_nowhere_but_in_export_and_other_names_are_refused_as_ever(tm
     for text, problem in (
         ('[train]\npromote = "never"\n', "promote"),
         ("[export]\npromotes = 1\n", "promotes"),
-        ("trigger = 3\n", "trigger stands outside a section"),
+        ("trigger = 3\n", "trigger is outside a section"),
         ("[triggers]\n", "unknown section: triggers"),
     ):
         (tmp_path / "p.toml").write_text(text, encoding="utf-8")
@@ -139,18 +139,18 @@ def test_no_usable_picture_is_bad_input_for_generate_too(tmp_path: Path, run: An
             "[train]: sise (did you mean size?); allowed: size, ",
         ),
         (["train", "{pairs}", "{out}", "-p", "ngf=0"], "ngf = 0 cannot be used; allowed: a whole number from 1 to 512"),
-        (["train", "{pairs}", "{out}", "-p", "ngf"], "'ngf' is no NAME=VALUE"),
+        (["train", "{pairs}", "{out}", "-p", "ngf"], "'ngf' is not of the form NAME=VALUE"),
         (["train", "{pairs}", "{out}", "--parameters", "{missing}"], "cannot be read"),
         (["export", "{empty}", "{out}"], "is no checkpoint"),
         (["export", "{empty}", "{out}", "-p", "weights=int3"], "weights = 'int3' cannot be used"),
         (["generate", "{empty}", "{pairs}", "{out}"], "holds no model"),
         (["generate", "{empty}", "{pairs}", "{out}", "--batch-size", "0"], "batch_size = 0 cannot be used"),
         (["evaluate", "{empty}", "{pairs}", "{out}"], "holds no model"),
-        (["evaluate", "{empty}", "{pairs}", "{pairs}"], "lies in the input folder"),
-        (["evaluate", "{empty}", "{pairs}", "{file}"], "is a file; name a folder for the results"),
+        (["evaluate", "{empty}", "{pairs}", "{pairs}"], "is inside the input folder"),
+        (["evaluate", "{empty}", "{pairs}", "{file}"], "is a file; specify a folder for the results"),
         (["evaluate", "{empty}", "{pairs}", "{circle}"], "is a link that leads nowhere"),
         (["generate", "{empty}", "{circle}", "{out}"], "does not exist"),
-        (["train", "{pairs}", "{pairs}", *SMALL], "lies in the input folder"),
+        (["train", "{pairs}", "{pairs}", *SMALL], "is inside the input folder"),
         (["train", "{pairs}", "{circle}", *SMALL], "is a link that leads nowhere"),
     ],
 )

@@ -128,9 +128,9 @@ def test_no_usable_picture_is_bad_input_and_names_the_first(tmp_path: Path, run:
     [
         (["resize", "{missing}", "{out}"], "does not exist"),
         (["resize", "{empty}", "{out}"], "is empty"),
-        (["resize", "{in}", "{in}/out"], "lies in the input folder"),
+        (["resize", "{in}", "{in}/out"], "is inside the input folder"),
         (["resize", "{in}", "{out}", "--size", "4"], "size = 4 cannot be used"),
-        (["resize", "{in}", "{file}"], "{file} is a file; name a folder for the results"),
+        (["resize", "{in}", "{file}"], "{file} is a file; specify a folder for the results"),
         (["split", "{in}", "{file}"], "{file} is a file"),
         (["resize", "{in}", "{file}/below"], "{file}/below/a.png cannot be written: Not a directory"),
         (["pairs", "{missing}", "{out}", "--operation", "edges"], "does not exist"),
@@ -138,8 +138,8 @@ def test_no_usable_picture_is_bad_input_and_names_the_first(tmp_path: Path, run:
         (["pairs", "{in}", "{out}", "--operation", "combine"], "--target"),
         (["pairs", "{in}", "{out}", "--operation", "combine", "--target", "{empty}"], "is empty"),
         (["pairs", "{in}", "{out}", "--operation", "edges", "--target", "{in}"], "takes no target folder"),
-        (["split", "{in}", "{out}", "--train", "0.9", "--val", "0.2"], "together they are 1"),
-        (["split", "{in}", "{in}/out"], "lies in the input folder"),
+        (["split", "{in}", "{out}", "--train", "0.9", "--val", "0.2"], "their sum 1"),
+        (["split", "{in}", "{in}/out"], "is inside the input folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
@@ -201,4 +201,4 @@ def test_a_link_to_itself_is_one_clear_line_and_exit_code_2(
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     ran = run(*command, *(tmp_path / word for word in words), "-q")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "circle is a link that leads nowhere; name" in ran.err or "circle does not exist; name" in ran.err
+    assert "circle is a dangling link; specify" in ran.err or "circle does not exist; specify" in ran.err

@@ -1,4 +1,4 @@
-"""Colours go into a network and come back unchanged."""
+"""Colours survive the conversion to a network's range and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Line drawings: thin, where the borders are, nothing where there is nothing."""
+"""Line drawings: thin lines at the borders, and nothing on even surfaces."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_border_is_one_thin_closed_line_where_it_is(side: int) -> None:
 
 
 def test_a_border_between_equally_bright_colours_is_drawn() -> None:
-    # Equal in luma (Rec. 601), unlike in hue.
+    # Equal luma (Rec. 601), different hues.
     drawing = draw_edges(disc(128, (180, 80, 60), (60, 141, 60)))
     assert (drawing == 0).sum() > 100
 

@@ -145,13 +145,13 @@ def test_what_cannot_work_is_refused_and_nothing_is_written(model, source, tmp_p
     with pytest.raises(InputError, match="is empty"):
         (tmp_path / "empty").mkdir()
         generate(model, tmp_path / "empty", tmp_path / "out")
-    with pytest.raises(InputError, match="lies in the input folder"):
+    with pytest.raises(InputError, match="is inside the input folder"):
         generate(model, source, source / "out")
     for name in ("x.png", "in/x.png"):
         place = tmp_path / "nest" / "in" / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source / "000.png", place)
-    with pytest.raises(InputError, match=r"the output in/x\.png would lie in the input folder .*nest/in; name another"):
+    with pytest.raises(InputError, match=r"the output in/x\.png would be inside the input folder .*nest/in; specify"):
         generate(model, tmp_path / "nest" / "in", tmp_path / "nest")
     assert (tmp_path / "nest" / "in" / "x.png").read_bytes() == (source / "000.png").read_bytes()
     damaged = shutil.copytree(model, tmp_path / "damaged")
@@ -199,13 +199,13 @@ def test_evaluation_without_a_usable_pair_is_refused(model, tmp_path):
 @pytest.mark.parametrize("place", [".", "out"])
 def test_an_evaluation_whose_pictures_would_become_pairs_is_refused(model, tmp_path, place):
     write_pairs(tmp_path, 2)
-    with pytest.raises(InputError, match="lies in the input folder"):
+    with pytest.raises(InputError, match="is inside the input folder"):
         evaluate(model, tmp_path, tmp_path / place)
     pairs = write_pairs(tmp_path / "all" / "target", 2)
-    with pytest.raises(InputError, match=r"the output target/000\.png\.png would lie in the input folder"):
+    with pytest.raises(InputError, match=r"the output target/000\.png\.png would be inside the input folder"):
         evaluate(model, pairs, tmp_path / "all")
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="file is a file; name a folder for the results"):
+    with pytest.raises(InputError, match="file is a file; specify a folder for the results"):
         evaluate(model, pairs, tmp_path / "file")
     assert not list(tmp_path.rglob("*.png.png"))
 

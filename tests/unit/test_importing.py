@@ -1,4 +1,4 @@
-"""A slow module is imported while something else is waited for."""
+"""A slow module is imported in the background."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from components.importing import import_meanwhile
 
 GATE = threading.Event()
-"""What the module below waits for when it is imported."""
+"""The import of the module below waits for this event."""
 
 
 @pytest.fixture

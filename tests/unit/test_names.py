@@ -1,4 +1,4 @@
-"""Output names: a function of the listing alone; none meets another, none leaves the folder."""
+"""Output names depend on the listing alone, are distinct, and stay inside the folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pix2pix.images.names import assign_outputs, byte_order, partial_of
+from pix2pix.files import partial_of
+from pix2pix.images.names import assign_outputs, byte_order
 from pix2pix.images.rejections import BAD_PATH, NAME_COLLISION
 
 
@@ -87,7 +88,7 @@ def test_outputs_never_meet_whatever_the_listing(listing: list[str], shuffler: r
 
 @given(st.lists(paths, max_size=8))
 def test_a_rejected_name_frees_nothing_for_others(listing: list[str]) -> None:
-    """Leaving the rejected ones out changes no other name, so that a plan needs no memory of them."""
+    """Without the rejected inputs all other names stay the same, so that a plan need not remember them."""
     outputs, rejected = assign_outputs(listing)
     gone = {each.path for each in rejected}
     assert assign_outputs([path for path in listing if path not in gone]) == (outputs, ())

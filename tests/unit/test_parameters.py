@@ -1,4 +1,4 @@
-"""Parameters as data: where each value comes from, and how a wrong one is refused."""
+"""Parameters as data: the origin of each value, and the refusal of invalid ones."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ export = resolver("training", "export")
 
 def test_the_run_wins_over_the_file_and_the_file_over_the_default() -> None:
     text = "[train]\nmax_steps = 5\nbatch_size = 2\n"
-    done = train(text, {"train": {"batch_size": 3}}, "training@x:/pix2pix.toml")
-    told = {name: (one.value, one.origin) for name, one in done.parameters.items()}
-    assert told["max_steps"] == (5, "file")
-    assert told["batch_size"] == (3, "run")
-    assert told["ngf"] == (64, "default")
-    assert (done.values.max_steps, done.values.batch_size) == (5, 3)
+    resolved = train(text, {"train": {"batch_size": 3}}, "training@x:/pix2pix.toml")
+    recorded = {name: (parameter.value, parameter.origin) for name, parameter in resolved.parameters.items()}
+    assert recorded["max_steps"] == (5, "file")
+    assert recorded["batch_size"] == (3, "run")
+    assert recorded["ngf"] == (64, "default")
+    assert (resolved.values.max_steps, resolved.values.batch_size) == (5, 3)
 
 
 def test_without_a_file_the_defaults_count_and_models_are_promoted() -> None:
-    done = export(None, {}, "here")
-    assert done.promote
-    assert {one.origin for one in done.parameters.values()} == {"default"}
+    resolved = export(None, {}, "here")
+    assert resolved.promote
+    assert {parameter.origin for parameter in resolved.parameters.values()} == {"default"}
 
 
 def test_promote_is_no_parameter_of_the_model() -> None:
-    done = export('[export]\npromote = "never"\n', {}, "here")
-    assert not done.promote
-    assert "promote" not in done.parameters
+    resolved = export('[export]\npromote = "never"\n', {}, "here")
+    assert not resolved.promote
+    assert "promote" not in resolved.parameters
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("max_steps = 5", ["max_steps", "[train]"]),
-        ("[train", ["not TOML: line 1, column 7", "expected a section"]),
+        ("[train", ["not valid TOML: line 1, column 7", "expected a section"]),
         ("[train]\nmax_stepz = 5", ["line 2, column 1: ", "max_stepz", "max_steps"]),
         ("[train]\nbatch_size = 0", ["line 2, column 1: batch_size", "a whole number"]),
         ("[train]\nbatch_size = 'two'", ["batch_size"]),
-        ("[resize]\nsize = 64", ["resize", "[train]", "[export]"]),
-        ('[export]\npromote = "sometimes"', ["promote", "always, never"]),
+        ("[resize]\nsize = 64", ["line 1, column 2: ", "resize", "[train]", "[export]"]),
+        ('[export]\npromote = "sometimes"', ["line 2, column 1: promote", "always, never"]),
         ("[export]\nnosuch = 1", ["nosuch"]),
     ],
 )
@@ -71,9 +71,11 @@ def test_nothing_given_is_nothing() -> None:
     [
         ("size = 64", ["several sections", "resize.size", "generate.size"]),
         ("nosuch = 1", ["nosuch", "batch_size"]),
+        ("wokers = 1", ["did you mean workers?"]),
+        ("resise.size = 1", ["did you mean resize?"]),
         ("resize.size = -1", ["size"]),
         ("train.max_steps = 1", ["train", "resize, generate"]),
-        ("size", ["cannot be read"]),
+        ("size", ["cannot be parsed"]),
     ],
 )
 def test_a_run_s_own_are_refused_by_name(text: str, words: list[str]) -> None:

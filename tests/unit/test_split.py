@@ -1,4 +1,4 @@
-"""The split by content: nothing changes side, nothing is on two sides, nothing in the input is touched."""
+"""The split by content: no picture changes sets or is in two, and the input is only read."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_share_of_nothing_gets_nothing(shares: tuple[float, float], empty: set
     "shares", [(0.8, 0.3, None), (0.8, 0.1, 0.2), (0.5, 0.1, 0.1), (-0.1, 0.6, 0.5), (1.5, -0.5, 0), (np.nan, 0, 1)]
 )  # fmt: skip
 def test_shares_that_are_not_a_whole_are_refused(shares: tuple[float, float, float | None]) -> None:
-    with pytest.raises(InputError, match="together they are 1"):
+    with pytest.raises(InputError, match="their sum 1"):
         Shares(*shares)
 
 
@@ -125,6 +125,6 @@ def test_a_file_that_is_no_picture_is_left_out(tmp_path: Path) -> None:
 def test_a_result_that_would_mix_with_the_input_is_refused(tmp_path: Path, source: str, target: str) -> None:
     fill(tmp_path / source, 0, 10)
     before = contents(tmp_path)
-    with pytest.raises(InputError, match="lies in"):
+    with pytest.raises(InputError, match="is inside"):
         split_folder(tmp_path / source, tmp_path / target, Shares(0.1, 0.1))
     assert contents(tmp_path) == before

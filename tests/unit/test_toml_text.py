@@ -1,4 +1,4 @@
-"""TOML is read as people save it, and an error says where it stands and what was expected."""
+"""TOML is read as people save it, and an error gives its place and what was expected."""
 
 from __future__ import annotations
 

@@ -239,12 +239,12 @@ def test_a_result_whose_state_was_removed_is_replaced(trained, pairs, tmp_path):
 def test_a_work_folder_whose_pictures_would_become_pairs_is_refused(tmp_path):
     pairs = write_pairs(tmp_path / "work" / "samples", 2)
     for work in (pairs, pairs / "deep"):
-        with pytest.raises(InputError, match="lies in the input folder"):
+        with pytest.raises(InputError, match="is inside the input folder"):
             train(pairs, work, tiny(max_steps=1))
-    with pytest.raises(InputError, match="would lie in the input folder"):
+    with pytest.raises(InputError, match="would be inside the input folder"):
         train(pairs, tmp_path / "work", tiny(max_steps=1))
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="file is a file; name a folder for the results"):
+    with pytest.raises(InputError, match="file is a file; specify a folder for the results"):
         train(pairs, tmp_path / "file", tiny(max_steps=1))
     assert len(list(tmp_path.rglob("*.png"))) == 2
 

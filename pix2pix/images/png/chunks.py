@@ -1,7 +1,6 @@
-"""Checks a PNG file's structure: every chunk there, every checksum right, every row present.
+"""Structure check of PNG files: chunks, checksums and rows.
 
-It exists because Pillow decodes what it finds of a PNG: it passes over checksums of pixel data and leaves rows that are
-missing black.
+Pillow does not check these: it ignores checksums of pixel data and leaves missing rows black.
 """
 
 from __future__ import annotations
@@ -19,36 +18,36 @@ def check_chunks(data: bytes) -> None:
     """Walk the chunks from the header to the end.
 
     Args:
-        data: the whole file; what comes after its end is passed over.
+        data: the whole file; anything after its last chunk is ignored.
 
     Raises:
-        PictureError: ``TRUNCATED``, ``DAMAGED``, or a size that is refused.
+        PictureError: ``TRUNCATED``, ``DAMAGED``, or a size outside the limits.
     """
-    at, view = 8, memoryview(data)
+    offset, view = 8, memoryview(data)
     while True:
-        if at + 12 > len(data):
+        if offset + 12 > len(data):
             raise PictureError(TRUNCATED, "the file ends before its last chunk (IEND)")
-        length = int.from_bytes(view[at : at + 4], "big")
-        name = bytes(view[at + 4 : at + 8])
-        end = at + 12 + length
-        if at == 8 and (name != b"IHDR" or length != 13):
-            raise PictureError(DAMAGED, "the first chunk is no header (IHDR)")
-        if at == 8 and end <= len(data):
+        length = int.from_bytes(view[offset : offset + 4], "big")
+        name = bytes(view[offset + 4 : offset + 8])
+        end = offset + 12 + length
+        if offset == 8 and (name != b"IHDR" or length != 13):
+            raise PictureError(DAMAGED, "the first chunk is not a header (IHDR)")
+        if offset == 8 and end <= len(data):
             check_size(*struct.unpack(">II", view[16:24]))
         if end > len(data):
             raise PictureError(TRUNCATED, f"the file ends {end - len(data):,} bytes before its chunk {name!r} does")
-        if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+        if zlib.crc32(view[offset + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             raise PictureError(DAMAGED, f"wrong checksum in chunk {name!r}")
         if name == b"IEND":
             return
-        at = end
+        offset = end
 
 
 def check_rows(data: bytes) -> None:
-    """Refuse a PNG whose packed data is complete and holds fewer rows than its header says.
+    """Refuse a PNG whose compressed data is complete but holds fewer rows than its header states.
 
     Args:
-        data: a PNG that `check_chunks` took.
+        data: a PNG that `check_chunks` accepted.
 
     Raises:
         PictureError: ``TRUNCATED``.
@@ -60,18 +59,18 @@ def check_rows(data: bytes) -> None:
         sizes = [(-((x - width) // dx), -((y - height) // dy)) for x, y, dx, dy in passes]
     else:
         sizes = [(width, height)]
-    wanted = sum(rows * (1 + (across * bits + 7) // 8) for across, rows in sizes if across > 0)
-    unpacker, held = zlib.decompressobj(), 0
+    expected = sum(rows * (1 + (across * bits + 7) // 8) for across, rows in sizes if across > 0)
+    unpacker, size = zlib.decompressobj(), 0
     for name, content in _chunks(data):
         if name == b"IDAT":
-            held += len(unpacker.decompress(content, max(1, wanted - held)))
-    if held < wanted:
-        raise PictureError(TRUNCATED, f"{held:,} bytes of pixels of {wanted:,}")
+            size += len(unpacker.decompress(content, max(1, expected - size)))
+    if size < expected:
+        raise PictureError(TRUNCATED, f"{size:,} bytes of pixels of {expected:,}")
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    at, view = 8, memoryview(data)
-    while at + 12 <= len(data):
-        end = at + 12 + int.from_bytes(view[at : at + 4], "big")
-        yield bytes(view[at + 4 : at + 8]), view[at + 8 : end - 4]
-        at = end
+    offset, view = 8, memoryview(data)
+    while offset + 12 <= len(data):
+        end = offset + 12 + int.from_bytes(view[offset : offset + 4], "big")
+        yield bytes(view[offset + 4 : offset + 8]), view[offset + 8 : end - 4]
+        offset = end

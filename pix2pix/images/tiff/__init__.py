@@ -1,1 +1,1 @@
-"""TIFF files, decoded by their header's tags."""
+"""TIFF files: directories, sample layouts and decoding."""

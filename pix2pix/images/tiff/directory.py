@@ -1,4 +1,4 @@
-"""Reads the image file directories of a TIFF and picks the one that holds the full-size picture."""
+"""The image file directories of a TIFF, and the choice of the one with the full-size picture."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pix2pix.errors import PictureError
 from pix2pix.images.rejections import DAMAGED, MULTI_FRAME, TRUNCATED, UNSUPPORTED
 
 MAX_DIRECTORIES = 1_000
-"""Most directories that are visited; a file of more is refused."""
+"""Maximum number of directories; a file with more is refused."""
 MAX_VALUES = 1 << 20
-"""Most values of one tag that are read: more strips or tiles than any picture within the limits has."""
+"""Maximum number of values of a tag: more strips or tiles than any picture within the limits has."""
 
 
 class Tag(IntEnum):
@@ -55,13 +55,13 @@ _REDUCED, _MASK = 1, 4
 
 @dataclass(frozen=True)
 class Directory:
-    """One image file directory.
+    """An image file directory.
 
     Attributes:
         data: the whole file.
         order: ``<`` or ``>``, as `struct` writes byte orders.
         big: whether the file is a BigTIFF.
-        offset: of the directory in the file.
+        offset: of the directory in the file, bytes.
         entries: tag -> (type, number of values, offset of the values).
     """
 
@@ -72,10 +72,10 @@ class Directory:
     entries: Mapping[int, tuple[int, int, int]]
 
     def integers(self, tag: Tag, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """Values of a tag.
+        """Return the values of a tag.
 
         Raises:
-            PictureError: ``DAMAGED`` (no integers, or too many) or ``TRUNCATED``.
+            PictureError: ``DAMAGED`` (not integers, or too many) or ``TRUNCATED``.
         """
         if tag not in self.entries:
             return default
@@ -88,33 +88,33 @@ class Directory:
         return values or default
 
     def integer(self, tag: Tag, default: int) -> int:
-        """First value of a tag."""
+        """Return the first value of a tag."""
         return self.integers(tag, (default,))[0]
 
     def content(self, tag: Tag) -> bytes:
-        """Bytes of a tag; empty where it is missing."""
+        """Return the bytes of a tag; empty if it is missing."""
         kind, count, position = self.entries.get(tag, (7, 0, 0))
         return self.data[position : position + count * _SIZES.get(kind, 1)]
 
     def moved_to_front(self) -> bytes:
-        """The file with this directory as the first."""
+        """Return the file with this directory as its first."""
         pointer = struct.pack(self.order + ("Q" if self.big else "I"), self.offset)
         start = 8 if self.big else 4
         return b"".join((self.data[:start], pointer, self.data[start + len(pointer) :]))
 
 
 def find_picture(data: bytes, *, first: bool) -> Directory:
-    """Find the directory of the one full-size picture.
+    """Return the directory of the one full-size picture.
 
-    Reduced copies (``NewSubfileType`` 1) and transparency masks (4) are skipped, wherever they stand.
+    Reduced copies (``NewSubfileType`` 1) and transparency masks (4) are skipped, wherever they are.
 
     Args:
         data: the whole file.
-        first: of several full-size pages, whether the first is taken.
+        first: whether the first of several full-size pages is taken.
 
     Raises:
-        PictureError: ``MULTI_FRAME`` where there are several, ``UNSUPPORTED`` where only reduced copies are in the
-            main chain, ``TRUNCATED`` or ``DAMAGED``.
+        PictureError: ``MULTI_FRAME`` if there are several, ``UNSUPPORTED`` if the main chain has only reduced
+            copies, ``TRUNCATED`` or ``DAMAGED``.
     """
     full: list[Directory] = []
     others: list[Directory] = []
@@ -136,10 +136,10 @@ def find_picture(data: bytes, *, first: bool) -> Directory:
 
 
 def directories(data: bytes) -> Iterator[Directory]:
-    """Walk the main chain of directories.
+    """Yield the main chain of directories.
 
     Raises:
-        PictureError: ``TRUNCATED`` where a directory ends past the file; ``DAMAGED`` where there are too many.
+        PictureError: ``TRUNCATED`` if a directory ends past the file; ``DAMAGED`` if there are too many.
     """
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\x00", b"\x00+")
@@ -161,18 +161,18 @@ def directories(data: bytes) -> Iterator[Directory]:
         entries = {}
         for position in range(start, end, size):
             tag, kind, number = struct.unpack_from(f"{order}HH{word}", data, position)
-            if tag not in _WANTED or tag in entries:
+            if tag not in _KNOWN_TAGS or tag in entries:
                 continue
             values = position + size - struct.calcsize(word)
             if _SIZES.get(kind, 1) * number > struct.calcsize(word):
                 (values,) = struct.unpack_from(order + word, data, values)
             entries[tag] = (kind, number, values)
         yield Directory(data, order, big, offset, entries)
-        # Some writers leave the last pointer out where the file ends.
+        # Some writers leave out the last pointer at the end of the file.
         offset = _unpack(data, order + word, end)[0] if end + struct.calcsize(word) <= len(data) else 0
 
 
-_WANTED = frozenset(int(tag) for tag in Tag)
+_KNOWN_TAGS = frozenset(int(tag) for tag in Tag)
 
 
 def _is_secondary(directory: Directory) -> bool:

@@ -1,4 +1,4 @@
-"""Decides from a TIFF directory alone how its pixels are decoded, or why they are not; see docs/pictures.md."""
+"""The sample layout of a TIFF directory, and the choice of its decoder; see docs/pictures.md."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 """SampleFormat."""
 UNCOMPRESSED = 1
 BYTEWISE = frozenset({UNCOMPRESSED, 5, 8, 32773, 32946, 34925, 50000})
-"""Compressions that give back the very bytes that were packed: none, LZW, Deflate, PackBits, LZMA and Zstandard."""
+"""Lossless compressions of bytes: none, LZW, Deflate, PackBits, LZMA and Zstandard."""
 FAX = frozenset({2, 3, 4})
-JPEG = frozenset({6, 7})
+OLD_JPEG = 6
+"""JPEG as TIFF 6.0 had it, always YCbCr."""
+JPEG = frozenset({OLD_JPEG, 7})
 
 _PHOTOMETRICS = {
     4: "a transparency mask",
@@ -61,7 +63,10 @@ _COMPRESSIONS = {
 }
 _DEPTHS = frozenset({1, 2, 4, 8, 10, 12, 14, 16, 24, 32, 64, 128})
 _ASSOCIATED, _UNASSOCIATED = 1, 2
-_KNOWN_EXTRAS = {(), (0,), (_ASSOCIATED,), (_UNASSOCIATED,), (999,)}
+_COREL_ALPHA = 999
+"""What CorelDRAW 10 writes for alpha."""
+_ALPHAS = (_ASSOCIATED, _UNASSOCIATED, _COREL_ALPHA)
+_KNOWN_EXTRAS = {(), (0,), (_ASSOCIATED,), (_UNASSOCIATED,), (_COREL_ALPHA,)}
 
 
 class Route(Enum):
@@ -83,12 +88,12 @@ class Layout:
         sample_format: `UNSIGNED`, `SIGNED` or `FLOAT`.
         photometric: a key of `COLOURS`.
         samples: per pixel.
-        alpha: index of the sample that is alpha; None where there is none.
+        alpha: index of the alpha sample; None if there is none.
         premultiplied: whether colours are multiplied by alpha.
-        planar: whether each sample has a plane of its own.
+        planar: whether each sample has its own plane.
         compression: the tag's value.
         predictor: 1 none, 2 horizontal differences, 3 floating point.
-        route: what decodes it.
+        route: its decoder.
     """
 
     width: int
@@ -111,62 +116,65 @@ class Layout:
 
 
 def layout_of(directory: Directory, *, ranged: bool) -> Layout:
-    """Read and judge a directory.
+    """Read the layout of a directory, and refuse those that cannot be decoded.
 
     Args:
-        directory: of the picture.
-        ranged: whether the caller declares which values are black and white, so that signed grey can be read.
+        directory: the picture's.
+        ranged: whether the caller declares the values of black and white, so that signed grey can be read.
 
     Raises:
         PictureError: ``UNSUPPORTED``, ``SAMPLE_RANGE`` or ``DAMAGED``.
     """
-    width, height = directory.integer(Tag.WIDTH, 0), directory.integer(Tag.HEIGHT, 0)
-    compression = _compression(directory)
-    samples = directory.integer(Tag.SAMPLES_PER_PIXEL, 3 if compression == 6 else 1)
-    if samples < 1:
-        raise PictureError(DAMAGED, "no samples a pixel")
-    bits = _bits(directory, samples)
-    sample_format = _sample_format(directory, samples)
-    extras = directory.integers(Tag.EXTRA_SAMPLES)
-    photometric, is_given = _photometric(directory, samples - len(extras), compression)
-    colours = COLOURS[photometric]
-    if samples < colours:
-        raise PictureError(DAMAGED, f"{samples} samples a pixel, and its colours need {colours}")
-    if photometric == RGB and samples == 4 and not extras:
-        extras = (_UNASSOCIATED,)  # What writers that leave the tag out mean.
-    # 999 is what CorelDRAW 10 writes for alpha.
-    alphas = [n for n, extra in enumerate(extras[: samples - colours]) if extra in (_ASSOCIATED, _UNASSOCIATED, 999)]
-    found = Layout(
-        width,
-        height,
-        bits,
-        sample_format,
-        photometric,
-        samples,
-        colours + alphas[0] if alphas else None,
-        bool(alphas) and extras[alphas[0]] == _ASSOCIATED,
-        directory.integer(Tag.PLANAR, 1) == 2 and samples > 1,
-        compression,
-        directory.integer(Tag.PREDICTOR, 1),
-        Route.SAMPLES,
-    )
-    if photometric == CMYK and directory.integer(Tag.INK_SET, 1) != 1:
+    layout, extras, is_stated = _read(directory)
+    if layout.photometric == CMYK and directory.integer(Tag.INK_SET, 1) != 1:
         raise _unsupported("inks that are not CMYK")
-    problem = _samples_problem(found, ranged) or _channels_problem(found, len(extras)) or _coding_problem(found)
+    problem = _samples_problem(layout, ranged) or _channels_problem(layout, extras) or _coding_problem(layout)
     if problem:
         raise PictureError(*problem)
-    if is_given and _is_for_pillow(found, directory):
-        return replace(found, route=Route.PILLOW)
-    if compression not in BYTEWISE:
-        raise _unsupported(f"{bits}-bit samples in planes or with extra samples, packed as JPEG or CCITT")
-    if bits < 8 or photometric not in (*GREY, RGB, CMYK):
-        odd = "extra samples, planes, subsampling, reversed bits or a big-endian BigTIFF"
-        raise _unsupported(f"{bits}-bit {_name(photometric)} samples with {odd}")
-    return found
+    if is_stated and _is_for_pillow(layout, directory):
+        return replace(layout, route=Route.PILLOW)
+    if layout.compression not in BYTEWISE:
+        raise _unsupported(f"{layout.bits}-bit samples in planes or with extra samples, packed as JPEG or CCITT")
+    if layout.bits < 8 or layout.photometric not in (*GREY, RGB, CMYK):
+        packing = "extra samples, planes, subsampling, reversed bits or a big-endian BigTIFF"
+        raise _unsupported(f"{layout.bits}-bit {_name(layout.photometric)} samples with {packing}")
+    return layout
+
+
+def _read(directory: Directory) -> tuple[Layout, int, bool]:
+    """Read a layout, the number of extra samples, and whether the file states what the samples mean."""
+    compression = _compression(directory)
+    samples = directory.integer(Tag.SAMPLES_PER_PIXEL, 3 if compression == OLD_JPEG else 1)
+    if samples < 1:
+        raise PictureError(DAMAGED, "no samples per pixel")
+    bits, sample_format = _bits(directory, samples), _sample_format(directory, samples)
+    extras = directory.integers(Tag.EXTRA_SAMPLES)
+    photometric, is_stated = _photometric(directory, samples - len(extras), compression)
+    colours = COLOURS[photometric]
+    if samples < colours:
+        raise PictureError(DAMAGED, f"{samples} samples per pixel, and its colours need {colours}")
+    if photometric == RGB and samples == 4 and not extras:
+        extras = (_UNASSOCIATED,)  # What writers that leave the tag out mean.
+    alphas = [n for n, extra in enumerate(extras[: samples - colours]) if extra in _ALPHAS]
+    layout = Layout(
+        width=directory.integer(Tag.WIDTH, 0),
+        height=directory.integer(Tag.HEIGHT, 0),
+        bits=bits,
+        sample_format=sample_format,
+        photometric=photometric,
+        samples=samples,
+        alpha=colours + alphas[0] if alphas else None,
+        premultiplied=bool(alphas) and extras[alphas[0]] == _ASSOCIATED,
+        planar=directory.integer(Tag.PLANAR, 1) == 2 and samples > 1,
+        compression=compression,
+        predictor=directory.integer(Tag.PREDICTOR, 1),
+        route=Route.SAMPLES,
+    )
+    return layout, len(extras), is_stated
 
 
 def _samples_problem(layout: Layout, ranged: bool) -> tuple[str, str] | None:
-    """Say why samples of this type cannot become 8 bits."""
+    """Return code and reason if samples of this type cannot be scaled to 8 bits."""
     bits, is_grey = layout.bits, layout.photometric in GREY
     if layout.sample_format == SIGNED:
         if is_grey and ranged and bits in (8, 16, 32):
@@ -184,11 +192,11 @@ def _samples_problem(layout: Layout, ranged: bool) -> tuple[str, str] | None:
         allowed = (8,)
     if bits in allowed or low:
         return None
-    return UNSUPPORTED, f"{_name(layout.photometric)} of {bits}-bit integers; save it with 8 or 16 bits a sample"
+    return UNSUPPORTED, f"{_name(layout.photometric)} of {bits}-bit integers; save it with 8 or 16 bits per sample"
 
 
 def _channels_problem(layout: Layout, extras: int) -> tuple[str, str] | None:
-    """Say why it is not known, or not supported, what the samples of a pixel mean."""
+    """Return code and reason if the meaning of a pixel's samples is unknown or unsupported."""
     if layout.photometric in GREY and layout.samples > 1:
         if layout.alpha is None and (layout.samples > 2 or not extras):
             return UNSUPPORTED, f"{layout.samples} bands without colours; save three of them as RGB"
@@ -199,27 +207,28 @@ def _channels_problem(layout: Layout, extras: int) -> tuple[str, str] | None:
     if layout.photometric == CMYK and layout.alpha is not None:
         return UNSUPPORTED, "CMYK with alpha; save it as RGB"
     if layout.samples > 64:
-        return UNSUPPORTED, f"{layout.samples} samples a pixel; save three of them as RGB"
+        return UNSUPPORTED, f"{layout.samples} samples per pixel; save three of them as RGB"
     return None
 
 
 def _coding_problem(layout: Layout) -> tuple[str, str] | None:
+    """Return code and reason if the predictor is invalid or unsupported."""
     predicted = layout.predictor != 1 and layout.compression in BYTEWISE
     if predicted and layout.predictor not in (2, 3):
-        return DAMAGED, f"predictor {layout.predictor}, which TIFF does not know"
+        return DAMAGED, f"predictor {layout.predictor}, which TIFF does not define"
     if predicted and layout.predictor == 3 and layout.sample_format != FLOAT:
         return DAMAGED, "a floating point predictor for integers"
     if predicted and layout.bits == 12:
-        return UNSUPPORTED, "12-bit samples with a predictor; save the picture with 8 or 16 bits a sample"
+        return UNSUPPORTED, "12-bit samples with a predictor; save the picture with 8 or 16 bits per sample"
     return None
 
 
 def _is_for_pillow(layout: Layout, directory: Directory) -> bool:
-    """Tell whether Pillow decodes a layout right; each row was compared with another decoder."""
+    """Return whether Pillow decodes a layout correctly; each case was compared with another decoder."""
     if layout.sample_format != UNSIGNED or layout.bits > 8:
         return False
     if directory.big and directory.order == ">":
-        return False  # Pillow takes it for an ordinary TIFF.
+        return False  # Pillow reads it as an ordinary TIFF.
     is_low_grey = layout.photometric in GREY and layout.bits < 8
     if directory.integer(Tag.FILL_ORDER, 1) == 2 and layout.compression in BYTEWISE and not is_low_grey:
         return False
@@ -229,7 +238,7 @@ def _is_for_pillow(layout: Layout, directory: Directory) -> bool:
     if layout.photometric == YCBCR:
         if layout.planar or layout.samples != 3:
             return False
-        # Pillow itself, not libtiff, reads what is not compressed, and knows one kind only.
+        # Pillow itself, not libtiff, reads uncompressed samples, and supports one kind only.
         converts = {Tag.YCBCR_COEFFICIENTS, Tag.REFERENCE_BLACK_WHITE} & directory.entries.keys()
         subsampling = directory.integers(Tag.YCBCR_SUBSAMPLING, (2, 2))
         return layout.compression != UNCOMPRESSED or (subsampling == (1, 1) and not converts)
@@ -246,7 +255,7 @@ def _compression(directory: Directory) -> int:
         raise PictureError(
             UNSUPPORTED, f"{_COMPRESSIONS[compression]} compression inside a TIFF; save it with LZW or Deflate"
         )
-    raise PictureError(DAMAGED, f"compression {compression}, which TIFF does not know")
+    raise PictureError(DAMAGED, f"compression {compression}, which TIFF does not define")
 
 
 def _bits(directory: Directory, samples: int) -> int:
@@ -254,11 +263,11 @@ def _bits(directory: Directory, samples: int) -> int:
     if len(bits) > 1:
         bits = bits[:samples]
     if len(bits) not in (1, samples):
-        raise PictureError(DAMAGED, f"depths of {len(bits)} samples where a pixel has {samples}")
+        raise PictureError(DAMAGED, f"depths of {len(bits)} samples, and a pixel has {samples}")
     if len(set(bits)) > 1:
         raise _unsupported(f"samples of different depths ({', '.join(map(str, bits[:8]))} bits)")
     if bits[0] not in _DEPTHS:
-        raise PictureError(DAMAGED, f"{bits[0]} bits a sample")
+        raise PictureError(DAMAGED, f"{bits[0]} bits per sample")
     return bits[0]
 
 
@@ -271,27 +280,27 @@ def _sample_format(directory: Directory, samples: int) -> int:
     if formats[0] == 4:
         raise _unsupported("samples of undefined type")
     if formats[0] not in (UNSIGNED, SIGNED, FLOAT):
-        raise PictureError(DAMAGED, f"sample format {formats[0]}, which TIFF does not know")
+        raise PictureError(DAMAGED, f"sample format {formats[0]}, which TIFF does not define")
     return formats[0]
 
 
 def _photometric(directory: Directory, colours: int, compression: int) -> tuple[int, bool]:
-    """Read what samples mean; where a file leaves it out, guess as libtiff does and say so."""
-    if compression == 6:
+    """Return what the samples mean, and whether the file states it; otherwise guess as libtiff does."""
+    if compression == OLD_JPEG:
         return YCBCR, True
     if Tag.PHOTOMETRIC not in directory.entries:
         if compression in FAX:
             return WHITE_IS_ZERO, True
         guess = {1: BLACK_IS_ZERO, 3: RGB}.get(colours)
         if guess is None or compression in JPEG:
-            raise PictureError(DAMAGED, "what the samples mean is missing (PhotometricInterpretation)")
+            raise PictureError(DAMAGED, "the meaning of the samples is missing (PhotometricInterpretation)")
         return guess, False
     photometric = directory.integer(Tag.PHOTOMETRIC, WHITE_IS_ZERO)
     if photometric in COLOURS:
         return photometric, True
     if photometric in _PHOTOMETRICS:
         raise _unsupported(_PHOTOMETRICS[photometric])
-    raise PictureError(DAMAGED, f"photometric interpretation {photometric}, which TIFF does not know")
+    raise PictureError(DAMAGED, f"photometric interpretation {photometric}, which TIFF does not define")
 
 
 def _unsupported(kind: str) -> PictureError:

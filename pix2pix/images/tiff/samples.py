@@ -1,6 +1,6 @@
-"""Decodes the TIFF layouts that Pillow gets wrong or refuses: deep, planar, signed and floating point samples.
+"""Decoding of the TIFF layouts that Pillow gets wrong or refuses: deep, planar, signed and floating point samples.
 
-Each plane is handed to Pillow as 8-bit grey whose "pixels" are the plane's bytes, so that libtiff only unpacks them.
+Each plane is passed to Pillow as an 8-bit grey TIFF whose "pixels" are the plane's bytes: libtiff only decompresses.
 Bit depth, byte order, predictor and meaning of the samples are applied here (TIFF 6.0, sections 14 and 19, and Adobe's
 Photoshop TIFF Technical Note 3 for the floating point predictor).
 """
@@ -25,7 +25,7 @@ from pix2pix.images.tiff.layout import CMYK, FLOAT, RGB, SIGNED, UNCOMPRESSED, W
 from pix2pix.reading import Range
 
 MAX_SAMPLE_BYTES = 8 * MAX_PIXELS
-"""Most bytes of unpacked samples: RGB with alpha of 16 bits at the limit of pixels."""
+"""Maximum bytes of unpacked samples: 16-bit RGB with alpha at the limit of pixels."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,12 +40,12 @@ _TURNS = {
 
 @dataclass(frozen=True)
 class SampledTiff:
-    """A picture whose header was read and whose pixels are still packed.
+    """A TIFF whose header was read and whose pixels are still packed.
 
     Attributes:
-        directory: of the picture.
-        layout: how it stores its samples.
-        declared: black and white; see `pix2pix.images.depth`.
+        directory: the picture's.
+        layout: how the samples are stored.
+        declared: values of black and white; see `pix2pix.images.depth`.
     """
 
     directory: Directory
@@ -92,7 +92,7 @@ class SampledTiff:
         return 255 - values if self.layout.photometric == WHITE_IS_ZERO else values
 
     def _planes(self, first: int, count: int) -> list[Any]:
-        """Samples of some channels, [H, W] each, in the type that they have in the file."""
+        """Return the samples of some channels, [H, W] each, in the file's type."""
         wanted = range(first, first + count)
         if self.layout.planar:
             return [_Plane.of(self, channel, 1).samples()[..., 0] for channel in wanted]
@@ -102,14 +102,14 @@ class SampledTiff:
 
 @dataclass(frozen=True)
 class _Plane:
-    """Strips or tiles that together give every pixel `channels` samples.
+    """Strips or tiles that together hold `channels` samples of every pixel.
 
     Attributes:
         source: the picture.
         channels: samples of a pixel in this plane.
         block: width and height of a strip or tile, pixels.
-        across: how many lie side by side.
-        pieces: their bytes, packed, row by row.
+        across: number of them side by side.
+        pieces: their packed bytes, row by row.
     """
 
     source: SampledTiff
@@ -134,13 +134,13 @@ class _Plane:
             across * row * down * block[1] > 2 * MAX_SAMPLE_BYTES
             or layout.width * layout.height * (channels * layout.bits) > 8 * MAX_SAMPLE_BYTES
         ):
-            raise PictureError(TOO_LARGE, f"{layout.samples} samples of {layout.bits} bits for each of its pixels")
+            raise PictureError(TOO_LARGE, f"{layout.samples} samples of {layout.bits} bits per pixel")
         offsets = directory.integers(Tag.TILE_OFFSETS if is_tiled else Tag.STRIP_OFFSETS)
         counts = directory.integers(Tag.TILE_BYTE_COUNTS if is_tiled else Tag.STRIP_BYTE_COUNTS)
         count = across * down
         offsets, counts = offsets[number * count :][:count], counts[number * count :][:count]
         if len(offsets) < count:
-            raise PictureError(DAMAGED, f"{len(offsets)} strips or tiles, and its size needs {count}")
+            raise PictureError(DAMAGED, f"{len(offsets)} strips or tiles, and its size requires {count}")
         pieces = []
         for index, offset in enumerate(offsets):
             rows = block[1] if is_tiled else min(block[1], layout.height - index * block[1])
@@ -148,19 +148,19 @@ class _Plane:
             if layout.compression == UNCOMPRESSED:
                 size = row * rows
             if offset + size > len(directory.data) or not size:
-                raise PictureError(TRUNCATED, "the file ends before the pixels do")
+                raise PictureError(TRUNCATED, "the file ends before the pixels are complete")
             pieces.append(directory.data[offset : offset + size])
         return cls(source, channels, block, across, pieces)
 
     def samples(self) -> Any:
-        """[H, W, channels], native byte order."""
+        """Return the samples, [H, W, channels], in native byte order."""
         layout = self.source.layout
         width = self.block[0]
         packed = self._unpacked()
         predictor = 1 if layout.compression in (UNCOMPRESSED, 32773) else layout.predictor
         blocks = packed.reshape(packed.shape[0], self.across, -1)
         if layout.bits == 12:
-            values = _twelve(blocks, width * self.channels)
+            values = _unpack_12_bits(blocks, width * self.channels)
         elif predictor == 3:
             values = _from_float_differences(blocks, self.channels)
         else:
@@ -174,7 +174,7 @@ class _Plane:
         return values.reshape(packed.shape[0], self.across * width, self.channels)[: layout.height, : layout.width]
 
     def _unpacked(self) -> Any:
-        """Bytes of the plane, [rows, bytes of a row of blocks]: libtiff undoes the compression and nothing else."""
+        """Return the decompressed bytes of the plane, [rows, bytes of a row of blocks]."""
         width, height = self.block
         row = -(-width * self.channels * self.source.layout.bits // 8)
         is_tiled = Tag.TILE_WIDTH in self.source.directory.entries
@@ -186,7 +186,7 @@ class _Plane:
 
 
 def _as_grey(plane: _Plane, block: tuple[int, int], size: tuple[int, int], is_tiled: bool) -> bytes:
-    """Write a TIFF of 8-bit grey around packed strips or tiles."""
+    """Return an 8-bit grey TIFF around packed strips or tiles."""
     directory, layout = plane.source.directory, plane.source.layout
     sizes = [len(piece) for piece in plane.pieces]
     offsets = list(itertools.accumulate(sizes[:-1], initial=8))
@@ -221,7 +221,7 @@ def _as_grey(plane: _Plane, block: tuple[int, int], size: tuple[int, int], is_ti
     return b"".join((b"II*\0", struct.pack("<I", start), body, table, bytes(4), values))
 
 
-def _twelve(blocks: Any, count: int) -> Any:
+def _unpack_12_bits(blocks: Any, count: int) -> Any:
     """Unpack two 12-bit samples from each three bytes; every row of a block starts on a byte."""
     padded = np.pad(blocks, ((0, 0), (0, 0), (0, -blocks.shape[-1] % 3)))
     triples = padded.reshape(*blocks.shape[:2], -1, 3).astype(np.uint16)
@@ -231,7 +231,7 @@ def _twelve(blocks: Any, count: int) -> Any:
 
 
 def _from_float_differences(blocks: Any, channels: int) -> Any:
-    """Undo the floating point predictor: bytes of one significance together, the highest first, as differences."""
+    """Undo the floating point predictor: bytes grouped by significance, the highest first, as differences."""
     rows, across, size = blocks.shape
     differences = blocks.reshape(rows, across, size // channels, channels)
     planes = np.add.accumulate(differences, axis=2, dtype=np.uint8).reshape(rows, across, 4, size // 4)

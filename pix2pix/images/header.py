@@ -1,7 +1,7 @@
-"""Opens the bytes of a picture, header only, and refuses what the decision table in docs/pictures.md refuses.
+"""Header checks: the format of a picture by its content, and everything that docs/pictures.md refuses.
 
-A bomb, an animation or a disguised script is turned away before a decoder allocates or runs: the content decides the
-format, and one decoder is asked, never whichever claims the bytes.
+A decompression bomb, an animation or a disguised script is refused before a decoder allocates or runs. The content
+decides the format, and only that format's decoder is tried, never whichever accepts the bytes.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from pix2pix.images.tiff.layout import Route, layout_of
 from pix2pix.images.tiff.samples import SampledTiff
 from pix2pix.reading import DEFAULT, ReadOptions
 
-# Pillow only warns about what this module decides; the filter is process-wide because scoped ones are not thread-safe.
+# This module refuses what Pillow only warns about. The filters are process-wide: scoped ones are not thread-safe.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 FIRST_FRAME = '`pix2pix resize --frames first` (frames = "first" in [resize]) takes the first'
-"""The way out for a file of several frames."""
+"""Remedy for a file of several frames."""
 
 _FRAMED = ("PNG", "WEBP", "GIF")
 
 
 def _silence_libtiff() -> None:
-    """Keep libtiff from writing to the terminal: its lines do not name the file, and the error says what matters."""
+    """Keep libtiff from writing to the terminal: its lines do not name the file, and the error covers them."""
     library = ctypes.CDLL(_imaging.__file__)
-    # Where Pillow is built without libtiff, or the system does not look into dependencies (Windows), nothing is found.
+    # Not found if Pillow is built without libtiff, or the system does not search dependencies (Windows).
     with contextlib.suppress(AttributeError):
         library.TIFFSetErrorHandler(None)
         library.TIFFSetWarningHandler(None)
@@ -63,13 +63,13 @@ _silence_libtiff()
 
 @contextmanager
 def decoder_failures() -> Iterator[None]:
-    """Turn whatever a decoder raises on hostile bytes into a `PictureError` with a code."""
+    """Convert whatever a decoder raises on malformed bytes to a `PictureError` with a code."""
     try:
         yield
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise PictureError(TOO_LARGE, str(error) or "decoding it needs more memory than there is") from error
+        raise PictureError(TOO_LARGE, str(error) or "not enough memory to decode it") from error
     except Exception as error:  # decoders raise anything: struct.error, KeyError, ...
         text = str(error) or type(error).__name__
         if "too large" in text.lower() or "Too much memory" in text:
@@ -106,14 +106,14 @@ def open_header(data: bytes, reading: ReadOptions = DEFAULT) -> Image.Image | Sa
         reading: how ambiguous pictures are read.
 
     Returns:
-        a lazily loaded picture within all limits; ``format`` says what the content is.
+        a lazily loaded picture within all limits; its ``format`` is that of the content.
 
     Raises:
         PictureError: any code that the header alone decides.
     """
     if not data:
         raise PictureError(EMPTY, "the file has no bytes")
-    kind = _kind(data)
+    kind = _recognized(data)
     if kind == "TIFF":
         with decoder_failures():
             return _open_tiff(data, reading)
@@ -131,7 +131,7 @@ def open_header(data: bytes, reading: ReadOptions = DEFAULT) -> Image.Image | Sa
     elif kind == "GIF" and len(data) > 10:
         check_size(*struct.unpack("<HH", data[6:10]))
     with decoder_failures():
-        picture = _opened(kind, data)
+        picture = _open(kind, data)
         check_size(*picture.size)
         if kind in _FRAMED and reading.frames != "first":
             if getattr(picture, "is_animated", False):
@@ -155,19 +155,19 @@ def _open_tiff(data: bytes, reading: ReadOptions) -> Image.Image | SampledTiff:
     if layout.route is Route.SAMPLES:
         return SampledTiff(directory, layout, reading.range)
     is_first = next(directories(data)).offset == directory.offset
-    picture = _opened("TIFF", data if is_first else directory.moved_to_front())
+    picture = _open("TIFF", data if is_first else directory.moved_to_front())
     check_size(*picture.size)
     return picture
 
 
-def _opened(kind: str, data: bytes) -> Image.Image:
+def _open(kind: str, data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=(kind,))
     except UnidentifiedImageError as error:
-        raise _unopened(kind, data) from error
+        raise _open_failure(kind, data) from error
 
 
-def _kind(data: bytes) -> str:
+def _recognized(data: bytes) -> str:
     kind = recognize(data[:HEAD])
     if kind:
         return kind
@@ -181,9 +181,9 @@ def _kind(data: bytes) -> str:
 
 def _check_webp(data: bytes) -> None:
     """Check size and completeness: Pillow's WebP decoder allocates its canvas when it opens a file."""
-    promised = int.from_bytes(data[4:8], "little") + 8
-    if promised > len(data) + 1 or len(data) < 30:  # some writers leave the last padding byte out
-        raise PictureError(TRUNCATED, f"{len(data):,} bytes of {promised:,}")
+    size_in_header = int.from_bytes(data[4:8], "little") + 8
+    if size_in_header > len(data) + 1 or len(data) < 30:  # some writers omit the last padding byte
+        raise PictureError(TRUNCATED, f"{len(data):,} bytes of {size_in_header:,}")
     chunk = data[12:16]
     if chunk == b"VP8X":
         size = (int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1)
@@ -194,7 +194,7 @@ def _check_webp(data: bytes) -> None:
         width, height = struct.unpack("<HH", data[26:30])
         size = (width & 0x3FFF, height & 0x3FFF)
     else:
-        raise PictureError(DAMAGED, f"no WebP frame where one belongs ({chunk!r})")
+        raise PictureError(DAMAGED, f"{chunk!r} instead of a WebP frame")
     check_size(*size)
 
 
@@ -205,7 +205,7 @@ def _check_bmp(data: bytes) -> None:
     if compression in _BMP_COMPRESSIONS:
         raise _unsupported_bmp(_BMP_COMPRESSIONS[compression])
     if depth in (2, 64):
-        raise _unsupported_bmp(f"{depth} bits a pixel")
+        raise _unsupported_bmp(f"{depth} bits per pixel")
 
 
 def _unsupported_bmp(what: str) -> PictureError:
@@ -227,8 +227,8 @@ def _check_jpeg(data: bytes) -> None:
             raise PictureError(UNSUPPORTED, "a JPEG of 12-bit samples; save it with 8 bits, or as 16-bit PNG or TIFF")
 
 
-def _unopened(kind: str, data: bytes) -> PictureError:
-    # Pillow raises the same for any broken header; a header that ends with the file was cut.
+def _open_failure(kind: str, data: bytes) -> PictureError:
+    # Pillow raises the same error for any broken header; a header that ends with the file was truncated.
     short = {"JPEG": not _has_scan(data), "BMP": len(data) < 54, "GIF": len(data) < 13}
     if short.get(kind, False):
         return PictureError(TRUNCATED, f"the {kind} header ends with the file")
@@ -236,7 +236,7 @@ def _unopened(kind: str, data: bytes) -> PictureError:
 
 
 def _has_scan(data: bytes) -> bool:
-    """Whether the header of a JPEG goes on to its first scan, or breaks off before the file ends."""
+    """Return whether a JPEG's header reaches its first scan, or stops being valid before the end of the file."""
     end = 2
     for marker, position in _segments(data):
         if marker == 0xDA:
@@ -246,14 +246,14 @@ def _has_scan(data: bytes) -> bool:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Markers of a JPEG's header and where they stand, up to and with the first scan."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
+    """Yield the markers of a JPEG's header and their offsets, up to and including the first scan."""
+    offset = 2
+    while offset + 4 <= len(data) and data[offset] == 0xFF:
+        marker = data[offset + 1]
         if marker == 0xFF:
-            at += 1
+            offset += 1
             continue
-        yield marker, at
+        yield marker, offset
         if marker == 0xDA:
             return
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        offset += 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")

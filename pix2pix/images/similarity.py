@@ -1,7 +1,4 @@
-"""How near two picture files are to each other: L1 and SSIM, in numpy.
-
-The same figures as `pix2pix.model.metrics`, without loading TensorFlow.
-"""
+"""Similarity of two picture files: L1 and SSIM as in `pix2pix.model.metrics`, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,18 +11,18 @@ from pix2pix.errors import PictureError
 from pix2pix.images.codec import decode_bytes
 
 WINDOW, SIGMA = 11, 1.5
-"""Of SSIM's Gaussian, as in Wang et al. 2004 and `tf.image.ssim`."""
+"""Size and standard deviation, in pixels, of SSIM's Gaussian (Wang et al. 2004; `tf.image.ssim`)."""
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How near two pictures are.
+    """How similar two pictures are.
 
     Attributes:
-        l1: mean absolute difference on the scale [-1, 1]: 0 to 2, less is nearer.
-        ssim: at most 1, more is nearer; None below 11 pixels.
+        l1: mean absolute difference on the scale [-1, 1]: 0 to 2, 0 if equal.
+        ssim: -1 to 1, 1 if equal; None if a side is below 11 pixels.
     """
 
     l1: float
@@ -33,9 +30,9 @@ class Likeness:
 
 
 def likeness(before: bytes, after: bytes) -> Likeness | None:
-    """Compare two picture files; None where one is no picture, or their sizes differ."""
+    """Compare two picture files; None if one of them is not a picture, or their sizes differ."""
     try:
-        a, b = (decode_bytes(one).astype(np.float64) for one in (before, after))
+        a, b = (decode_bytes(data).astype(np.float64) for data in (before, after))
     except PictureError:
         return None
     if a.shape != b.shape:
@@ -45,7 +42,7 @@ def likeness(before: bytes, after: bytes) -> Likeness | None:
 
 
 def _ssim(a: Values, b: Values) -> float:
-    """Mean SSIM of pictures ``[H, W, C]`` from 0 to 255."""
+    """Return the mean SSIM of pictures, float64 [H, W, C], 0 to 255."""
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     mean_a, mean_b = _blurred(a), _blurred(b)
     both = mean_a * mean_b
@@ -56,9 +53,9 @@ def _ssim(a: Values, b: Values) -> float:
 
 
 def _blurred(values: Values) -> Values:
-    """Gaussian means where the whole window fits."""
-    at = np.arange(WINDOW) - (WINDOW - 1) / 2
-    weights = np.exp(-(at**2) / (2 * SIGMA**2))
+    """Return the Gaussian means at the positions where the whole window fits."""
+    offsets = np.arange(WINDOW) - (WINDOW - 1) / 2
+    weights = np.exp(-(offsets**2) / (2 * SIGMA**2))
     weights /= weights.sum()
     for axis in (0, 1):
         values = np.lib.stride_tricks.sliding_window_view(values, WINDOW, axis=axis) @ weights

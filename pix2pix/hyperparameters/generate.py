@@ -1,0 +1,31 @@
+"""Hyperparameters of the stage generate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from pix2pix.hyperparameters.section import Section
+
+
+@dataclass(frozen=True)
+class GenerateParameters(Section):
+    """How pictures are translated.
+
+    Attributes:
+        batch_size: pictures that go through the network at once; it changes the speed, and single values by one level
+            at most. With 1, equal pictures give equal bytes on one machine, whatever pictures are beside them.
+        size: height and width to which pictures are scaled first, pixels, a multiple of the model's 2^depth; 0 means
+            each at its own size, padded to such a multiple and cropped back.
+        aspect_ratio: width / height factor by which the result is stretched, for models trained on squashed pictures.
+        workers: threads that decode and encode; 0 means one per core.
+    """
+
+    NAME: ClassVar[str] = "generate"
+
+    batch_size: Annotated[int, Meta(ge=1, le=256)] = 8
+    size: Annotated[int, Meta(ge=0, le=4096)] = 0
+    aspect_ratio: Annotated[float, Meta(ge=0.1, le=10.0)] = 1.0
+    workers: Annotated[int, Meta(ge=0, le=256)] = 0

@@ -60,7 +60,7 @@ def test_a_problem_ends_with_its_code_and_shows_its_remedy_and_makes_no_store(
 ) -> None:
     said = pix2pix(capsys, "--store", tmp_path / "none", "doctor")
     assert said.code == 2
-    assert "problem  Pachyderm: no embedded store" in said.out
+    assert "problem  Pachyderm: embedded store not found" in said.out
     assert "remedy: pix2pix setup" in said.out
     assert not (tmp_path / "none").exists()
 
@@ -89,7 +89,7 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_checks, "NEEDED", ("click", "no-such-distribution"))
+    monkeypatch.setattr(doctor_checks, "REQUIRED", ("click", "no-such-distribution"))
     seen = one(doctor_checks.packages(), "packages")
     assert (seen.ok, seen.code) == (False, 2)
     assert "no-such-distribution" in seen.detail
@@ -230,7 +230,7 @@ def test_a_kubeflow_that_answers_is_shown_with_its_version() -> None:
     with FakeKubeflow() as fake:
         seen = list(doctor_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None))
         assert [finding.ok for finding in seen] == [True, True]
-        assert "for one user" in seen[0].detail
+        assert "single-user" in seen[0].detail
         assert not any("POST" in request for request in fake.requests)
 
 
@@ -313,12 +313,12 @@ def test_without_a_cluster_nothing_is_claimed_and_nothing_printed(
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
     seen = doctor_kubeflow.may_create_runs("ann")
-    assert "no Kubernetes here" in seen.detail
+    assert "unknown without access to Kubernetes" in seen.detail
     assert capsys.readouterr().out == ""
 
 
 def test_a_missing_gpu_is_a_problem_where_one_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_checks, "LOOK_FOR_GPU", "print('[\"2.21.0\", []]')")
+    monkeypatch.setattr(doctor_checks, "LIST_GPUS", "print('[\"2.21.0\", []]')")
     assert one(doctor_checks.gpu(needed=False, environment=os.environ), "GPU").ok is not Path("/dev/nvidiactl").exists()
     seen = one(doctor_checks.gpu(needed=True, environment=os.environ), "GPU")
     assert (seen.ok, seen.code) == (False, 2)
@@ -326,7 +326,7 @@ def test_a_missing_gpu_is_a_problem_where_one_is_needed(monkeypatch: pytest.Monk
 
 
 def test_a_tensorflow_that_cannot_be_imported_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_checks, "LOOK_FOR_GPU", "raise ImportError('libcudart.so.12 is missing')")
+    monkeypatch.setattr(doctor_checks, "LIST_GPUS", "raise ImportError('libcudart.so.12 is missing')")
     seen = one(doctor_checks.gpu(needed=False, environment=os.environ), "TensorFlow")
     assert (seen.ok, seen.code) == (False, 2)
     assert "libcudart" in seen.detail
@@ -335,8 +335,8 @@ def test_a_tensorflow_that_cannot_be_imported_is_said(monkeypatch: pytest.Monkey
 def test_pipelines_that_name_the_image_of_another_version_are_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert one(doctor_checks.images({}), "image of the tasks").ok
+    assert one(doctor_checks.images({}), "task image").ok
     monkeypatch.setattr("components.image.IMAGE", "ghcr.io/pix2pix-pipelines/pix2pix-python:9.9.9")
-    seen = one(doctor_checks.images({"PIX2PIX_IMAGE": "x:1"}), "image of the tasks")
+    seen = one(doctor_checks.images({"PIX2PIX_IMAGE": "x:1"}), "task image")
     assert (seen.ok, seen.remedy) == (False, "pix2pix compile")
     assert one(doctor_checks.images({"PIX2PIX_IMAGE": "x:1"}), "this image").detail == "x:1"

@@ -1,4 +1,4 @@
-"""docs/parameters.md lists every parameter with the default that it has."""
+"""docs/parameters.md lists every parameter with its default, and no others."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ def sections() -> dict[str, str]:
     return {part.partition("]")[0]: part for part in parts}
 
 
-def test_every_parameter_stands_in_its_section_with_its_default() -> None:
+def test_every_parameter_is_listed_in_its_section_with_its_default() -> None:
     page = sections()
     for name, kind in SECTIONS.items():
         for item in dataclasses.fields(kind):
             assert f"| `{item.name}` | `{json.dumps(item.default)}` |" in page[name], f"{name}.{item.name}"
 
 
-def test_no_other_parameter_stands_there() -> None:
+def test_no_other_parameter_is_listed() -> None:
     for name, kind in SECTIONS.items():
         known = {item.name for item in dataclasses.fields(kind)} | ({"promote"} if name == "export" else set())
         listed = {line.split("`")[1] for line in sections()[name].splitlines() if line.startswith("| `")}
         assert listed == known
 
 
-def test_the_settings_of_the_trigger_stand_there() -> None:
+def test_the_settings_of_the_trigger_are_listed() -> None:
     for name in SETTINGS:
         assert f"| `{name}` |" in sections()["trigger"]

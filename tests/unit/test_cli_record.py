@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from pachyderm.dag import setup as dag_setup
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, PROVENANCE, TRAINING
 from pachyderm.dag.setup import set_up
 from pachyderm.record.stage_record import STAGE_JSON
+from pachyderm.store.rpc.server import StoreServer
 
 Capture = pytest.CaptureFixture[str]
 UNREACHABLE = "grpc://127.0.0.1:1"
@@ -221,6 +224,31 @@ def test_serve_refuses_an_invalid_port(tmp_path: Path, capsys: Capture, listen: 
     assert result.code == 2
     assert listen in result.err and "65535" in result.err
     assert not (tmp_path / "new").exists()
+
+
+def test_serve_sets_its_event_outside_the_signal_handler(
+    store: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handler interrupts the main thread, which may hold the lock of the event that it waits for."""
+    threads: list[int] = []
+    really_set, really_start = threading.Event.set, StoreServer.start
+
+    def recorded(event: threading.Event) -> None:
+        threads.append(threading.get_ident())
+        really_set(event)
+
+    def interrupted(server: StoreServer) -> str:
+        address = really_start(server)
+        threads.clear()
+        signal.raise_signal(signal.SIGTERM)
+        return address
+
+    monkeypatch.setattr(threading.Event, "set", recorded)
+    monkeypatch.setattr(StoreServer, "start", interrupted)
+    result = pix2pix(capsys, "--store", store, "store", "serve", "--listen", "127.0.0.1:0")
+    assert result.code == 0
+    assert "stopped" in result.err
+    assert threads[0] != threading.get_ident()
 
 
 def test_a_commit_requested_before_setup_is_answered_with_the_remedy(tmp_path: Path, capsys: Capture) -> None:

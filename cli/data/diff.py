@@ -70,7 +70,7 @@ def _commit(client: Connection, text: str) -> Commit:
 def describe(records: Difference) -> str:
     """Lay out the differences between two records as a table; empty if there are none."""
     rows = [
-        {"record": f"{kind} {name}", "before": pair[0], "after": pair[1]}
+        {"record": f"{kind} {name}", "before": _value(pair[0]), "after": _value(pair[1])}
         for kind, pairs in (
             ("input", records.inputs),
             ("parameter", records.parameters),
@@ -83,3 +83,7 @@ def describe(records: Difference) -> str:
     if any(part.rpartition(".")[2] == "code" for part in records.parts):
         rows.append({"record": "code", "before": "differs", "after": "differs"})
     return table(("record", "before", "after"), rows) if rows else ""
+
+
+def _value(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value

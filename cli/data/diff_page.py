@@ -74,7 +74,7 @@ def pictures_of(
         paths = [path for path in before[1].files if path in after[1].files]
         return _pairs(client, before[0], after[0], paths, progress)
     if a.repo == "checkpoint":
-        raise RequestError(f"{a.repo} has no pictures; compare two commits of {MODEL.repo} instead")
+        raise RequestError(f"{a.repo} has weights, not pictures; compare two commits of {MODEL.repo} instead")
     return _pairs(client, a, b, [file.path for file in changed if file.path.endswith(".png")], progress)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -45,16 +47,20 @@ def status(session: Session) -> None:
         }
         for blocker in blockers
     ]
-    shown = [{**repo, "head": shorten(session, repo["head"])} for repo in repos]
-    text = table(("repo", "branch", "head", "state", "error"), shown)
-    if rows:
-        waits = [
-            {
-                "commit": shorten(session, row["commit"]),
-                "pipeline": row["pipeline"],
-                "waits_for": shorten(session, row["for"]),
-            }
-            for row in rows
-        ]
-        text += "\n\n" + table(("commit", "pipeline", "waits_for"), waits)
-    emit(session, {"repos": repos, "waiting": rows}, text)
+    emit(session, {"repos": repos, "waiting": rows}, _text(session, repos, rows))
+
+
+def _text(session: Session, repos: Sequence[dict[str, Any]], waiting: Sequence[dict[str, Any]]) -> str:
+    heads = [{**repo, "head": shorten(session, repo["head"])} for repo in repos]
+    text = table(("repo", "branch", "head", "state", "error"), heads)
+    if not waiting:
+        return text
+    rows = [
+        {
+            "commit": shorten(session, row["commit"]),
+            "pipeline": row["pipeline"],
+            "waits_for": shorten(session, row["for"]),
+        }
+        for row in waiting
+    ]
+    return text + "\n\n" + table(("commit", "pipeline", "waits_for"), rows)

@@ -1,1 +1,1 @@
-"""The command line: one command, `pix2pix`."""
+"""The `pix2pix` command."""

@@ -1,11 +1,9 @@
-"""What a subcommand shows: one JSON document or a table on standard output, progress and messages on standard error.
-
-It exists so that scripts can trust standard output and people see the same manners in every subcommand.
-"""
+"""Output of a subcommand: JSON or text on standard output, progress and messages on standard error."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,64 +16,78 @@ import click
 from cli.options import Session
 
 EVERY = 5.0
-"""Seconds between two plain progress lines where standard error is no terminal."""
+"""Seconds between two plain progress lines when standard error is not a terminal."""
+
+SHORT_ID = 12
+"""Digits of a commit id shown to people; every command accepts a unique prefix."""
+
+# Not a file name such as /0123...cdef.png, nor part of a longer digest.
+_ID = re.compile(r"(?<![\w./-])[0-9a-f]{32}(?![\w./-])")
 
 
 def emit(session: Session, document: Any, text: str = "") -> None:
-    """Print `document` as JSON where it was asked for, else `text`."""
+    """Print `document` as JSON with ``--json``, otherwise `text`."""
     if session.json:
         click.echo(json.dumps(document, indent=2))
     elif text:
         click.echo(_printable(text, sys.stdout))
 
 
-def say(session: Session, text: str) -> None:
-    """Print a message for the person on standard error, unless ``-q`` was given."""
+def print_message(session: Session, text: str) -> None:
+    """Print a message to standard error, unless ``-q`` was given."""
     if session.verbosity >= 0:
         click.echo(_printable(text, sys.stderr), err=True)
 
 
 def _printable(text: str, stream: TextIO | None) -> str:
-    """Spell out what a stream's encoding has no sign for, such as a file's name that is no UTF-8."""
-    encoding = (stream.encoding if stream else None) or "utf-8"  # there is no stream where it was closed
+    """Escape the characters that a stream cannot encode, such as those of a file name that is not UTF-8."""
+    encoding = (stream.encoding if stream else None) or "utf-8"  # a closed stream is None
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def shorten(session: Session, text: str | None) -> str:
+    """Shorten the commit ids in a text to `SHORT_ID` digits, unless ``-v`` was given; None becomes empty.
+
+    Not for messages that quote ``pachctl`` commands: pachd does not accept prefixes.
+    """
+    return (text or "") if session.verbosity > 0 else _ID.sub(lambda match: match[0][:SHORT_ID], text or "")
 
 
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     """Lay rows out in columns of equal width.
 
     Args:
-        columns: keys of the rows, in order; they are the headings too.
-        rows: one mapping a line; a missing or None value is shown as ``-``.
+        columns: keys of the rows, in order; in upper case they are the headings.
+        rows: one mapping per line; a missing, None or empty value is shown as ``-``.
     """
-    cells = [[name.upper() for name in columns]]
-    cells += [["-" if row.get(name) is None else str(row[name]) for name in columns] for row in rows]
+    cells = [[name.upper().replace("_", " ") for name in columns]]
+    cells += [["-" if row.get(name) in (None, "") else str(row[name]) for name in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
 
 
 @contextmanager
 def progress(
-    session: Session, what: str, clock: Callable[[], float] = time.monotonic
+    session: Session, label: str, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[int, int, str], None]]:
-    """Show how far long work is: a bar with rate and time left on a terminal, else a line every few seconds.
+    """Show the progress of long work: a bar with rate and time left on a terminal, otherwise a line every few seconds.
 
     Yields:
-        a `pix2pix.progress.Progress`.
+        a `pix2pix.progress.Progress`; silent with ``-q``.
     """
     if session.verbosity < 0:
         from pix2pix.progress import silent
 
         yield silent
     elif sys.stderr.isatty():
-        with _bar(what) as show:
+        with _bar(label) as show:
             yield show
     else:
-        yield _lines(what, clock)
+        yield _lines(label, clock)
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
+def _bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -88,7 +100,7 @@ def _bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=False) as bar:
-        task = bar.add_task(what, total=None, note="", rate="")
+        task = bar.add_task(label, total=None, note="", rate="")
 
         def show(done: int, total: int, note: str) -> None:
             speed = bar.tasks[task].speed
@@ -97,7 +109,7 @@ def _bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
         yield show
 
 
-def _lines(what: str, clock: Callable[[], float]) -> Callable[[int, int, str], None]:
+def _lines(label: str, clock: Callable[[], float]) -> Callable[[int, int, str], None]:
     start = clock()
     last = [start - EVERY]
 
@@ -108,11 +120,11 @@ def _lines(what: str, clock: Callable[[], float]) -> Callable[[int, int, str], N
         last[0] = now
         rate = done / (now - start) if now > start and done else 0.0
         left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
-        click.echo(f"{what}: {done}/{total or '?'} ({rate:.1f}/s{left}) {note}".rstrip(), err=True)
+        click.echo(f"{label}: {done}/{total or '?'} ({rate:.1f}/s{left}) {note}".rstrip(), err=True)
 
     return show
 
 
 def moment(seconds: float | None) -> str | None:
-    """Seconds since 1970 as ISO 8601 in UTC."""
+    """Format seconds since 1970 as ISO 8601 in UTC, to the second."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

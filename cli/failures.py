@@ -1,7 +1,6 @@
-"""Turns whatever ended a subcommand into one or two lines on standard error and an exit code.
+"""Turns the error that ended a subcommand into a message on standard error and an exit code.
 
-It exists so that the codes of the command line are decided in one place:
-0 done · 1 the work failed · 2 wrong use or bad input · 3 a service cannot be reached · 130 interrupted.
+0 success; 1 the work failed; 2 wrong use or bad input; 3 a service cannot be reached; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,22 +17,23 @@ FAILED, WRONG, AWAY, INTERRUPTED = 1, 2, 3, 130
 
 
 def report(error: BaseException) -> int:
-    """Print what is wrong and return the exit code; the traceback goes to the log, which ``-v`` shows."""
+    """Print the problem and return the exit code; the traceback is logged, which ``-v`` shows."""
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        _say("interrupted; what was acknowledged before is kept")
+        _print("interrupted; everything acknowledged so far is kept")
         return INTERRUPTED
     if isinstance(error, click.ClickException):
         error.show(sys.stderr)
         return WRONG
-    logger.info("the command ended with an error", exc_info=error)
+    logger.info("the command failed", exc_info=error)
     code = _code(error)
-    _say(str(error) or type(error).__name__)
+    _print(str(error) or type(error).__name__)
     if code is None:
-        _say("this is a defect of pix2pix; run the command again with -v and report what it prints")
+        _print("this is a bug in pix2pix; run the command again with -v and report the output")
     return FAILED if code is None else code
 
 
 def _code(error: BaseException) -> int | None:
+    """Return the exit code of an expected error, or None for a bug."""
     from pachyderm import errors as data
     from pix2pix import errors as model
     from workflows import errors as work
@@ -54,5 +54,5 @@ def _code(error: BaseException) -> int | None:
     return None
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     click.echo(f"pix2pix: {text}", err=True)

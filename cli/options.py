@@ -1,7 +1,4 @@
-"""The options that every subcommand has, before or after its name: which Pachyderm, JSON, how much is said.
-
-It exists so that `pix2pix --json status` and `pix2pix status --json` are the same, and are said once.
-"""
+"""The options that every subcommand takes, before or after its name."""
 
 from __future__ import annotations
 
@@ -24,13 +21,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Session:
-    """What the caller said for any subcommand.
+    """The values of the common options.
 
     Attributes:
         pachd: address of a Pachyderm cluster (``grpc://host:port``), or None for the embedded store.
         store: folder of the embedded store.
         json: whether standard output is exactly one JSON document.
-        verbosity: 0 as usual, above 0 more, below 0 less.
+        verbosity: 0 by default, positive with ``-v``, negative with ``-q``.
     """
 
     pachd: str | None = None
@@ -39,26 +36,32 @@ class Session:
     verbosity: int = 0
 
     def target(self) -> Target:
-        """Where the data is; the project and the token come from the environment."""
+        """Return where the data is; the project and the token come from the environment."""
         from pachyderm.client.connection import Target
 
         return replace(Target.from_environment(dict(os.environ)), pachd=self.pachd, store=self.store)
 
 
-def with_session(function: F) -> F:
-    """Give a click callback the common options and pass them as its first argument, a `Session`."""
-
-    @click.option("--pachd", metavar="ADDRESS", envvar="PACHD_ADDRESS", help="A Pachyderm cluster, grpc://host:port.")
-    @click.option(
+_OPTIONS = (
+    click.option(
+        "--pachd", metavar="ADDRESS", envvar="PACHD_ADDRESS", help="Address of a Pachyderm cluster: grpc://host:port."
+    ),
+    click.option(
         "--store",
         metavar="DIR",
         envvar="PIX2PIX_STORE",
         type=click.Path(path_type=Path),
-        help="The embedded store's folder, used without --pachd.  [default: .pix2pix]",
-    )
-    @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-    @click.option("-v", "--verbose", count=True, help="Say more.")
-    @click.option("-q", "--quiet", count=True, help="Say less.")
+        help="Folder of the embedded store, used without --pachd.  [default: .pix2pix]",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output."),
+    click.option("-v", "--verbose", count=True, help="Print more; repeatable."),
+    click.option("-q", "--quiet", count=True, help="Print less: no progress, no messages."),
+)
+
+
+def with_session(function: F) -> F:
+    """Give a click callback the common options and pass them as its first argument, a `Session`."""
+
     @click.pass_context
     @functools.wraps(function)
     def command(
@@ -72,32 +75,38 @@ def with_session(function: F) -> F:
         quiet: int,
         **options: Any,
     ) -> Any:
-        before = context.find_object(Session)
-        explicit = {
-            name: context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-            for name in ("pachd", "store")
-        }
-        # The group has read the environment already; read once more here, it would win over the group's own options.
-        taken = {name: explicit[name] or before is None for name in explicit}
-        before = before or Session()
-        session = replace(
-            before,
-            pachd=pachd if taken["pachd"] else before.pachd,
-            store=store if taken["store"] and store is not None else before.store,
-            json=before.json or as_json,
-            verbosity=before.verbosity + verbose - quiet,
-        )
-        if explicit["store"] and not explicit["pachd"]:
-            session = replace(session, pachd=None)
+        session = _merged(context, Session(pachd, store or Session.store, as_json, verbose - quiet))
         context.obj = session
         _set_up_logging(session)
         return function(session, *args, **options)
 
+    # Options are listed in the help in the order of their decorators, the outermost first.
+    for option in reversed(_OPTIONS):
+        command = option(command)
     return command  # type: ignore[return-value]
 
 
+def _merged(context: click.Context, own: Session) -> Session:
+    """Combine the options of a subcommand with those given before its name."""
+    outer = context.find_object(Session)
+    explicit = {
+        name: context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        for name in ("pachd", "store")
+    }
+    session = own
+    if outer is not None:
+        # The group has read the environment already: read again here, it would override the group's own options.
+        session = Session(
+            pachd=own.pachd if explicit["pachd"] else outer.pachd,
+            store=own.store if explicit["store"] else outer.store,
+            json=outer.json or own.json,
+            verbosity=outer.verbosity + own.verbosity,
+        )
+    # An explicit --store wins over PACHD_ADDRESS.
+    return replace(session, pachd=None) if explicit["store"] and not explicit["pachd"] else session
+
+
 def _set_up_logging(session: Session) -> None:
-    level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(
-        max(-1, min(session.verbosity, 2)), logging.DEBUG
-    )
+    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
+    level = levels[max(-1, min(session.verbosity, 2))]
     logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s", force=True)

@@ -1,1 +1,1 @@
-"""Subcommands for data: setup, put, get, ls, log, status, diff."""
+"""Subcommands for data: setup, put, get, ls, log, diff."""

@@ -1,7 +1,4 @@
-"""The subcommand `diff`: what changed between two commits of a repo, as a list or as a page of pictures.
-
-It exists because two models, or two sets of generated pictures, are compared by eye first and by figures then.
-"""
+"""The subcommand `diff`: what changed between two commits, as a list or as a page of pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.console import emit, progress, say, table
+from cli.console import emit, print_message, progress, shorten, table
 from cli.options import Session, with_session
 from pachyderm.errors import RequestError
 
@@ -23,10 +20,20 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("before", metavar="REPO@COMMIT")
 @click.argument("after", metavar="REPO@COMMIT")
-@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with the pictures.")
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write a page that shows the pictures side by side.",
+)
 @with_session
 def diff(session: Session, before: str, after: str, page: Path | None) -> None:
-    """List what the second commit changed of the first: added, deleted, changed."""
+    """List the files that were added, deleted or changed from the first commit to the second.
+
+    For output commits the differences between their records follow: inputs, parameters, versions, metrics. Two commits
+    of model are shown (--html) by the pictures that each model generated from the same inputs.
+    """
     from pachyderm.client.connection import connect
     from pachyderm.record.commit_diff import diff as compare
     from pachyderm.record.commit_diff import difference
@@ -42,12 +49,13 @@ def diff(session: Session, before: str, after: str, page: Path | None) -> None:
             with progress(session, "diff") as show:
                 compared = pictures_of(client, a, b, changed, show)
             write_page(page, str(a), str(b), changed, records, compared)
-            say(session, f"{page} shows {len(compared)} pictures side by side")
+            print_message(session, f"{page} shows {len(compared)} pictures side by side")
     for problem in records.problems if records else ():
-        say(session, problem)
-    rows: list[dict[str, Any]] = [{"path": one.path, "change": one.change} for one in changed]
-    text = table(("path", "change"), rows) if rows else f"{a} and {b} hold the same files"
-    emit(session, rows, "\n\n".join(filter(None, (text, describe(records) if records else ""))))
+        print_message(session, problem)
+    rows: list[dict[str, Any]] = [{"path": file.path, "change": file.change} for file in changed]
+    text = table(("path", "change"), rows) if rows else shorten(session, f"{a} and {b} have the same files")
+    differences = shorten(session, describe(records)) if records else ""
+    emit(session, rows, "\n\n".join(filter(None, (text, differences))))
 
 
 def _commit(client: Connection, text: str) -> Commit:
@@ -55,14 +63,14 @@ def _commit(client: Connection, text: str) -> Commit:
 
     repo, name, path = split(text)
     if path != "/":
-        raise RequestError(f"{text} names a file; diff compares whole commits: {repo}@{name}")
+        raise RequestError(f"{text} names a file, and diff compares whole commits; use {repo}@{name}")
     return resolve(client, repo, name)
 
 
 def describe(records: Difference) -> str:
-    """What the records tell apart, for a person."""
+    """Lay out the differences between two records as a table; empty if there are none."""
     rows = [
-        {"what": f"{kind} {name}", "before": pair[0], "after": pair[1]}
+        {"record": f"{kind} {name}", "before": _value(pair[0]), "after": _value(pair[1])}
         for kind, pairs in (
             ("input", records.inputs),
             ("parameter", records.parameters),
@@ -73,5 +81,9 @@ def describe(records: Difference) -> str:
         if pair[0] != pair[1]
     ]
     if any(part.rpartition(".")[2] == "code" for part in records.parts):
-        rows.append({"what": "code", "before": "differs", "after": "differs"})
-    return table(("what", "before", "after"), rows) if rows else ""
+        rows.append({"record": "code", "before": "differs", "after": "differs"})
+    return table(("record", "before", "after"), rows) if rows else ""
+
+
+def _value(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value

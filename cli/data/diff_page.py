@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHOWN = 60
-"""Pairs on a page; what is most apart comes first."""
+"""Most pairs shown on a page, the least similar first."""
 
 COMPARED = 400
-"""Pairs that are compared at most."""
+"""Most pairs compared."""
+
+UNCOMPARED = -9.0
+"""Sort key, below every -L1, of pairs without a similarity: added and deleted pictures come first."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,10 @@ class PicturePair:
     """A picture before and after.
 
     Attributes:
-        path: of it, in both commits.
-        before: PNG, or None where it was added.
-        after: PNG, or None where it was deleted.
-        likeness: how near they are, where both are there, have one size and can be read.
+        path: its path in both commits.
+        before: PNG, or None if the picture was added.
+        after: PNG, or None if the picture was deleted.
+        likeness: similarity of the two, or None unless both exist, can be decoded and have the same size.
     """
 
     path: str
@@ -48,7 +51,7 @@ class PicturePair:
 
     @property
     def distance(self) -> str:
-        """L1 and, where it is defined, SSIM, as text; empty where the two cannot be compared."""
+        """L1 and, if it is defined, SSIM, as text; empty if the two cannot be compared."""
         if self.likeness is None:
             return ""
         ssim = "" if self.likeness.ssim is None else f", SSIM {self.likeness.ssim:.4f}"
@@ -58,48 +61,49 @@ class PicturePair:
 def pictures_of(
     client: Connection, a: Commit, b: Commit, changed: Sequence[Changed], progress: Callable[[int, int, str], None]
 ) -> list[PicturePair]:
-    """Pair the pictures that two commits differ in; for models, those that each generated from the same inputs.
+    """Pair the pictures that differ between two commits; for models, those generated from the same inputs.
 
     Returns:
-        the pairs, those that are most apart first.
+        the pairs, the least similar first.
 
     Raises:
-        RequestError: the repo holds no pictures, or the two models never generated from the same inputs.
+        RequestError: the repo has no pictures, or the two models never generated from the same inputs.
     """
     if a.repo == MODEL.repo:
         before, after = same_inputs(client, a, b)
         paths = [path for path in before[1].files if path in after[1].files]
         return _pairs(client, before[0], after[0], paths, progress)
     if a.repo == "checkpoint":
-        raise RequestError(f"{a.repo} holds weights; compare the pictures of two commits of {MODEL.repo}")
-    return _pairs(client, a, b, [one.path for one in changed if one.path.endswith(".png")], progress)
+        raise RequestError(f"{a.repo} has weights, not pictures; compare two commits of {MODEL.repo} instead")
+    return _pairs(client, a, b, [file.path for file in changed if file.path.endswith(".png")], progress)
 
 
 def same_inputs(client: Connection, a: Commit, b: Commit) -> tuple[tuple[Commit, StageRecord], ...]:
-    """The newest commits of `generate_images` that two models made from equal prepared pictures.
+    """Find the newest commits of `generate_images` that two models generated from identical prepared pictures.
+
+    Returns:
+        commit and record of the first model, and of the second.
 
     Raises:
-        RequestError: there are none.
+        RequestError: none found.
     """
     archive = Archive(client)
-    made: dict[str, dict[str, tuple[Commit, StageRecord]]] = {a.id: {}, b.id: {}}
+    generated: dict[str, dict[str, tuple[Commit, StageRecord]]] = {a.id: {}, b.id: {}}
     for commit in all_commits(client, GENERATE_IMAGES.repo):
-        model = next((one.id for one in commit.provenance if one.repo == MODEL.repo), "")
-        if commit.state != "good" or model not in made:
+        model = next((source.id for source in commit.provenance if source.repo == MODEL.repo), "")
+        if commit.state != "good" or model not in generated:
             continue
         record = archive.record(commit)
         if archive.trouble(commit):
-            logger.warning("%s; its pictures are passed over", archive.trouble(commit))
+            logger.warning("%s; its pictures are left out", archive.trouble(commit))
         if record is None or not record.files:
             continue
-        pictures = next(one.digest for one in record.inputs if one.repo != MODEL.repo)
-        made[model].setdefault(pictures, (commit, record))
-    for pictures, found in made[a.id].items():
-        if pictures in made[b.id]:
-            return found, made[b.id][pictures]
-    raise RequestError(
-        f"{a} and {b} never generated from the same pictures; promote one after the other and let them generate"
-    )
+        pictures = next(source.digest for source in record.inputs if source.repo != MODEL.repo)
+        generated[model].setdefault(pictures, (commit, record))
+    for pictures, before in generated[a.id].items():
+        if pictures in generated[b.id]:
+            return before, generated[b.id][pictures]
+    raise RequestError(f"{a} and {b} never generated from the same pictures; promote each in turn and let it generate")
 
 
 def _pairs(
@@ -107,32 +111,27 @@ def _pairs(
 ) -> list[PicturePair]:
     from pix2pix.images.similarity import likeness
 
-    found = []
+    pairs = []
     for number, path in enumerate(paths[:COMPARED], 1):
         before, after = read(client, a.repo, a.id, path), read(client, b.repo, b.id, path)
-        near = likeness(before, after) if before is not None and after is not None else None
-        found.append(PicturePair(path, before, after, near))
+        similarity = likeness(before, after) if before is not None and after is not None else None
+        pairs.append(PicturePair(path, before, after, similarity))
         progress(number, min(len(paths), COMPARED), path)
-    return sorted(found, key=lambda one: (-one.likeness.l1 if one.likeness else -9.0, one.path))
+    return sorted(pairs, key=lambda pair: (-pair.likeness.l1 if pair.likeness else UNCOMPARED, pair.path))
 
 
 def write_page(
     page: Path, a: str, b: str, changed: Sequence[Changed], records: Difference | None, pairs: Sequence[PicturePair]
 ) -> None:
-    """Write the page; it loads nothing from elsewhere."""
-    counts = {word: sum(one.change == word for one in changed) for word in ("added", "deleted", "changed")}
-    summary = ", ".join(f"{number} {word}" for word, number in counts.items() if number) or "no file differs"
-    near = [one.likeness for one in pairs if one.likeness]
-    mean = f"Mean L1 {sum(one.l1 for one in near) / len(near):.4f}" if near else ""
-    if near and all(one.ssim is not None for one in near):
-        mean += f", mean SSIM {sum(one.ssim or 0.0 for one in near) / len(near):.4f}"
-    mean += f" over {len(near)} pictures." if near else ""
+    """Write a self-contained page."""
+    counts = {change: sum(file.change == change for file in changed) for change in ("added", "deleted", "changed")}
+    summary = ", ".join(f"{count} {change}" for change, count in counts.items() if count) or "no file differs"
     page_text = render(
         "cli.data",
         "diff.html",
         a=a,
         b=b,
-        summary=f"{summary}. {mean}",
+        summary=f"{summary}. {_mean(pairs)}",
         tables=_tables(records),
         pairs=pairs[:SHOWN],
         more=max(len(pairs) - SHOWN, 0),
@@ -141,8 +140,20 @@ def write_page(
     write(page, page_text)
 
 
+def _mean(pairs: Sequence[PicturePair]) -> str:
+    """Summarize the similarity of the pairs that could be compared."""
+    compared = [pair.likeness for pair in pairs if pair.likeness]
+    if not compared:
+        return ""
+    text = f"Mean L1 {sum(likeness.l1 for likeness in compared) / len(compared):.4f}"
+    values = [likeness.ssim for likeness in compared if likeness.ssim is not None]
+    if len(values) == len(compared):
+        text += f", mean SSIM {sum(values) / len(values):.4f}"
+    return f"{text} over {len(compared)} pictures."
+
+
 def _tables(records: Difference | None) -> list[tuple[str, list[dict[str, str]]]]:
-    """What differs between two records: title -> rows."""
+    """Return the differences between two records: title -> rows."""
     if records is None:
         return []
     parts = {
@@ -152,11 +163,11 @@ def _tables(records: Difference | None) -> list[tuple[str, list[dict[str, str]]]
         "Metrics": records.metrics,
     }
     return [
-        (title, [{"": name, "before": _shown(before), "after": _shown(after)} for name, (before, after) in pairs])
+        (title, [{"": name, "before": _text(before), "after": _text(after)} for name, (before, after) in pairs])
         for title, differences in parts.items()
         if (pairs := list(dict(differences).items()))
     ]
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

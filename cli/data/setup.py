@@ -1,7 +1,4 @@
-"""The subcommand `setup`.
-
-It exists because nothing else works before the repos, branches and provenance are there.
-"""
+"""The subcommand `setup`: create the repos, branches and provenance."""
 
 from __future__ import annotations
 
@@ -16,11 +13,14 @@ from cli.options import Session, with_session
 @click.command()
 @with_session
 def setup(session: Session) -> None:
-    """Make the six repos, their branches and provenance; a second call changes nothing."""
+    """Create the six repos, their branches and provenance.
+
+    What exists already is left unchanged.
+    """
     from pachyderm.client.connection import connect
     from pachyderm.dag.setup import set_up
 
     with connect(session.target()) as client:
-        done = set_up(client)
-    text = f"made {', '.join(done.created)}" if done.created else "everything is there already"
-    emit(session, {key: list(value) for key, value in dataclasses.asdict(done).items()}, text)
+        result = set_up(client)
+    text = f"created {', '.join(result.created)}" if result.created else "nothing to do: everything exists already"
+    emit(session, {key: list(value) for key, value in dataclasses.asdict(result).items()}, text)

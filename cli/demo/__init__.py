@@ -1,1 +1,1 @@
-"""The demo: the main job, end to end, and its report."""
+"""The demo: the whole workflow on procedural facades, and its report."""

@@ -1,1 +1,1 @@
-"""Subcommands for plain folders: pairs, split, resize, train, export, generate, evaluate."""
+"""Subcommands for plain folders: pairs, resize, split, train, evaluate, export, generate."""

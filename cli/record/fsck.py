@@ -1,7 +1,4 @@
-"""The subcommand `fsck`: is the record true, across repos, runs and reports?
-
-It exists so that a person, a timer and the tests ask the same question and get the same answer.
-"""
+"""The subcommand `fsck`: consistency of commits, records and runs."""
 
 from __future__ import annotations
 
@@ -20,34 +17,42 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--repair", is_flag=True, help="Repair what can be repaired without loss, and say what was done.")
-@click.option("--contents/--no-contents", default=True, show_default=True, help="Read each file's bytes as well.")
+@click.option("--repair", is_flag=True, help="Repair what can be repaired without loss, and report it.")
+@click.option(
+    "--contents/--no-contents", default=True, show_default=True, help="Also verify the contents of each file."
+)
 @with_session
 def fsck(session: Session, repair: bool, contents: bool) -> None:
-    """Check that every record is true and every commit leads somewhere; exit code 1 where problems remain."""
+    """Check that records, commits and their provenance are consistent.
+
+    Exit code 1 if problems remain.
+    """
     from pachyderm.client.connection import connect
     from pachyderm.fsck import check as checks
 
     with connect(session.target()) as client, progress(session, "fsck") as show:
-        found = checks.fsck(
+        findings = checks.fsck(
             client, now=time.time(), repair=repair, contents=contents, over=_local_runs(session), progress=show
         )
     document = {
-        "commits": found.commits,
-        "problems": [one.document() for one in found.problems],
-        "repaired": [{**one.problem.document(), "done": one.done} for one in found.repaired],
+        "commits": findings.commits,
+        "problems": [problem.document() for problem in findings.problems],
+        "repaired": [{**repaired.problem.document(), "done": repaired.done} for repaired in findings.repaired],
     }
-    emit(session, document, _text(found, repair))
-    if found.problems:
+    emit(session, document, _text(findings, repair))
+    if findings.problems:
         sys.exit(1)
 
 
 def _local_runs(session: Session) -> Callable[[str], str | None]:
-    """How a run of this machine ended; what runs on a cluster is not known here, and its trigger ends its claims."""
+    """Return a function that reports how a local run ended, or None if it is running or unknown.
+
+    Runs on a cluster are unknown here; the trigger that started them ends their claims.
+    """
     from workflows.runners.run_folder import RunFolder
 
     def over(run: str) -> str | None:
-        # A run's id is one name; anything else is no run of this machine.
+        # The id comes from the record and becomes part of a path.
         if not run or "/" in run:
             return None
         state = RunFolder(session.store / "runs" / run).state()
@@ -56,14 +61,16 @@ def _local_runs(session: Session) -> Callable[[str], str | None]:
     return over
 
 
-def _text(found: Findings, repaired: bool) -> str:
+def _text(findings: Findings, repaired: bool) -> str:
+    # Commit ids stay whole: remedies quote pachctl commands, which take no prefixes.
     lines = []
-    for one in found.repaired:
-        lines += [f"{one.problem.code} {one.problem.where}", f"  {one.problem.what}", f"  repaired: {one.done}"]
-    for problem in found.problems:
-        how = f"--repair {problem.repair}" if problem.mend and not repaired else problem.repair
-        lines += [f"{problem.code} {problem.where}", f"  {problem.what}", f"  {how}"]
-    lines.append(f"{found.commits} output commits, {len(found.problems)} problems")
-    if found.repaired:
-        lines[-1] += f", {len(found.repaired)} repaired"
+    for repair in findings.repaired:
+        problem = repair.problem
+        lines += [f"{problem.code} {problem.where}", f"  {problem.what}", f"  repaired: {repair.done}"]
+    for problem in findings.problems:
+        remedy = f"--repair {problem.repair}" if problem.mend and not repaired else problem.repair
+        lines += [f"{problem.code} {problem.where}", f"  {problem.what}", f"  {remedy}"]
+    lines.append(f"{findings.commits} output commits checked, {len(findings.problems)} problems")
+    if findings.repaired:
+        lines[-1] += f", {len(findings.repaired)} repaired"
     return "\n".join(lines)

@@ -1,7 +1,4 @@
-"""The subcommand `lineage`: from any result back to what made it, from any input forward to what it made.
-
-It exists because the record is worth what a person can read out of it.
-"""
+"""The subcommand `lineage`: from a result back to its sources, or from an input forward."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.console import emit, progress, say
+from cli.console import emit, print_message, progress, shorten
 from cli.options import Session, with_session
 from pachyderm.errors import RequestError
 
@@ -22,22 +19,34 @@ if TYPE_CHECKING:
     from pachyderm.record.lineage_graph import Graph
 
 LARGEST = 256 * 1024
-"""Bytes above which a picture is left out of the page."""
+"""Bytes of the largest picture shown on the page."""
 
 
 @click.command()
 @click.argument("target", metavar="REPO@COMMIT[:PATH]|FILE.png")
-@click.option("--forward", "ahead", is_flag=True, help="From an input to everything that was made with it.")
+@click.option("--forward", "ahead", is_flag=True, help="Trace an input to everything made from it.")
 @click.option(
-    "--kubeflow", metavar="URL", envvar="KF_PIPELINES_UI_ENDPOINT", help="Kubeflow's page, for links to runs."
+    "--kubeflow",
+    metavar="URL",
+    envvar="KF_PIPELINES_UI_ENDPOINT",
+    help="Address of the Kubeflow UI, for links to runs.",
 )
-@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with pictures.")
-@click.option("--openlineage", "as_events", is_flag=True, help="OpenLineage events, one JSON document a line.")
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write a page with thumbnails.",
+)
+@click.option("--openlineage", "as_events", is_flag=True, help="Print OpenLineage events, one JSON document per line.")
 @with_session
 def lineage(
     session: Session, target: str, ahead: bool, kubeflow: str | None, page: Path | None, as_events: bool
 ) -> None:
-    """Walk back from a commit, a file of one, or a picture on disk, to data, code, parameters and run."""
+    """Trace a commit, a file in a commit, or a generated picture on disk, back to its data, code, parameters and run.
+
+    With --forward, trace an input to everything made from it.
+    """
     from cli.record.lineage_text import tree
     from pachyderm.client.connection import connect
     from pachyderm.record.lineage_backward import backward
@@ -55,33 +64,33 @@ def lineage(
 
             write_page(page, graph, _pictures(client, graph, PICTURES))
     for problem in graph.problems():
-        say(session, problem)
+        print_message(session, problem)
     if not as_events:
-        emit(session, graph.document(), tree(graph, ahead))
+        emit(session, graph.document(), shorten(session, tree(graph, ahead)))
         return
     from pachyderm.record.openlineage import events
 
-    told = events(graph, f"{session.pachd or 'pix2pix'}/{session.target().project}")
-    emit(session, told, "\n".join(json.dumps(event) for event in told))
+    documents = events(graph, f"{session.pachd or 'pix2pix'}/{session.target().project}")
+    emit(session, documents, "\n".join(json.dumps(document) for document in documents))
 
 
 def _pictures(client: Connection, graph: Graph, most: int) -> dict[str, bytes]:
-    """The pictures of a graph's files, small ones only."""
+    """Read the small pictures among the files of a graph: node id -> PNG or JPEG."""
     from pachyderm.client.files import read
 
-    found: dict[str, bytes] = {}
+    pictures: dict[str, bytes] = {}
     for node in graph.nodes.values():
         facts = node.facts
-        if node.kind != "file" or len(found) >= most or facts.get("bytes", LARGEST + 1) > LARGEST:
+        if node.kind != "file" or len(pictures) >= most or facts.get("bytes", LARGEST + 1) > LARGEST:
             continue
         content = read(client, facts["repo"], facts["commit"], facts["path"]) or b""
         if content.startswith((b"\x89PNG\r\n", b"\xff\xd8")):
-            found[node.id] = content
-    return found
+            pictures[node.id] = content
+    return pictures
 
 
 def _find(session: Session, client: Connection, target: str) -> tuple[Commit, str | None]:
-    """The commit and the path that `target` names."""
+    """Find the commit and the path that `target` names."""
     from pachyderm.dag.references import resolve, resolve_any, split
 
     file = Path(target)
@@ -89,14 +98,14 @@ def _find(session: Session, client: Connection, target: str) -> tuple[Commit, st
         return _of_picture(session, client, file)
     if "@" not in target:
         if file.suffix or "/" in target:
-            raise RequestError(f"{target} is no file here, and no REPO@COMMIT[:PATH] either")
+            raise RequestError(f"{target} is neither a file on this machine nor REPO@COMMIT[:PATH]")
         return resolve_any(client, target), None
     repo, name, path = split(target)
     return resolve(client, repo, name), None if path == "/" else path
 
 
 def _of_picture(session: Session, client: Connection, file: Path) -> tuple[Commit, str]:
-    """Find a picture on disk in the store."""
+    """Find the commit and the path of a generated picture on disk, by its bytes or by its metadata."""
     from pachyderm.record.picture_search import Claimed, search
     from pix2pix.images.png.text import FINGERPRINT, INPUT, read_text
 
@@ -105,5 +114,7 @@ def _of_picture(session: Session, client: Connection, file: Path) -> tuple[Commi
     text = read_text(file)
     found = search(client, digest, Claimed(text.get(FINGERPRINT, ""), text.get(INPUT, "")), str(file))
     if not found.exact:
-        say(session, f"{file} was changed since it was made; its own text leads to {found.commit}:{found.path}")
+        print_message(
+            session, f"{file} has changed since it was generated; its metadata leads to {found.commit}:{found.path}"
+        )
     return found.commit, found.path

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.console import SHORT_ID
 from cli.record.lineage_text import details, title
 from pachyderm.dag.repos import INPUTS, STAGES
 from pachyderm.record.lineage_graph import Graph, LineageNode
 from pix2pix.pages.rendering import render, write
 
+PICTURES = 200
+"""Most thumbnails on a page."""
+
 
 def _columns() -> list[tuple[str, tuple[str, ...]]]:
-    """Heading -> repos, in the order in which data flows: a repo's column is its distance from the inputs."""
+    """Return heading and repos of each column; a repo's column is its distance from the inputs."""
     depth = {branch.repo: 0 for branch in INPUTS}
     for spec in STAGES:
         depth[spec.output.repo] = 1 + max(depth[branch.repo] for branch in spec.inputs)
@@ -24,13 +28,9 @@ def _columns() -> list[tuple[str, tuple[str, ...]]]:
     return [*columns, ("Runs", ())]
 
 
-PICTURES = 200
-"""Thumbnails on a page at most."""
-
-
 @dataclass(frozen=True)
 class Link:
-    """An edge from a card to one of its sources."""
+    """A link from a card to one of its sources."""
 
     relation: str
     anchor: str
@@ -39,7 +39,13 @@ class Link:
 
 @dataclass(frozen=True)
 class Card:
-    """A node of the lineage as the page shows it."""
+    """A node of the lineage as it appears on the page.
+
+    Attributes:
+        anchor: the element's id.
+        start: whether the walk began here.
+        picture: PNG or JPEG of the thumbnail.
+    """
 
     anchor: str
     title: str
@@ -50,12 +56,12 @@ class Card:
 
 
 def write_page(page: Path, graph: Graph, pictures: Mapping[str, bytes]) -> None:
-    """Write the page; it loads nothing from elsewhere.
+    """Write a self-contained page.
 
     Args:
-        page: the file.
-        graph: to draw.
-        pictures: id of a file's node -> PNG or JPEG, for a thumbnail.
+        page: path of the page.
+        graph: the lineage.
+        pictures: id of a file's node -> PNG or JPEG for its thumbnail.
     """
     anchors = {name: f"n{number}" for number, name in enumerate(graph.nodes)}
     columns = []
@@ -77,7 +83,7 @@ def _card(graph: Graph, node: LineageNode, anchors: Mapping[str, str], picture: 
 
 
 def _short(name: str) -> str:
-    """A node's name with its commit id shortened."""
-    repo, at, rest = name.partition("@")
+    """Shorten the commit id in a node's name."""
+    repo, separator, rest = name.partition("@")
     commit, colon, path = rest.partition(":")
-    return f"{repo}{at}{commit[:12]}{colon}{path}" if at else name
+    return f"{repo}@{commit[:SHORT_ID]}{colon}{path}" if separator else name

@@ -1,7 +1,4 @@
-"""Draws a lineage as a tree for a terminal.
-
-It exists because a graph in which everything leads to one commit reads best as the tree of how one walked it.
-"""
+"""Draws a lineage as a tree for a terminal."""
 
 from __future__ import annotations
 
@@ -15,11 +12,11 @@ def tree(graph: Graph, ahead: bool = False) -> str:
     """Draw a graph from its start.
 
     Args:
-        graph: what was walked.
+        graph: the lineage.
         ahead: whether it was walked forward.
 
     Returns:
-        lines; a node is drawn in full once and only named after that.
+        the lines; a node that occurs more than once is drawn in full the first time and by its name after that.
     """
     lines: list[str] = []
     shown: set[str] = set()
@@ -60,20 +57,20 @@ _FIRST = ("made from", "copied from", "held by", "reused from", "filled by")
 
 def _edges(graph: Graph, name: str, ahead: bool) -> list[Edge]:
     edges = graph.results(name) if ahead else graph.sources(name)
-    # Forward, a file's commit is on its own line beside it already.
+    # Forward, a file's commit has a line beside the file already.
     edges = [edge for edge in edges if not (ahead and edge.relation in ("held by", "filled by"))]
     return sorted(edges, key=lambda edge: _FIRST.index(edge.relation))
 
 
 def title(node: LineageNode) -> str:
-    """One line that names a node."""
+    """Name a node in one line."""
     if node.kind == "run":
         return " ".join(filter(None, (f"run {node.facts['run']}", node.facts.get("link"))))
     return node.id
 
 
 def details(node: LineageNode) -> list[str]:
-    """What is recorded of a node, a few lines."""
+    """Describe a node by what is recorded of it, in a few lines."""
     facts = node.facts
     lines = []
     if facts.get("problem"):
@@ -94,17 +91,21 @@ def _commit(facts: Mapping[str, Any]) -> list[str]:
     if "stage" not in facts:
         return lines
     if facts.get("awaited"):
-        lines.append(f"awaited {facts['awaited']}")
+        lines.append(f"empty: waits for {facts['awaited']}")
     lines.append(
         f"{facts['stage']}: {facts['files']} files, {facts['computed']} computed, {facts['carried']} carried over,"
         f" {facts['rejected']} rejected, {facts['seconds']:.1f} s"
     )
-    chosen = [f"{name} = {one['value']} ({one['origin']})" for name, one in facts["parameters"].items()]
-    told = [text for text in chosen if not text.endswith("(default)")]
-    defaults = len(chosen) - len(told)
-    lines.append("parameters " + ", ".join([*told, *([f"{defaults} defaults"] if defaults else [])]))
+    parameters = facts["parameters"]
+    chosen = [
+        f"{name} = {parameter['value']} ({parameter['origin']})"
+        for name, parameter in parameters.items()
+        if parameter["origin"] != "default"
+    ]
+    defaults = len(parameters) - len(chosen)
+    lines.append("parameters " + ", ".join([*chosen, *([f"{defaults} defaults"] if defaults else [])]))
     lines.append(f"fingerprint {facts['fingerprint']}, code {(facts['code'] or '-')[:12]}")
-    lines.append("versions " + ", ".join(f"{name} {one}" for name, one in facts["versions"].items()))
+    lines.append("versions " + ", ".join(f"{name} {version}" for name, version in facts["versions"].items()))
     if facts.get("metrics"):
-        lines.append("metrics " + ", ".join(f"{name} {one:.4g}" for name, one in facts["metrics"].items()))
+        lines.append("metrics " + ", ".join(f"{name} {value:.4g}" for name, value in facts["metrics"].items()))
     return lines

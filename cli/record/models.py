@@ -1,103 +1,76 @@
-"""The subcommands `models`, `promote` and `rollback`: which model generates.
-
-They exist because going back to an earlier model is one command.
-"""
+"""The subcommand `models`: every exported model, with its metrics and its use."""
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.console import emit, moment, table
+from cli.console import emit, moment, shorten, table
 from cli.options import Session, with_session
+
+if TYPE_CHECKING:
+    from pachyderm.client.connection import Connection
+
+COLUMNS = ("model", "training_commit", "started", "l1", "use")
 
 
 @click.command()
 @with_session
 def models(session: Session) -> None:
-    """List the models, newest first."""
-    from pachyderm.client.commits import all_commits, head
+    """List the models, newest first.
+
+    L1 is measured on the held-out pairs. USE is "in use" for the model that generates now, "promoted" for one that
+    did before.
+    """
     from pachyderm.client.connection import connect
+    from pachyderm.dag.setup import check_set_up
+
+    with connect(session.target()) as client:
+        check_set_up(client)
+        rows = _rows(client)
+    columns = (*COLUMNS, "problem") if any(row["problem"] for row in rows) else COLUMNS
+    text = table(columns, [_shown(session, row) for row in rows]) if rows else "no models yet"
+    emit(session, rows, text)
+
+
+def _rows(client: Connection) -> list[dict[str, Any]]:
+    """Return a row for each model, and for each commit of `model` whose record cannot be read."""
+    from pachyderm.client.commits import all_commits, head
     from pachyderm.dag.promotion import promotions_of
     from pachyderm.dag.repos import MODEL
-    from pachyderm.dag.setup import check_set_up
     from pachyderm.queue.source_commit import source_of
     from pachyderm.record.archive import Archive
 
+    in_use = head(client, MODEL).id
+    archive = Archive(client)
     rows: list[dict[str, Any]] = []
-    with connect(session.target()) as client:
-        check_set_up(client)
-        in_use = head(client, MODEL).id
-        archive = Archive(client)
-        for commit in all_commits(client, MODEL.repo):
-            record, trouble = archive.record(commit), archive.trouble(commit)
-            if not trouble and (record is None or not record.files):
-                continue
-            rows.append(
-                {
-                    "commit": commit.id,
-                    "training_commit": source_of(client, commit).id,
-                    "started": moment(commit.started),
-                    "metrics": dict(record.metrics) if record else {},
-                    "promoted": bool(promotions_of(commit)),
-                    "in_use": commit.id == in_use,
-                    "outcome": record.outcome if record else None,
-                    "problem": trouble or None,
-                }
-            )
-    shown = [
-        {
-            **row,
-            "model": row["commit"],
-            "use": "in use" if row["in_use"] else "promoted" if row["promoted"] else "",
-            "l1": f"{row['metrics']['held_out_l1']:.4f}" if "held_out_l1" in row["metrics"] else None,
-        }
-        for row in rows
-    ]
-    columns = ("model", "training_commit", "started", "l1", "use")
-    emit(session, rows, table((*columns, "problem") if any(row["problem"] for row in rows) else columns, shown))
+    for commit in all_commits(client, MODEL.repo):
+        record, problem = archive.record(commit), archive.trouble(commit)
+        if not problem and (record is None or not record.files):
+            continue
+        rows.append(
+            {
+                "commit": commit.id,
+                "training_commit": source_of(client, commit).id,
+                "started": moment(commit.started),
+                "metrics": dict(record.metrics) if record else {},
+                "promoted": bool(promotions_of(commit)),
+                "in_use": commit.id == in_use,
+                "outcome": record.outcome if record else None,
+                "problem": problem or None,
+            }
+        )
+    return rows
 
 
-@click.command()
-@click.argument("commit", required=False)
-@with_session
-def promote(session: Session, commit: str | None) -> None:
-    """Make COMMIT, or the newest candidate, the model that generates."""
-    from pachyderm.client.connection import connect
-    from pachyderm.dag.promotion import promote as move
-    from pachyderm.dag.repos import MODEL
-    from pachyderm.dag.setup import check_set_up
-
-    with connect(session.target()) as client:
-        check_set_up(client)
-        done = move(client, _model_id(client, commit), time.time())
-    what = f"{MODEL} is {done.after}" + (" already" if done.before == done.after else f", was {done.before}")
-    emit(session, {"from": done.before, "to": done.after}, what)
-
-
-@click.command()
-@click.argument("commit", required=False)
-@with_session
-def rollback(session: Session, commit: str | None) -> None:
-    """Go back to COMMIT, or to the model promoted before; one further back at each call."""
-    from pachyderm.client.connection import connect
-    from pachyderm.dag.promotion import rollback as move
-    from pachyderm.dag.repos import MODEL
-    from pachyderm.dag.setup import check_set_up
-
-    with connect(session.target()) as client:
-        check_set_up(client)
-        done = move(client, _model_id(client, commit), time.time())
-    what = f"{MODEL} is {done.after}" + (" already" if done.before == done.after else f", was {done.before}")
-    emit(session, {"from": done.before, "to": done.after}, what)
-
-
-def _model_id(client, commit: str | None) -> str | None:  # type: ignore[no-untyped-def]
-    from pachyderm.dag.references import resolve
-    from pachyderm.dag.repos import MODEL
-
-    if commit is None:
-        return None
-    return resolve(client, MODEL.repo, commit.removeprefix(f"{MODEL.repo}@")).id
+def _shown(session: Session, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Format a row for people."""
+    return {
+        **row,
+        "model": shorten(session, row["commit"]),
+        "training_commit": shorten(session, row["training_commit"]),
+        "l1": f"{row['metrics']['held_out_l1']:.4f}" if "held_out_l1" in row["metrics"] else None,
+        "use": "in use" if row["in_use"] else "promoted" if row["promoted"] else "",
+    }

@@ -1,13 +1,10 @@
-"""The subcommand `revert`: go back to an earlier commit of an input.
-
-It exists because going back is one command; the trigger does the rest, by copying.
-"""
+"""The subcommand `revert`: move an input back to an earlier commit."""
 
 from __future__ import annotations
 
 import click
 
-from cli.console import emit
+from cli.console import emit, shorten
 from cli.options import Session, with_session
 
 
@@ -16,7 +13,10 @@ from cli.options import Session, with_session
 @click.argument("commit")
 @with_session
 def revert(session: Session, repo: str, commit: str) -> None:
-    """Move REPO's branch back to COMMIT; outputs that were made from it before are reused, not recomputed."""
+    """Move the branch master of the input REPO back to COMMIT.
+
+    Outputs that were made from COMMIT before are reused, not recomputed.
+    """
     from pachyderm.client.connection import connect
     from pachyderm.dag.references import resolve
     from pachyderm.dag.revert import revert as move
@@ -24,7 +24,7 @@ def revert(session: Session, repo: str, commit: str) -> None:
 
     with connect(session.target()) as client:
         check_set_up(client)
-        done = move(client, resolve(client, repo, commit.removeprefix(f"{repo}@")))
-    document = {"from": done.before, "to": done.after, "commit_set": done.commit_set}
-    what = f"{repo}@master is {done.after}" + (f", was {done.before}" if done.commit_set else " already")
-    emit(session, document, what)
+        result = move(client, resolve(client, repo, commit.removeprefix(f"{repo}@")))
+    document = {"from": result.before, "to": result.after, "commit_set": result.commit_set}
+    text = f"{repo}@master is {result.after}" + (f", was {result.before}" if result.commit_set else " already")
+    emit(session, document, shorten(session, text))

@@ -1,1 +1,1 @@
-"""Subcommands for runs: trigger, run, why, retry."""
+"""Subcommands for runs: trigger, run, status, why, retry."""

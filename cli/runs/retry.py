@@ -1,7 +1,4 @@
-"""The subcommand `retry`: runs a commit set again.
-
-It exists because a failure's message must be able to name one command that goes on from there.
-"""
+"""The subcommand `retry`: run a commit set again."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import time
 
 import click
 
-from cli.console import emit
+from cli.console import emit, shorten
 from cli.options import Session, with_session
 
 
@@ -18,7 +15,11 @@ from cli.options import Session, with_session
 @click.argument("commit_set", metavar="SET")
 @with_session
 def retry(session: Session, commit_set: str) -> None:
-    """Run the open SET again at once; else open fresh output commits for the newest inputs."""
+    """Run the commit set SET again.
+
+    If SET has open commits, its failed attempts are set aside and the trigger starts a run at once. Otherwise new
+    output commits are opened for the newest inputs. SET is the id of a commit set, or any commit in it.
+    """
     from cli.runs.trigger import identity
     from pachyderm.client.connection import connect
     from pachyderm.dag.references import resolve_any
@@ -27,7 +28,7 @@ def retry(session: Session, commit_set: str) -> None:
 
     with connect(session.target()) as client:
         check_set_up(client)
-        done = run_again(client, resolve_any(client, commit_set).id, f"retry on {identity()}", time.time())
-    what = "fresh output commits are open" if done.fresh else "it is tried again"
-    text = f"{done.commit_set}: {what} ({', '.join(done.pipelines)}); `pix2pix trigger` runs them"
-    emit(session, dataclasses.asdict(done), text)
+        result = run_again(client, resolve_any(client, commit_set).id, f"retry on {identity()}", time.time())
+    opened = "new output commits are open" if result.fresh else "failed attempts are set aside"
+    text = f"{result.commit_set}: {opened} for {', '.join(result.pipelines)}; `pix2pix trigger` runs them"
+    emit(session, dataclasses.asdict(result), shorten(session, text))

@@ -1,69 +1,110 @@
-"""The subcommand `run`: one pipeline now, on this machine.
-
-It exists for people; commits are run by `trigger`, through the same components.
-"""
+"""The subcommand `run`: one run of a pipeline on this machine."""
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.console import emit, say
+from cli.console import emit, print_message, shorten
 from cli.options import Session, with_session
 from pachyderm.errors import RequestError
+
+if TYPE_CHECKING:
+    from workflows.runners.local import RunResult
 
 
 @click.command()
 @click.argument("pipeline")
-@click.option("--commit-set", default="", metavar="ID|new", help="The set to fill.  [default: all that is open]")
 @click.option(
-    "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A hyperparameter of this run alone."
+    "--commit-set",
+    default="",
+    metavar="SET|new",
+    help="Commit set to fill; new opens one for the newest inputs.  [default: every open one]",
+)
+@click.option(
+    "-p",
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a hyperparameter for this run alone, in a new commit set; repeatable.",
 )
 @with_session
 def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str, ...]) -> None:
-    """Run PIPELINE once, here: training_and_export, preprocessing_and_generation or image_to_image."""
+    """Run PIPELINE once, on this machine.
+
+    PIPELINE is training_and_export, preprocessing_and_generation or image_to_image.
+    """
+    from workflows.runners.compiled import named, shipped
+    from workflows.runners.local import run_once
+
+    named(shipped(), pipeline)
+    arguments = _arguments(session, pipeline, commit_set, parameters)
+    result = run_once(
+        pipeline,
+        arguments,
+        session.target(),
+        session.store / "runs",
+        show=lambda line: print_message(session, line),
+    )
+    document = _document(pipeline, arguments, result)
+    text = "\n".join(shorten(session, f"{repo}@{commit}") for repo, commit in document["outputs"].items())
+    emit(session, document, text)
+    if document["state"] == "failed":
+        click.echo(f"pix2pix: the run {result.run} failed: {result.state.error}; log: {result.log}", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def _arguments(session: Session, pipeline: str, commit_set: str, parameters: tuple[str, ...]) -> dict[str, str]:
+    """Return the arguments of the pipeline; wrong ones are refused before a run is made."""
     from components.parameters import parse_own
-    from components.registry import SPECS
     from pachyderm.client.connection import connect
     from pachyderm.dag.references import resolve_any
     from pachyderm.dag.repos import PIPELINES
     from pachyderm.dag.setup import check_set_up
     from pix2pix.hyperparameters import parse_assignments
-    from workflows.runners.compiled import named, shipped
-    from workflows.runners.local import run_once
 
-    named(shipped(), pipeline)
-    source = {one.name: one.source.repo for one in PIPELINES}.get(pipeline)
+    source = {known.name: known.source.repo for known in PIPELINES}.get(pipeline)
     arguments: dict[str, str] = {}
     if parameters:
-        given = parse_assignments(parameters)
-        arguments["hyperparameters"] = json.dumps(parse_own(json.dumps(given), source))
+        assigned = parse_assignments(parameters)
+        arguments["hyperparameters"] = json.dumps(parse_own(json.dumps(assigned), source))
     with connect(session.target()) as client:
         check_set_up(client)
         if commit_set:
             if source is None:
-                raise RequestError(f"{pipeline} always takes the newest of each input; leave --commit-set out")
+                raise RequestError(f"{pipeline} always takes the newest commit of each input; omit --commit-set")
             arguments["commit_set"] = commit_set if commit_set == "new" else resolve_any(client, commit_set).id
     if parameters and commit_set not in ("", "new"):
-        raise RequestError("hyperparameters open a fresh set; give -p or the id of a set, not both")
-    result = run_once(
-        pipeline, arguments, session.target(), session.store / "runs", show=lambda line: say(session, line)
-    )
-    outputs = {SPECS[task].output.repo: said["commit"] for task, said in result.outputs.items() if "commit" in said}
-    good = result.state.phase == "succeeded"
-    document = {
+        raise RequestError("-p opens a new commit set and --commit-set names an existing one; give one of the two")
+    return arguments
+
+
+def _document(pipeline: str, arguments: dict[str, str], result: RunResult) -> dict[str, Any]:
+    from components.registry import SPECS
+
+    outputs = {
+        SPECS[task].output.repo: values["commit"] for task, values in result.outputs.items() if "commit" in values
+    }
+    return {
         "pipeline": pipeline,
         "run": result.run,
-        "commit_set": next((said["commit_set"] for said in result.outputs.values() if said.get("commit_set")), None)
-        or (next(iter(outputs.values())) if len(set(outputs.values())) == 1 else None)
-        or (None if commit_set == "new" else arguments.get("commit_set")),
-        "state": "good" if good else "failed",
+        "commit_set": _commit_set(arguments, result, outputs),
+        "state": "good" if result.state.phase == "succeeded" else "failed",
         "error": result.state.error or None,
         "outputs": outputs,
     }
-    text = "\n".join(f"{repo}@{commit}" for repo, commit in outputs.items())
-    emit(session, document, text)
-    if not good:
-        click.echo(f"pix2pix: the run {result.run} failed: {result.state.error}; its log: {result.log}", err=True)
-        raise click.exceptions.Exit(1)
+
+
+def _commit_set(arguments: dict[str, str], result: RunResult, outputs: dict[str, str]) -> str | None:
+    """Return the commit set that the run filled, as reported by its tasks, else by its outputs or arguments."""
+    reported = [values["commit_set"] for values in result.outputs.values() if values.get("commit_set")]
+    if reported:
+        return reported[0]
+    commits = set(outputs.values())
+    if len(commits) == 1:
+        return commits.pop()
+    argument = arguments.get("commit_set")
+    return None if argument == "new" else argument

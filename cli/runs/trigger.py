@@ -1,10 +1,8 @@
-"""The subcommand `trigger`: the controller that gives every commit its run.
-
-It exists apart from the controller because who it is, how it is ended and what a person sees are a command's business.
-"""
+"""The subcommand `trigger`: run the pipelines that open commits wait for."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import socket
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.console import emit, say, table
+from cli.console import emit, print_message, shorten, table
 from cli.options import Session, with_session
 
 if TYPE_CHECKING:
@@ -27,79 +25,85 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Work until nothing is open, then stop.")
+@click.option("--once", is_flag=True, help="Stop when no commit is open; exit code 1 if a run failed.")
 @click.option("--runner", type=click.Choice(["local", "kubeflow"]), help="Where the pipelines run.  [default: local]")
-@click.option("--config", "file", type=click.Path(path_type=Path, dir_okay=False), help="Settings, TOML.")
-@click.option("--check", is_flag=True, help="Check the settings and what they name, and start nothing.")
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Settings of the trigger, TOML.",
+)
+@click.option("--check", is_flag=True, help="Check the settings and the services they name; start nothing.")
 @with_session
 def trigger(session: Session, once: bool, runner: str | None, file: Path | None, check: bool) -> None:
-    """Run what the commits ask for: every commit gets its run, exactly one effect."""
+    """Start a run for every commit set with open output commits.
+
+    Polls Pachyderm until SIGTERM or Ctrl-C. Every output commit is filled exactly once, however many triggers run.
+    """
     from workflows.daemon.signals import Interruption
 
-    # Before the slow imports: process 1 of a container ignores a SIGTERM for which it has no handler.
+    # Before the slow imports: PID 1 of a container ignores a SIGTERM that it has no handler for.
     interruption = Interruption.of_process()
     try:
         with interruption.watched():
-            done = _work(session, once, runner, file, check, interruption)
+            units = _work(session, once, runner, file, check, interruption)
     except KeyboardInterrupt:
-        # Work that `--once` was asked for is left undone.
+        # With --once an interruption leaves requested work undone; a service that stops on SIGTERM has succeeded.
         if once or not interruption.stop_requested:
             raise
-        say(session, "stopped by SIGTERM; the next trigger goes on from here")
+        print_message(session, "stopped by SIGTERM; the next trigger resumes from here")
         return
-    if done is None:
+    if units is None:
         return
-    _emit(session, done)
-    if any(unit.state == "failed" for unit in done):
+    _emit(session, units)
+    if any(unit.state == "failed" for unit in units):
         sys.exit(1)
 
 
 def _work(
     session: Session, once: bool, runner: str | None, file: Path | None, check: bool, interruption: Interruption
 ) -> tuple[Done, ...] | None:
-    import dataclasses
-
+    """Check the settings, or run the trigger; return what ended meanwhile, or None after a check."""
     from workflows.settings.configuration import load
     from workflows.trigger import wiring
 
     configuration = load(file, os.environ)
     if runner is not None:
         configuration = dataclasses.replace(configuration, runner=runner)
-    place = wiring.TriggerContext(
-        session.target(), session.store, identity(), _teller(session, configuration), interruption=interruption
+    context = wiring.TriggerContext(
+        session.target(), session.store, identity(), _reporter(session, configuration), interruption=interruption
     )
     if check:
-        _check(session, place, configuration)
+        _check(session, context, configuration)
         return None
-    _log_as(session, configuration)
-    return wiring.once(place, configuration) if once else wiring.serve(place, configuration)
+    _set_up_logging(session, configuration)
+    return wiring.once(context, configuration) if once else wiring.serve(context, configuration)
 
 
-def _teller(session: Session, configuration: Configuration) -> Callable[[str], None]:
-    """What lines for a person go to: standard error, as everything else that is logged there."""
+def _reporter(session: Session, configuration: Configuration) -> Callable[[str], None]:
+    """Return what messages for people are written with: standard error, in the format that the log has."""
     if configuration.log == "json":
         return logging.getLogger("workflows.trigger").info
-    return lambda line: say(session, line)
+    return lambda line: print_message(session, line)
 
 
 def identity() -> str:
-    """Who decides: ``host:process``, as decisions name it."""
+    """Return ``host:process``, the author of this process's decisions."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _emit(session: Session, done: tuple[Done, ...]) -> None:
-    import dataclasses
-
-    units = [dataclasses.asdict(unit) for unit in done]
-    rows = [{**unit, "commit_set": unit["commit_set"][:12], "error": unit["error"] or None} for unit in units]
-    text = table(("commit_set", "pipeline", "state", "error"), rows) if rows else "nothing is open"
-    emit(session, {"units": units}, text)
+def _emit(session: Session, units: tuple[Done, ...]) -> None:
+    documents = [dataclasses.asdict(unit) for unit in units]
+    rows = [{**document, "commit_set": shorten(session, document["commit_set"])} for document in documents]
+    text = table(("commit_set", "pipeline", "state", "error"), rows) if rows else "nothing to do: no commit is open"
+    emit(session, {"units": documents}, text)
 
 
-def _check(session: Session, place: TriggerContext, configuration: Configuration) -> None:
+def _check(session: Session, context: TriggerContext, configuration: Configuration) -> None:
     from workflows.trigger import wiring
 
-    findings = wiring.check(place, configuration)
+    findings = wiring.check(context, configuration)
     document = [{"what": what, "good": error is None, "error": error and str(error)} for what, error in findings]
     lines = "\n".join(f"{what}: {'good' if error is None else error}" for what, error in findings)
     emit(session, {"checks": document}, lines)
@@ -108,7 +112,7 @@ def _check(session: Session, place: TriggerContext, configuration: Configuration
             raise error
 
 
-def _log_as(session: Session, configuration: Configuration) -> None:
+def _set_up_logging(session: Session, configuration: Configuration) -> None:
     if configuration.log == "json":
         from workflows.daemon.json_logs import log_json
 

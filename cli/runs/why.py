@@ -1,7 +1,4 @@
-"""The subcommand `why`: what was decided about a commit set, when, by whom, and why.
-
-It exists because "why was this trained again?" and "why was it not?" must not need a search through logs.
-"""
+"""The subcommand `why`: the decisions about a commit set, and what differed from the commits before."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.console import emit, table
+from cli.console import emit, shorten, table
 from cli.options import Session, with_session
 
 if TYPE_CHECKING:
@@ -22,21 +19,26 @@ if TYPE_CHECKING:
 @click.argument("commit_set", metavar="SET")
 @with_session
 def why(session: Session, commit_set: str) -> None:
-    """Tell what was decided about SET, by whom, and why; and which part of a fingerprint differed."""
+    """Explain what was decided about the commit set SET, when, by whom and why.
+
+    For each output commit: its state, its claims, what it waits for, and which parts of its fingerprint differ from
+    the commit before. SET is the id of a commit set, or any commit in it.
+    """
     from pachyderm.client.connection import connect
     from pachyderm.dag.references import resolve_any
     from pachyderm.record.explain import explain
 
     with connect(session.target()) as client:
-        told = explain(client, resolve_any(client, commit_set).id, time.time())
-    emit(session, dataclasses.asdict(told), _text(told))
+        explanation = explain(client, resolve_any(client, commit_set).id, time.time())
+    emit(session, dataclasses.asdict(explanation), shorten(session, _text(explanation)))
 
 
-def _text(told: Explanation) -> str:
-    lines = [f"commit set {told.commit_set}", ""]
-    rows = [dataclasses.asdict(decision) for decision in told.decisions]
-    lines.append(table(("time", "decision", "attempt", "run", "by", "reason"), rows) if rows else "nothing was decided")
-    for story in told.commits:
+def _text(explanation: Explanation) -> str:
+    lines = [f"commit set {explanation.commit_set}", ""]
+    rows = [dataclasses.asdict(decision) for decision in explanation.decisions]
+    columns = ("time", "decision", "attempt", "run", "by", "reason")
+    lines.append(table(columns, rows) if rows else "no decisions")
+    for story in explanation.commits:
         lines += ["", *_lines(story)]
     return "\n".join(lines)
 
@@ -46,7 +48,8 @@ def _lines(story: Story) -> list[str]:
     if story.waits_for:
         lines.append(f"  waits for {story.waits_for}")
     lines += [
-        f"  claim {number} of run {run}" + (f", over: {over}" if over else "") for number, run, over in story.claims
+        f"  claim {number} of run {run}" + (f", ended: {reason}" if reason else "")
+        for number, run, reason in story.claims
     ]
     if story.outcome:
         lines.append(f"  {story.outcome}")

@@ -1,1 +1,1 @@
-"""Subcommands around the project: store, compile, doctor."""
+"""Subcommands for the installation: store, compile, doctor."""

@@ -1,7 +1,4 @@
-"""The subcommand `doctor`: what is installed, reachable and usable here, line by line, each problem with its remedy.
-
-It exists so that the first question about any trouble has one answer, which a person can read and a script can parse.
-"""
+"""The subcommand `doctor`: what is installed, reachable and usable, each problem with its remedy."""
 
 from __future__ import annotations
 
@@ -18,13 +15,19 @@ from cli.options import Session, with_session
 
 
 @click.command()
-@click.option("--config", "file", type=click.Path(path_type=Path, dir_okay=False), help="The trigger's settings, TOML.")
-@click.option("--gpu", is_flag=True, help="A GPU is needed here: its absence is a problem.")
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Settings of the trigger, TOML.",
+)
+@click.option("--gpu", is_flag=True, help="Report a missing GPU as a problem.")
 @with_session
 def doctor(session: Session, file: Path | None, gpu: bool) -> None:
-    """Check this installation: packages, folders, Pachyderm, Kubeflow, GPU and image.
+    """Check packages, folders, Pachyderm, Kubeflow, GPU and images; change nothing.
 
-    Changes nothing. Ends with 0 if all is well, 3 if a service cannot be reached, 2 for any other problem.
+    Exit code 0 if there are no problems, 3 if a service cannot be reached, 2 for any other problem.
     """
     from cli.system import doctor_checks, doctor_kubeflow
     from workflows.settings.configuration import load
@@ -39,12 +42,12 @@ def doctor(session: Session, file: Path | None, gpu: bool) -> None:
         *doctor_checks.images(os.environ),
     ]
     lines = []
-    for one in findings:
-        lines.append(f"{'ok     ' if one.ok else 'problem'}  {one.check}: {one.detail}")
-        if one.remedy:
-            lines.append(f"         remedy: {one.remedy}")
-    code = max((one.code for one in findings), default=0)
-    document = {"ok": code == 0, "findings": [dataclasses.asdict(one) for one in findings]}
+    for finding in findings:
+        lines.append(f"{'ok     ' if finding.ok else 'problem'}  {finding.check}: {finding.detail}")
+        if finding.remedy:
+            lines.append(f"         remedy: {finding.remedy}")
+    code = max((finding.code for finding in findings), default=0)
+    document = {"ok": code == 0, "findings": [dataclasses.asdict(finding) for finding in findings]}
     emit(session, document, "\n".join(lines))
     if code:
         sys.exit(code)

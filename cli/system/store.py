@@ -1,72 +1,72 @@
-"""`pix2pix store`: serve the embedded store to other programs, collect what nothing needs, check it.
-
-It exists apart from the store because addresses, signals and what a person reads belong to the command line.
-"""
+"""The subcommand `store`: serve, collect garbage in, and check the embedded store."""
 
 from __future__ import annotations
 
 import ipaddress
-import signal
 import threading
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from cli.console import emit, say, table
+from cli.console import emit, print_message, table
 from cli.options import Session, with_session
 from pachyderm.errors import RequestError
 
 LONGEST_GRACE = 24 * 365 * 100
-"""Hours; a grace period beyond a century is a slip of the keyboard, and one without end is no time to reckon with."""
+"""Longest grace period, hours: a century; more is a typing error, and infinity cannot be subtracted from a time."""
 
 
 @click.group()
 @with_session
 def store(session: Session) -> None:
-    """Look after the embedded store."""
+    """Serve and maintain the embedded store."""
 
 
-@store.command()
+@store.command(short_help="Serve the store to pachctl and other clients.")
 @click.option(
-    "--listen", metavar="ADDRESS", default="127.0.0.1:30650", show_default=True, help="host:port or unix:PATH."
+    "--listen", metavar="ADDRESS", default="127.0.0.1:30650", show_default=True, help="HOST:PORT or unix:PATH."
 )
 @click.option(
-    "--url-sources", is_flag=True, help="Let clients put files from http and https URLs; this machine reads them."
+    "--url-sources", is_flag=True, help="Let clients put files from http and https URLs, which this machine downloads."
 )
 @with_session
 def serve(session: Session, listen: str, url_sources: bool) -> None:
-    """Give the store an address, so that pachctl and any Pachyderm client can use it; ends with Ctrl-C.
+    """Serve the store at an address, for pachctl and any other Pachyderm client, until Ctrl-C or SIGTERM.
 
-    Prints the address as one line on standard output when it is ready.
+    Prints the address to standard output as soon as it accepts requests.
     """
     from pachyderm.store.rpc.server import StoreServer
+    from workflows.daemon.signals import Interruption
 
     _check_port(listen)
     if not _is_local(listen):
-        say(session, f"warning: {listen} can be reached from other machines, and the store has no authentication")
+        print_message(
+            session, f"warning: {listen} is reachable from other machines, and the store has no authentication"
+        )
     server = StoreServer(session.store, listen, url_sources=url_sources)
     ended = threading.Event()
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        address = server.start()
-        emit(session, {"address": address, "store": str(session.store)}, address)
-        ended.wait()
-    finally:
-        server.stop()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    say(session, "stopped; what was acknowledged is kept")
+    interruption = Interruption()
+    # The event is set in the thread that watches for signals: in a handler, which interrupts the main thread anywhere,
+    # it could wait for a lock that the main thread holds.
+    with interruption.watched(), interruption.first(ended.set):
+        try:
+            address = server.start()
+            emit(session, {"address": address, "store": str(session.store)}, address)
+            ended.wait()
+        finally:
+            server.stop()
+    print_message(session, "stopped; everything acknowledged is kept")
 
 
 def _check_port(listen: str) -> None:
-    """Refuse what is no port; gRPC would take a number modulo 65536."""
+    """Refuse an invalid port; gRPC would take the number modulo 65536."""
     if listen.startswith("unix"):
         return
     _, colon, port = listen.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise RequestError(
-            f"--listen {listen} has no valid port; give host:port with a port from 0 (any free one) to 65535"
+            f"--listen {listen} has no valid port; give HOST:PORT with a port from 0 (any free port) to 65535"
         )
 
 
@@ -80,33 +80,38 @@ def _is_local(listen: str) -> bool:
         return False
 
 
-@store.command()
-@click.option("--grace", metavar="HOURS", type=float, default=24.0, show_default=True)
+@store.command(short_help="Delete data that nothing refers to.")
+@click.option(
+    "--grace", metavar="HOURS", type=float, default=24.0, show_default=True, help="Keep data that is newer than this."
+)
 @with_session
 def gc(session: Session, grace: float) -> None:
-    """Remove data that no commit and no open write needs, and that is older than the grace period."""
+    """Delete data that no commit and no open write refers to and that is older than the grace period."""
     from pachyderm.store.maintenance.gc import collect
 
-    # Not a number compares as false with everything.
+    # NaN compares false with everything, so the test states what is accepted.
     if not 0 <= grace <= LONGEST_GRACE:
-        raise RequestError(f"--grace {grace}: the grace period is hours from 0 to {LONGEST_GRACE}; 24 are usual")
-    done = collect(session.store, grace * 3600)
+        raise RequestError(f"--grace {grace} is invalid; give hours from 0 to {LONGEST_GRACE}, usually 24")
+    removed = collect(session.store, grace * 3600)
     emit(
         session,
-        asdict(done),
-        f"removed {done.blocks} blocks, {done.pages} pages and {done.packs} packs: {done.bytes} bytes",
+        asdict(removed),
+        f"deleted {removed.blocks} blocks, {removed.pages} pages and {removed.packs} packs: {removed.bytes} bytes",
     )
 
 
-@store.command()
-@click.option("--repair", is_flag=True, help="Do what is safe; damaged objects are moved aside, never deleted.")
+@store.command(short_help="Check hashes, references and the commit graph.")
+@click.option("--repair", is_flag=True, help="Repair what is safe; damaged objects are moved aside, never deleted.")
 @with_session
 def fsck(session: Session, repair: bool) -> None:
-    """Check every object's hash, every reference and every rule of the commit graph; exit 1 on a problem."""
+    """Check the hash of every object, every reference, and the rules of the commit graph.
+
+    Exit code 1 if problems remain.
+    """
     from pachyderm.store.maintenance.fsck import check
 
     problems: list[dict[str, Any]] = [asdict(problem) for problem in check(session.store, repair)]
-    text = table(("code", "where", "what", "repair"), problems) if problems else "no problem found"
+    text = table(("code", "where", "what", "repair"), problems) if problems else "no problems found"
     emit(session, {"problems": problems}, text)
     if any(not problem["repaired"] for problem in problems):
         raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""docs/parameters.md lists every parameter with the default that it has."""
+"""docs/parameters.md lists every parameter with its default, and no others."""
 
 from __future__ import annotations
 

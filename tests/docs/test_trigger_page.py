@@ -1,4 +1,4 @@
-"""docs/trigger.md lists every setting of the trigger with its type and default, every metric, and nothing else."""
+"""docs/trigger.md lists every setting of the trigger with type and default, every metric, and no others."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ TYPES = {str: "text", int: "whole number", float: "number"}
 
 
 def section(heading: str) -> str:
-    """The text below a heading, up to the next one."""
+    """Return the text below a heading, up to the next heading."""
     _, found, rest = PAGE.partition(f"\n{heading}\n")
     assert found, heading
     return re.split(r"\n##", rest)[0]
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of a section's table."""
+    """Return the cells of a section's table."""
     lines = [line for line in section(heading).splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
 
 
 def expected() -> dict[str, dict[str, tuple[str, str]]]:
-    """Heading -> name -> type and default, from the configuration itself."""
+    """Return heading -> name -> type and default, taken from the configuration."""
     headings = {(): "### At the top", ("kubeflow",): "### [kubeflow]", ("lease",): "### [lease]"}
-    made: dict[str, dict[str, tuple[str, str]]] = {}
+    settings: dict[str, dict[str, tuple[str, str]]] = {}
     for place, kind in variables().values():
         *outer, name = place
         policy = outer[:1] == ["policy"]
@@ -42,12 +42,12 @@ def expected() -> dict[str, dict[str, tuple[str, str]]]:
         for part in [name] if policy else place:
             value = getattr(value, part)
         heading = "### [policy.PIPELINE]" if policy else headings[tuple(outer)]
-        made.setdefault(heading, {})[name] = (TYPES[kind], json.dumps(value))
-    return made
+        settings.setdefault(heading, {})[name] = (TYPES[kind], json.dumps(value))
+    return settings
 
 
 @pytest.mark.parametrize("heading", expected())
-def test_every_setting_stands_in_its_section_with_type_and_default_and_no_other_does(heading: str) -> None:
+def test_every_setting_is_listed_in_its_section_with_type_and_default_and_no_other(heading: str) -> None:
     listed = {name.strip("`"): (kind, default) for name, kind, default, _ in rows(heading)}
     wanted = expected()[heading]
     assert set(listed) == set(wanted)
@@ -56,25 +56,25 @@ def test_every_setting_stands_in_its_section_with_type_and_default_and_no_other_
         assert f"`{default}`" in listed[name][1], name
 
 
-def test_every_argument_of_a_run_stands_there_and_no_other() -> None:
+def test_every_argument_of_a_run_is_listed_and_no_other() -> None:
     listed = [(pipeline.strip("`"), name.strip("`")) for pipeline, name, _ in rows("### [kubeflow.arguments.PIPELINE]")]
     assert sorted(listed) == sorted(places())
 
 
-def test_every_metric_stands_there_and_no_other() -> None:
+def test_every_metric_is_listed_and_no_other() -> None:
     families = Metrics(lambda: 0.0, lambda: 0.0).registry.collect()
     known = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     assert {name.strip("`") for name, *_ in rows("## Metrics")} == known
 
 
-def test_the_example_is_a_configuration(tmp_path: Path) -> None:
+def test_the_example_is_a_valid_configuration(tmp_path: Path) -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "trigger.toml").write_text(text)
-    made = load(tmp_path / "trigger.toml", {})
-    assert made.kubeflow.arguments == tomllib.loads(text)["kubeflow"]["arguments"]
+    configuration = load(tmp_path / "trigger.toml", {})
+    assert configuration.kubeflow.arguments == tomllib.loads(text)["kubeflow"]["arguments"]
 
 
-def test_every_variable_on_the_page_is_one() -> None:
+def test_every_environment_variable_on_the_page_exists() -> None:
     written = set(re.findall(r"`(PIX2PIX_TRIGGER_[A-Z_]+)=([^`]*)`", PAGE))
     assert written
     load(None, dict(written))

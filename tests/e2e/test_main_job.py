@@ -1,4 +1,4 @@
-"""The main job with the real model, real pipelines and the real protocol, as small as it can be."""
+"""The whole workflow with the real model, pipelines and protocol, as small as possible."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OUTPUTS = sorted({branch.repo for branch in PROVENANCE})
 
 
 class Laptop:
-    """A store in a folder, and the command line in processes of its own."""
+    """A store in a folder, and the command run in processes of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,21 +59,21 @@ class Laptop:
 
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    """Trained, exported, promoted, and three pictures generated; the fourth picture is no picture."""
-    # A path with a space in it, as people have.
+    """A store with a model trained, exported and promoted, and three pictures generated; a fourth input is text."""
+    # Paths with spaces are common on laptops.
     folder = tmp_path_factory.mktemp("a laptop")
     generator.make_pairs(folder / "pairs", 8, 32, seed=1)
     (folder / "pairs" / "pix2pix.toml").write_text(TRAIN)
     generator.make_labels(folder / "labels", 3, 32, seed=2)
     (folder / "labels" / "not-a-picture.png").write_text("text")
     (folder / "labels" / "pix2pix.toml").write_text("[resize]\nsize = 32\n")
-    house = Laptop(folder)
-    house.type("setup")
-    house.type("put", "training", folder / "pairs")
-    house.type("put", "input_images", folder / "labels")
-    units = house.type("trigger", "--once")["units"]
+    laptop = Laptop(folder)
+    laptop.type("setup")
+    laptop.type("put", "training", folder / "pairs")
+    laptop.type("put", "input_images", folder / "labels")
+    units = laptop.type("trigger", "--once")["units"]
     assert {unit["state"] for unit in units} == {"good"}
-    yield house
+    yield laptop
 
 
 def test_a_commit_on_each_input_leads_to_generated_pictures(laptop: Laptop) -> None:
@@ -95,7 +95,8 @@ def test_every_output_commit_leads_back_to_data_code_parameters_and_run(laptop: 
         assert {commit.repo for commit, _ in filled} == set(OUTPUTS)
         for commit, record in filled:
             assert record is not None and commit.state == "good"
-            assert {(one.repo, one.commit) for one in record.inputs} == {(p.repo, p.id) for p in commit.provenance}
+            provenance = {(source.repo, source.id) for source in commit.provenance}
+            assert {(source.repo, source.commit) for source in record.inputs} == provenance
             assert record.run["id"] and record.fingerprint == commit.metadata["fingerprint"]
             assert set(record.files) == set(content(files(client, commit.repo, commit.id)))
             assert record.parameters_from.partition("@")[0] in ("training", "input_images")
@@ -103,18 +104,20 @@ def test_every_output_commit_leads_back_to_data_code_parameters_and_run(laptop: 
 
 
 def _roots(client: Connection, repo: str, commit_id: str) -> set[str]:
-    above = inspect(client, repo, commit_id).provenance
-    return set().union(*(_roots(client, one.repo, one.id) for one in above)) if above else {repo}
+    """Return the repos at the start of a commit's provenance."""
+    sources = inspect(client, repo, commit_id).provenance
+    return set().union(*(_roots(client, source.repo, source.id) for source in sources)) if sources else {repo}
 
 
 def test_a_bad_picture_stops_nothing_and_is_listed(laptop: Laptop) -> None:
     log = laptop.type("log", "preprocess_images")
     record = laptop.record("preprocess_images", log[0]["commit"])
-    assert [(one.path, one.code) for one in record.rejected] == [("/not-a-picture.png", "FORMAT_NOT_ALLOWED")]
+    (rejection,) = record.rejected
+    assert (rejection.path, rejection.code) == ("/not-a-picture.png", "FORMAT_NOT_ALLOWED")
     assert (record.counts.inputs, record.counts.accepted, record.counts.rejected) == (4, 3, 1)
 
 
-def test_a_second_look_finds_nothing_to_do(laptop: Laptop) -> None:
+def test_a_second_trigger_finds_nothing_to_do(laptop: Laptop) -> None:
     assert laptop.type("trigger", "--once") == {"units": []}
 
 
@@ -128,11 +131,11 @@ def test_one_more_picture_is_the_only_work_and_the_others_keep_their_bytes(lapto
     for repo in ("preprocess_images", "generate_images"):
         counts = laptop.record(repo, commit).counts
         assert (counts.computed, counts.carried) == (1, 3), repo
-    after = {one["path"]: one["hash"] for one in laptop.type("ls", "generate_images:/")}
-    assert all(after[one["path"]] == one["hash"] for one in before if "_report" not in one["path"])
+    after = {entry["path"]: entry["hash"] for entry in laptop.type("ls", "generate_images:/")}
+    assert all(after[entry["path"]] == entry["hash"] for entry in before if "_report" not in entry["path"])
 
 
-def test_the_reports_are_pages_that_load_nothing_from_elsewhere(laptop: Laptop) -> None:
+def test_the_reports_are_self_contained_pages(laptop: Laptop) -> None:
     for repo in OUTPUTS:
         head = laptop.type("log", repo)[0]["commit"]
         with connect(laptop.target) as client:
@@ -146,25 +149,25 @@ def test_the_record_is_readable_with_the_sdk_alone(laptop: Laptop) -> None:
     head = laptop.type("log", "generate_images")[0]["commit"]
     with connect(laptop.target) as client:
         file = pfs.File(commit=pfs.Commit(repo=pfs.Repo(name="generate_images"), id=head), path="/_report/stage.json")
-        told = json.loads(b"".join(part.value for part in client.pfs.get_file(file=file)))
-    assert told["schema"] == 1
-    assert {one["repo"] for one in told["inputs"]} == {"model", "preprocess_images"}
+        record = json.loads(b"".join(part.value for part in client.pfs.get_file(file=file)))
+    assert record["schema"] == 1
+    assert {source["repo"] for source in record["inputs"]} == {"model", "preprocess_images"}
 
 
-def test_a_picture_on_disk_leads_back_to_what_made_it_also_after_it_was_changed(laptop: Laptop) -> None:
+def test_a_picture_on_disk_is_traced_back_even_after_it_was_edited(laptop: Laptop) -> None:
     laptop.type("get", "generate_images", laptop.folder / "found")
     picture = sorted((laptop.folder / "found").glob("*.png"))[0]
-    told = laptop.type("lineage", picture)
-    repos = {node["repo"] for node in told["nodes"] if node["kind"] == "commit"}
+    graph = laptop.type("lineage", picture)
+    repos = {node["repo"] for node in graph["nodes"] if node["kind"] == "commit"}
     assert repos == {"training", "checkpoint", "model", "input_images", "preprocess_images", "generate_images"}
-    assert told["start"].endswith(f":/{picture.name}")
+    assert graph["start"].endswith(f":/{picture.name}")
     with Image.open(picture) as opened:
         text = PngInfo()
         for key, value in opened.text.items():  # type: ignore[attr-defined]
             text.add_itxt(key, value)
         assert "pix2pix:fingerprint" in opened.text  # type: ignore[attr-defined]
         opened.convert("L").save(laptop.folder / "grey.png", pnginfo=text)
-    assert laptop.type("lineage", laptop.folder / "grey.png")["start"] == told["start"]
+    assert laptop.type("lineage", laptop.folder / "grey.png")["start"] == graph["start"]
 
 
 def test_every_file_is_traced_back_and_every_input_forward(laptop: Laptop) -> None:
@@ -173,5 +176,5 @@ def test_every_file_is_traced_back_and_every_input_forward(laptop: Laptop) -> No
         assert led_forward(client) > 3
 
 
-def test_the_record_is_true(laptop: Laptop) -> None:
+def test_fsck_finds_no_problems(laptop: Laptop) -> None:
     assert laptop.type("fsck")["problems"] == []

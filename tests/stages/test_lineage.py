@@ -226,7 +226,7 @@ def test_the_command_walks_both_ways_and_refuses_what_is_no_target(
     assert {"from", "to", "kind"} == document["edges"][0].keys()
     assert document["nodes"][0]["id"] == f"generate_images@{set_id}:/cats/1.png"
     said = typed(capsys, at, "lineage", f"training@{sets['first']}", "--forward")
-    assert said[1].startswith(f"training@{sets['first']}") and "generate_images@" in said[1]
+    assert said[1].startswith(f"training@{sets['first'][:12]}") and "generate_images@" in said[1]
     page = tmp_path / "l.html"
     assert typed(capsys, at, "lineage", f"model@{sets['first']}", "--html", page)[0] == 0
     assert page.exists()
@@ -235,7 +235,7 @@ def test_the_command_walks_both_ways_and_refuses_what_is_no_target(
     (tmp_path / "foreign.png").write_bytes(png_bytes(np.zeros((4, 4, 3), np.uint8)))
     for target, words in (
         (tmp_path / "foreign.png", "another program made it"),
-        (tmp_path / "missing.png", "is no file here"),
+        (tmp_path / "missing.png", "is neither a file on this machine nor REPO@COMMIT[:PATH]"),
         ("nothing@master", "repo nothing not found"),
         (f"generate_images@{set_id}:/nothing.png", "has no file /nothing.png"),
     ):

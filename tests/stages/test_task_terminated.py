@@ -18,7 +18,7 @@ from pachyderm.client.upload import put
 from pachyderm.dag.repos import CHECKPOINT, TRAINING
 from pachyderm.dag.setup import set_up
 from pachyderm.output.work_in_progress import UNFINISHED
-from pachyderm.queue.claims import working
+from pachyderm.queue.claims import working_claim
 
 PROGRAM = Path(__file__).with_name("terminated_task.py")
 PARAMETERS = """
@@ -58,6 +58,6 @@ def test_sigterm_saves_the_work_and_gives_the_claim_back(tmp_path: Path) -> None
         assert step >= 3
         commit = inspect(client, CHECKPOINT.repo, commit_set)
         assert commit.state == "open"
-        assert working(commit.metadata) is None, "the claim was given back"
+        assert working_claim(commit.metadata) is None, "the claim was given back"
         saved = head(client, UNFINISHED)
         assert any("state" in path for path in files(client, saved.repo, saved.id)), "the state was saved"

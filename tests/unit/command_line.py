@@ -1,4 +1,4 @@
-"""Runs the command line in this process, as a script would see it: exit code, standard output, standard error."""
+"""Runs the command in this process and captures its exit code, standard output and standard error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cli.main import main
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandResult:
     code: int
     out: str
     err: str
@@ -22,12 +22,12 @@ class Said:
         return json.loads(self.out)
 
 
-def pix2pix(capsys: pytest.CaptureFixture[str], *words: object) -> Said:
+def pix2pix(capsys: pytest.CaptureFixture[str], *words: object) -> CommandResult:
     capsys.readouterr()
     code = 0
     try:
         main([str(word) for word in words])
     except SystemExit as stop:
         code = int(stop.code or 0)
-    said = capsys.readouterr()
-    return Said(code, said.out, said.err)
+    captured = capsys.readouterr()
+    return CommandResult(code, captured.out, captured.err)

@@ -1,4 +1,4 @@
-"""The data subcommands: what they print, what they change, and how they refuse."""
+"""The subcommands for data: what they print, what they change, and what they refuse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from command_line import Said, pix2pix
+from command_line import CommandResult, pix2pix
 from pachyderm_sdk.api import pfs
 
 from pachyderm.client import commits, files, upload
@@ -40,13 +40,13 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_set_up_names_what_it_made_and_a_second_call_changes_nothing(store: Path, capsys: Capture) -> None:
+def test_setup_lists_what_it_created_and_a_second_call_changes_nothing(store: Path, capsys: Capture) -> None:
     again = pix2pix(capsys, "--store", store, "setup", "--json").document
     assert again["created"] == []
     assert {"training", "generate_images", "model@candidate", "model@master"} <= set(again["existing"])
 
 
-def test_put_makes_one_commit_and_none_where_nothing_differs(store: Path, pictures: Path, capsys: Capture) -> None:
+def test_put_makes_one_commit_and_none_if_nothing_differs(store: Path, pictures: Path, capsys: Capture) -> None:
     first = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document
     assert (first["repo"], first["files_put"], first["files_deleted"], first["bytes"]) == ("training", 2, 0, 3)
     again = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document
@@ -55,12 +55,10 @@ def test_put_makes_one_commit_and_none_where_nothing_differs(store: Path, pictur
     third = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document
     assert (third["files_put"], third["bytes"]) == (1, 2)
     log = pix2pix(capsys, "--store", store, "log", "training", "--json").document
-    assert [one["commit"] for one in log][:2] == [third["commit"], first["commit"]]
+    assert [entry["commit"] for entry in log][:2] == [third["commit"], first["commit"]]
 
 
-def test_put_mirror_deletes_what_the_folder_lacks_below_the_prefix_alone(
-    store: Path, pictures: Path, capsys: Capture
-) -> None:
+def test_put_mirror_deletes_missing_files_below_the_prefix_only(store: Path, pictures: Path, capsys: Capture) -> None:
     pix2pix(capsys, "--store", store, "put", "training", pictures)
     pix2pix(capsys, "--store", store, "put", "training", pictures, "--prefix", "/x")
     (pictures / "a.png").unlink()
@@ -69,10 +67,10 @@ def test_put_mirror_deletes_what_the_folder_lacks_below_the_prefix_alone(
     ).document
     assert (done["files_put"], done["files_deleted"]) == (0, 1)
     listing = pix2pix(capsys, "--store", store, "ls", "training", "--json").document
-    assert [one["path"] for one in listing] == ["/a.png", "/cats/b.png", "/x/cats/b.png"]
+    assert [entry["path"] for entry in listing] == ["/a.png", "/cats/b.png", "/x/cats/b.png"]
 
 
-def test_names_that_pachyderm_refuses_come_back_as_they_were(store: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_names_that_pachyderm_refuses_survive_a_round_trip(store: Path, tmp_path: Path, capsys: Capture) -> None:
     folder = tmp_path / "odd"
     folder.mkdir()
     names = ["photo (1).jpg", "é.png", "100%.png", "a+b@c.png", "plain name.png", "%41.png", "back\\slash.png"]
@@ -80,16 +78,16 @@ def test_names_that_pachyderm_refuses_come_back_as_they_were(store: Path, tmp_pa
         (folder / name).write_text(name)
     put = pix2pix(capsys, "--store", store, "put", "input_images", folder)
     assert put.code == 0
-    assert "6 file name(s) were percent-encoded" in put.err
+    assert "6 file names that Pachyderm refuses were percent-encoded" in put.err
     assert pix2pix(capsys, "--store", store, "get", "input_images", tmp_path / "back").code == 0
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == sorted(names)
     assert all((tmp_path / "back" / name).read_text() == name for name in names)
 
 
-def test_get_says_that_it_waits_for_an_open_commit(
+def test_get_reports_that_it_waits_for_an_open_commit(
     store: Path, pictures: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document["commit"]
+    commit = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document["commit"]
     really_inspect = commits.inspect
 
     def ended(client: Connection, repo: str, commit_id: str, wait: bool = False) -> commits.Commit:
@@ -98,35 +96,37 @@ def test_get_says_that_it_waits_for_an_open_commit(
         return really_inspect(client, repo, commit_id, wait)
 
     monkeypatch.setattr(commits, "inspect", ended)
-    said = pix2pix(capsys, "--store", store, "get", "checkpoint", tmp_path / "out")
-    assert f"waiting for checkpoint@{made}, which is open" in said.err
-    assert said.code == 0
+    result = pix2pix(capsys, "--store", store, "get", "checkpoint", tmp_path / "out")
+    assert f"waiting for checkpoint@{commit[:12]}, which is open" in result.err
+    assert result.code == 0
 
 
-def test_get_and_ls_say_that_a_commit_ended_with_an_error(store: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_get_and_ls_report_that_a_commit_ended_with_an_error(store: Path, tmp_path: Path, capsys: Capture) -> None:
     with connect(Target(store=store)) as client:
         commit = client.pfs.start_commit(branch=client.branch(TRAINING))
         client.pfs.finish_commit(commit=commit, error="failed: the disk is gone")
     for words in (("get", "training", tmp_path / "out"), ("ls", "training")):
-        said = pix2pix(capsys, "--store", store, *words)
-        assert said.code == 0
-        assert f"training@{commit.id} ended with an error" in said.err
-        assert said.err.strip().endswith("failed: the disk is gone")
+        result = pix2pix(capsys, "--store", store, *words)
+        assert result.code == 0
+        assert f"training@{commit.id[:12]} ended with an error" in result.err
+        assert result.err.strip().endswith("failed: the disk is gone")
 
 
 def test_get_of_a_commit_without_files_makes_an_empty_folder(store: Path, tmp_path: Path, capsys: Capture) -> None:
-    said = pix2pix(capsys, "--store", store, "get", "training", tmp_path / "out", "--json")
-    assert (said.code, said.document["files"]) == (0, 0)
+    result = pix2pix(capsys, "--store", store, "get", "training", tmp_path / "out", "--json")
+    assert (result.code, result.document["files"]) == (0, 0)
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_refused_download_says_what_the_server_said(store: Path, tmp_path: Path) -> None:
+def test_a_refused_download_reports_the_servers_message(store: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="file /gone"), connect(Target(store=store)) as client:
         commit = head(client, TRAINING)
         download(client, commit.repo, commit.id, {"/gone.png": FileEntry(1, "")}, tmp_path / "out")
 
 
-def test_get_brings_all_or_what_matches(store: Path, pictures: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_get_downloads_all_files_or_those_that_match(
+    store: Path, pictures: Path, tmp_path: Path, capsys: Capture
+) -> None:
     commit = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document["commit"]
     whole = pix2pix(capsys, "--store", store, "get", "training", tmp_path / "all", "--json").document
     assert whole == {"commit": commit, "files": 2, "bytes": 3}
@@ -145,14 +145,14 @@ def test_a_commit_can_be_named_by_prefix_branch_and_ancestor(store: Path, pictur
         assert len(listing.document) == count, name
 
 
-def test_status_says_what_waits_and_for_what(store: Path, pictures: Path, capsys: Capture) -> None:
+def test_status_reports_what_open_commits_wait_for(store: Path, pictures: Path, capsys: Capture) -> None:
     commit = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document["commit"]
-    told = pix2pix(capsys, "--store", store, "status", "--json").document
-    heads = {(one["repo"], one["branch"]): (one["head"], one["state"]) for one in told["repos"]}
+    document = pix2pix(capsys, "--store", store, "status", "--json").document
+    heads = {(row["repo"], row["branch"]): (row["head"], row["state"]) for row in document["repos"]}
     assert heads["training", "master"] == (commit, "good")
     assert heads["checkpoint", "master"] == (commit, "open")
-    assert {one["commit_set"] for one in told["waiting"]} == {commit}
-    assert "which is open" in told["waiting"][1]["for"]
+    assert {row["commit_set"] for row in document["waiting"]} == {commit}
+    assert "which is open" in document["waiting"][1]["for"]
 
 
 def test_json_is_one_document_wherever_the_flag_stands(store: Path, capsys: Capture) -> None:
@@ -161,74 +161,125 @@ def test_json_is_one_document_wherever_the_flag_stands(store: Path, capsys: Capt
     )
 
 
-def refused(said: Said, *words: str) -> None:
-    assert said.code == 2, said
-    assert said.out == ""
-    lines = [line for line in said.err.splitlines() if line]
-    assert 1 <= len(lines) <= 3, said.err
-    assert "Traceback" not in said.err
+def refused(result: CommandResult, *words: str) -> None:
+    assert result.code == 2, result
+    assert result.out == ""
+    lines = [line for line in result.err.splitlines() if line]
+    assert 1 <= len(lines) <= 3, result.err
+    assert "Traceback" not in result.err
     for word in words:
-        assert word in said.err, said.err
+        assert word in result.err, result.err
 
 
 def test_each_wrong_use_of_the_data_is_one_clear_line(
     store: Path, pictures: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    def at(*words: object) -> Said:
+    def run(*words: object) -> CommandResult:
         return pix2pix(capsys, "--store", store, *words)
 
     empty = tmp_path / "empty"
     empty.mkdir()
-    refused(at("put", "training", tmp_path / "nowhere"), "nowhere", "does not exist")
-    refused(at("put", "training", empty), "empty", "no file")
-    refused(at("put", "nosuch", pictures), "repo nosuch not found", "training")
-    refused(at("put", "checkpoint", pictures), "checkpoint@master", "training")
-    refused(at("get", "nosuch", tmp_path / "x"), "repo nosuch not found")
-    refused(at("get", "training", pictures), "not empty")
-    refused(at("get", "training", tmp_path / "x", "--glob", "/nothing*"), "nothing*")
-    refused(at("ls", "training@0123456789ab"), "0123456789ab")
-    refused(at("ls", "training@" + "a" * 12 + "4" + "a" * 19), "not found")
-    refused(at("ls", "training@master^9"), "beyond the first commit")
-    refused(at("ls", "training:/nowhere"), "/nowhere")
-    refused(at("log", "nosuch"), "repo nosuch not found")
-    refused(at("promote"), "holds no model")
-    refused(at("rollback"), "no model was promoted before")
-    refused(at("promote", "a" * 12 + "4" + "a" * 19), "not found")
-    refused(at("run", "nosuch"), "no pipeline", "nosuch")
-    refused(at("run", "nosuch", "--commit-set", "deadbeef"), "no pipeline", "nosuch")
-    refused(at("run", "training_and_export", "-p", "nosuch=1"), "nosuch", "max_steps")
-    refused(at("run", "training_and_export", "-p", "max_steps=-1"), "max_steps")
-    refused(at("run", "training_and_export", "-p", "resize.size=64"), "resize")
-    refused(at("run", "training_and_export", "--commit-set", "0123456789ab"), "0123456789ab")
+    refused(run("put", "training", tmp_path / "nowhere"), "nowhere", "does not exist")
+    refused(run("put", "training", empty), "empty", "no file")
+    refused(run("put", "nosuch", pictures), "repo nosuch not found", "training")
+    refused(run("put", "checkpoint", pictures), "checkpoint@master", "training")
+    refused(run("get", "nosuch", tmp_path / "x"), "repo nosuch not found")
+    refused(run("get", "training", pictures), "not an empty folder")
+    refused(run("get", "training", tmp_path / "x", "--glob", "/nothing*"), "nothing*")
+    refused(run("ls", "training@0123456789ab"), "0123456789ab")
+    refused(run("ls", "training@" + "a" * 12 + "4" + "a" * 19), "not found")
+    refused(run("ls", "training@master^9"), "beyond the first commit")
+    refused(run("ls", "training:/nowhere"), "/nowhere")
+    refused(run("log", "nosuch"), "repo nosuch not found")
+    refused(run("promote"), "holds no model")
+    refused(run("rollback"), "no model was promoted before")
+    refused(run("promote", "a" * 12 + "4" + "a" * 19), "not found")
+    refused(run("run", "nosuch"), "no pipeline", "nosuch")
+    refused(run("run", "nosuch", "--commit-set", "deadbeef"), "no pipeline", "nosuch")
+    refused(run("run", "training_and_export", "-p", "nosuch=1"), "nosuch", "max_steps")
+    refused(run("run", "training_and_export", "-p", "max_steps=-1"), "max_steps")
+    refused(run("run", "training_and_export", "-p", "resize.size=64"), "resize")
+    refused(run("run", "training_and_export", "--commit-set", "0123456789ab"), "0123456789ab")
     assert not (tmp_path / "x").exists()
     assert pix2pix(capsys, "--store", store, "status", "--json").document["waiting"] == []
 
 
-def test_work_before_set_up_says_to_set_up(tmp_path: Path, capsys: Capture) -> None:
+def test_before_setup_the_message_names_setup(tmp_path: Path, capsys: Capture) -> None:
     refused(pix2pix(capsys, "--store", tmp_path / "new", "status"), "pix2pix setup")
     refused(pix2pix(capsys, "--store", tmp_path / "new", "run", "training_and_export"), "pix2pix setup")
 
 
-def test_a_folder_that_is_no_store_is_refused_and_left_alone(tmp_path: Path, capsys: Capture) -> None:
+def test_a_folder_that_is_not_a_store_is_refused_and_left_unchanged(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     refused(pix2pix(capsys, "--store", tmp_path, "status"), str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 @pytest.mark.parametrize("address", ["grpc://127.0.0.1:1", "127.0.0.1:1"])
-def test_a_server_that_is_away_is_told_from_wrong_use(address: str, capsys: Capture) -> None:
-    said = pix2pix(capsys, "--pachd", address, "status")
-    assert said.code == 3
-    assert address in said.err
+def test_an_unreachable_server_is_not_reported_as_wrong_use(address: str, capsys: Capture) -> None:
+    result = pix2pix(capsys, "--pachd", address, "status")
+    assert result.code == 3
+    assert address in result.err
 
 
 @pytest.mark.parametrize("address", ["ftp://x:1", "grpc://x:99999999", "grpc://"])
-def test_an_address_that_is_none_is_wrong_use(address: str, capsys: Capture) -> None:
+def test_an_invalid_address_is_wrong_use(address: str, capsys: Capture) -> None:
     refused(pix2pix(capsys, "--pachd", address, "status"), address)
 
 
-def test_an_unknown_subcommand_is_wrong_use(capsys: Capture) -> None:
-    assert pix2pix(capsys, "nosuch").code == 2
+def test_unknown_subcommands_and_options_are_wrong_use_with_a_suggestion(store: Path, capsys: Capture) -> None:
+    for words, suggestion in (
+        (("trian",), "train"),
+        (("store", "gcc"), "gc"),
+        (("--store", store, "put", "training", "x", "--prefx", "/"), "--prefix"),
+    ):
+        result = pix2pix(capsys, *words)
+        assert result.code == 2
+        assert f"Did you mean '{suggestion}'?" in result.err
+    assert "Did you mean" not in pix2pix(capsys, "nosuch").err
+
+
+def test_log_shows_message_and_outcome_in_columns_of_their_own(store: Path, pictures: Path, capsys: Capture) -> None:
+    pix2pix(capsys, "--store", store, "put", "training", pictures, "-m", "two cats")
+    lines = pix2pix(capsys, "--store", store, "log", "training").out.splitlines()
+    assert lines[0].split() == ["COMMIT", "STARTED", "STATE", "OUTCOME", "ORIGIN", "MESSAGE"]
+    column = lines[0].index("MESSAGE")
+    assert [line[column:] for line in lines[1:3]] == ["two cats", "-"]
+    with connect(Target(store=store)) as client:
+        commit = client.pfs.start_commit(branch=client.branch(TRAINING))
+        client.pfs.finish_commit(commit=commit, error="failed: the disk is full")
+    lines = pix2pix(capsys, "--store", store, "log", "training").out.splitlines()
+    assert lines[0].split()[-2:] == ["MESSAGE", "ERROR"]
+    columns = lines[0].index("MESSAGE"), lines[0].index("ERROR")
+    assert lines[1][columns[0] :].split()[0] == "-"
+    assert lines[1][columns[1] :] == "failed: the disk is full"
+    assert lines[2][columns[0] :].split() == ["two", "cats", "-"]
+    entry = pix2pix(capsys, "--store", store, "log", "training", "--json").document[1]
+    assert (entry["message"], entry["outcome"], entry["error"]) == ("two cats", None, "")
+
+
+def test_people_read_short_ids_and_scripts_whole_ones(store: Path, pictures: Path, capsys: Capture) -> None:
+    put = ("--store", store, "put", "training", pictures)
+    shown = pix2pix(capsys, *put).out
+    commit = pix2pix(capsys, "--store", store, "log", "training", "--json").document[0]["commit"]
+    assert len(commit) == 32
+    assert shown.startswith(f"training@{commit[:12]}: ")
+    for words in (("log", "training"), ("status",), ("why", commit), ("lineage", commit)):
+        short = pix2pix(capsys, "--store", store, *words)
+        assert commit[:12] in short.out and commit not in short.out, words
+        assert commit in pix2pix(capsys, "--store", store, *words, "-v").out, words
+    assert pix2pix(capsys, "--store", store, "ls", f"training@{commit[:12]}").code == 0
+
+
+def test_a_file_name_that_looks_like_a_commit_id_is_not_shortened(store: Path, tmp_path: Path, capsys: Capture) -> None:
+    name = "0123456789abcdef0123456789abcdef"
+    for path in (tmp_path / "in" / f"{name}.png", tmp_path / "in" / name):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+    pix2pix(capsys, "--store", store, "put", "training", tmp_path / "in")
+    listing = pix2pix(capsys, "--store", store, "ls", "training").out
+    assert f"/{name} " in listing and f"/{name}.png" in listing
+    assert f"/{name}.png" in pix2pix(capsys, "--store", store, "lineage", f"training@master:/{name}.png").out
 
 
 def test_a_run_that_fails_exits_with_1_and_still_prints_its_document(
@@ -239,10 +290,10 @@ def test_a_run_that_fails_exits_with_1_and_still_prints_its_document(
     (bad / "a.png").write_text("no picture")
     (bad / "pix2pix.toml").write_text("[resize]\nnosuch = 1\n")
     pix2pix(capsys, "--store", store, "put", "input_images", bad)
-    said = pix2pix(capsys, "--store", store, "run", "preprocessing_and_generation", "--json")
-    assert said.code == 1
-    assert said.document["state"] == "failed"
-    assert "nosuch" in said.err and "commit a corrected file" in said.err
+    result = pix2pix(capsys, "--store", store, "run", "preprocessing_and_generation", "--json")
+    assert result.code == 1
+    assert result.document["state"] == "failed"
+    assert "nosuch" in result.err and "commit a corrected file" in result.err
 
 
 def test_a_path_that_would_be_a_file_and_a_folder_is_refused_before_anything_is_sent(
@@ -258,10 +309,10 @@ def test_a_path_that_would_be_a_file_and_a_folder_is_refused_before_anything_is_
     refused(pix2pix(capsys, *put, tmp_path / "flat"), "/a would be a file and a folder", "/a/b")
     refused(pix2pix(capsys, *put, tmp_path / "deep" / "a", "--prefix", "/a/b"), "/a/b would be a file and a folder")
     assert pix2pix(capsys, *put, tmp_path / "flat", "--mirror").code == 0
-    assert [one["path"] for one in pix2pix(capsys, "--store", store, "ls", "training", "--json").document] == ["/a"]
+    assert [entry["path"] for entry in pix2pix(capsys, "--store", store, "ls", "training", "--json").document] == ["/a"]
 
 
-def test_what_a_failed_commit_held_is_put_again(store: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_files_of_a_failed_commit_are_put_again(store: Path, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "b.jpg").write_text("B")
     with connect(Target(store=store)) as client:
         commit = client.pfs.start_commit(branch=client.branch(TRAINING))
@@ -269,7 +320,7 @@ def test_what_a_failed_commit_held_is_put_again(store: Path, tmp_path: Path, cap
         client.pfs.finish_commit(commit=commit, error="the writer gave up")
     assert pix2pix(capsys, "--store", store, "put", "training", tmp_path / "b.jpg", "--json").document["files_put"] == 1
     listing = pix2pix(capsys, "--store", store, "ls", "training", "--json").document
-    assert [one["path"] for one in listing] == ["/b.jpg"]
+    assert [entry["path"] for entry in listing] == ["/b.jpg"]
 
 
 def test_a_folder_that_cannot_be_read_is_refused_and_deletes_nothing(
@@ -288,7 +339,7 @@ def test_a_folder_that_cannot_be_read_is_refused_and_deletes_nothing(
     refused(pix2pix(capsys, *put, "--mirror"), "cats cannot be read: Permission denied")
 
 
-def test_a_store_is_not_put_into_itself_and_an_empty_name_is_no_folder(
+def test_a_store_is_not_put_into_itself_and_an_empty_name_is_refused(
     pictures: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(pictures)
@@ -318,17 +369,17 @@ def test_a_source_that_is_named_twice_is_put_once(store: Path, pictures: Path, c
     assert (again["files_put"], again["files_deleted"]) == (1, 0)
 
 
-def test_puts_at_once_each_tell_their_own_commit(store: Path, tmp_path: Path) -> None:
+def test_concurrent_puts_each_return_their_own_commit(store: Path, tmp_path: Path) -> None:
     folders = []
     for name in "abcd":
         (tmp_path / name).mkdir()
         (tmp_path / name / "one").write_bytes(name.encode() * 2_000_000)
         folders.append(tmp_path / name / "one")
 
-    def write(one: Path) -> tuple[str, bytes]:
+    def write(path: Path) -> tuple[str, bytes]:
         with connect(Target(store=store)) as client:
-            made = upload.put(client, TRAINING, {"/one": one}, message=one.parent.name).commit
-            commit = commits.inspect(client, "training", made or "")
+            commit_id = upload.put(client, TRAINING, {"/one": path}, message=path.parent.name).commit
+            commit = commits.inspect(client, "training", commit_id or "")
             return commit.metadata["message"], b"".join(read_pieces(client, "training", commit.id, "/one"))[:1]
 
     with ThreadPoolExecutor(4) as pool:
@@ -340,7 +391,7 @@ def test_a_message_is_the_commits_description(store: Path, pictures: Path, capsy
     with connect(Target(store=store)) as client:
         commit = commits.inspect(client, "training", done["commit"])
         assert (commit.description, commit.metadata["message"], commit.state) == ("two cats", "two cats", "good")
-        assert [one.id for one in commits.history(client, TRAINING, 1)] == [commit.id]
+        assert [commit.id for commit in commits.history(client, TRAINING, 1)] == [commit.id]
         assert {path: entry.bytes for path, entry in files.files(client, "training", commit.id).items()} == {
             "/a.png": 1,
             "/cats/b.png": 2,
@@ -360,7 +411,7 @@ def test_a_described_commit_that_cannot_be_completed_leaves_nothing_behind(
         assert upload.put(client, TRAINING, {"/a.png": pictures / "a.png"}, message="two cats").put == 1
 
 
-def test_a_described_commit_waits_for_another_writer_and_gives_up_where_it_does_not_end(
+def test_a_described_commit_waits_for_another_writer_and_gives_up_if_it_does_not_finish(
     store: Path, pictures: Path
 ) -> None:
     with connect(Target(store=store)) as client:

@@ -1,4 +1,4 @@
-"""`train`, `export`, `generate` and `evaluate` on the command line: documents, codes, one line for every mistake."""
+"""`train`, `export`, `generate` and `evaluate`: JSON documents, exit codes, and one clear line for each wrong input."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import pix2pix
 from tiny_model import TINY, tiny, write_checkpoint, write_pairs
 
-from cli.main import main
+from cli.folders.train import _stop_request
 from pix2pix.inference.export import export
 
 SMALL = [
@@ -20,29 +22,12 @@ SMALL = [
 ]
 
 
-class Ran:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.delenv("PACHD_ADDRESS", raising=False)
 
-    def call(*arguments: object) -> Ran:
-        code = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capfd.readouterr()
-        return Ran(code, captured.out, captured.err)
-
-    return call
+    # At the level of file descriptors, since TensorFlow writes there.
+    return partial(pix2pix, capfd)
 
 
 def test_pairs_become_a_model_and_pictures(tmp_path: Path, run: Any) -> None:
@@ -74,12 +59,12 @@ def test_pairs_become_a_model_and_pictures(tmp_path: Path, run: Any) -> None:
     assert "mean of 8: L1 0." in run("evaluate", tmp_path / "model", pairs, tmp_path / "measured").out
 
 
-def test_a_file_of_parameters_is_read_and_p_wins_over_it(tmp_path: Path, run: Any) -> None:
+def test_a_parameters_file_is_read_and_p_takes_precedence(tmp_path: Path, run: Any) -> None:
     pairs = write_pairs(tmp_path / "pairs", 2)
     lines = [f"{name} = {json.dumps(value)}" for name, value in {**TINY, "max_steps": 3, "seed": 9}.items()]
     (tmp_path / "p.toml").write_text("\n".join(["[export]", "version = 4", "[train]", *lines]), encoding="utf-8")
-    ran = run("train", pairs, tmp_path / "work", "--parameters", tmp_path / "p.toml", "-p", "max_steps=1", "--json")
-    assert ran.document["step"] == 1
+    result = run("train", pairs, tmp_path / "work", "--parameters", tmp_path / "p.toml", "-p", "max_steps=1", "--json")
+    assert result.document["step"] == 1
     written = json.loads((tmp_path / "work" / "hyperparameters.json").read_text(encoding="utf-8"))
     assert (written["seed"], written["max_steps"], written["ngf"]) == (9, 1, 4)
 
@@ -97,11 +82,11 @@ def test_the_parameters_file_of_a_repo_works_for_the_plain_commands(tmp_path: Pa
     (tmp_path / "p.toml").write_text(text, encoding="utf-8")
     for command, folders in (("train", 1), ("export", 1), ("generate", 2)):
         words = [tmp_path / "missing"] * folders
-        ran = run(command, "--parameters", tmp_path / "p.toml", *words, tmp_path / "out")
-        assert "missing does not exist; name one that does" in ran.err  # the file was read, and all is well with it
+        result = run(command, "--parameters", tmp_path / "p.toml", *words, tmp_path / "out")
+        assert "missing does not exist; name one that does" in result.err  # the file was read and is valid
 
 
-def test_promote_is_nowhere_but_in_export_and_other_names_are_refused_as_ever(tmp_path: Path, run: Any) -> None:
+def test_promote_is_allowed_only_in_export_and_other_names_are_refused(tmp_path: Path, run: Any) -> None:
     for text, problem in (
         ('[train]\npromote = "never"\n', "promote"),
         ("[export]\npromotes = 1\n", "promotes"),
@@ -109,10 +94,10 @@ def test_promote_is_nowhere_but_in_export_and_other_names_are_refused_as_ever(tm
         ("[triggers]\n", "unknown section: triggers"),
     ):
         (tmp_path / "p.toml").write_text(text, encoding="utf-8")
-        ran = run("train", "--parameters", tmp_path / "p.toml", tmp_path, tmp_path / "out")
-        assert ran.code == 2
-        assert f"{tmp_path / 'p.toml'}: " in ran.err
-        assert problem in ran.err
+        result = run("train", "--parameters", tmp_path / "p.toml", tmp_path, tmp_path / "out")
+        assert result.code == 2
+        assert f"{tmp_path / 'p.toml'}: " in result.err
+        assert problem in result.err
 
 
 def test_no_usable_picture_is_bad_input_for_generate_too(tmp_path: Path, run: Any) -> None:
@@ -122,10 +107,10 @@ def test_no_usable_picture_is_bad_input_for_generate_too(tmp_path: Path, run: An
     for _ in ("made", "kept"):
         assert run("generate", tmp_path / "model", pictures, tmp_path / "out", "-q").code == 0
     (pictures / "000.png").write_text("", encoding="utf-8")
-    ran = run("generate", tmp_path / "model", pictures, tmp_path / "out", "-q", "--json")
-    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-    assert "none of the 2 files in " in ran.err
-    assert "the first, 000.png: EMPTY" in ran.err
+    result = run("generate", tmp_path / "model", pictures, tmp_path / "out", "-q", "--json")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "none of the 2 files in " in result.err
+    assert "the first, 000.png: EMPTY" in result.err
 
 
 @pytest.mark.parametrize(
@@ -154,23 +139,46 @@ def test_no_usable_picture_is_bad_input_for_generate_too(tmp_path: Path, run: An
         (["train", "{pairs}", "{circle}", *SMALL], "is a link that leads nowhere"),
     ],
 )
-def test_a_mistake_is_one_clear_line_and_code_2(tmp_path: Path, run: Any, arguments: list[str], problem: str) -> None:
+def test_wrong_input_is_one_clear_line_and_code_2(tmp_path: Path, run: Any, arguments: list[str], problem: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("", encoding="utf-8")
     write_pairs(tmp_path / "pairs", 1)
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     places = {name: tmp_path / name for name in ("empty", "missing", "file", "pairs", "out", "circle")}
-    ran = run(*(argument.format(**places) if "{" in argument else argument for argument in arguments))
-    assert ran.code == 2
-    assert ran.out == ""
-    assert problem in ran.err
-    assert ran.err.startswith("pix2pix: ")
-    assert ran.err.count("\n") == 1
+    result = run(*(argument.format(**places) if "{" in argument else argument for argument in arguments))
+    assert result.code == 2
+    assert result.out == ""
+    assert problem in result.err
+    assert result.err.startswith("pix2pix: ")
+    assert result.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
+def test_a_stop_signal_is_handled_without_taking_a_lock() -> None:
+    """The main thread may hold the lock of a `threading.Event` when the handler interrupts it."""
+    calls: list[str] = []
+    with _stop_request() as stop:
+        assert not stop()
+        sys.setprofile(lambda frame, event, arg: calls.append(getattr(arg, "__name__", frame.f_code.co_name)))
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            sys.setprofile(None)
+        assert stop()
+    assert "handle" in calls
+    assert not {"acquire", "__enter__"} & set(calls)
+
+
+def test_a_second_ctrl_c_interrupts_at_once_and_a_second_sigterm_does_not() -> None:
+    with _stop_request():
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
 @pytest.mark.long
-def test_sigterm_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
+def test_sigterm_saves_and_the_same_command_resumes(tmp_path: Path) -> None:
     pairs = write_pairs(tmp_path / "pairs", 4)
     command = [sys.executable, "-m", "cli.main", "train", str(pairs), str(tmp_path / "work"), *SMALL, "--json"]
     command += ["-p", "max_steps=100000"]

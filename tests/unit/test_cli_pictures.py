@@ -1,18 +1,18 @@
-"""`pairs`, `split` and `resize` on the command line: documents, codes, one clear line for every mistake."""
+"""`pairs`, `split` and `resize`: JSON documents, exit codes, and one clear line for each wrong input."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command_line import pix2pix
 
-from cli.main import main
 from pix2pix.datasets.pairs import read_pair
 from pix2pix.images.codec import decode, encode_png
 
@@ -25,38 +25,20 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-class Ran:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.delenv("PACHD_ADDRESS", raising=False)
 
-    def call(*arguments: object) -> Ran:
-        code = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
-
-    return call
+    return partial(pix2pix, capsys)
 
 
-def test_resize_says_what_it_wrote_and_what_it_left_out(photos: Path, tmp_path: Path, run: Any) -> None:
+def test_resize_reports_what_it_wrote_and_what_it_left_out(photos: Path, tmp_path: Path, run: Any) -> None:
     (photos / "bad.png").write_text("no picture")
-    ran = run("resize", photos, tmp_path / "out", "--size", 32, "--json")
-    assert ran.code == 0
-    assert ran.document["written"] == 3
-    assert ran.document["output"] == str(tmp_path / "out")
-    [rejected] = ran.document["rejected"]
+    result = run("resize", photos, tmp_path / "out", "--size", 32, "--json")
+    assert result.code == 0
+    assert result.document["written"] == 3
+    assert result.document["output"] == str(tmp_path / "out")
+    [rejected] = result.document["rejected"]
     assert rejected["path"] == "bad.png"
     assert rejected["code"] == "FORMAT_NOT_ALLOWED"
     assert "the content is text" in rejected["reason"]
@@ -66,15 +48,17 @@ def test_resize_says_what_it_wrote_and_what_it_left_out(photos: Path, tmp_path: 
     assert decode(tmp_path / "out/deep/b.png").shape == (32, 32, 3)
 
 
-def test_standard_output_is_one_document_and_progress_goes_elsewhere(photos: Path, tmp_path: Path, run: Any) -> None:
-    ran = run("resize", photos, tmp_path / "out", "--json")
-    assert ran.document["rejected"] == []
-    assert "resize: 3/3" in ran.err
+def test_standard_output_is_one_document_and_progress_goes_to_standard_error(
+    photos: Path, tmp_path: Path, run: Any
+) -> None:
+    result = run("resize", photos, tmp_path / "out", "--json")
+    assert result.document["rejected"] == []
+    assert "resize: 3/3" in result.err
     assert run("resize", photos, tmp_path / "out", "--json", "-q").err == ""
 
 
 @pytest.mark.parametrize("operation", ["edges", "grayscale", "blank"])
-def test_pairs_have_the_input_left_and_the_photograph_right(
+def test_pairs_have_the_input_on_the_left_and_the_photograph_on_the_right(
     photos: Path, tmp_path: Path, run: Any, operation: str
 ) -> None:
     assert run("pairs", photos, tmp_path / "out", "--operation", operation, "--size", 64).code == 0
@@ -89,9 +73,11 @@ def test_combine_keeps_the_size_unless_one_is_given(photos: Path, tmp_path: Path
     for path in ("a.png", "c.png"):
         encode_png(np.full((40, 50, 3), 9, np.uint8), tmp_path / "target" / path)
     arguments = ["pairs", photos, tmp_path / "out", "--operation", "combine", "--target", tmp_path / "target"]
-    ran = run(*arguments, "--json")
-    assert ran.document["written"] == 2
-    assert [(each["path"], each["code"]) for each in ran.document["rejected"]] == [("deep/b.png", "UNPAIRED")]
+    result = run(*arguments, "--json")
+    assert result.document["written"] == 2
+    assert [(rejection["path"], rejection["code"]) for rejection in result.document["rejected"]] == [
+        ("deep/b.png", "UNPAIRED")
+    ]
     assert decode(tmp_path / "out/a.png").shape == (40, 100, 3)
     run(*arguments, "--size", 32, "--fit", "pad")
     assert decode(tmp_path / "out/a.png").shape == (32, 64, 3)
@@ -104,8 +90,8 @@ def test_pairs_resize_is_resize(photos: Path, tmp_path: Path, run: Any) -> None:
 
 
 def test_split_counts_its_sides(photos: Path, tmp_path: Path, run: Any) -> None:
-    ran = run("split", photos, tmp_path / "out", "--train", 0.5, "--val", 0.5, "--json")
-    document = ran.document
+    result = run("split", photos, tmp_path / "out", "--train", 0.5, "--val", 0.5, "--json")
+    document = result.document
     assert document["train"] + document["val"] == document["placed"] == 3
     assert (document["test"], document["moved"], document["stale"], document["rejected"]) == (0, 0, [], [])
     assert run("split", photos, tmp_path / "out", "--train", 0.5, "--val", 0.5, "--json").document["placed"] == 0
@@ -116,11 +102,11 @@ def test_no_usable_picture_is_bad_input_and_names_the_first(tmp_path: Path, run:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.png").write_text("no picture")
     for command in (["resize"], ["split"], ["pairs", "--operation", "edges"]):
-        ran = run(*command, tmp_path / "in", tmp_path / "out", "-q")
-        assert ran.code == 2
-        assert ran.out == ""
-        assert len(ran.err.splitlines()) == 1
-        assert "a.png: FORMAT_NOT_ALLOWED" in ran.err
+        result = run(*command, tmp_path / "in", tmp_path / "out", "-q")
+        assert result.code == 2
+        assert result.out == ""
+        assert len(result.err.splitlines()) == 1
+        assert "a.png: FORMAT_NOT_ALLOWED" in result.err
 
 
 @pytest.mark.parametrize(
@@ -142,18 +128,18 @@ def test_no_usable_picture_is_bad_input_and_names_the_first(tmp_path: Path, run:
         (["split", "{in}", "{in}/out"], "is inside the input folder"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(
+def test_wrong_input_is_one_line_and_exit_code_2(
     photos: Path, tmp_path: Path, run: Any, arguments: list[str], problem: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")
     places = {name: tmp_path / name for name in ("missing", "empty", "out", "in", "file")}
-    ran = run(*(argument.format(**places) for argument in arguments), "-q")
-    assert ran.code == 2
-    assert ran.out == ""
-    assert len(ran.err.splitlines()) == 1
-    assert problem.format(**places) in ran.err
-    assert "Traceback" not in ran.err
+    result = run(*(argument.format(**places) for argument in arguments), "-q")
+    assert result.code == 2
+    assert result.out == ""
+    assert len(result.err.splitlines()) == 1
+    assert problem.format(**places) in result.err
+    assert "Traceback" not in result.err
     assert not (tmp_path / "out").exists()
 
 
@@ -173,7 +159,7 @@ def test_wrong_use_is_exit_code_2(run: Any, arguments: str) -> None:
 
 
 @pytest.mark.parametrize("command", [["resize"], ["split"], ["pairs", "--operation", "blank"]])
-def test_a_picture_with_the_longest_name_that_there_is_is_made(
+def test_a_picture_with_the_longest_possible_name_is_written(
     photos: Path, tmp_path: Path, run: Any, command: list[str]
 ) -> None:
     name = "é" * 125 + "x.png"
@@ -184,13 +170,15 @@ def test_a_picture_with_the_longest_name_that_there_is_is_made(
 
 
 @pytest.mark.parametrize("command", [["resize"], ["split"], ["pairs", "--operation", "blank"]])
-def test_a_name_that_is_no_utf8_is_told_whatever_the_terminal(photos: Path, tmp_path: Path, command: list[str]) -> None:
+def test_a_name_that_is_not_utf8_is_reported_whatever_the_terminal(
+    photos: Path, tmp_path: Path, command: list[str]
+) -> None:
     Path(os.fsdecode(bytes(photos) + b"/\xff.png")).write_text("no picture")
     words = [sys.executable, "-m", "cli.main", *command, str(photos), str(tmp_path / "out")]
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
-    ran = subprocess.run(words, env=environment, capture_output=True, check=False)
-    assert (ran.returncode, b"Unicode" in ran.stderr) == (0, False)
-    assert b"\\udcff.png" in ran.stdout
+    result = subprocess.run(words, env=environment, capture_output=True, check=False)
+    assert (result.returncode, b"Unicode" in result.stderr) == (0, False)
+    assert b"\\udcff.png" in result.stdout
 
 
 @pytest.mark.parametrize("command", [["resize"], ["split"], ["pairs", "--operation", "blank"]])
@@ -199,6 +187,6 @@ def test_a_link_to_itself_is_one_clear_line_and_exit_code_2(
     photos: Path, tmp_path: Path, run: Any, command: list[str], words: tuple[str, str]
 ) -> None:
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
-    ran = run(*command, *(tmp_path / word for word in words), "-q")
-    assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "circle is a dangling link; specify" in ran.err or "circle does not exist; specify" in ran.err
+    result = run(*command, *(tmp_path / word for word in words), "-q")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "circle is a dangling link; specify" in result.err or "circle does not exist; specify" in result.err

@@ -1,8 +1,10 @@
-"""The subcommands about the record and the ways back: what they say of what is open, garbled, or not set up yet."""
+"""The subcommands for models and history: what they report of open commits, unreadable records, and before setup."""
 
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,13 +15,14 @@ from pachyderm_sdk.api import pfs
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import head
 from pachyderm.client.connection import Connection, Target, connect
-from pachyderm.dag import setup as rooms
+from pachyderm.dag import setup as dag_setup
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, PROVENANCE, TRAINING
 from pachyderm.dag.setup import set_up
 from pachyderm.record.stage_record import STAGE_JSON
+from pachyderm.store.rpc.server import StoreServer
 
 Capture = pytest.CaptureFixture[str]
-NOBODY = "grpc://127.0.0.1:1"
+UNREACHABLE = "grpc://127.0.0.1:1"
 NEWER = {STAGE_JSON: b'{"schema": 99}'}
 
 
@@ -43,7 +46,7 @@ def client(store: Path) -> Iterator[Connection]:
 
 
 def written(client: Connection, branch: BranchName, files: Mapping[str, bytes]) -> str:
-    """Write files into the open head of a branch, or into a new commit of an input, and finish it; the commit's id."""
+    """Write files into the open head of a branch, or into a new commit, and finish it; return the commit's id."""
     open_head = head(client, branch).state == "open"
     if open_head:
         commit = client.commit(branch.repo, head(client, branch).id)
@@ -59,78 +62,78 @@ def written(client: Connection, branch: BranchName, files: Mapping[str, bytes]) 
 
 
 def model_with(client: Connection, files: Mapping[str, bytes]) -> str:
-    """A finished set of training whose checkpoint and model hold these files; the set's id."""
-    made = written(client, TRAINING, {"/a.png": head(client, TRAINING).id.encode()})
+    """Make a finished commit set of training whose checkpoint and model hold these files; return its id."""
+    commit = written(client, TRAINING, {"/a.png": head(client, TRAINING).id.encode()})
     for branch in (CHECKPOINT, CANDIDATE):
         written(client, branch, files)
-    return made
+    return commit
 
 
-def test_options_before_the_subcommand_win_over_the_environment_as_those_after_it_do(
+def test_options_before_the_subcommand_override_the_environment_like_those_after_it(
     store: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("PACHD_ADDRESS", NOBODY), ("PIX2PIX_STORE", str(tmp_path / "other"))):
+    for name, value in (("PACHD_ADDRESS", UNREACHABLE), ("PIX2PIX_STORE", str(tmp_path / "other"))):
         with monkeypatch.context() as patch:
             patch.setenv(name, value)
             for words in (("--store", store, "ls", "training"), ("ls", "training", "--store", store)):
                 assert pix2pix(capsys, *words).code == 0, (name, words)
             assert pix2pix(capsys, "--store", store, "store", "fsck").code == 0
-            for words in (("--pachd", NOBODY, "ls", "training"), ("ls", "training", "--pachd", NOBODY)):
+            for words in (("--pachd", UNREACHABLE, "ls", "training"), ("ls", "training", "--pachd", UNREACHABLE)):
                 assert pix2pix(capsys, *words).code == 3, (name, words)
     assert not (tmp_path / "other").exists()
 
 
-def test_the_environment_counts_where_no_option_is_given(
+def test_the_environment_counts_if_no_option_is_given(
     store: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIX2PIX_STORE", str(store))
     assert pix2pix(capsys, "ls", "training").code == 0
-    monkeypatch.setenv("PACHD_ADDRESS", NOBODY)
+    monkeypatch.setenv("PACHD_ADDRESS", UNREACHABLE)
     assert pix2pix(capsys, "ls", "training").code == 3
 
 
-def test_models_shows_a_model_whose_record_is_of_a_newer_version_with_the_reason(
+def test_models_lists_a_model_whose_record_is_of_a_newer_version_with_the_reason(
     store: Path, client: Connection, capsys: Capture
 ) -> None:
-    made = model_with(client, NEWER)
+    commit = model_with(client, NEWER)
     (row,) = pix2pix(capsys, "--store", store, "models", "--json").document
-    assert (row["commit"], row["training_commit"], row["metrics"], row["outcome"]) == (made, made, {}, None)
+    assert (row["commit"], row["training_commit"], row["metrics"], row["outcome"]) == (commit, commit, {}, None)
     assert "version 99" in row["problem"]
-    said = pix2pix(capsys, "--store", store, "models")
-    assert said.code == 0
-    assert "PROBLEM" in said.out and "use a newer pix2pix" in said.out
+    result = pix2pix(capsys, "--store", store, "models")
+    assert result.code == 0
+    assert "PROBLEM" in result.out and "use a newer pix2pix" in result.out
 
 
-def test_why_tells_the_rest_of_a_set_whose_record_cannot_be_read(
+def test_why_explains_the_rest_of_a_commit_set_whose_record_cannot_be_read(
     store: Path, client: Connection, capsys: Capture
 ) -> None:
-    made = model_with(client, {STAGE_JSON: b"<html>"})
-    said = pix2pix(capsys, "--store", store, "why", made)
-    assert said.code == 0
-    assert f"checkpoint@{made} is good" in said.out and f"model@{made} is good" in said.out
-    assert f"model@{made}:{STAGE_JSON} is no record of a stage" in said.out
+    commit = model_with(client, {STAGE_JSON: b"<html>"})
+    result = pix2pix(capsys, "--store", store, "why", commit)
+    assert result.code == 0
+    assert f"checkpoint@{commit[:12]} is good" in result.out and f"model@{commit[:12]} is good" in result.out
+    assert f"model@{commit[:12]}:{STAGE_JSON} is no record of a stage" in result.out
 
 
 def test_diff_lists_the_files_of_commits_whose_records_cannot_be_read(
     store: Path, client: Connection, capsys: Capture
 ) -> None:
-    one, two = model_with(client, {**NEWER, "/m": b"1"}), model_with(client, {**NEWER, "/m": b"2"})
-    said = pix2pix(capsys, "--store", store, "diff", f"model@{one}", f"model@{two}", "--json")
-    assert (said.code, said.document) == (0, [{"path": "/m", "change": "changed"}])
-    assert said.err.count("version 99") == 2
+    first, second = model_with(client, {**NEWER, "/m": b"1"}), model_with(client, {**NEWER, "/m": b"2"})
+    result = pix2pix(capsys, "--store", store, "diff", f"model@{first}", f"model@{second}", "--json")
+    assert (result.code, result.document) == (0, [{"path": "/m", "change": "changed"}])
+    assert result.err.count("version 99") == 2
 
 
-def test_revert_refuses_to_leave_an_open_head_and_names_the_way_out(
+def test_revert_refuses_to_leave_an_open_head_and_names_the_remedy(
     store: Path, client: Connection, capsys: Capture
 ) -> None:
     first = written(client, TRAINING, {"/a.png": b"1"})
     written(client, TRAINING, {"/a.png": b"2"})
     opened = client.pfs.start_commit(branch=client.branch(TRAINING)).id
-    said = pix2pix(capsys, "--store", store, "revert", "training", first)
-    assert said.code == 2
-    assert f"training@{opened} is still open" in said.err
-    assert f"pachctl finish commit training@{opened}" in said.err
-    assert f"pachctl delete commit training@{opened}" in said.err
+    result = pix2pix(capsys, "--store", store, "revert", "training", first)
+    assert result.code == 2
+    assert f"training@{opened} is still open" in result.err
+    assert f"pachctl finish commit training@{opened}" in result.err
+    assert f"pachctl delete commit training@{opened}" in result.err
     assert head(client, TRAINING).id == opened
     client.pfs.finish_commit(commit=client.commit("training", opened))
     assert pix2pix(capsys, "--store", store, "revert", "training", first).code == 0
@@ -138,11 +141,11 @@ def test_revert_refuses_to_leave_an_open_head_and_names_the_way_out(
 
 
 @pytest.mark.parametrize("reading", [1, 2], ids=["before the repos", "before the second branches"])
-def test_a_set_up_that_another_one_overtakes_finds_everything_made(
+def test_a_setup_that_another_one_overtakes_finds_everything_created(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reading: int
 ) -> None:
-    """What the slower one read is old once it acts on it: the other makes everything, or all but the last branches."""
-    really_read = rooms._branches
+    """The slower call acts on an outdated listing: the other created everything, or all but the last branches."""
+    really_read = dag_setup._branches
     read = 0
 
     def overtaken(client: Connection) -> dict[str, dict[str, frozenset[BranchName]]]:
@@ -153,89 +156,112 @@ def test_a_set_up_that_another_one_overtakes_finds_everything_made(
             set_up(other)
             if reading == 2:
                 present = {
-                    repo: {name: one for name, one in found.items() if (repo, name) not in late}
+                    repo: {name: provenance for name, provenance in found.items() if (repo, name) not in late}
                     for repo, found in really_read(client).items()
                 }
         return present
 
     late = {("model", "master"), ("generate_images", "master")}
     with connect(Target(store=tmp_path / "new")) as client, connect(Target(store=tmp_path / "new")) as other:
-        monkeypatch.setattr(rooms, "_branches", overtaken)
+        monkeypatch.setattr(dag_setup, "_branches", overtaken)
         set_up(client)
         assert {str(name): head(client, name).state for name in PROVENANCE} == {str(n): "good" for n in PROVENANCE}
         assert set_up(client).created == ()
 
 
-def test_a_set_up_whose_first_output_another_one_finished_goes_on(
+def test_a_setup_whose_first_output_another_one_finished_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really_look = rooms._holds_files
+    really_look = dag_setup._holds_files
 
-    def finished_meanwhile(client: Connection, source: rooms.CommitId) -> bool:
+    def finished_meanwhile(client: Connection, source: dag_setup.CommitId) -> bool:
         found = really_look(client, source)
         opened = head(client, CHECKPOINT)
         if opened.state == "open":
             client.pfs.finish_commit(commit=client.commit("checkpoint", opened.id))
         return found
 
-    monkeypatch.setattr(rooms, "_holds_files", finished_meanwhile)
+    monkeypatch.setattr(dag_setup, "_holds_files", finished_meanwhile)
     with connect(Target(store=tmp_path / "new")) as client:
         assert "checkpoint@master" in set_up(client).created
         assert head(client, CHECKPOINT).state == "good"
 
 
-def test_retry_names_the_key_of_hyperparameters_that_cannot_be_read(
-    store: Path, client: Connection, capsys: Capture
-) -> None:
-    made = written(client, TRAINING, {"/a.png": b"1"})
-    client.pfs.finish_commit(commit=client.commit("checkpoint", made), error="failed: the disk was full")
-    client.pfs.finish_commit(commit=client.commit("model", made), error="failed: the disk was full")
+def test_retry_names_the_key_of_unreadable_hyperparameters(store: Path, client: Connection, capsys: Capture) -> None:
+    commit = written(client, TRAINING, {"/a.png": b"1"})
+    client.pfs.finish_commit(commit=client.commit("checkpoint", commit), error="failed: the disk was full")
+    client.pfs.finish_commit(commit=client.commit("model", commit), error="failed: the disk was full")
     for garbled in ("max_steps = 3", "[3]"):
-        client.edit_keys("training", made, put={f"hyperparameters.{made}": garbled})
-        said = pix2pix(capsys, "--store", store, "retry", made)
-        assert said.code == 2
-        assert f"delete commit training@{made}" not in said.err
-        assert f"pachctl edit metadata commit training@{made} delete 'hyperparameters.{made}'" in said.err
-        assert garbled in said.err
+        client.edit_keys("training", commit, put={f"hyperparameters.{commit}": garbled})
+        result = pix2pix(capsys, "--store", store, "retry", commit)
+        assert result.code == 2
+        assert f"delete commit training@{commit}" not in result.err
+        assert f"pachctl edit metadata commit training@{commit} delete 'hyperparameters.{commit}'" in result.err
+        assert garbled in result.err
 
 
-def test_what_an_open_commit_behind_an_open_one_holds_is_a_sentence_about_it(
+def test_the_files_of_an_open_commit_are_answered_with_its_state(
     store: Path, client: Connection, capsys: Capture
 ) -> None:
     written(client, TRAINING, {"/a.png": b"1"})
     newest = written(client, TRAINING, {"/a.png": b"2"})
     for words in (("ls", "checkpoint"), ("ls", "checkpoint@master:/x"), ("lineage", "checkpoint@master:/x")):
-        said = pix2pix(capsys, "--store", store, *words)
-        assert said.code == 2
-        assert f"checkpoint@{newest} is still open" in said.err and "pix2pix status" in said.err
+        result = pix2pix(capsys, "--store", store, *words)
+        assert result.code == 2
+        assert f"checkpoint@{newest} is still open" in result.err and "pix2pix status" in result.err
 
 
 @pytest.mark.parametrize("grace", ["nan", "inf", "1e300", "-1"])
-def test_gc_refuses_a_grace_period_that_is_no_time(store: Path, capsys: Capture, grace: str) -> None:
-    said = pix2pix(capsys, "--store", store, "store", "gc", f"--grace={grace}")
-    assert said.code == 2
-    assert "hours" in said.err and "defect" not in said.err
+def test_gc_refuses_an_invalid_grace_period(store: Path, capsys: Capture, grace: str) -> None:
+    result = pix2pix(capsys, "--store", store, "store", "gc", f"--grace={grace}")
+    assert result.code == 2
+    assert "hours" in result.err and "bug" not in result.err
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:99999", "127.0.0.1:65536", "127.0.0.1:http", "127.0.0.1:-1", "30650"])
-def test_serve_refuses_what_is_no_port(tmp_path: Path, capsys: Capture, listen: str) -> None:
-    said = pix2pix(capsys, "--store", tmp_path / "new", "store", "serve", "--listen", listen)
-    assert said.code == 2
-    assert listen in said.err and "65535" in said.err
+def test_serve_refuses_an_invalid_port(tmp_path: Path, capsys: Capture, listen: str) -> None:
+    result = pix2pix(capsys, "--store", tmp_path / "new", "store", "serve", "--listen", listen)
+    assert result.code == 2
+    assert listen in result.err and "65535" in result.err
     assert not (tmp_path / "new").exists()
 
 
-def test_a_commit_asked_for_before_set_up_is_answered_with_the_remedy(tmp_path: Path, capsys: Capture) -> None:
+def test_serve_sets_its_event_outside_the_signal_handler(
+    store: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handler interrupts the main thread, which may hold the lock of the event that it waits for."""
+    threads: list[int] = []
+    really_set, really_start = threading.Event.set, StoreServer.start
+
+    def recorded(event: threading.Event) -> None:
+        threads.append(threading.get_ident())
+        really_set(event)
+
+    def interrupted(server: StoreServer) -> str:
+        address = really_start(server)
+        threads.clear()
+        signal.raise_signal(signal.SIGTERM)
+        return address
+
+    monkeypatch.setattr(threading.Event, "set", recorded)
+    monkeypatch.setattr(StoreServer, "start", interrupted)
+    result = pix2pix(capsys, "--store", store, "store", "serve", "--listen", "127.0.0.1:0")
+    assert result.code == 0
+    assert "stopped" in result.err
+    assert threads[0] != threading.get_ident()
+
+
+def test_a_commit_requested_before_setup_is_answered_with_the_remedy(tmp_path: Path, capsys: Capture) -> None:
     for words in (("why", "abcdef12"), ("lineage", "abcdef12"), ("retry", "abcdef12")):
-        said = pix2pix(capsys, "--store", tmp_path / "new", *words)
-        assert said.code == 2
-        assert "run: pix2pix setup" in said.err, words
+        result = pix2pix(capsys, "--store", tmp_path / "new", *words)
+        assert result.code == 2
+        assert "run: pix2pix setup" in result.err, words
 
 
-def test_a_roll_back_that_cannot_be_read_is_passed_over(store: Path, client: Connection, capsys: Capture) -> None:
+def test_an_unreadable_rollback_record_is_ignored(store: Path, client: Connection, capsys: Capture) -> None:
     first = head(client, BranchName("model", "master"))
     for value in ("{", "[]", json.dumps({"time": 1.0})):
         client.edit_keys("model", first.id, put={"rolledback." + "b" * 32: value})
-        said = pix2pix(capsys, "--store", store, "rollback")
-        assert said.code == 2
-        assert "no model was promoted before" in said.err and "malformed metadata" in said.err
+        result = pix2pix(capsys, "--store", store, "rollback")
+        assert result.code == 2
+        assert "no model was promoted before" in result.err and "malformed metadata" in result.err

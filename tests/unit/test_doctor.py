@@ -1,4 +1,4 @@
-"""What `pix2pix doctor` promises: each trouble is named with its remedy and its exit code, and nothing is changed."""
+"""`pix2pix doctor` reports each problem with its remedy and exit code, and changes nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        doctor_checks, "gpu", lambda **_: iter([doctor_checks.Finding("TensorFlow", True, "left out of this test")])
+        doctor_checks, "gpu", lambda **_: iter([doctor_checks.Finding("TensorFlow", True, "not checked in this test")])
     )
 
 
@@ -45,33 +45,33 @@ def one(findings: Iterator[doctor_checks.Finding], check: str) -> doctor_checks.
     return found[-1]
 
 
-def test_all_is_well_where_the_store_is_set_up(
+def test_no_problems_are_found_after_setup(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], without_tensorflow: None
 ) -> None:
     pix2pix(capsys, "--store", tmp_path / "store", "setup")
-    said = pix2pix(capsys, "--store", tmp_path / "store", "doctor", "--json")
-    assert said.code == 0, said.out
-    assert said.document["ok"] is True
-    assert all(finding["ok"] and not finding["remedy"] for finding in said.document["findings"])
+    result = pix2pix(capsys, "--store", tmp_path / "store", "doctor", "--json")
+    assert result.code == 0, result.out
+    assert result.document["ok"] is True
+    assert all(finding["ok"] and not finding["remedy"] for finding in result.document["findings"])
 
 
-def test_a_problem_ends_with_its_code_and_shows_its_remedy_and_makes_no_store(
+def test_a_problem_is_shown_with_its_remedy_and_exit_code_and_no_store_is_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], without_tensorflow: None
 ) -> None:
-    said = pix2pix(capsys, "--store", tmp_path / "none", "doctor")
-    assert said.code == 2
-    assert "problem  Pachyderm: no embedded store" in said.out
-    assert "remedy: pix2pix setup" in said.out
+    result = pix2pix(capsys, "--store", tmp_path / "none", "doctor")
+    assert result.code == 2
+    assert "problem  Pachyderm: embedded store not found" in result.out
+    assert "remedy: pix2pix setup" in result.out
     assert not (tmp_path / "none").exists()
 
 
-def test_a_service_that_is_away_ends_with_3_even_beside_other_problems(
+def test_an_unreachable_service_exits_with_3_even_beside_other_problems(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, without_tensorflow: None
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "not there"))
-    said = pix2pix(capsys, "--pachd", f"grpc://127.0.0.1:{closed_port()}", "doctor", "--json")
-    assert said.code == 3
-    wrong = {finding["check"]: finding["code"] for finding in said.document["findings"] if not finding["ok"]}
+    result = pix2pix(capsys, "--pachd", f"grpc://127.0.0.1:{closed_port()}", "doctor", "--json")
+    assert result.code == 3
+    wrong = {finding["check"]: finding["code"] for finding in result.document["findings"] if not finding["ok"]}
     assert wrong == {"HOME": 2, "Pachyderm": 3}
 
 
@@ -81,34 +81,34 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    seen = one(doctor_checks.folders({"HOME": str(tmp_path / "gone")}), "HOME")
-    assert (seen.ok, seen.code) == (False, 2)
-    assert str(tmp_path / "gone") in seen.detail
-    assert "set HOME" in seen.remedy
+def test_an_unwritable_home_is_named(tmp_path: Path) -> None:
+    finding = one(doctor_checks.folders({"HOME": str(tmp_path / "gone")}), "HOME")
+    assert (finding.ok, finding.code) == (False, 2)
+    assert str(tmp_path / "gone") in finding.detail
+    assert "set HOME" in finding.remedy
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_checks, "NEEDED", ("click", "no-such-distribution"))
-    seen = one(doctor_checks.packages(), "packages")
-    assert (seen.ok, seen.code) == (False, 2)
-    assert "no-such-distribution" in seen.detail
+    monkeypatch.setattr(doctor_checks, "REQUIRED", ("click", "no-such-distribution"))
+    finding = one(doctor_checks.packages(), "packages")
+    assert (finding.ok, finding.code) == (False, 2)
+    assert "no-such-distribution" in finding.detail
 
 
-def test_an_address_that_is_none_is_wrong_use() -> None:
-    seen = one(doctor_checks.pachyderm(Target(pachd="ftp://127.0.0.1:1")), "Pachyderm")
-    assert (seen.ok, seen.code) == (False, 2)
-    assert "grpc://host:port" in seen.detail
+def test_an_invalid_address_is_wrong_use() -> None:
+    finding = one(doctor_checks.pachyderm(Target(pachd="ftp://127.0.0.1:1")), "Pachyderm")
+    assert (finding.ok, finding.code) == (False, 2)
+    assert "grpc://host:port" in finding.detail
 
 
-def test_tls_against_plain_text_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_against_plain_text_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pachyderm.client.connection.CONNECT_TIMEOUT", 1.0)
     with StoreServer(tmp_path / "store", "127.0.0.1:0") as server:
         address = server.address if hasattr(server, "address") else str(server)
         port = str(address).rpartition(":")[2]
-        seen = one(doctor_checks.pachyderm(Target(pachd=f"grpcs://127.0.0.1:{port}")), "Pachyderm")
-    assert (seen.ok, seen.code) == (False, 3)
-    assert "TLS" in seen.detail
+        finding = one(doctor_checks.pachyderm(Target(pachd=f"grpcs://127.0.0.1:{port}")), "Pachyderm")
+    assert (finding.ok, finding.code) == (False, 3)
+    assert "TLS" in finding.detail
 
 
 class Refusal(grpc.RpcError):  # type: ignore[misc]
@@ -125,7 +125,7 @@ class Refusal(grpc.RpcError):  # type: ignore[misc]
 
 @contextmanager
 def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **methods: Any) -> Iterator[Target]:
-    """A store some of whose answers are replaced: ``get_version=...``."""
+    """A store with some methods of the connection replaced: ``get_version=...``."""
     from pachyderm.client import connection
 
     target = Target(store=tmp_path / "store")
@@ -143,16 +143,16 @@ def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **methods: Any) ->
         (grpc.StatusCode.INTERNAL, "token expiration is in the past"),
     ],
 )
-def test_a_token_that_is_missing_or_expired_is_said(
+def test_a_missing_or_expired_token_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode, details: str
 ) -> None:
     def refuse(client: object) -> None:
         raise Refusal(code, details)
 
     with answered(tmp_path, monkeypatch, get_version=refuse) as target:
-        seen = one(doctor_checks.pachyderm(target), "Pachyderm")
-    assert (seen.ok, seen.code) == (False, 3)
-    assert "PACH_TOKEN" in seen.remedy
+        finding = one(doctor_checks.pachyderm(target), "Pachyderm")
+    assert (finding.ok, finding.code) == (False, 3)
+    assert "PACH_TOKEN" in finding.remedy
 
 
 def test_a_request_that_an_old_pachyderm_does_not_know_names_the_version_that_does() -> None:
@@ -168,17 +168,17 @@ def test_a_pachyderm_without_commit_metadata_is_refused(tmp_path: Path, monkeypa
     from pachyderm_sdk.api.version import Version
 
     with answered(tmp_path, monkeypatch, get_version=lambda client: Version(major=2, minor=9, micro=4)) as target:
-        seen = list(doctor_checks.pachyderm(target))
-    assert [(finding.check, finding.code) for finding in seen] == [("Pachyderm", 2)]
-    assert "2.10" in seen[0].remedy
+        findings = list(doctor_checks.pachyderm(target))
+    assert [(finding.check, finding.code) for finding in findings] == [("Pachyderm", 2)]
+    assert "2.10" in findings[0].remedy
 
 
-def test_repos_that_are_not_set_up_or_are_anothers_are_told_apart(tmp_path: Path) -> None:
+def test_missing_repos_and_repos_of_another_project_are_distinguished(tmp_path: Path) -> None:
     target = Target(store=tmp_path / "store")
     with connect(target) as client:
         client.pfs.create_repo(repo=client.repo("training"))
-    seen = one(doctor_checks.pachyderm(target), "repos")
-    assert (seen.ok, seen.remedy, seen.code) == (False, "pix2pix setup", 2)
+    finding = one(doctor_checks.pachyderm(target), "repos")
+    assert (finding.ok, finding.remedy, finding.code) == (False, "pix2pix setup", 2)
     with connect(target) as client:
         client.pfs.create_repo(repo=client.repo("checkpoint"))
         from pachyderm.dag.repos import CHECKPOINT, INPUT_IMAGES
@@ -186,20 +186,20 @@ def test_repos_that_are_not_set_up_or_are_anothers_are_told_apart(tmp_path: Path
         client.pfs.create_repo(repo=client.repo("input_images"))
         client.pfs.create_branch(branch=client.branch(INPUT_IMAGES))
         client.pfs.create_branch(branch=client.branch(CHECKPOINT), provenance=[client.branch(INPUT_IMAGES)])
-    seen = one(doctor_checks.pachyderm(target), "repos")
-    assert "another project owns these repos" in seen.detail
-    assert "PACH_PROJECT" in seen.remedy
+    finding = one(doctor_checks.pachyderm(target), "repos")
+    assert "another project owns these repos" in finding.detail
+    assert "PACH_PROJECT" in finding.remedy
 
 
 def test_a_pachyderm_pipeline_that_owns_a_repo_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_checks, "_owned_by_pipelines", lambda client: ["checkpoint"])
     with answered(tmp_path, monkeypatch) as target:
-        seen = one(doctor_checks.pachyderm(target), "repos")
-    assert "own checkpoint" in seen.detail
-    assert seen.code == 2
+        finding = one(doctor_checks.pachyderm(target), "repos")
+    assert "own checkpoint" in finding.detail
+    assert finding.code == 2
 
 
-def test_the_owner_is_told_from_the_spec_repo(tmp_path: Path) -> None:
+def test_a_pipelines_repo_is_recognized_by_its_spec_repo(tmp_path: Path) -> None:
     from pachyderm_sdk.api import pfs
 
     class Listed:
@@ -221,28 +221,28 @@ def settings(url: str, namespace: str = "", token_file: str = "") -> Configurati
     )
 
 
-def test_no_kubeflow_is_no_problem_unless_it_is_asked_for() -> None:
-    (seen,) = doctor_kubeflow.kubeflow(Configuration(), {}, lambda seconds: None)
-    assert seen.ok
+def test_an_unconfigured_kubeflow_is_not_a_problem() -> None:
+    (finding,) = doctor_kubeflow.kubeflow(Configuration(), {}, lambda seconds: None)
+    assert finding.ok
 
 
 def test_a_kubeflow_that_answers_is_shown_with_its_version() -> None:
     with FakeKubeflow() as fake:
-        seen = list(doctor_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None))
-        assert [finding.ok for finding in seen] == [True, True]
-        assert "for one user" in seen[0].detail
+        findings = list(doctor_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None))
+        assert [finding.ok for finding in findings] == [True, True]
+        assert "single-user" in findings[0].detail
         assert not any("POST" in request for request in fake.requests)
 
 
 def test_an_old_kubeflow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_kubeflow, "_kubeflow_tag", lambda client: "2.14.3")
     with FakeKubeflow() as fake:
-        seen = list(doctor_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None))
-    assert [(finding.ok, finding.code) for finding in seen] == [(False, 2)]
-    assert "2.15" in seen[0].remedy
+        findings = list(doctor_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None))
+    assert [(finding.ok, finding.code) for finding in findings] == [(False, 2)]
+    assert "2.15" in findings[0].remedy
 
 
-def test_a_kubeflow_that_is_away_or_refuses_the_token_ends_with_3(tmp_path: Path) -> None:
+def test_an_unreachable_kubeflow_or_a_refused_token_exits_with_3(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("old")
     with FakeKubeflow(token="new") as fake:
@@ -252,11 +252,11 @@ def test_a_kubeflow_that_is_away_or_refuses_the_token_ends_with_3(tmp_path: Path
     assert (refused.ok, refused.code) == (False, 3)
     assert "token" in refused.detail
     away = settings(f"http://127.0.0.1:{closed_port()}")
-    seen = one(doctor_kubeflow.kubeflow(away, {}, lambda seconds: None), "Kubeflow")
-    assert (seen.ok, seen.code) == (False, 3)
+    finding = one(doctor_kubeflow.kubeflow(away, {}, lambda seconds: None), "Kubeflow")
+    assert (finding.ok, finding.code) == (False, 3)
 
 
-def test_many_users_need_a_namespace_and_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_multi_user_kubeflow_needs_a_namespace_and_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
     many = {"multi_user": True}
     with FakeKubeflow() as fake:
         routes = fake._routes
@@ -266,15 +266,15 @@ def test_many_users_need_a_namespace_and_a_role(monkeypatch: pytest.MonkeyPatch)
             yield from routes()
 
         monkeypatch.setattr(fake, "_routes", with_users)
-        seen = one(doctor_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None), "Kubeflow runs")
-        assert (seen.ok, seen.code) == (False, 2)
+        finding = one(doctor_kubeflow.kubeflow(settings(fake.url), {}, lambda seconds: None), "Kubeflow runs")
+        assert (finding.ok, finding.code) == (False, 2)
         monkeypatch.setattr(
             doctor_kubeflow,
             "may_create_runs",
             lambda namespace: doctor_checks.Finding("Kubeflow runs", False, namespace, "a role", 2),
         )
-        seen = one(doctor_kubeflow.kubeflow(settings(fake.url, "ann"), {}, lambda seconds: None), "Kubeflow runs")
-        assert seen.detail == "ann"
+        finding = one(doctor_kubeflow.kubeflow(settings(fake.url, "ann"), {}, lambda seconds: None), "Kubeflow runs")
+        assert finding.detail == "ann"
 
 
 class Reviewer(FakeKubernetes):
@@ -307,36 +307,36 @@ def test_kubernetes_is_asked_whether_runs_may_be_created(
     assert "multi-user" in denied.remedy
 
 
-def test_without_a_cluster_nothing_is_claimed_and_nothing_printed(
+def test_without_a_cluster_permission_is_unknown_and_nothing_is_printed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    seen = doctor_kubeflow.may_create_runs("ann")
-    assert "no Kubernetes here" in seen.detail
+    finding = doctor_kubeflow.may_create_runs("ann")
+    assert "unknown without access to Kubernetes" in finding.detail
     assert capsys.readouterr().out == ""
 
 
-def test_a_missing_gpu_is_a_problem_where_one_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_checks, "LOOK_FOR_GPU", "print('[\"2.21.0\", []]')")
+def test_a_missing_gpu_is_a_problem_if_one_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_checks, "LIST_GPUS", "print('[\"2.21.0\", []]')")
     assert one(doctor_checks.gpu(needed=False, environment=os.environ), "GPU").ok is not Path("/dev/nvidiactl").exists()
-    seen = one(doctor_checks.gpu(needed=True, environment=os.environ), "GPU")
-    assert (seen.ok, seen.code) == (False, 2)
-    assert "GPU variant" in seen.remedy
+    finding = one(doctor_checks.gpu(needed=True, environment=os.environ), "GPU")
+    assert (finding.ok, finding.code) == (False, 2)
+    assert "GPU variant" in finding.remedy
 
 
-def test_a_tensorflow_that_cannot_be_imported_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_checks, "LOOK_FOR_GPU", "raise ImportError('libcudart.so.12 is missing')")
-    seen = one(doctor_checks.gpu(needed=False, environment=os.environ), "TensorFlow")
-    assert (seen.ok, seen.code) == (False, 2)
-    assert "libcudart" in seen.detail
+def test_a_tensorflow_that_cannot_be_imported_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_checks, "LIST_GPUS", "raise ImportError('libcudart.so.12 is missing')")
+    finding = one(doctor_checks.gpu(needed=False, environment=os.environ), "TensorFlow")
+    assert (finding.ok, finding.code) == (False, 2)
+    assert "libcudart" in finding.detail
 
 
-def test_pipelines_that_name_the_image_of_another_version_are_said(
+def test_pipelines_with_the_image_of_another_version_are_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert one(doctor_checks.images({}), "image of the tasks").ok
+    assert one(doctor_checks.images({}), "task image").ok
     monkeypatch.setattr("components.image.IMAGE", "ghcr.io/pix2pix-pipelines/pix2pix-python:9.9.9")
-    seen = one(doctor_checks.images({"PIX2PIX_IMAGE": "x:1"}), "image of the tasks")
-    assert (seen.ok, seen.remedy) == (False, "pix2pix compile")
+    finding = one(doctor_checks.images({"PIX2PIX_IMAGE": "x:1"}), "task image")
+    assert (finding.ok, finding.remedy) == (False, "pix2pix compile")
     assert one(doctor_checks.images({"PIX2PIX_IMAGE": "x:1"}), "this image").detail == "x:1"

@@ -154,7 +154,7 @@ def test_rectangles_halve_as_often_as_both_sides_allow():
 
 def test_hyperparameters_and_reports_do_without_tensorflow():
     code = (
-        "import sys, pix2pix.hyperparameters, pix2pix.pages.training_report, cli.folders.model; "
+        "import sys, pix2pix.hyperparameters, pix2pix.pages.training_report, cli.folders.train; "
         "sys.exit('tensorflow' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -59,12 +59,12 @@ def test_a_name_is_found_in_its_own_section() -> None:
 
 
 def test_the_command_names_the_file(tmp_path: Path) -> None:
-    from cli.folders.model import _resolve
+    from cli.folders.parameters import resolve_parameters
     from pix2pix.errors import InputError
 
     path = tmp_path / "p.toml"
     path.write_bytes(TEXT.encode("utf-16"))
     with pytest.raises(InputError, match=r"p\.toml.*UTF-16"):
-        _resolve("train", path, ())
+        resolve_parameters("train", path, ())
     path.write_bytes(TEXT.encode("utf-8-sig"))
-    assert _resolve("train", path, ()).max_steps == 3
+    assert resolve_parameters("train", path, ()).max_steps == 3

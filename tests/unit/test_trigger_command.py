@@ -1,15 +1,14 @@
-"""What `pix2pix trigger --check` tells: each mistake in one line, with the exit code that says whose it is."""
+"""`pix2pix trigger`: each problem that --check finds is one line with its exit code; signals stop it cleanly."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import sys
 from pathlib import Path
 
 import pytest
-from command_line import Said, pix2pix
+from command_line import CommandResult, pix2pix
 
 sys.path.append(str(Path(__file__).parent.parent / "trigger"))
 from fake_kubeflow import FakeKubeflow
@@ -26,8 +25,8 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def checked(capsys: pytest.CaptureFixture[str], folder: Path, endpoint: str, settings: str = "") -> Said:
-    """The answer to ``trigger --check`` on a store that is set up."""
+def checked(capsys: pytest.CaptureFixture[str], folder: Path, endpoint: str, settings: str = "") -> CommandResult:
+    """Run ``trigger --check`` on a store that is set up."""
     store, file, token = folder / "store", folder / "trigger.toml", folder / "token"
     token.write_text("bad")
     file.write_text(
@@ -38,40 +37,38 @@ def checked(capsys: pytest.CaptureFixture[str], folder: Path, endpoint: str, set
     return pix2pix(capsys, "--store", store, "trigger", "--check", "--config", file)
 
 
-def test_settings_that_hold_are_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_valid_settings_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with FakeKubeflow() as fake:
-        said = checked(capsys, tmp_path, fake.url, '[kubeflow.arguments.training_and_export]\ngpus = "1"\n')
-    assert (said.code, said.err) == (0, "")
-    assert said.out.splitlines() == ["Pachyderm: good", "pipelines: good", "Kubeflow: good"]
+        result = checked(capsys, tmp_path, fake.url, '[kubeflow.arguments.training_and_export]\ngpus = "1"\n')
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines() == ["Pachyderm: good", "pipelines: good", "Kubeflow: good"]
 
 
-def test_an_argument_that_the_pipeline_lacks_is_one_line_and_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    said = checked(capsys, tmp_path, "http://127.0.0.1:1", '[kubeflow.arguments.training_and_export]\ngpu = "1"\n')
-    assert said.code == 2
-    (line,) = said.err.splitlines()
+def test_an_unknown_pipeline_argument_is_one_line_and_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = checked(capsys, tmp_path, "http://127.0.0.1:1", '[kubeflow.arguments.training_and_export]\ngpu = "1"\n')
+    assert result.code == 2
+    (line,) = result.err.splitlines()
     assert "unknown setting kubeflow.arguments.training_and_export.gpu; there are cpu, gpu_type, gpus" in line
 
 
-def test_a_token_that_is_refused_is_one_line_and_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_token_is_one_line_and_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with FakeKubeflow(token="good") as fake:
-        said = checked(capsys, tmp_path, fake.url)
-    assert said.code == 3
-    (line,) = said.err.splitlines()
+        result = checked(capsys, tmp_path, fake.url)
+    assert result.code == 3
+    (line,) = result.err.splitlines()
     assert line.startswith(f"pix2pix: Kubeflow at {fake.url} refuses the token (401")
 
 
-def test_a_kubeflow_that_is_not_there_is_one_line_and_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_kubeflow_is_one_line_and_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with FakeKubeflow() as fake:
         pass
-    said = checked(capsys, tmp_path, fake.url)
-    assert said.code == 3
-    (line,) = said.err.splitlines()
+    result = checked(capsys, tmp_path, fake.url)
+    assert result.code == 3
+    (line,) = result.err.splitlines()
     assert line.startswith(f"pix2pix: Kubeflow at {fake.url} does not answer: ")
 
 
-def test_with_json_logs_what_a_person_would_read_is_a_line_of_json_too(
+def test_with_json_logs_messages_for_people_are_json_lines_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store, file = tmp_path / "store", tmp_path / "trigger.toml"
@@ -79,9 +76,9 @@ def test_with_json_logs_what_a_person_would_read_is_a_line_of_json_too(
     pix2pix(capsys, "--store", store, "setup")
     with connect(Target(store=store)) as client:
         client.pfs.start_commit(branch=client.branch(TRAINING))
-    said = pix2pix(capsys, "--store", store, "trigger", "--once", "--config", file)
-    assert said.code == 0
-    assert any("is left" in json.loads(line)["message"] for line in said.err.splitlines())
+    result = pix2pix(capsys, "--store", store, "trigger", "--once", "--config", file)
+    assert result.code == 0
+    assert any("is left" in json.loads(line)["message"] for line in result.err.splitlines())
 
 
 def stopped(
@@ -90,31 +87,28 @@ def stopped(
     monkeypatch: pytest.MonkeyPatch,
     numbers: list[int],
     *options: str,
-) -> Said:
-    """The answer to ``trigger`` that gets these signals, the first of them at the end of its first poll."""
+) -> CommandResult:
+    """Run ``trigger`` and send it these signals at the start of its first poll."""
     poll = Controller.look
 
     def polled(self: Controller) -> object:
-        result = poll(self)
-        for number in numbers[:-1]:
-            with contextlib.suppress(KeyboardInterrupt):
-                signal.raise_signal(number)
-        signal.raise_signal(numbers[-1])
-        return result
+        for number in numbers:
+            signal.raise_signal(number)
+        return poll(self)
 
     monkeypatch.setattr(Controller, "look", polled)
-    # The watchdog would end this process, and with it the tests.
+    # The watchdog would end this process, which runs the tests.
     monkeypatch.setattr(signals, "end_process", lambda seconds: None)
     pix2pix(capsys, "--store", tmp_path / "store", "setup")
     return pix2pix(capsys, "--store", tmp_path / "store", "trigger", *options)
 
 
-def test_a_trigger_that_stops_cleanly_at_sigterm_has_not_failed(
+def test_a_trigger_that_stops_cleanly_on_sigterm_exits_with_0(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = stopped(tmp_path, capsys, monkeypatch, [signal.SIGTERM])
-    assert said.code == 0
-    assert said.err.splitlines()[-1] == "stopped by SIGTERM; the next trigger goes on from here"
+    result = stopped(tmp_path, capsys, monkeypatch, [signal.SIGTERM])
+    assert result.code == 0
+    assert result.err.splitlines()[-1] == "stopped by SIGTERM; the next trigger resumes from here"
 
 
 @pytest.mark.parametrize(
@@ -123,15 +117,15 @@ def test_a_trigger_that_stops_cleanly_at_sigterm_has_not_failed(
         ([signal.SIGINT], []),
         ([signal.SIGTERM], ["--once"]),
     ],
-    ids=["Ctrl-C", "work that was asked for is left"],
+    ids=["Ctrl-C", "requested work left undone"],
 )
-def test_a_trigger_that_is_interrupted_says_so(
+def test_an_interrupted_trigger_reports_it_and_exits_with_130(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     numbers: list[int],
     options: list[str],
 ) -> None:
-    said = stopped(tmp_path, capsys, monkeypatch, numbers, *options)
-    assert said.code == 130
-    assert "interrupted" in said.err.splitlines()[-1]
+    result = stopped(tmp_path, capsys, monkeypatch, numbers, *options)
+    assert result.code == 130
+    assert "interrupted" in result.err.splitlines()[-1]

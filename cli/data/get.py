@@ -1,0 +1,144 @@
+"""The subcommands `get` and `ls`: the files of a commit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.console import emit, print_message, progress, shorten, table
+from cli.options import Session, with_session
+from pachyderm.errors import RequestError
+
+if TYPE_CHECKING:
+    from pachyderm.client.commits import Commit
+    from pachyderm.client.connection import Connection
+    from pachyderm.client.files import FileEntry
+
+
+@click.command()
+@click.argument("source", metavar="REPO[@COMMIT][:PATH]")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--glob", "pattern", metavar="PATTERN", help="Download only the files that match, e.g. '/**.png'.")
+@with_session
+def get(session: Session, source: str, target: Path, pattern: str | None) -> None:
+    """Download the files of a commit into the new folder TARGET.
+
+    TARGET appears whole or not at all. An open commit is waited for.
+    """
+    from pachyderm.client.connection import connect
+    from pachyderm.client.files import files, matching
+    from pachyderm.dag.references import split
+
+    target = _new_folder(target)
+    repo, name, path = split(source)
+    if pattern and path != "/":
+        raise RequestError(f"{source} names a path, and --glob a pattern; give one of the two")
+    with connect(session.target()) as client, progress(session, f"get {repo}") as show:
+        commit = _finished(session, client, repo, name)
+        entries = matching(client, repo, commit.id, pattern) if pattern else files(client, repo, commit.id, path)
+        if not entries and (pattern or path != "/"):
+            raise RequestError(f"no file in {commit} matches {pattern or path}; pix2pix ls {commit} lists its files")
+        _download(client, commit, entries, target, whole=pattern is None and path == "/", show=show)
+    total = sum(entry.bytes for entry in entries.values())
+    document = {"commit": commit.id, "files": len(entries), "bytes": total}
+    emit(session, document, f"{shorten(session, str(commit))}: {len(entries)} files, {total} bytes in {target}")
+
+
+def _new_folder(target: Path) -> Path:
+    """Return the real path of a folder that is to be made, refusing one with contents."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RequestError(f"{target} exists and is not an empty folder; give the path of a new folder")
+    target = Path(os.path.realpath(target))
+    if target == Path.cwd():
+        raise RequestError(f"{target} is the current folder, which cannot be replaced; give the path of a new folder")
+    return target
+
+
+def _finished(session: Session, client: Connection, repo: str, name: str) -> Commit:
+    """Wait for a commit to finish."""
+    from pachyderm.client.commits import inspect
+    from pachyderm.dag.references import resolve
+
+    commit = resolve(client, repo, name)
+    if not commit.ended:
+        shown = shorten(session, str(commit))
+        print_message(session, f"waiting for {shown}, which is {commit.state}; press Ctrl-C to stop waiting")
+    commit = inspect(client, repo, commit.id, wait=True)
+    _warn_of_error(session, commit)
+    return commit
+
+
+def _download(
+    client: Connection,
+    commit: Commit,
+    entries: Mapping[str, FileEntry],
+    target: Path,
+    *,
+    whole: bool,
+    show: Callable[[int, int, str], None],
+) -> None:
+    """Download files into a folder beside `target` and rename it, so that `target` appears whole or not at all."""
+    from pachyderm.client.download import download
+    from pachyderm.client.file_names import decode
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        download(
+            client,
+            commit.repo,
+            commit.id,
+            entries,
+            partial,
+            whole=whole,
+            rename=lambda stored: decode(stored.lstrip("/")),
+            progress=show,
+        )
+        # mkdtemp makes a folder that only its owner can read.
+        partial.chmod(0o777 & ~_umask())
+        partial.replace(target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _warn_of_error(session: Session, commit: Commit) -> None:
+    if commit.error:
+        print_message(
+            session,
+            f"{shorten(session, str(commit))} ended with an error; the files may be those of the last good commit "
+            f"before it: {commit.error}",
+        )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@click.command()
+@click.argument("source", metavar="REPO[@COMMIT][:PATH]")
+@with_session
+def ls(session: Session, source: str) -> None:
+    """List the files of a commit, with size and hash."""
+    from pachyderm.client.connection import connect
+    from pachyderm.client.files import files
+    from pachyderm.dag.references import resolve, split
+
+    repo, name, path = split(source)
+    with connect(session.target()) as client:
+        commit = resolve(client, repo, name)
+        _warn_of_error(session, commit)
+        entries = files(client, repo, commit.id, path)
+        if not entries and path != "/":
+            raise RequestError(f"file or folder {path} not found in {commit}; pix2pix ls {commit} lists its files")
+    rows = [{"path": path, "bytes": entry.bytes, "hash": entry.hash} for path, entry in entries.items()]
+    text = table(("path", "bytes", "hash"), rows) if rows else f"{shorten(session, str(commit))} has no files"
+    emit(session, rows, text)

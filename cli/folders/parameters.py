@@ -1,0 +1,77 @@
+"""The options and arguments for hyperparameters and folders that several subcommands share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+FOLDER = click.Path(path_type=Path)
+
+parameters_option = click.option(
+    "--parameters",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="TOML file with sections [train], [export], [resize] and [generate], as in a repo; -p takes precedence.",
+)
+assignments_option = click.option(
+    "-p", "assigned", metavar="NAME=VALUE", multiple=True, help="Set a hyperparameter; repeatable."
+)
+batch_size_option = click.option("--batch-size", metavar="N", type=int, help="Pictures per batch.  [default: 8]")
+workers_option = click.option(
+    "--workers", metavar="N", type=click.IntRange(1, 256), help="Number of threads.  [default: one per core]"
+)
+
+
+def resolve_parameters(
+    section: str, file: Path | None, assigned: tuple[str, ...], options: Mapping[str, Any] | None = None
+) -> Any:
+    """Resolve the hyperparameters of a section; precedence: `options`, `assigned`, the file, the defaults.
+
+    Args:
+        section: ``train``, ``export`` or ``generate``.
+        file: a TOML parameters file.
+        assigned: values given as ``NAME=VALUE``.
+        options: values of options of their own; None means not given.
+
+    Raises:
+        InputError: the file cannot be read.
+        HyperparameterError: a name or value is invalid.
+    """
+    from pix2pix.errors import InputError
+    from pix2pix.hyperparameters import parse, parse_assignments, resolve
+    from pix2pix.toml_text import TomlError, decode
+
+    values: Mapping[str, object] = {}
+    if file is not None:
+        try:
+            values = parse(decode(file.read_bytes()), str(file), besides=_pipeline_settings()).get(section, {})
+        except (OSError, TomlError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise InputError(f"the parameters file {file} cannot be read: {reason}") from error
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    return resolve(section, values, parse_assignments(assigned), given)
+
+
+def _pipeline_settings() -> tuple[str, ...]:
+    """Return the entries of a repo's parameters file that control pipelines and not the model."""
+    from components.parameters import POLICY, PROMOTE
+
+    return (POLICY, f"export.{PROMOTE}")
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse a path that is not a folder before the seconds that loading TensorFlow takes.
+
+    Raises:
+        InputError: the folder does not exist, or is a file.
+    """
+    from pix2pix.errors import InputError
+
+    if not folder.exists():
+        raise InputError(f"the folder {folder} does not exist; name one that does")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file; name a folder")

@@ -1,0 +1,98 @@
+"""The subcommands `train` and `export`: from a folder of pairs to a SavedModel."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from cli.console import emit, print_message, progress
+from cli.folders.metrics_text import metrics_text
+from cli.folders.parameters import FOLDER, assignments_option, parameters_option, require_folder, resolve_parameters
+from cli.folders.rejections import print_rejected
+from cli.options import Session, with_session
+
+
+@click.command("train")
+@click.argument("source", metavar="INPUT", type=FOLDER)
+@click.argument("output", metavar="OUTPUT", type=FOLDER)
+@parameters_option
+@assignments_option
+@with_session
+def train(session: Session, source: Path, output: Path, file: Path | None, assigned: tuple[str, ...]) -> None:
+    """Train a model on the A|B pairs in INPUT; checkpoint, samples, metrics and report.html are written to OUTPUT.
+
+    The same command resumes an interrupted training. SIGTERM and Ctrl-C save a checkpoint first; a second Ctrl-C stops
+    at once.
+    """
+    parameters = resolve_parameters("train", file, assigned)
+    require_folder(source)
+    with _stop_request() as stop:
+        from pix2pix.training.train import train as train_model
+
+        with progress(session, "train") as show:
+            result = train_model(source, output, parameters, progress=show, stop=stop)
+    print_rejected(session, result.rejected)
+    for note in result.notes:
+        print_message(session, f"note: {note}")
+    if not result.finished:
+        print_message(session, f"stopped at step {result.step}; run the same command again to resume")
+    text = f"{result.step} steps on {result.train_pairs} pairs ({result.held_out_pairs} held out)"
+    text += f" in {result.seconds:.0f} s\n{metrics_text(result.metrics)}\nreport: {output / 'report.html'}"
+    emit(session, dataclasses.asdict(result), text)
+    if not result.finished:
+        raise KeyboardInterrupt
+
+
+@click.command("export")
+@click.argument("checkpoint", metavar="CHECKPOINT", type=FOLDER)
+@click.argument("output", metavar="OUTPUT", type=FOLDER)
+@parameters_option
+@assignments_option
+@with_session
+def export(session: Session, checkpoint: Path, output: Path, file: Path | None, assigned: tuple[str, ...]) -> None:
+    """Export CHECKPOINT, or the OUTPUT of `train`, as a SavedModel in OUTPUT/<version>/."""
+    parameters = resolve_parameters("export", file, assigned)
+    require_folder(checkpoint)
+    from pix2pix.inference.export import export as export_model
+
+    result = export_model(checkpoint, output, parameters)
+    document = {**dataclasses.asdict(result), "folder": str(result.folder)}
+    emit(session, document, f"{result.folder}: step {result.step}, {result.size / 1e6:.1f} MB")
+
+
+class StopRequest:
+    """Whether SIGTERM or Ctrl-C asked the training to stop; it is polled by being called.
+
+    The signal handler stores a flag and takes no lock: it runs between two instructions of the main thread, which may
+    hold the lock of a `threading.Event` at that moment and would wait for itself.
+    """
+
+    def __init__(self) -> None:
+        self._requested = False
+
+    def __call__(self) -> bool:
+        """Return whether a stop was requested."""
+        return self._requested
+
+    def handle(self, number: int, frame: object) -> None:  # noqa: ARG002
+        """Handle a signal; a second Ctrl-C raises KeyboardInterrupt."""
+        if self._requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._requested = True
+
+
+@contextmanager
+def _stop_request() -> Iterator[StopRequest]:
+    """Within the block, turn SIGTERM and the first Ctrl-C into a request to stop."""
+    stop = StopRequest()
+    handlers = {number: signal.signal(number, stop.handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

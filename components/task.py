@@ -26,6 +26,7 @@ from pachyderm.output.output_commit import Attempt, fill_set
 from pachyderm.output.stage import Stage
 from pachyderm.record.stage_record import REPORT_HTML, read_record
 from pix2pix.errors import Pix2PixError
+from pix2pix.tensorflow import configure_tensorflow
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ def perform(
     for floor in ("components", "pachyderm", "pix2pix"):
         logging.getLogger(floor).setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _stop)
+    if "tensorflow" in stage.versions():
+        configure_tensorflow()
     target = Target.from_environment(environment)
     source = pipeline_of(stage.output).source
     try:

@@ -18,6 +18,7 @@ import click
 from cli.console import emit, progress, say, table
 from cli.folders.datasets import require_some
 from cli.options import Session, with_session
+from pix2pix.tensorflow import configure_tensorflow
 
 FOLDER = click.Path(path_type=Path)
 
@@ -47,6 +48,7 @@ def train(session: Session, source: Path, output: Path, file: Path | None, assig
     parameters = _resolve("train", file, assigned)
     _require_folder(source)
     with _interruption() as stop:
+        configure_tensorflow()
         from pix2pix.training.train import train as work
 
         with progress(session, "train") as show:
@@ -72,6 +74,7 @@ def evaluate(session: Session, model: Path, source: Path, output: Path, batch_si
     """Measure an exported MODEL on the A|B pairs in INPUT: L1, PSNR and SSIM of each, the worst first."""
     parameters = _resolve("generate", None, (), {"batch_size": batch_size})
     _require_folder(source)
+    configure_tensorflow()
     from pix2pix.inference.evaluate import evaluate as work
 
     with progress(session, "evaluate") as show:
@@ -93,6 +96,7 @@ def export(session: Session, checkpoint: Path, output: Path, file: Path | None, 
     """Export a CHECKPOINT (or the folder that `train` wrote) as a SavedModel: OUTPUT/<version>/."""
     parameters = _resolve("export", file, assigned)
     _require_folder(checkpoint)
+    configure_tensorflow()
     from pix2pix.inference.export import export as work
 
     made = work(checkpoint, output, parameters)
@@ -120,6 +124,7 @@ def generate(
     """Translate each picture in INPUT with an exported MODEL; results go to OUTPUT under the same paths, as PNG."""
     parameters = _resolve("generate", file, assigned, {"batch_size": batch_size})
     _require_folder(source)
+    configure_tensorflow()
     from pix2pix.inference.generate import generate as work
 
     with progress(session, "generate") as show:

@@ -31,7 +31,9 @@ OLDEST_PACHYDERM = (2, 10)
 
 LOOK_FOR_GPU = """
 import json
-from pix2pix.tensorflow import tf
+from pix2pix.tensorflow import configure_tensorflow
+configure_tensorflow()
+import tensorflow as tf
 print(json.dumps([tf.__version__, [one.name for one in tf.config.list_physical_devices("GPU")]]))
 """
 """Run in a process of its own: TensorFlow takes seconds, and a broken driver can end a process."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from pix2pix.errors import InputError, PictureError
+from pix2pix.files import partial_of
 from pix2pix.images.folders import check_apart, find_pictures, real, survey
-from pix2pix.images.names import byte_order, partial_of
+from pix2pix.images.names import byte_order
 from pix2pix.images.opening import open_header, read_file
 from pix2pix.images.rejections import Rejection
 from pix2pix.images.thread_map import in_threads
@@ -138,7 +138,7 @@ def _place(origin: Path, data: bytes, goal: Path, link: bool) -> bool:
     try:
         if not (link and _linked(origin, partial)):
             shutil.copyfile(origin, partial)
-        os.replace(partial, goal)  # noqa: PTH105 - the atomic rename, by its name
+        partial.replace(goal)
     finally:
         partial.unlink(missing_ok=True)
     return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from pix2pix.images.names import partial_of
+from pix2pix.files import write_atomically
 from pix2pix.images.opening import decoder_failures, open_header, read_file
 from pix2pix.images.png.chunks import check_rows
 from pix2pix.images.png.transparency import keyed
@@ -122,12 +121,12 @@ def encode_png(pixels: Pixels, path: Path, text: Mapping[str, str] | None = None
     Raises:
         OSError: no space left, or the folder cannot be written.
     """
-    _write(png_bytes(pixels, text), path)
+    write_atomically(path, png_bytes(pixels, text))
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
     """Write a Pillow picture as `encode_png` writes its pixels."""
-    _write(_png(picture, None), path)
+    write_atomically(path, _png(picture, None))
 
 
 def _png(picture: Image.Image, text: Mapping[str, str] | None) -> bytes:
@@ -139,21 +138,6 @@ def _png(picture: Image.Image, text: Mapping[str, str] | None) -> bytes:
     buffer = io.BytesIO()
     bare.save(buffer, format="PNG", compress_level=1, compress_type=_RUN_LENGTH, pnginfo=chunks)
     return buffer.getvalue()
-
-
-def _write(data: bytes, path: Path) -> None:
-    partial = partial_of(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        os.replace(partial, path)  # noqa: PTH105 - the atomic rename, by its name
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise type(error)(error.errno, f"{path} cannot be written: {error.strerror}") from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -5,11 +5,10 @@ A stage, a command and the trigger's plan therefore agree on names without readi
 
 from __future__ import annotations
 
-import hashlib
 import os
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from pix2pix.images.rejections import BAD_PATH, NAME_COLLISION, Rejection
 
@@ -183,13 +182,6 @@ def length_problem(path: str) -> str | None:
     if any(len(os.fsencode(part)) > MAX_PART for part in path.split("/")):
         return f"a part of the path is longer than {MAX_PART} bytes"
     return None
-
-
-def partial_of(path: Path) -> Path:
-    """Name the file beside `path` that is written first, and renamed once it is whole."""
-    # Hidden, so that a listing made meanwhile, or after a crash, does not take it for a picture; and short, whatever
-    # the length of the name.
-    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.part")
 
 
 def _output(path: str) -> str:

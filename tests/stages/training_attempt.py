@@ -14,7 +14,7 @@ from components.train.stage import STAGE
 from pachyderm.client.connection import Target, connect
 from pachyderm.output.output_commit import Attempt, fill_set
 from pachyderm.output.stage import Job, Made
-from pix2pix.tensorflow import tf
+from pix2pix.tensorflow import configure_tensorflow
 from pix2pix.training import checkpoints
 
 
@@ -37,6 +37,9 @@ def progress(train: Callable[[int, int, str], None]) -> Callable[[int, int, str]
 
 
 def main(address: str, scratch: Path, run: str, commit_set: str) -> None:
+    configure_tensorflow()
+    import tensorflow as tf
+
     tf.config.run_functions_eagerly(True)
     scratch.mkdir()
     with connect(Target(pachd=f"grpc://{address}")) as client:

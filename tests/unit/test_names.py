@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pix2pix.images.names import assign_outputs, byte_order, partial_of
+from pix2pix.files import partial_of
+from pix2pix.images.names import assign_outputs, byte_order
 from pix2pix.images.rejections import BAD_PATH, NAME_COLLISION
 
 

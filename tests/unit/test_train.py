@@ -1,4 +1,4 @@
-"""A training leaves results under fixed names, says what it measured, and stops clearly when it cannot go on."""
+"""A training writes results under fixed names, reports its metrics, and fails with a clear message."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import signal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from tiny_model import tiny, write_pairs
 
 from pix2pix.errors import InputError, WorkError
-from pix2pix.tensorflow import tf
 from pix2pix.training import checkpoints
 from pix2pix.training.step import TrainingStep
 from pix2pix.training.train import train
@@ -39,10 +39,10 @@ def trained(pairs, tmp_path_factory):
     work = tmp_path_factory.mktemp("work") / "deep" / "down"
     seen = []
     parameters = tiny(max_steps=12, log_steps=5, evaluation_steps=6, save_steps=5, held_out=0.3)
-    return work, train(pairs, work, parameters, progress=lambda *told: seen.append(told)), seen
+    return work, train(pairs, work, parameters, progress=lambda *report: seen.append(report)), seen
 
 
-def test_results_have_names_that_never_change(trained):
+def test_results_have_fixed_names(trained):
     work, _, _ = trained
     files = {path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file()}
     assert {name for name in files if not name.startswith("state/")} == {
@@ -57,7 +57,7 @@ def test_results_have_names_that_never_change(trained):
     }
 
 
-def test_what_was_made_is_told(trained):
+def test_the_outcome_is_returned(trained):
     work, made, seen = trained
     assert (made.step, made.resumed_from, made.finished) == (12, 0, True)
     assert made.train_pairs + made.held_out_pairs == 12
@@ -69,7 +69,7 @@ def test_what_was_made_is_told(trained):
     assert checkpoints.read(work / "checkpoint", "generator").metrics == made.metrics
 
 
-def test_the_journal_has_the_losses_and_the_measurements(trained):
+def test_the_metrics_log_has_the_losses_and_the_held_out_metrics(trained):
     work, made, _ = trained
     lines = [json.loads(line) for line in (work / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in lines if "losses" in line] == [5, 10, 12]
@@ -107,7 +107,7 @@ def test_only_the_last_checkpoints_are_kept(trained):
     assert checkpoints.steps(work / "state" / "checkpoints") == [10, 12]
 
 
-def test_a_finished_training_called_again_gives_the_same_result_at_once(trained, pairs):
+def test_a_finished_training_called_again_writes_the_same_result_at_once(trained, pairs):
     work, made, _ = trained
     before = (work / "checkpoint" / "generator.npz").read_bytes()
     shutil.rmtree(work / "checkpoint")
@@ -126,7 +126,7 @@ def test_other_hyperparameters_or_pairs_than_those_of_the_state_are_refused(trai
         train(write_pairs(tmp_path, 4), work, tiny(max_steps=12, held_out=0.3))
 
 
-def test_the_best_weights_are_the_result_where_that_is_asked_for(pairs, tmp_path):
+def test_keep_best_makes_the_best_weights_the_result(pairs, tmp_path):
     parameters = tiny(
         max_steps=8, evaluation_steps=1, held_out=0.3, keep_best="l1", learning_rate=0.05, keep_checkpoints=1
     )
@@ -147,7 +147,7 @@ def test_one_pair_can_be_learnt_and_nothing_is_measured(tmp_path):
     assert "No pairs were held out" in (tmp_path / "work" / "report.html").read_text(encoding="utf-8")
 
 
-def test_time_limits_a_training_too(pairs, tmp_path):
+def test_max_seconds_limits_a_training(pairs, tmp_path):
     seconds = iter(range(10_000))
     made = train(pairs, tmp_path, tiny(max_seconds=20), clock=lambda: float(next(seconds)))
     assert made.finished
@@ -171,8 +171,8 @@ def test_a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(
 
     monkeypatch.setattr("pix2pix.training.train.TrainingStep", Poisoned)
     parameters = tiny(max_steps=8, save_steps=save_steps, log_steps=log_steps, evaluation_steps=100)
-    told = f"the last good checkpoint, of step {kept}, is kept" if kept else "no checkpoint was due before"
-    with pytest.raises(WorkError, match=rf"diverged between steps {steps}: .*; {told}\. .* smaller learning_rate"):
+    message = f"the last good checkpoint, of step {kept}, is kept" if kept else "no checkpoint was due before"
+    with pytest.raises(WorkError, match=rf"diverged between steps {steps}: .*; {message}\. .* smaller learning_rate"):
         train(pairs, tmp_path, parameters)
     saved = checkpoints.newest(tmp_path / "state" / "checkpoints", "generator", "discriminator", "optimizer")
     assert (saved.step if saved else None) == kept
@@ -180,7 +180,7 @@ def test_a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(
         assert all(np.isfinite(values).all() for archive in saved.arrays.values() for values in archive.values())
 
 
-def test_a_full_disk_is_told_and_what_was_saved_before_stays(pairs, tmp_path):
+def test_a_full_disk_is_reported_and_earlier_states_stay(pairs, tmp_path):
     parameters = tiny(max_steps=3, save_steps=1)
     train(pairs, tmp_path, parameters)
     before = sorted(path.read_bytes() for path in (tmp_path / "state" / "checkpoints").rglob("*.npz"))
@@ -206,25 +206,25 @@ def test_a_full_disk_is_told_and_what_was_saved_before_stays(pairs, tmp_path):
         ("metrics.jsonl", '{"step": 5, "accuracy": 1}\n'),
         ("metrics.jsonl", '{"step": 1, "losses": {}}\n{"accuracy": 1}\n'),
         ("metrics.jsonl", "[1]\n"),
-        ("metrics.jsonl", "no JSON"),
+        ("metrics.jsonl", "not JSON"),
         ("metrics.jsonl", None),
     ],
 )
-def test_what_another_program_wrote_is_refused_before_training_and_left_alone(pairs, tmp_path, name, content):
-    place = tmp_path / name
+def test_files_of_another_program_are_refused_before_training_and_left_alone(pairs, tmp_path, name, content):
+    path = tmp_path / name
     if content is None:
-        place.mkdir()
-        place /= "theirs.txt"
-    place.write_text(content or "", encoding="utf-8")
-    told = rf"{tmp_path} holds {name}, which is not of a pix2pix training; name another output folder"
-    with pytest.raises(InputError, match=told):
+        path.mkdir()
+        path /= "theirs.txt"
+    path.write_text(content or "", encoding="utf-8")
+    message = rf"{tmp_path} holds {name}, which is not of a pix2pix training; name another output folder"
+    with pytest.raises(InputError, match=message):
         train(pairs, tmp_path, tiny(max_steps=1))
-    assert place.read_text(encoding="utf-8") == (content or "")
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [place]
+    assert path.read_text(encoding="utf-8") == (content or "")
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
 
 
 @pytest.mark.parametrize("cut", ["", '{"s', '{"step": 2, "hel'])
-def test_what_a_crash_before_the_first_state_left_is_no_obstacle(pairs, tmp_path, cut):
+def test_a_crash_before_the_first_state_does_not_prevent_a_training(pairs, tmp_path, cut):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "losses": {}}\n' + cut, encoding="utf-8")
     assert train(pairs, tmp_path, tiny(max_steps=1)).finished
 

@@ -36,7 +36,7 @@ from pix2pix.inference.translator import MAX_PIXELS, Translator
 from pix2pix.pages.gallery import write_gallery
 from pix2pix.progress import Progress, silent
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -204,10 +204,10 @@ class _Tally:
 
 
 def _read_ahead(
-    pool: ThreadPoolExecutor, read: Callable[[str], Result], paths: Sequence[str], limit: int
-) -> Iterator[Result]:
+    pool: ThreadPoolExecutor, read: Callable[[str], T], paths: Sequence[str], limit: int
+) -> Iterator[T]:
     """Return the results of `read` in order; at most `limit` of them are read ahead of the network."""
-    pending: deque[Future[Result]] = deque()
+    pending: deque[Future[T]] = deque()
     for path in paths:
         pending.append(pool.submit(read, path))
         if len(pending) > limit:

@@ -117,6 +117,6 @@ def test_a_page_lists_what_was_left_out(tmp_path: Path) -> None:
     write_gallery(tmp_path, tmp_path, {"a.png": "a.png"}, [Rejection("<b>.txt", NOT_A_PICTURE, "the content is text")])
     text = (tmp_path / "index.html").read_text()
     assert "Left out" in text
-    assert "<td>&lt;b&gt;.txt<td>NOT_A_PICTURE<td>the content is text" in text
+    assert "<td>&lt;b&gt;.txt</td><td>NOT_A_PICTURE</td><td>the content is text" in text
     write_gallery(tmp_path, tmp_path, {"a.png": "a.png"})
     assert "Left out" not in (tmp_path / "index.html").read_text()

@@ -10,6 +10,7 @@ from PIL import Image
 from pixel_bound import assert_folders_nearly_equal, assert_nearly_equal
 from tiny_model import tiny, write_checkpoint, write_pairs
 
+from components.code_digest import closure
 from pix2pix.errors import HyperparameterError, InputError
 from pix2pix.hyperparameters import GenerateParameters
 from pix2pix.inference.batching import ReadyPicture, batches
@@ -323,3 +324,11 @@ def test_a_picture_with_the_longest_possible_name_is_made(model, tmp_path):
 def test_pictures_of_a_wrong_rank_type_or_size_are_an_error_and_do_not_abort_the_process(model, pictures, message):
     with pytest.raises(InputError, match=message):
         Translator(model)(pictures)
+
+
+def test_the_code_of_generation_includes_neither_networks_nor_training():
+    """The fingerprint of a stage covers the modules that it imports."""
+    modules = closure(("pix2pix.inference.generate",))
+    assert "pix2pix.inference.translator" in modules
+    others = ("pix2pix.model.", "pix2pix.training.", "pix2pix.inference.export", "pix2pix.inference.served_model")
+    assert [module for module in modules if module.startswith(others)] == []

@@ -6,8 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import NoReturn
+from unittest.mock import MagicMock
 
 import pytest
+
+from cli.main import pix2pix
+from components.export import stage as export
+from components.generate import stage as generate
+from components.resize import stage as resize
+from components.task import perform
+from components.train import stage as train
+from pachyderm.output.stage import Stage
 
 SETTINGS = ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "PIX2PIX_MALLOC")
 
@@ -80,3 +91,59 @@ def test_a_call_after_the_import_of_tensorflow_reports_what_has_no_effect() -> N
     _, errors = run(code, TF_CPP_MIN_LOG_LEVEL="1")
     assert "TensorFlow was imported before configure_tensorflow() was called" in errors
     assert "without effect: TF_ENABLE_ONEDNN_OPTS=1. Call it first" in errors
+
+
+class ConfiguredError(Exception):
+    """TensorFlow was configured."""
+
+
+class UnconfiguredError(Exception):
+    """The task went on without."""
+
+
+def configured() -> NoReturn:
+    raise ConfiguredError
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "in", "out"],
+        ["evaluate", "model", "in", "out"],
+        ["export", "in", "out"],
+        ["generate", "model", "in", "out"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_each_command_that_uses_tensorflow_configures_it(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cli.folders.model.configure_tensorflow", configured)
+    with pytest.raises(ConfiguredError):
+        pix2pix.main(args=arguments, standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("stage", "error"),
+    [
+        (resize.STAGE, UnconfiguredError),
+        (train.STAGE, ConfiguredError),
+        (export.STAGE, ConfiguredError),
+        (generate.STAGE, ConfiguredError),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_each_task_that_uses_tensorflow_configures_it(
+    stage: Stage, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unconfigured(environment: dict[str, str]) -> NoReturn:
+        raise UnconfiguredError
+
+    monkeypatch.setattr("components.task.configure_tensorflow", configured)
+    monkeypatch.setattr("components.task.Target.from_environment", unconfigured)
+    for module in ("logging", "signal"):  # a task sets up those of its process
+        monkeypatch.setattr(f"components.task.{module}", MagicMock())
+    with pytest.raises(error):
+        perform(stage, "", "", "run", "report.html", None)

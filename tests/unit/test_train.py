@@ -249,6 +249,15 @@ def test_a_work_folder_whose_pictures_would_become_pairs_is_refused(tmp_path):
     assert len(list(tmp_path.rglob("*.png"))) == 2
 
 
+def test_operations_are_not_fused_during_a_training_and_are_as_before_afterwards(pairs, tmp_path):
+    def fused(*_):
+        return tf.config.optimizer.get_experimental_options().get("remapping", True)
+
+    seen = []
+    train(pairs, tmp_path, tiny(max_steps=1), progress=lambda *report: seen.append(fused()))
+    assert (seen, fused()) == ([False], True)
+
+
 @pytest.mark.long
 def test_it_learns_facades(tmp_path):
     from pix2pix.facades.generator import make_pairs

@@ -119,15 +119,15 @@ def resizing(rounds: int) -> None:
         return out.getvalue()
 
     with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        pictures(place / "in", 64, 1024, 768)
+        folder = Path(name)
+        pictures(folder / "in", 64, 1024, 768)
         seconds: dict[str, list[float]] = {"ours": [], "Pillow, LANCZOS, sequential": []}
         for n in range(rounds):
             start = time.perf_counter()
-            resize_folder(place / "in", place / f"out{n}", ResizeParameters())
+            resize_folder(folder / "in", folder / f"out{n}", ResizeParameters())
             seconds["ours"].append(time.perf_counter() - start)
             start = time.perf_counter()
-            for path in (place / "in").iterdir():
+            for path in (folder / "in").iterdir():
                 plain(path)
             seconds["Pillow, LANCZOS, sequential"].append(time.perf_counter() - start)
     show("Resize 1024x768 JPEG to 256 PNG", {k: statistics.median(v) for k, v in seconds.items()}, 64, "pictures/s")
@@ -198,20 +198,20 @@ def first_image(rounds: int) -> float:
         "import sys; from pathlib import Path; from pix2pix.training import checkpoints\n"
         "from pix2pix.inference.export import export; from pix2pix.model.networks import Generator\n"
         "from pix2pix.hyperparameters import TrainParameters\n"
-        "place, p = Path(sys.argv[1]), TrainParameters()\n"
+        "folder, p = Path(sys.argv[1]), TrainParameters()\n"
         "weights = {n: v.numpy() for n, v in Generator(p, 1).weights.items()}\n"
-        "checkpoints.write(place / 'c', checkpoints.Checkpoint(0, p, {'generator': weights}))\n"
-        "export(place / 'c', place / 'model')"
+        "checkpoints.write(folder / 'c', checkpoints.Checkpoint(0, p, {'generator': weights}))\n"
+        "export(folder / 'c', folder / 'model')"
     )
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        pictures(place / "in", 1, 256, 256)
+        folder = Path(name)
+        pictures(folder / "in", 1, 256, 256)
         subprocess.run([sys.executable, "-c", make, name], check=True, env=environment)
         seconds = []
         for n in range(rounds):
             start = time.perf_counter()
-            arguments = [str(place / "model"), str(place / "in"), str(place / f"out{n}")]
+            arguments = [str(folder / "model"), str(folder / "in"), str(folder / f"out{n}")]
             subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=environment)
             seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)

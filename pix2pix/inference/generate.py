@@ -203,9 +203,7 @@ class _Tally:
         self._progress(len(self.written) + len(self.kept) + len(self.rejected), len(self._names), "")
 
 
-def _read_ahead(
-    pool: ThreadPoolExecutor, read: Callable[[str], T], paths: Sequence[str], limit: int
-) -> Iterator[T]:
+def _read_ahead(pool: ThreadPoolExecutor, read: Callable[[str], T], paths: Sequence[str], limit: int) -> Iterator[T]:
     """Return the results of `read` in order; at most `limit` of them are read ahead of the network."""
     pending: deque[Future[T]] = deque()
     for path in paths:

@@ -34,8 +34,8 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(checkpoint, tmp_path_factory):
-    made = export(checkpoint, tmp_path_factory.mktemp("model"))
-    return made, tf.saved_model.load(str(made.folder)).signatures
+    outcome = export(checkpoint, tmp_path_factory.mktemp("model"))
+    return outcome, tf.saved_model.load(str(outcome.folder)).signatures
 
 
 def call(signature, value):
@@ -95,16 +95,16 @@ def test_the_signatures_have_the_names_that_clients_rely_on(exported):
 def test_the_model_describes_itself_and_its_checkpoint_but_not_the_machine(exported, checkpoint):
     import hashlib
 
-    made, _ = exported
-    options = json.loads((made.folder / OPTIONS).read_text(encoding="utf-8"))
+    outcome, _ = exported
+    options = json.loads((outcome.folder / OPTIONS).read_text(encoding="utf-8"))
     digest = hashlib.sha256((checkpoint / "generator.npz").read_bytes()).hexdigest()
-    assert options["checkpoint_sha256"] == made.digest == digest
+    assert options["checkpoint_sha256"] == outcome.digest == digest
     assert (options["step"], options["metrics"], options["train"]["ngf"]) == (0, {"l1": 0.5}, 4)
-    assert made.folder.name == "1"
-    assert made.size == sum(path.stat().st_size for path in made.folder.rglob("*") if path.is_file())
-    for path in made.folder.rglob("*"):
+    assert outcome.folder.name == "1"
+    assert outcome.size == sum(path.stat().st_size for path in outcome.folder.rglob("*") if path.is_file())
+    for path in outcome.folder.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
-        for folder in (made.folder.parent, checkpoint.parent, sys.prefix):
+        for folder in (outcome.folder.parent, checkpoint.parent, sys.prefix):
             assert str(folder).encode() not in content
 
 
@@ -140,8 +140,8 @@ def test_each_option_of_the_export_has_its_effect(exported, checkpoint, tmp_path
 
 
 def test_dropout_at_test_time_is_one_mask_for_every_picture(exported, checkpoint, tmp_path):
-    made = export(checkpoint, tmp_path, ExportParameters(dropout=True))
-    image = tf.saved_model.load(str(made.folder)).signatures["image"]
+    outcome = export(checkpoint, tmp_path, ExportParameters(dropout=True))
+    image = tf.saved_model.load(str(outcome.folder)).signatures["image"]
     found = call(image, PICTURES)
     assert not np.array_equal(found, call(exported[1]["image"], PICTURES))
     np.testing.assert_array_equal(found, call(image, PICTURES))
@@ -152,8 +152,8 @@ def test_dropout_at_test_time_is_one_mask_for_every_picture(exported, checkpoint
     ("changes", "channels"), [({"lab_colorization": True}, 3), ({"in_channels": 1, "out_channels": 1}, 1)]
 )
 def test_other_channels_are_exported_too(tmp_path, changes, channels):
-    made = export(write_checkpoint(tmp_path / "c", tiny(**changes)), tmp_path / "m")
-    found = call(tf.saved_model.load(str(made.folder)).signatures["image"], PICTURES)
+    outcome = export(write_checkpoint(tmp_path / "c", tiny(**changes)), tmp_path / "m")
+    found = call(tf.saved_model.load(str(outcome.folder)).signatures["image"], PICTURES)
     assert found.shape == (3, 32, 32, channels)
 
 
@@ -161,8 +161,8 @@ def test_other_channels_are_exported_too(tmp_path, changes, channels):
 @pytest.mark.filterwarnings("ignore::UserWarning")  # TensorFlow points to LiteRT
 @pytest.mark.parametrize("kind", ["float32", "float16", "int8"])
 def test_a_lite_model_computes_nearly_the_same(exported, checkpoint, tmp_path, kind):
-    made = export(checkpoint, tmp_path, ExportParameters(tflite=kind))
-    interpreter = tf.lite.Interpreter(model_path=str(made.folder / TFLITE))
+    outcome = export(checkpoint, tmp_path, ExportParameters(tflite=kind))
+    interpreter = tf.lite.Interpreter(model_path=str(outcome.folder / TFLITE))
     runner = interpreter.get_signature_runner()
     found = next(iter(runner(image=PICTURES[:1]).values()))
     usual = call(exported[1]["image"], PICTURES[:1]).astype(int)

@@ -52,9 +52,9 @@ def contents(folder):
 
 
 def test_every_output_has_the_size_and_the_path_of_its_input(generated, source):
-    made, target = generated
+    outcome, target = generated
     assert (
-        set(made.written.values())
+        set(outcome.written.values())
         == set(contents(target))
         == {
             *(f"{n:03d}.png" for n in range(5)),
@@ -62,10 +62,10 @@ def test_every_output_has_the_size_and_the_path_of_its_input(generated, source):
             "cats/tall.png",
         }
     )
-    for name, output in made.written.items():
+    for name, output in outcome.written.items():
         with Image.open(source / name) as before, Image.open(target / output) as after:
             assert before.size == after.size
-    assert [(r.path, r.code) for r in made.rejected] == [
+    assert [(r.path, r.code) for r in outcome.rejected] == [
         ("cats/tall.webp", "NAME_COLLISION"),
         ("notes.txt", "NOT_A_PICTURE"),
         ("text.png", "FORMAT_NOT_ALLOWED"),
@@ -115,9 +115,9 @@ def test_an_output_is_made_again_only_if_model_input_or_options_differ(model, so
 
 
 def test_only_the_named_pictures_are_made(model, source, tmp_path):
-    made = generate(model, source, tmp_path, only={"002.png", "cats/tall.webp"})
-    assert made.written == {"002.png": "002.png"}
-    assert [r.path for r in made.rejected] == ["cats/tall.webp"]
+    outcome = generate(model, source, tmp_path, only={"002.png", "cats/tall.webp"})
+    assert outcome.written == {"002.png": "002.png"}
+    assert [r.path for r in outcome.rejected] == ["cats/tall.webp"]
 
 
 def test_the_page_shows_input_beside_output_and_its_links_are_relative(generated):
@@ -125,10 +125,10 @@ def test_the_page_shows_input_beside_output_and_its_links_are_relative(generated
     import re
     from urllib.parse import unquote
 
-    made, target = generated
+    outcome, target = generated
     page = (target / "index.html").read_text(encoding="utf-8")
     links = [unquote(html.unescape(link)) for link in re.findall(r'src="([^"]+)"', page)]
-    assert len(links) == 2 * len(made.written)
+    assert len(links) == 2 * len(outcome.written)
     assert all((target / link).resolve().is_file() for link in links)
     assert "http" not in page
 
@@ -167,13 +167,13 @@ def test_bad_input_is_refused_and_nothing_is_written(model, source, tmp_path):
 def test_evaluation_measures_each_pair_worst_first_and_the_mean(model, tmp_path):
     pairs = write_pairs(tmp_path / "pairs", 5, size=40)
     (pairs / "text.png").write_text("not a picture", encoding="utf-8")
-    made = evaluate(model, pairs, tmp_path / "out", GenerateParameters(batch_size=2))
-    assert sorted(pair.path for pair in made.pictures) == [f"{n:03d}.png" for n in range(5)]
-    worst_first = [pair.metrics["l1"] for pair in made.pictures]
+    outcome = evaluate(model, pairs, tmp_path / "out", GenerateParameters(batch_size=2))
+    assert sorted(pair.path for pair in outcome.pictures) == [f"{n:03d}.png" for n in range(5)]
+    worst_first = [pair.metrics["l1"] for pair in outcome.pictures]
     assert worst_first == sorted(worst_first, reverse=True)
-    assert made.mean["l1"] == pytest.approx(np.mean(worst_first))
-    assert [r.path for r in made.rejected] == ["text.png"]
-    worst = made.pictures[0]
+    assert outcome.mean["l1"] == pytest.approx(np.mean(worst_first))
+    assert [r.path for r in outcome.rejected] == ["text.png"]
+    worst = outcome.pictures[0]
     output, target = (
         np.asarray(Image.open(tmp_path / "out" / kind / f"{worst.path}.png")).astype(float)
         for kind in ("output", "target")
@@ -182,12 +182,12 @@ def test_evaluation_measures_each_pair_worst_first_and_the_mean(model, tmp_path)
     assert worst.metrics["psnr"] == pytest.approx(10 * np.log10(255**2 / ((output - target) ** 2).mean()), rel=1e-5)
     assert 0 < worst.metrics["ssim"] < 1
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
-    assert page.index(made.pictures[0].path) < page.index(made.pictures[-1].path)
+    assert page.index(outcome.pictures[0].path) < page.index(outcome.pictures[-1].path)
     again = evaluate(model, pairs, tmp_path / "again", GenerateParameters(batch_size=5))
-    assert again.rejected == made.rejected
-    assert again.mean == pytest.approx(made.mean, rel=1e-3)
+    assert again.rejected == outcome.rejected
+    assert again.mean == pytest.approx(outcome.mean, rel=1e-3)
     metrics = {pair.path: pair.metrics for pair in again.pictures}
-    for pair in made.pictures:
+    for pair in outcome.pictures:
         # A few values differ by one level; SSIM of unlike pictures is near 0.
         assert metrics[pair.path] == pytest.approx(pair.metrics, rel=1e-3, abs=1e-3)
 
@@ -287,9 +287,9 @@ def test_a_pair_whose_result_would_have_too_long_a_name_is_left_out_of_an_evalua
     pairs = write_pairs(tmp_path / "pairs", 3)
     (pairs / "000.png").rename(pairs / f"{'a' * 247}.png")
     (pairs / "001.png").rename(pairs / f"{'b' * 248}.png")
-    made = evaluate(model, pairs, tmp_path / "out")
-    assert sorted(len(pair.path) for pair in made.pictures) == [7, 251]
-    assert [(r.path[0], r.code) for r in made.rejected] == [("b", "BAD_PATH")]
+    outcome = evaluate(model, pairs, tmp_path / "out")
+    assert sorted(len(pair.path) for pair in outcome.pictures) == [7, 251]
+    assert [(r.path[0], r.code) for r in outcome.rejected] == [("b", "BAD_PATH")]
 
 
 def test_a_picture_with_the_longest_possible_name_is_made(model, tmp_path):

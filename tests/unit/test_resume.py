@@ -87,19 +87,19 @@ class AtStep:
 def test_stopped_and_started_again_equals_uninterrupted(pairs, tmp_path, uninterrupted, stops):
     done = 0
     for steps in stops:
-        made = train(pairs, tmp_path, PARAMETERS, stop=AtStep(steps))
-        assert (made.resumed_from, made.step, made.finished) == (done, done + steps, False)
+        outcome = train(pairs, tmp_path, PARAMETERS, stop=AtStep(steps))
+        assert (outcome.resumed_from, outcome.step, outcome.finished) == (done, done + steps, False)
         assert not (tmp_path / "checkpoint").exists()
         done += steps
-    made = train(pairs, tmp_path, PARAMETERS)
-    assert (made.resumed_from, made.step, made.finished) == (done, 9, True)
+    outcome = train(pairs, tmp_path, PARAMETERS)
+    assert (outcome.resumed_from, outcome.step, outcome.finished) == (done, 9, True)
     assert_same(result(tmp_path), uninterrupted)
 
 
 def test_more_steps_resume_from_the_end(pairs, tmp_path, uninterrupted):
     train(pairs, tmp_path, dataclasses.replace(PARAMETERS, max_steps=6))
-    made = train(pairs, tmp_path, PARAMETERS)
-    assert made.resumed_from == 6
+    outcome = train(pairs, tmp_path, PARAMETERS)
+    assert outcome.resumed_from == 6
     assert result(tmp_path)[1][0] == uninterrupted[1][0]
 
 
@@ -109,8 +109,8 @@ def test_a_truncated_checkpoint_is_skipped_and_the_result_is_the_same(pairs, tmp
     states = tmp_path / "state" / "checkpoints"
     file = states / "6" / "optimizer.npz"
     file.write_bytes(file.read_bytes()[:-100])
-    made = train(pairs, tmp_path, PARAMETERS)
-    assert made.resumed_from == 4
+    outcome = train(pairs, tmp_path, PARAMETERS)
+    assert outcome.resumed_from == 4
     assert "checkpoints/6 is damaged or truncated" in caplog.text
     assert_same(result(tmp_path), uninterrupted)
 
@@ -123,8 +123,8 @@ def test_a_checkpoint_with_flipped_bits_is_skipped_whatever_its_parser_raises(pa
     data[8] ^= 0x40  # the method of compression of the first entry, twice
     data[data.index(b"PK\x01\x02") + 10] ^= 0x40
     file.write_bytes(data)
-    made = train(pairs, tmp_path, PARAMETERS, stop=AtStep(1))
-    assert made.resumed_from == 1
+    outcome = train(pairs, tmp_path, PARAMETERS, stop=AtStep(1))
+    assert outcome.resumed_from == 1
     assert "generator.npz: NotImplementedError" in caplog.text
 
 
@@ -135,19 +135,19 @@ def test_a_stopped_training_can_end_at_its_present_step_and_is_evaluated_there(
 ):
     parameters = tiny(max_steps=4000, evaluation_steps=evaluation_steps, held_out=held_out)
     train(pairs, tmp_path, parameters, stop=AtStep(stopped))
-    made = train(pairs, tmp_path, dataclasses.replace(parameters, max_steps=end))
-    assert (made.finished, made.step) == (True, stopped)
+    outcome = train(pairs, tmp_path, dataclasses.replace(parameters, max_steps=end))
+    assert (outcome.finished, outcome.step) == (True, stopped)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     found = [line for line in lines if line["step"] == stopped]
     assert [[*({"losses", "held_out"} & {*line})] for line in found] == [["losses"], ["held_out"]][: 1 + bool(held_out)]
-    assert made.metrics["loss_l1"] == found[0]["losses"]["l1"]
-    assert {name: made.metrics.get(name) for name in ("l1", "psnr", "ssim")} == (
+    assert outcome.metrics["loss_l1"] == found[0]["losses"]["l1"]
+    assert {name: outcome.metrics.get(name) for name in ("l1", "psnr", "ssim")} == (
         found[1]["held_out"] if held_out else dict.fromkeys(("l1", "psnr", "ssim"))
     )
-    assert checkpoints.read(tmp_path / "checkpoint").metrics == made.metrics
+    assert checkpoints.read(tmp_path / "checkpoint").metrics == outcome.metrics
     assert (tmp_path / "state" / "samples" / f"{stopped:010d}.png").exists()
     again = train(pairs, tmp_path, dataclasses.replace(parameters, max_steps=end))
-    assert again.metrics == made.metrics
+    assert again.metrics == outcome.metrics
     assert len((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == len(lines)
 
 

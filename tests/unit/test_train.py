@@ -58,29 +58,29 @@ def test_results_have_fixed_names(trained):
 
 
 def test_the_outcome_is_returned(trained):
-    work, made, seen = trained
-    assert (made.step, made.resumed_from, made.finished) == (12, 0, True)
-    assert made.train_pairs + made.held_out_pairs == 12
-    assert [(r.path, r.code) for r in made.rejected] == [("broken.png", "TRUNCATED")]
-    assert set(made.metrics) == {"l1", "psnr", "ssim", "loss_discriminator", "loss_adversarial", "loss_l1"}
-    assert 0 < made.metrics["l1"] < 2
+    work, outcome, seen = trained
+    assert (outcome.step, outcome.resumed_from, outcome.finished) == (12, 0, True)
+    assert outcome.train_pairs + outcome.held_out_pairs == 12
+    assert [(r.path, r.code) for r in outcome.rejected] == [("broken.png", "TRUNCATED")]
+    assert set(outcome.metrics) == {"l1", "psnr", "ssim", "loss_discriminator", "loss_adversarial", "loss_l1"}
+    assert 0 < outcome.metrics["l1"] < 2
     assert [step for step, _, _ in seen] == list(range(1, 13))
     assert all(total == 12 and note.startswith("L1 0.") for _, total, note in seen)
-    assert checkpoints.read(work / "checkpoint", "generator").metrics == made.metrics
+    assert checkpoints.read(work / "checkpoint", "generator").metrics == outcome.metrics
 
 
 def test_the_metrics_log_has_the_losses_and_the_held_out_metrics(trained):
-    work, made, _ = trained
+    work, outcome, _ = trained
     lines = [json.loads(line) for line in (work / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in lines if "losses" in line] == [5, 10, 12]
     assert [line["step"] for line in lines if "held_out" in line] == [6, 12]
-    assert lines[-1]["held_out"] == {name: made.metrics[name] for name in ("l1", "psnr", "ssim")}
+    assert lines[-1]["held_out"] == {name: outcome.metrics[name] for name in ("l1", "psnr", "ssim")}
     assert set(lines[0]) == {"step", "epoch", "images", "seconds", "images_per_second", "losses"}
-    assert lines[0]["epoch"] == pytest.approx(10 / made.train_pairs)
+    assert lines[0]["epoch"] == pytest.approx(10 / outcome.train_pairs)
 
 
 def test_tensorboard_gets_the_same_curves_and_the_samples(trained):
-    work, made, _ = trained
+    work, outcome, _ = trained
     (events,) = (work / "state" / "tensorboard").iterdir()
     found = {}
     tf.config.run_functions_eagerly(False)
@@ -89,7 +89,7 @@ def test_tensorboard_gets_the_same_curves_and_the_samples(trained):
         for value in event.summary.value:
             found[value.tag, event.step] = tf.make_ndarray(value.tensor)
     tf.config.run_functions_eagerly(True)
-    assert found["held_out/l1", 12] == pytest.approx(made.metrics["l1"])
+    assert found["held_out/l1", 12] == pytest.approx(outcome.metrics["l1"])
     assert {step for tag, step in found if tag == "losses/discriminator"} == {5, 10, 12}
     assert found["samples", 12][2].startswith(b"\x89PNG")
 
@@ -108,11 +108,11 @@ def test_only_the_last_checkpoints_are_kept(trained):
 
 
 def test_a_finished_training_called_again_writes_the_same_result_at_once(trained, pairs):
-    work, made, _ = trained
+    work, outcome, _ = trained
     before = (work / "checkpoint" / "generator.npz").read_bytes()
     shutil.rmtree(work / "checkpoint")
     again = train(pairs, work, tiny(max_steps=12, log_steps=5, evaluation_steps=6, save_steps=5, held_out=0.3))
-    assert (again.step, again.resumed_from, again.metrics) == (12, 12, made.metrics)
+    assert (again.step, again.resumed_from, again.metrics) == (12, 12, outcome.metrics)
     assert (work / "checkpoint" / "generator.npz").read_bytes() == before
 
 
@@ -130,29 +130,29 @@ def test_keep_best_makes_the_best_weights_the_result(pairs, tmp_path):
     parameters = tiny(
         max_steps=8, evaluation_steps=1, held_out=0.3, keep_best="l1", learning_rate=0.05, keep_checkpoints=1
     )
-    made = train(pairs, tmp_path, parameters)
+    outcome = train(pairs, tmp_path, parameters)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     held_out = {line["step"]: line["held_out"]["l1"] for line in lines if "held_out" in line}
     best = min(held_out, key=held_out.__getitem__)
-    assert made.metrics["l1"] == min(held_out.values())
+    assert outcome.metrics["l1"] == min(held_out.values())
     assert checkpoints.read(tmp_path / "checkpoint").step == best
     assert checkpoints.steps(tmp_path / "state" / "checkpoints") == sorted({best, 8})
 
 
 def test_one_pair_can_be_learnt_and_nothing_is_measured(tmp_path):
-    made = train(write_pairs(tmp_path / "one", 1), tmp_path / "work", tiny(max_steps=2))
-    assert (made.train_pairs, made.held_out_pairs, made.finished) == (1, 0, True)
-    assert "nothing is measured" in made.notes[0]
-    assert "l1" not in made.metrics
+    outcome = train(write_pairs(tmp_path / "one", 1), tmp_path / "work", tiny(max_steps=2))
+    assert (outcome.train_pairs, outcome.held_out_pairs, outcome.finished) == (1, 0, True)
+    assert "nothing is measured" in outcome.notes[0]
+    assert "l1" not in outcome.metrics
     assert "No pairs were held out" in (tmp_path / "work" / "report.html").read_text(encoding="utf-8")
 
 
 def test_max_seconds_limits_a_training(pairs, tmp_path):
     seconds = iter(range(10_000))
-    made = train(pairs, tmp_path, tiny(max_seconds=20), clock=lambda: float(next(seconds)))
-    assert made.finished
-    assert 0 < made.step < 20
-    assert made.seconds >= 20
+    outcome = train(pairs, tmp_path, tiny(max_seconds=20), clock=lambda: float(next(seconds)))
+    assert outcome.finished
+    assert 0 < outcome.step < 20
+    assert outcome.seconds >= 20
 
 
 @pytest.mark.parametrize(
@@ -267,8 +267,8 @@ def test_it_learns_facades(tmp_path):
     make_pairs(tmp_path / "pairs", 64, 64, 0)
     parameters = tiny(size=64, scale_size=64, ngf=16, ndf=16, discriminator_layers=3, batch_size=4)
     parameters = dataclasses.replace(parameters, learning_rate=1e-3, max_steps=600)
-    made = train(tmp_path / "pairs", tmp_path / "work", parameters)
+    outcome = train(tmp_path / "pairs", tmp_path / "work", parameters)
     tf.config.run_functions_eagerly(True)
-    assert made.held_out_pairs >= 8
-    assert made.metrics["l1"] < 0.09
-    assert made.metrics["ssim"] > 0.70
+    assert outcome.held_out_pairs >= 8
+    assert outcome.metrics["l1"] < 0.09
+    assert outcome.metrics["ssim"] > 0.70

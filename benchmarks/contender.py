@@ -1,6 +1,6 @@
-"""One contender in a process of its own: told on standard input what to run how often, answers with seconds each.
+"""Runs one contender of `model.py` in its own process: requests on standard input, seconds on standard output.
 
-It exists so that contenders with different environments can take turns on the same machine.
+Contenders with different environments can thus take turns on the same machine.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-answers = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)  # whatever libraries print must not get into the answers
+replies = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what libraries print must not get into the replies
+if sys.argv[1] == "ours":
+    from pix2pix.tensorflow import configure_tensorflow
+
+    configure_tensorflow()  # the others run with the defaults of their framework
 module = importlib.import_module(f"peers.{sys.argv[1]}")
 runs = {}
 for line in sys.stdin:
-    what, count, arguments = json.loads(line)
-    key = (what, json.dumps(arguments))
+    function, count, arguments = json.loads(line)
+    key = (function, json.dumps(arguments))
     try:
         if key not in runs:
-            runs[key] = getattr(module, what)(**arguments)
+            runs[key] = getattr(module, function)(**arguments)
             for _ in range(2):
                 runs[key]()
         seconds = []
@@ -32,8 +36,8 @@ for line in sys.stdin:
             runs[key]()
             seconds.append(time.perf_counter() - start)
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        answer = {"seconds": seconds, "megabytes": megabytes}
+        reply = {"seconds": seconds, "megabytes": megabytes}
     except Exception as error:  # noqa: BLE001 - a contender that cannot run is a line in the table
-        answer = {"error": f"{type(error).__name__}: {error}"[:200]}
-    answers.write(json.dumps(answer) + "\n")
-    answers.flush()
+        reply = {"error": f"{type(error).__name__}: {error}"[:200]}
+    replies.write(json.dumps(reply) + "\n")
+    replies.flush()

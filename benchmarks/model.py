@@ -1,11 +1,10 @@
 """Measures the model against a Keras version in the manner of TensorFlow's tutorial, and against eager PyTorch.
 
-It exists so that every figure about speed in this repository can be made again, on any machine, by one command:
-
     python benchmarks/model.py [--torch-python PATH] [--rounds 3] [--size 256] [--filters 64]
 
-Contenders run in processes of their own and take turns, round by round; medians are printed. PyTorch is left out, with
-a message, where the given Python (default: this one) has none.
+Reproduces every figure about the model's speed in this repository. Contenders run in their own processes and take
+turns, round by round; medians are printed. PyTorch is left out, with a message, if the given Python (default: this one)
+lacks it.
 """
 
 from __future__ import annotations
@@ -24,12 +23,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pix2pix.tensorflow import configure_tensorflow
+
 HERE = Path(__file__).parent
-BELOW = {"step": "ms/step, batch 1", "generate": "pictures/s, batch 8"}
 
 
 class Contender:
-    """A process that runs what it is told."""
+    """A process that runs the functions of one module of `peers`."""
 
     def __init__(self, name: str, module: str, python: str = sys.executable, **environment: str) -> None:
         self.name = name
@@ -43,11 +43,11 @@ class Contender:
             env={**os.environ, **environment},
         )
 
-    def run(self, what: str, count: int, **arguments: object) -> dict[str, object]:
-        """Seconds of each run, or what went wrong."""
+    def run(self, function: str, count: int, **arguments: object) -> dict[str, object]:
+        """Return ``seconds`` of each run, or an ``error``."""
         if self._process.poll() is not None:
             return {"error": "it could not start"}
-        self._process.stdin.write(json.dumps([what, count, arguments]) + "\n")
+        self._process.stdin.write(json.dumps([function, count, arguments]) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         return json.loads(line) if line else {"error": "it could not start (is its framework installed?)"}
@@ -59,18 +59,18 @@ class Contender:
 
 
 def take_turns(
-    contenders: list[Contender], what: str, rounds: int, count: int, **arguments: object
+    contenders: list[Contender], function: str, rounds: int, count: int, **arguments: object
 ) -> dict[str, float]:
-    """Median seconds of each contender; those that cannot run are named and left out."""
+    """Return the median seconds of each contender; those that cannot run are printed and left out."""
     found: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for _ in range(rounds):
         for contender in contenders:
-            answer = contender.run(what, count, **arguments)
-            if "error" in answer:
+            reply = contender.run(function, count, **arguments)
+            if "error" in reply:
                 if not found.pop(contender.name, None):
-                    print(f"  {contender.name}: left out: {answer['error']}")
+                    print(f"  {contender.name}: left out: {reply['error']}")
             elif contender.name in found:
-                found[contender.name].append(statistics.median(answer["seconds"]))
+                found[contender.name].append(statistics.median(reply["seconds"]))
     return {name: statistics.median(seconds) for name, seconds in found.items() if seconds}
 
 
@@ -83,7 +83,7 @@ def show(title: str, seconds: dict[str, float], scale: float, unit: str) -> None
 
 
 def cpu() -> str:
-    """Name of the processor and those of its features that matter here."""
+    """Return the name of the processor and its relevant features."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     name = next((line.split(": ")[1] for line in lines if line.startswith("model name")), "unknown processor")
     flags = next((line.split(": ")[1].split() for line in lines if line.startswith("flags")), [])
@@ -93,7 +93,7 @@ def cpu() -> str:
 
 
 def pictures(folder: Path, count: int, width: int, height: int) -> None:
-    """Write synthetic photographs: noise at every scale."""
+    """Write synthetic photographs: noise at several scales."""
     folder.mkdir(parents=True)
     draw = np.random.default_rng(0)
     for n in range(count):
@@ -105,7 +105,7 @@ def pictures(folder: Path, count: int, width: int, height: int) -> None:
 
 
 def resizing(rounds: int) -> None:
-    """1024x768 JPEG to 256 PNG, against a plain Pillow loop in as many threads."""
+    """Measure 1024x768 JPEG to 256x256 PNG, against a sequential loop over Pillow."""
     from pix2pix.datasets.resize import resize_folder
     from pix2pix.hyperparameters import ResizeParameters
 
@@ -119,38 +119,40 @@ def resizing(rounds: int) -> None:
         return out.getvalue()
 
     with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        pictures(place / "in", 64, 1024, 768)
-        seconds: dict[str, list[float]] = {"ours": [], "Pillow, LANCZOS, one after another": []}
+        folder = Path(name)
+        pictures(folder / "in", 64, 1024, 768)
+        seconds: dict[str, list[float]] = {"ours": [], "Pillow, LANCZOS, sequential": []}
         for n in range(rounds):
             start = time.perf_counter()
-            resize_folder(place / "in", place / f"out{n}", ResizeParameters())
+            resize_folder(folder / "in", folder / f"out{n}", ResizeParameters())
             seconds["ours"].append(time.perf_counter() - start)
             start = time.perf_counter()
-            for path in (place / "in").iterdir():
+            for path in (folder / "in").iterdir():
                 plain(path)
-            seconds["Pillow, LANCZOS, one after another"].append(time.perf_counter() - start)
+            seconds["Pillow, LANCZOS, sequential"].append(time.perf_counter() - start)
     show("Resize 1024x768 JPEG to 256 PNG", {k: statistics.median(v) for k, v in seconds.items()}, 64, "pictures/s")
 
 
 def input_pipeline(rounds: int) -> None:
-    """Pairs a second into the step, against decoding and scaling floats each time."""
+    """Measure pairs per second into the step, against decoding and scaling floats each time."""
+    import tensorflow as tf
+
     from pix2pix.hyperparameters import resolve
-    from pix2pix.tensorflow import tf
-    from pix2pix.training.dataset import batch, load
+    from pix2pix.training.dataset import batch
+    from pix2pix.training.loading import load
 
     with tempfile.TemporaryDirectory() as name:
-        place = Path(name) / "in"
-        pictures(place, 64, 512, 256)
+        folder = Path(name) / "in"
+        pictures(folder, 64, 512, 256)
         parameters = resolve("train", {"held_out": 0.0})
-        pairs = load(place, parameters).training
+        pairs = load(folder, parameters).training
 
-        def one(path: tf.Tensor) -> tf.Tensor:
+        def read(path: tf.Tensor) -> tf.Tensor:
             both = tf.cast(tf.io.decode_jpeg(tf.io.read_file(path)), tf.float32) / 127.5 - 1
             halves = [tf.image.resize(half, [286, 286], "bicubic") for half in (both[:, :256], both[:, 256:])]
             return tf.image.random_flip_left_right(tf.image.random_crop(tf.concat(halves, -1), [256, 256, 6]))
 
-        files = tf.data.Dataset.list_files(str(place / "*.jpg")).map(one, tf.data.AUTOTUNE).batch(1).prefetch(2)
+        files = tf.data.Dataset.list_files(str(folder / "*.jpg")).map(read, tf.data.AUTOTUNE).batch(1).prefetch(2)
         seconds: dict[str, list[float]] = {"ours": [], "decode and scale floats each time": []}
         for n in range(rounds):
             start = time.perf_counter()
@@ -165,8 +167,8 @@ def input_pipeline(rounds: int) -> None:
 
 
 def limits() -> tuple[float, float]:
-    """GFLOP/s of this machine in one matrix product and in one convolution, the best of several."""
-    from pix2pix.tensorflow import tf
+    """Return the GFLOP/s of this machine in one matrix product and in one convolution, the best of several."""
+    import tensorflow as tf
 
     a = tf.random.normal([2048, 2048])
     x, kernel = tf.random.normal([8, 64, 64, 256]), tf.random.normal([3, 3, 256, 256])
@@ -186,54 +188,56 @@ def limits() -> tuple[float, float]:
 
 
 def first_image(rounds: int) -> float:
-    """Seconds from the start of a process to its first generated picture, the model being there."""
+    """Return the seconds from the start of a process to its first picture, with an exported model."""
     code = (
-        "import sys; from pathlib import Path; from pix2pix.inference.generate import generate\n"
+        "import sys; from pathlib import Path; from pix2pix import configure_tensorflow\n"
+        "configure_tensorflow(); from pix2pix import generate\n"
         "generate(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))"
     )
     make = (
-        "import sys; from pathlib import Path; from pix2pix import checkpoints\n"
+        "import sys; from pathlib import Path; from pix2pix.training import checkpoints\n"
         "from pix2pix.inference.export import export; from pix2pix.model.networks import Generator\n"
         "from pix2pix.hyperparameters import TrainParameters\n"
-        "place, p = Path(sys.argv[1]), TrainParameters()\n"
+        "folder, p = Path(sys.argv[1]), TrainParameters()\n"
         "weights = {n: v.numpy() for n, v in Generator(p, 1).weights.items()}\n"
-        "checkpoints.write(place / 'c', checkpoints.Checkpoint(0, p, {'generator': weights}))\n"
-        "export(place / 'c', place / 'model')"
+        "checkpoints.write(folder / 'c', checkpoints.Checkpoint(0, p, {'generator': weights}))\n"
+        "export(folder / 'c', folder / 'model')"
     )
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        pictures(place / "in", 1, 256, 256)
+        folder = Path(name)
+        pictures(folder / "in", 1, 256, 256)
         subprocess.run([sys.executable, "-c", make, name], check=True, env=environment)
         seconds = []
         for n in range(rounds):
             start = time.perf_counter()
-            arguments = [str(place / "model"), str(place / "in"), str(place / f"out{n}")]
+            arguments = [str(folder / "model"), str(folder / "in"), str(folder / f"out{n}")]
             subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=environment)
             seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
 
 
 def gpu(contender: Contender) -> None:
-    """Steps a second on a GPU, in each precision, compiled or not."""
+    """Print steps per second on a GPU, in each precision, compiled or not."""
     print("\nGPU, 256 px, 64 filters: steps/s")
     for batch in (1, 4, 16):
         for precision in ("float32", "bfloat16"):
             for xla in ("off", "on"):
-                answer = contender.run("step", 20, batch=batch, precision=precision, xla=xla)
-                figure = answer.get("error") or f"{1 / statistics.median(answer['seconds']):.2f}"
+                reply = contender.run("step", 20, batch=batch, precision=precision, xla=xla)
+                figure = reply.get("error") or f"{1 / statistics.median(reply['seconds']):.2f}"
                 print(f"  batch {batch:2}, {precision:8}, XLA {xla:3}: {figure}")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--torch-python", default=sys.executable, help="a Python that has PyTorch")
+    parser.add_argument("--torch-python", default=sys.executable, help="a Python with PyTorch")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=5, help="runs a round")
+    parser.add_argument("--steps", type=int, default=5, help="runs in a round")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--filters", type=int, default=64)
     options = parser.parse_args()
+    configure_tensorflow()
     shape = {"size": options.size, "filters": options.filters}
     print(cpu())
     contenders = [
@@ -249,7 +253,9 @@ def main() -> None:
     show(f"Generation, batch 8, {title}", made, 8, "pictures/s")
     ratios = []
     for _ in range(options.rounds):
-        inside, outside = (contenders[0].run(what, 3, **shape)["seconds"] for what in ("in_process", "generate"))
+        inside, outside = (
+            contenders[0].run(function, 3, **shape)["seconds"] for function in ("in_process", "generate")
+        )
         ratios.append(statistics.median(inside) / statistics.median(outside))
     print(f"\nSavedModel from disk: {statistics.median(ratios):.2f}x of the speed of the network in its process")
     for contender in contenders:
@@ -262,7 +268,7 @@ def main() -> None:
     input_pipeline(options.rounds)
     resizing(options.rounds)
     print(f"\nStart of the process to first generated picture: {first_image(options.rounds):.1f} s")
-    from pix2pix.tensorflow import tf
+    import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):
         with_gpu = Contender("ours", "ours")

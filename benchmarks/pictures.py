@@ -1,6 +1,6 @@
-"""How fast photographs are resized, against a plain loop over Pillow: one part of the model's benchmark.
+"""Measures the resizing of photographs against a plain loop over Pillow, in turns on the same files.
 
-Run alone: ``python -m benchmarks.pictures``. Both ways are timed in turn, in the same run, on the same files.
+python -m benchmarks.pictures
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ WIDTH, HEIGHT, SIDE = 1024, 768, 256
 
 @dataclass(frozen=True)
 class ResizeRates:
-    """Medians over the rounds, in pictures a second.
+    """Medians over the rounds, in pictures per second.
 
     Attributes:
         ours: `pix2pix.datasets.resize.resize_folder` on `threads` threads.
-        exact: the same, decoding every pixel.
-        plain: one after the other: open, crop, LANCZOS, save with Pillow's defaults.
-        threads: of ours.
+        exact: the same, decoding JPEGs in full.
+        plain: sequential loop over Pillow: open, crop, LANCZOS, save with the defaults.
+        threads: that `ours` and `exact` use.
         kilobytes: mean size of a JPEG.
     """
 
@@ -41,12 +41,12 @@ class ResizeRates:
 
 
 def measure_resize(pictures: int = 48, rounds: int = 3, threads: int | None = None) -> ResizeRates:
-    """Resize 1024x768 JPEGs to 256x256 PNG both ways.
+    """Resize 1024x768 JPEGs to 256x256 PNG.
 
     Args:
-        pictures: how many files.
-        rounds: how often; the ways take turns in each.
-        threads: of ours; None means one per core.
+        pictures: number of files.
+        rounds: the contenders take turns in each.
+        threads: for ours; None means one per core.
     """
     threads = threads or cores()
     with tempfile.TemporaryDirectory() as name:
@@ -57,21 +57,21 @@ def measure_resize(pictures: int = 48, rounds: int = 3, threads: int | None = No
             photograph(number).save(source / f"{number}.jpg", quality=88)
         seconds: dict[str, list[float]] = {"ours": [], "exact": [], "plain": []}
         for _ in range(rounds):
-            for way in seconds:
+            for contender in seconds:
                 start = time.perf_counter()
-                if way == "plain":
-                    plain_loop(source, folder / way)
+                if contender == "plain":
+                    plain_loop(source, folder / contender)
                 else:
-                    parameters = ResizeParameters(size=SIDE, exact=way == "exact")
-                    resize_folder(source, folder / way, parameters, workers=threads)
-                seconds[way].append(time.perf_counter() - start)
-        rates = {way: pictures / statistics.median(times) for way, times in seconds.items()}
+                    parameters = ResizeParameters(size=SIDE, exact=contender == "exact")
+                    resize_folder(source, folder / contender, parameters, workers=threads)
+                seconds[contender].append(time.perf_counter() - start)
+        rates = {contender: pictures / statistics.median(times) for contender, times in seconds.items()}
         kilobytes = statistics.mean(path.stat().st_size for path in source.iterdir()) / 1000
     return ResizeRates(threads=threads, kilobytes=kilobytes, **rates)
 
 
 def photograph(seed: int) -> Image.Image:
-    """Make a picture with the detail of a photograph: noise whose strength falls with its frequency."""
+    """Return a picture with the detail of a photograph: noise whose amplitude falls with its frequency."""
     rng = np.random.default_rng(seed)
     frequency = np.hypot(np.fft.fftfreq(HEIGHT)[:, np.newaxis], np.fft.rfftfreq(WIDTH)[np.newaxis, :])
     frequency[0, 0] = 1
@@ -86,7 +86,7 @@ def photograph(seed: int) -> Image.Image:
 
 
 def plain_loop(source: Path, target: Path) -> None:
-    """Resize as a short script would."""
+    """Resize as a short script does."""
     target.mkdir(exist_ok=True)
     for path in sorted(source.iterdir()):
         with Image.open(path) as opened:
@@ -99,7 +99,7 @@ def plain_loop(source: Path, target: Path) -> None:
 
 if __name__ == "__main__":
     found = measure_resize()
-    print(f"JPEG {WIDTH}x{HEIGHT} ({found.kilobytes:.0f} kB) -> PNG {SIDE}x{SIDE}, pictures a second")
+    print(f"JPEG {WIDTH}x{HEIGHT} ({found.kilobytes:.0f} kB) -> PNG {SIDE}x{SIDE}, pictures per second")
     print(f"  ours, {found.threads} threads          {found.ours:7.1f}   {found.ours / found.plain:.2f}x")
     print(f"  ours, --exact             {found.exact:7.1f}   {found.exact / found.plain:.2f}x")
     print(f"  plain Pillow LANCZOS loop {found.plain:7.1f}")

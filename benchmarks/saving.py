@@ -1,10 +1,10 @@
-"""Measures what saving costs a training: seconds per save, and by how much it slows the steps down at its own pace.
+"""Measures the cost of saves to a training: seconds per save, and the slowdown at the default interval.
 
     python -m benchmarks.saving [--size 256] [--filters 64] [--steps 12] [--rounds 3]
 
 Two trainings take turns, round by round: one never saves, one saves every `SAVE_STEPS` steps and sends each state to a
-store that another process serves. Processor seconds are printed beside seconds, for they change little with what else
-the machine does; the share at the pace that the training would choose is computed from either.
+store in another process. Processor seconds are printed besides seconds, since they depend little on the load of the
+machine; the share of the time at the interval that the training would choose is computed from both.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from PIL import Image
 from pachyderm.client.connection import Target, connect
 from pachyderm.output.work_in_progress import kept
 from pix2pix.hyperparameters import TrainParameters, resolve
-from pix2pix.training import train as training
+from pix2pix.tensorflow import configure_tensorflow
 from pix2pix.training.saving import Cost, Saver, seconds_between_saves
 
 SAVE_STEPS = 4
 
 
 @dataclass
-class Measured:
-    """What one training took."""
+class TrainingTimes:
+    """The times of one training: seconds per step, and its saves."""
 
     seconds: float
     processor_seconds: float
@@ -42,21 +42,21 @@ class Measured:
 
 
 class MeasuredSaver(Saver):
-    """A saver that keeps what each save cost."""
+    """A saver that records the cost of each save."""
 
     costs: list[Cost]
 
     def wait(self) -> None:
-        """Wait, and keep the cost."""
-        before = self._under_way
+        """Wait, and record the cost."""
+        running = self._running
         super().wait()
-        if before is not None and self._cost is not None:
+        if running is not None and self._cost is not None:
             type(self).costs.append(self._cost)
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """The address of a store in a process of its own."""
+    """Serve a store in another process, and return its address."""
     command = [sys.executable, "-m", "cli.main", "--store", str(folder), "store", "serve", "--listen", "127.0.0.1:0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -65,7 +65,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def pairs(folder: Path, size: int) -> Path:
-    """Four pairs of noise."""
+    """Write four pairs of noise."""
     folder.mkdir()
     draw = np.random.default_rng(0)
     for number in range(4):
@@ -73,11 +73,15 @@ def pairs(folder: Path, size: int) -> Path:
     return folder
 
 
-def one_training(source: Path, work: Path, parameters: TrainParameters, on_saved: Callable[[], None]) -> Measured:
-    """Train, and measure from the second step, when everything is compiled, to the last but one."""
+def measure_training(
+    source: Path, work: Path, parameters: TrainParameters, on_saved: Callable[[], None]
+) -> TrainingTimes:
+    """Train, and measure from the second step, after compilation, to the last but one."""
     ticks: list[tuple[float, float]] = []
     MeasuredSaver.costs = []
-    training.train(
+    from pix2pix.training.train import train
+
+    train(
         source,
         work,
         parameters,
@@ -86,48 +90,51 @@ def one_training(source: Path, work: Path, parameters: TrainParameters, on_saved
     )
     first, last = ticks[1], ticks[-2]
     steps = len(ticks) - 3
-    return Measured((last[0] - first[0]) / steps, (last[1] - first[1]) / steps, MeasuredSaver.costs[:-1])
+    return TrainingTimes((last[0] - first[0]) / steps, (last[1] - first[1]) / steps, MeasuredSaver.costs[:-1])
 
 
 def main() -> None:
-    """Run and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("size", 256), ("filters", 64), ("steps", 12), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    asked = parser.parse_args()
+    options = parser.parse_args()
+    configure_tensorflow()
+    from pix2pix.training import train as training
+
     training.Saver = MeasuredSaver  # type: ignore[misc]
-    shape = {"size": asked.size, "scale_size": asked.size, "ngf": asked.filters, "ndf": asked.filters}
-    never = resolve("train", {**shape, "max_steps": asked.steps, "save_seconds": 0.0, "held_out": 0.0, "flip": False})
-    often = resolve("train", {**shape, "max_steps": asked.steps, "save_seconds": 0.0, "held_out": 0.0, "flip": False,
+    shape = {"size": options.size, "scale_size": options.size, "ngf": options.filters, "ndf": options.filters}
+    never = resolve("train", {**shape, "max_steps": options.steps, "save_seconds": 0.0, "held_out": 0.0, "flip": False})
+    often = resolve("train", {**shape, "max_steps": options.steps, "save_seconds": 0.0, "held_out": 0.0, "flip": False,
                               "save_steps": SAVE_STEPS})  # fmt: skip
-    found: dict[str, list[Measured]] = {"never": [], "often": []}
+    found: dict[str, list[TrainingTimes]] = {"never": [], "often": []}
     with tempfile.TemporaryDirectory() as scratch, served(Path(scratch) / "store") as address:
         folder = Path(scratch)
-        source = pairs(folder / "pairs", asked.size)
+        source = pairs(folder / "pairs", options.size)
         with connect(Target(pachd=f"grpc://{address}")) as client:
-            for number in range(asked.rounds):
-                found["never"].append(one_training(source, folder / f"never{number}", never, lambda: None))
+            for number in range(options.rounds):
+                found["never"].append(measure_training(source, folder / f"never{number}", never, lambda: None))
                 work = folder / f"often{number}"
                 work.mkdir()
                 with kept(client, f"{number:064d}", work, lambda _: None) as save:
-                    found["often"].append(one_training(source, work, often, save))
-                print(f"round {number + 1} of {asked.rounds}", file=sys.stderr)
+                    found["often"].append(measure_training(source, work, often, save))
+                print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
     show(found)
 
 
-def show(found: dict[str, list[Measured]]) -> None:
+def show(found: dict[str, list[TrainingTimes]]) -> None:
     """Print the table."""
-    costs = [cost for measured in found["often"] for cost in measured.costs]
+    costs = [cost for times in found["often"] for cost in times.costs]
     cost = Cost(statistics.median(c.blocked for c in costs), statistics.median(c.whole for c in costs))
     interval = seconds_between_saves(60.0, cost)
-    print(
-        f"a save: training stands still {cost.blocked:.2f} s; stored after {cost.whole:.2f} s; every {interval:.0f} s"
-    )
-    for what, seconds in (("seconds", "seconds"), ("processor seconds", "processor_seconds")):
-        plain, saving = (statistics.median(getattr(m, seconds) for m in found[name]) for name in ("never", "often"))
+    print(f"a save: training blocked for {cost.blocked:.2f} s; stored after {cost.whole:.2f} s; every {interval:.0f} s")
+    for unit, name in (("seconds", "seconds"), ("processor seconds", "processor_seconds")):
+        plain, saving = (
+            statistics.median(getattr(times, name) for times in found[saves]) for saves in ("never", "often")
+        )
         extra = (saving - plain) * SAVE_STEPS
-        steps = interval / statistics.median(m.seconds for m in found["never"])
-        print(f"{what} a step: {plain:.2f}; a save costs {extra:.2f}, {extra / (plain * steps):.1%} at that pace")
+        steps = interval / statistics.median(times.seconds for times in found["never"])
+        print(f"{unit} per step: {plain:.2f}; a save costs {extra:.2f}, {extra / (plain * steps):.1%} at that interval")
 
 
 if __name__ == "__main__":

@@ -32,8 +32,11 @@ from pachyderm.record.stage_record import read_record
 from pix2pix.facades import generator
 from pix2pix.hyperparameters import GenerateParameters
 from pix2pix.images.codec import encode_png
-from pix2pix.inference import generate as generation
 from pix2pix.progress import silent
+from pix2pix.tensorflow import configure_tensorflow
+
+configure_tensorflow()  # before TensorFlow is imported
+from pix2pix.inference import generate as generation  # noqa: E402
 
 SIZE = 64
 

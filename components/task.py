@@ -24,6 +24,7 @@ from pachyderm.output.stage import Stage
 from pachyderm.output.worker import Worker
 from pachyderm.record.stage_record import REPORT_HTML, read_record
 from pix2pix.errors import Pix2PixError
+from pix2pix.tensorflow import configure_tensorflow
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ def perform(
     for package in ("components", "pachyderm", "pix2pix"):
         logging.getLogger(package).setLevel(logging.INFO)
     termination = Termination()
+    if "tensorflow" in stage.versions():
+        configure_tensorflow()
     try:
         with termination.watched():
             return _fill(stage, commit_set, hyperparameters, run, Path(report), metrics, termination)

@@ -1,22 +1,29 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes, and the report of a full disk."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from pix2pix.errors import WorkError
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, an exhausted quota, the limit on file sizes."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its place and rename it there, so that a reader never sees part of it.
+    """Write a temporary file beside `path` and rename it, so that no reader ever sees part of it.
 
     Args:
-        path: of the file; missing folders are made.
+        path: the file; missing folders are created.
         content: all of it.
 
     Raises:
-        OSError: it could not be written; the message names the file. What was there before is unchanged.
+        OSError: the file cannot be written; the message names it, and a file that existed is unchanged.
     """
     partial = partial_of(path)
     try:
@@ -33,7 +40,20 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def partial_of(path: Path) -> Path:
-    """The file beside `path` that is written first and renamed once it is complete."""
-    # Hidden, so that a listing made meanwhile, or after a crash, does not take it for a picture; and short, whatever
-    # the length of the name.
+    """Return the temporary file beside `path` that is written first and renamed once it is complete."""
+    # Hidden, so that a listing made meanwhile or after a crash does not take it for a picture; and of a fixed, short
+    # length, whatever the length of the name.
     return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.part")
+
+
+@contextlib.contextmanager
+def reporting_full_disk(what: str) -> Iterator[None]:
+    """Raise a full disk, an exhausted quota or the limit on file sizes as a `WorkError` that names `what`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise WorkError(
+            f"no space for {what} ({error.strerror}); free some and start again: it goes on from what was saved"
+        ) from error

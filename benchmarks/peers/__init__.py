@@ -1,1 +1,1 @@
-"""What we are measured against, and ourselves: one module each, all with the same two functions."""
+"""The contenders, ours included: one module each, with the functions `step` and `generate`."""

@@ -1,4 +1,4 @@
-"""pix2pix in plain Keras 3, in the manner of TensorFlow's tutorial: layers, optimisers, defaults as they come."""
+"""pix2pix in plain Keras 3, in the manner of TensorFlow's tutorial: standard layers, optimizers and defaults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPREAD = keras.initializers.RandomNormal(0.0, 0.02, seed=1)
 
 
 def down(filters: int, norm: bool = True) -> keras.Sequential:
-    """Convolution that halves."""
+    """Return a block that halves height and width."""
     block = keras.Sequential([keras.layers.Conv2D(filters, 4, 2, "same", kernel_initializer=SPREAD, use_bias=False)])
     if norm:
         block.add(keras.layers.BatchNormalization())
@@ -22,7 +22,7 @@ def down(filters: int, norm: bool = True) -> keras.Sequential:
 
 
 def up(filters: int, dropout: bool = False) -> keras.Sequential:
-    """Transposed convolution that doubles."""
+    """Return a block that doubles height and width."""
     layer = keras.layers.Conv2DTranspose(filters, 4, 2, "same", kernel_initializer=SPREAD, use_bias=False)
     block = keras.Sequential([layer, keras.layers.BatchNormalization()])
     if dropout:
@@ -32,7 +32,7 @@ def up(filters: int, dropout: bool = False) -> keras.Sequential:
 
 
 def generator(size: int, filters: int) -> keras.Model:
-    """U-Net."""
+    """Return the U-Net."""
     depth = size.bit_length() - 1
     widths = [filters * min(2**i, 8) for i in range(depth)]
     inputs = x = keras.layers.Input([size, size, 3])
@@ -47,7 +47,7 @@ def generator(size: int, filters: int) -> keras.Model:
 
 
 def discriminator(size: int, filters: int) -> keras.Model:
-    """70x70 PatchGAN."""
+    """Return the 70x70 PatchGAN."""
     a, b = keras.layers.Input([size, size, 3]), keras.layers.Input([size, size, 3])
     x = keras.layers.Concatenate()([a, b])
     for n in range(3):
@@ -60,7 +60,7 @@ def discriminator(size: int, filters: int) -> keras.Model:
 
 
 def step(batch: int = 1, size: int = 256, filters: int = 64) -> Run:
-    """One training step."""
+    """Return one training step."""
     g, d = generator(size, filters), discriminator(size, filters)
     entropy = keras.losses.BinaryCrossentropy(from_logits=True)
     g_adam, d_adam = (keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2))
@@ -70,9 +70,9 @@ def step(batch: int = 1, size: int = 256, filters: int = 64) -> Run:
     @tf.function
     def train_step(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
-            made = g(x, training=True)
-            real, fake = d([x, y], training=True), d([x, made], training=True)
-            g_loss = entropy(tf.ones_like(fake), fake) + 100 * tf.reduce_mean(tf.abs(y - made))
+            fake_y = g(x, training=True)
+            real, fake = d([x, y], training=True), d([x, fake_y], training=True)
+            g_loss = entropy(tf.ones_like(fake), fake) + 100 * tf.reduce_mean(tf.abs(y - fake_y))
             d_loss = entropy(tf.ones_like(real), real) + entropy(tf.zeros_like(fake), fake)
         g_adam.apply_gradients(zip(g_tape.gradient(g_loss, g.trainable_variables), g.trainable_variables, strict=True))
         d_adam.apply_gradients(zip(d_tape.gradient(d_loss, d.trainable_variables), d.trainable_variables, strict=True))
@@ -82,7 +82,7 @@ def step(batch: int = 1, size: int = 256, filters: int = 64) -> Run:
 
 
 def generate(batch: int = 8, size: int = 256, filters: int = 64) -> Run:
-    """Generation, with the batch's own statistics as the tutorial does it."""
+    """Return the generation of a batch, with the batch's own statistics as in the tutorial."""
     g = generator(size, filters)
     x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (batch, size, size, 3)), tf.float32)
     compiled = tf.function(lambda x: g(x, training=True))

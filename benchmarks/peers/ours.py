@@ -7,45 +7,50 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from pix2pix.hyperparameters import resolve
 from pix2pix.inference.export import export
-from pix2pix.inference.generate import Translator
+from pix2pix.inference.translator import Translator
 from pix2pix.model.networks import Generator
 from pix2pix.model.translation import translate
-from pix2pix.tensorflow import tf
 from pix2pix.training import checkpoints
 from pix2pix.training.devices import choose
-from pix2pix.training.step import TrainingStep
+from pix2pix.training.step import TrainingStep, without_fusion
 
 Run = Callable[[], object]
 
 
 def step(batch: int = 1, size: int = 256, filters: int = 64, **changes: object) -> Run:
-    """One training step."""
+    """Return one training step."""
     parameters = resolve("train", {"size": size, "ngf": filters, "ndf": filters, "batch_size": batch}, changes)
     network = TrainingStep(parameters, choose(parameters), 0)
     pictures = np.random.default_rng(0).integers(0, 255, (batch, size, size, 6)).astype(np.uint8)
     seeds = np.zeros((batch, 2), np.int32)
     count = iter(range(1, 10**9))
-    return lambda: network(pictures, seeds, next(count)).numpy()
+
+    def run() -> object:
+        with without_fusion():
+            return network(pictures, seeds, next(count)).numpy()
+
+    return run
 
 
 def generate(batch: int = 8, size: int = 256, filters: int = 64) -> Run:
-    """Generation through the SavedModel, loaded from disk."""
+    """Return the generation of a batch through the SavedModel, loaded from disk."""
     parameters = resolve("train", {"size": size, "ngf": filters})
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
+        path = Path(folder)
         weights = {name: value.numpy() for name, value in Generator(parameters, 1).weights.items()}
-        checkpoints.write(place / "checkpoint", checkpoints.Checkpoint(0, parameters, {"generator": weights}))
-        export(place / "checkpoint", place / "model")
-        model = Translator(place / "model")
+        checkpoints.write(path / "checkpoint", checkpoints.Checkpoint(0, parameters, {"generator": weights}))
+        export(path / "checkpoint", path / "model")
+        model = Translator(path / "model")
     pictures = _pictures(batch, size)
     return lambda: model(pictures)
 
 
 def in_process(batch: int = 8, size: int = 256, filters: int = 64) -> Run:
-    """The same network in the process that made it, without a SavedModel."""
+    """Return the generation of a batch by the same network without a SavedModel."""
     parameters = resolve("train", {"size": size, "ngf": filters})
     network = Generator(parameters, 1, matrix=True)
     compiled = tf.function(lambda pictures: translate(network, parameters, pictures))

@@ -1,4 +1,4 @@
-"""The same networks in eager PyTorch, written as one usually does."""
+"""The same networks in eager PyTorch, written in the usual way."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Generator(nn.Module):
 
 
 def discriminator(filters: int) -> nn.Module:
-    """70x70 PatchGAN."""
+    """Return the 70x70 PatchGAN."""
     layers: list[nn.Module] = [nn.Conv2d(6, filters, 4, 2, 1), nn.LeakyReLU(0.2)]
     for n in range(1, 4):
         convolution = nn.Conv2d(filters * 2 ** (n - 1), filters * 2**n, 4, 2 if n < 3 else 1, 1, bias=False)
@@ -55,7 +55,7 @@ def discriminator(filters: int) -> nn.Module:
 
 
 def step(batch: int = 1, size: int = 256, filters: int = 64) -> Run:
-    """One training step."""
+    """Return one training step."""
     torch.manual_seed(1)
     g, d = Generator(size, filters), discriminator(filters)
     g_adam, d_adam = (torch.optim.Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (g, d))
@@ -63,15 +63,15 @@ def step(batch: int = 1, size: int = 256, filters: int = 64) -> Run:
     entropy = nn.BCEWithLogitsLoss()
 
     def run() -> float:
-        made = g(x)
+        fake_y = g(x)
         d_adam.zero_grad()
-        real, fake = d(torch.cat([x, y], 1)), d(torch.cat([x, made.detach()], 1))
+        real, fake = d(torch.cat([x, y], 1)), d(torch.cat([x, fake_y.detach()], 1))
         (entropy(real, torch.ones_like(real)) + entropy(fake, torch.zeros_like(fake))).backward()
         d_adam.step()
         d.requires_grad_(False)
         g_adam.zero_grad()
-        fake = d(torch.cat([x, made], 1))
-        loss = entropy(fake, torch.ones_like(fake)) + 100 * functional.l1_loss(made, y)
+        fake = d(torch.cat([x, fake_y], 1))
+        loss = entropy(fake, torch.ones_like(fake)) + 100 * functional.l1_loss(fake_y, y)
         loss.backward()
         g_adam.step()
         d.requires_grad_(True)
@@ -81,7 +81,7 @@ def step(batch: int = 1, size: int = 256, filters: int = 64) -> Run:
 
 
 def generate(batch: int = 8, size: int = 256, filters: int = 64) -> Run:
-    """Generation without gradients."""
+    """Return the generation of a batch, without gradients."""
     g = Generator(size, filters)
     x = torch.rand(batch, 3, size, size) * 2 - 1
 

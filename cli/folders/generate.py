@@ -19,6 +19,7 @@ from cli.folders.parameters import (
 )
 from cli.folders.rejections import print_rejected, require_any
 from cli.options import Session, with_session
+from pix2pix.tensorflow import configure_tensorflow
 
 WORST = 20
 """Pictures listed by `evaluate`; its page and --json have all of them."""
@@ -37,6 +38,7 @@ def evaluate(session: Session, model: Path, source: Path, output: Path, batch_si
     """
     parameters = resolve_parameters("generate", None, (), {"batch_size": batch_size})
     require_folder(source)
+    configure_tensorflow()
     from pix2pix.inference.evaluate import evaluate as evaluate_model
 
     with progress(session, "evaluate") as show:
@@ -79,6 +81,7 @@ def generate(
     """
     parameters = resolve_parameters("generate", file, assigned, {"batch_size": batch_size})
     require_folder(source)
+    configure_tensorflow()
     from pix2pix.inference.generate import generate as generate_pictures
 
     with progress(session, "generate") as show:

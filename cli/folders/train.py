@@ -15,6 +15,7 @@ from cli.folders.metrics_text import metrics_text
 from cli.folders.parameters import FOLDER, assignments_option, parameters_option, require_folder, resolve_parameters
 from cli.folders.rejections import print_rejected
 from cli.options import Session, with_session
+from pix2pix.tensorflow import configure_tensorflow
 
 
 @click.command("train")
@@ -32,6 +33,7 @@ def train(session: Session, source: Path, output: Path, file: Path | None, assig
     parameters = resolve_parameters("train", file, assigned)
     require_folder(source)
     with _stop_request() as stop:
+        configure_tensorflow()
         from pix2pix.training.train import train as train_model
 
         with progress(session, "train") as show:
@@ -58,6 +60,7 @@ def export(session: Session, checkpoint: Path, output: Path, file: Path | None, 
     """Export CHECKPOINT, or the OUTPUT of `train`, as a SavedModel in OUTPUT/<version>/."""
     parameters = resolve_parameters("export", file, assigned)
     require_folder(checkpoint)
+    configure_tensorflow()
     from pix2pix.inference.export import export as export_model
 
     result = export_model(checkpoint, output, parameters)

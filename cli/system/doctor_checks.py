@@ -28,7 +28,9 @@ OLDEST_PACHYDERM = (2, 10)
 
 LIST_GPUS = """
 import json
-from pix2pix.tensorflow import tf
+from pix2pix.tensorflow import configure_tensorflow
+configure_tensorflow()
+import tensorflow as tf
 print(json.dumps([tf.__version__, [device.name for device in tf.config.list_physical_devices("GPU")]]))
 """
 """Run in a separate process, which a broken driver can end."""

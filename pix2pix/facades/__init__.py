@@ -1,1 +1,1 @@
-"""Procedural facades: demo data."""
+"""Procedural facades, the demo's training data."""

@@ -1,7 +1,4 @@
-"""Draws up a house front as a label map: which pixel is window, door, wall, roof, sky.
-
-It exists apart from the painting so that all that is random about a facade is in its label map, where a model sees it.
-"""
+"""Draws the label map of a facade, which holds everything about the facade that is random."""
 
 from __future__ import annotations
 
@@ -46,14 +43,14 @@ CLASSES = {
     "roof": ROOF,
     "pavement": PAVEMENT,
 }
-"""Class -> its colour in a label map, sRGB; any two differ by half of the range in a channel at least."""
+"""Class -> its colour in a label map, sRGB; any two differ by at least half of the range in some channel."""
 
 Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class _Style:
-    """What one facade repeats: shares are of the picture's side."""
+    """The repeated parts of a facade; lengths are shares of the picture's side."""
 
     wall: Colour
     window_width: float
@@ -65,7 +62,7 @@ class _Style:
 
 
 class _Sheet:
-    """A label map under the pen; coordinates are shares of its side, x to the right, y down."""
+    """A label map being drawn; coordinates are shares of its side, x to the right, y down."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -75,6 +72,7 @@ class _Sheet:
         self.x, self.y = middle[np.newaxis, :], middle[:, np.newaxis]
 
     def at_least_a_pixel(self, share: float) -> float:
+        """Return a length, or that of one pixel if it is longer."""
         return max(share, 1 / self.size)
 
     def box(self, colour: Colour, left: float, top: float, right: float, bottom: float) -> None:
@@ -83,7 +81,7 @@ class _Sheet:
         self.pixels[y0:y1, x0:x1] = colour
 
     def arch(self, colour: Colour, left: float, top: float, right: float, bottom: float) -> None:
-        """Fill a rectangle whose upper end is half an ellipse; nothing where it has no area."""
+        """Fill a rectangle whose upper end is half an ellipse; nothing if it has no area."""
         if right <= left or bottom <= top:
             return
         radius = (right - left) / 2
@@ -93,21 +91,21 @@ class _Sheet:
         self.pixels[inside & (self.y <= top + rise)] = colour
 
     def trapezium(self, colour: Colour, left: float, top: float, right: float, bottom: float, inset: float) -> None:
-        """Fill a shape that is narrower by `inset` on each side at its top."""
+        """Fill a trapezium whose top is narrower by `inset` on each side."""
         share = (bottom - self.y) / (bottom - top)
         inside = (self.y >= top) & (self.y < bottom)
         self.pixels[inside & (self.x >= left + share * inset) & (self.x < right - share * inset)] = colour
 
 
 def draw_labels(size: int, rng: np.random.Generator) -> Pixels:
-    """Draw the label map of one house.
+    """Draw the label map of one facade.
 
     Args:
-        size: side, pixels; from 32 up a person can tell the parts.
-        rng: every choice is drawn from it, in an order that does not depend on `size`.
+        size: height and width, pixels; the parts can be recognized from 32 up.
+        rng: source of every choice, in an order that does not depend on `size`.
 
     Returns:
-        uint8 [size, size, 3], colours of `CLASSES` only.
+        uint8 ``[size, size, 3]`` in the colours of `CLASSES`.
     """
     sheet = _Sheet(size)
     left = rng.choice([0.0, rng.uniform(0.04, 0.12)])
@@ -183,10 +181,8 @@ def _window(sheet: _Sheet, style: _Style, middle: float, top: float) -> None:
 
 
 def _framed(sheet: _Sheet, arched: bool, left: float, top: float, right: float, bottom: float) -> None:
-    """Draw the panes of a window in their frame.
-
-    Measured in whole pixels from its upper left corner, so that all windows of a facade are alike.
-    """
+    """Draw the panes of a window in their frame."""
+    # Measured in whole pixels from the upper left corner, so that all windows of a facade are alike.
     size = sheet.size
     x, y, across, down = (round(length * size) for length in (left, top, right - left, bottom - top))
     frame, bar = max(1, round(0.013 * size)), max(1, round(0.009 * size))
@@ -197,7 +193,7 @@ def _framed(sheet: _Sheet, arched: bool, left: float, top: float, right: float, 
 
     fill(FRAME, 0, 0, across, down, curved=arched)
     fill(WINDOW, frame, frame, across - frame, down - frame, curved=arched)
-    mullion = bar + (across - bar) % 2  # in the middle to the pixel
+    mullion = bar + (across - bar) % 2  # of the same parity as the width, so that it is exactly in the middle
     if across >= 5 * mullion + 2:
         fill(FRAME, (across - mullion) // 2, frame, (across + mullion) // 2, down - frame)
     if down >= 9 * bar:

@@ -1,7 +1,6 @@
-"""Paints a label map as a picture of a house front: brick, plaster, glass, shadows.
+"""Paints a label map as a picture of a facade.
 
-It exists as a pure function of the label map: for every map there is one true picture, so what a model is measured
-against is exactly what it could have known.
+The picture is a function of the label map alone, so that a model can in principle learn it exactly.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from pix2pix.facades.layout import CLASSES
 from pix2pix.images.codec import Pixels
 
 HAZE = (172, 166, 158)
-"""The colour towards which all are drawn a little: the soft light of a gray day. Small pictures more than large ones,
-since a small model learns soft contrasts sooner."""
+"""The colour that is blended into all others, more so in small pictures: small models learn soft contrasts sooner."""
 
 Plane = np.ndarray[Any, np.dtype[Any]]
 
@@ -24,10 +22,10 @@ def paint(labels: Pixels) -> Pixels:
     """Paint a label map.
 
     Args:
-        labels: uint8 [H, W, 3], colours of `CLASSES`.
+        labels: uint8 ``[H, W, 3]``, colours of `CLASSES`.
 
     Returns:
-        uint8 [H, W, 3]; a pixel of another colour stays as it is.
+        uint8 ``[H, W, 3]``; a pixel of another colour is unchanged.
     """
     front = _Front(labels)
     for name, painter in _PAINTERS.items():
@@ -40,7 +38,7 @@ def paint(labels: Pixels) -> Pixels:
 
 
 class _Front:
-    """The label map taken apart, and the picture under the brush (float, 0 to 255)."""
+    """The masks of a label map, and the picture being painted (float, 0 to 255)."""
 
     def __init__(self, labels: Pixels) -> None:
         self.height, self.width = labels.shape[:2]
@@ -50,22 +48,22 @@ class _Front:
         self.y, self.x = np.mgrid[: self.height, : self.width]
 
     def pixels(self, share: float) -> int:
-        """Give a length in whole pixels, at least one, from one in 64ths of the picture's height."""
+        """Convert a length in 64ths of the picture's height to whole pixels, at least one."""
         return max(1, round(share * self.unit))
 
     def put(self, mask: Plane, colour: Any, shade: Plane | float = 1.0) -> None:
-        """Lay a colour, darkened or lightened by `shade`, where `mask` is set."""
+        """Fill the pixels of `mask` with a colour multiplied by `shade`."""
         tone = np.broadcast_to(np.asarray(shade, np.float64), mask.shape)[mask]
         self.picture[mask] = np.asarray(colour, np.float64) * tone[:, np.newaxis]
 
     def inside(self, name: str) -> tuple[Plane, Plane, Plane, Plane]:
-        """Count, for each pixel of a class, the pixels of the class from it to the left, right, top and bottom edge."""
+        """Return, for each pixel of a class, the number of its pixels to the left, right, top and bottom edge."""
         mask = self.masks[name]
         left, right = _run(mask, 1), _run(mask[:, ::-1], 1)[:, ::-1]
         return left, right, _run(mask, 0), _run(mask[::-1], 0)[::-1]
 
     def cast_shadows(self) -> None:
-        """Darken what lies under things that stand out from the wall."""
+        """Darken the pixels below parts that stand out from the wall."""
         for name, reach in (("cornice", 1.6), ("balcony", 2.2), ("sill", 1.0), ("awning", 2.0), ("roof", 1.0)):
             for step in range(1, self.pixels(reach) + 1):
                 below = np.zeros_like(self.masks[name])
@@ -77,7 +75,7 @@ class _Front:
 
 
 def _run(mask: Plane, axis: int) -> Plane:
-    """Count the set pixels directly before each pixel along an axis; 0 on the first of a run."""
+    """Return the number of set pixels directly before each pixel along an axis; 0 for the first of a run."""
     length = mask.shape[axis]
     place = np.arange(length).reshape((-1, 1) if axis == 0 else (1, -1))
     last_unset = np.maximum.accumulate(np.where(mask, -1, place), axis=axis)
@@ -85,7 +83,8 @@ def _run(mask: Plane, axis: int) -> Plane:
 
 
 def _period(front: _Front) -> int:
-    # Powers of two: strided layers can lay such a pattern without knowing where in the picture they are.
+    """Return the period of patterns, pixels."""
+    # Powers of two: strided layers can produce such a pattern without knowing the position in the picture.
     return 4 if front.unit < 3 else 8 if front.unit < 12 else 16
 
 
@@ -123,11 +122,12 @@ def _stone(front: _Front) -> None:
 
 
 def _joint(period: int) -> int:
-    """Width of a joint in pixels."""
+    """Return the width of a joint, pixels."""
     return max(1, period // 8)
 
 
 def _daylight(front: _Front) -> Plane:
+    """Return the shade of a wall, brighter at the top."""
     light: Plane = 1.03 - 0.08 * front.y / front.height
     return light
 

@@ -1,1 +1,1 @@
-"""Export, generation and evaluation of a trained model."""
+"""Export, generation and evaluation of trained models."""

@@ -1,16 +1,14 @@
-"""Measures an exported model on pairs: each picture, and all together.
-
-It exists so that a model is judged by the same three figures as in training, as it will be used: through its signature,
-from 8-bit pictures to 8-bit pictures.
-"""
+"""Measures an exported model on pairs, through the signature that generation uses."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from pix2pix.datasets.pairs import read_pair, survey
@@ -21,19 +19,18 @@ from pix2pix.images.folders import check_apart, check_spared
 from pix2pix.images.names import length_problem
 from pix2pix.images.rejections import BAD_PATH, TOO_SMALL
 from pix2pix.images.thread_map import in_threads
-from pix2pix.inference.generate import Translator
+from pix2pix.inference.translator import Translator
 from pix2pix.model.metrics import NAMES, SMALLEST, measure
 from pix2pix.pages.gallery import write_page
 from pix2pix.progress import Progress, silent
-from pix2pix.tensorflow import tf
 
 KINDS = ("input", "output", "target")
 """Folders of the pictures that the page shows."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One pair.
+class MeasuredPair:
+    """The metrics of one pair.
 
     Attributes:
         path: of the pair, relative to its folder.
@@ -46,17 +43,26 @@ class Measured:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All pairs.
+    """The outcome of an evaluation.
 
     Attributes:
-        mean: of each figure over the pairs.
+        mean: each metric's mean over the pairs.
         pictures: the pairs, worst L1 first.
         rejected: files that were left out.
     """
 
     mean: dict[str, float]
-    pictures: tuple[Measured, ...]
+    pictures: tuple[MeasuredPair, ...]
     rejected: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True)
+class _TestPair:
+    """A pair at the training size: uint8 input ``[H, W, 3]`` and target ``[H, W, 1 or 3]``."""
+
+    path: str
+    input: Pixels
+    target: Pixels
 
 
 def evaluate(
@@ -67,17 +73,17 @@ def evaluate(
     *,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Measure; writes ``evaluation.json``, ``index.html`` and the pictures that it shows into `output`.
+    """Measure a model; write ``evaluation.json``, ``index.html`` and the pictures that it shows into `output`.
 
     Args:
         model: folder with versions of a model, or one version.
         pairs: folder of A|B pairs (of single pictures for colorization), of any size; they are scaled as in training.
-        output: folder, made if it is missing.
-        parameters: for the batch size and the workers.
-        progress: told after each batch.
+        output: folder for the results; created if missing.
+        parameters: batch size and workers.
+        progress: called after each batch.
 
     Raises:
-        InputError: no pairs that can be used, no model of ours, or an `output` in which results would become pairs.
+        InputError: no usable pair, no model, or an `output` in which results would become pairs.
     """
     options = parameters or GenerateParameters()
     check_apart(pairs, output)
@@ -85,40 +91,23 @@ def evaluate(
     names = listing.pictures
     check_spared(pairs, output, (f"{kind}/{name}.png" for name in names for kind in KINDS))
     translator = Translator(model)
-    train = translator.trained
     rejected: list[Rejection] = []
-    measured: list[Measured] = []
+    measured: list[MeasuredPair] = []
 
-    def read(name: str) -> tuple[str, Pixels, Pixels] | Rejection:
-        if too_long := length_problem(f"{name}.png"):
-            return Rejection(name, BAD_PATH, f"its result {name}.png: {too_long}")
-        try:
-            return (name, *_input_and_target(pairs / name, train))
-        except PictureError as error:
-            return Rejection(name, error.code, error.reason)
+    def read(name: str) -> _TestPair | Rejection:
+        return _read(pairs, name, translator.trained)
 
     for first in range(0, len(names), options.batch_size):
-        ready = []
-        for result in in_threads(read, names[first : first + options.batch_size], options.workers):
-            if isinstance(result, Rejection):
-                rejected.append(result)
-            else:
-                ready.append(result)
-        if ready:
-            outputs = translator(np.stack([a for _, a, _ in ready]))
-            targets = np.stack([b[..., : outputs.shape[-1]] for _, _, b in ready])
-            found = _measure(tf.constant(targets), tf.constant(outputs))
-            figures = {name: values.numpy() for name, values in found.items()}
-            for n, (name, a, _) in enumerate(ready):
-                measured.append(Measured(name, {key: float(figures[key][n]) for key in NAMES}))
-                for kind, picture in zip(KINDS, (a, outputs[n], targets[n]), strict=True):
-                    encode_png(picture, output / kind / f"{name}.png")
+        results = in_threads(read, names[first : first + options.batch_size], options.workers)
+        rejected += [result for result in results if isinstance(result, Rejection)]
+        batch = [result for result in results if isinstance(result, _TestPair)]
+        measured += _measured(translator, batch, output)
         progress(min(first + options.batch_size, len(names)), len(names), "")
     if not measured:
-        why = f"the first: {rejected[0].path}: {rejected[0].reason} ({rejected[0].code})"
-        raise InputError(f"none of the {len(names)} pictures in {pairs} is a usable pair; {why}")
-    worst_first = tuple(sorted(measured, key=lambda one: (-one.metrics["l1"], one.path)))
-    mean = {name: float(np.mean([one.metrics[name] for one in measured])) for name in NAMES}
+        first_reason = f"the first: {rejected[0].path}: {rejected[0].reason} ({rejected[0].code})"
+        raise InputError(f"none of the {len(names)} pictures in {pairs} is a usable pair; {first_reason}")
+    worst_first = tuple(sorted(measured, key=lambda pair: (-pair.metrics["l1"], pair.path)))
+    mean = {name: float(np.mean([pair.metrics[name] for pair in measured])) for name in NAMES}
     evaluation = Evaluation(mean, worst_first, (*rejected, *listing.left_out))
     _write(evaluation, output)
     return evaluation
@@ -127,25 +116,48 @@ def evaluate(
 _measure = tf.function(measure, reduce_retracing=True)
 
 
-def _input_and_target(path: Path, train: TrainParameters) -> tuple[Pixels, Pixels]:
-    if train.lab_colorization:
-        picture = _scale(decode(path), train, Image.Resampling.BICUBIC)
+def _read(folder: Path, name: str, trained: TrainParameters) -> _TestPair | Rejection:
+    if too_long := length_problem(f"{name}.png"):
+        return Rejection(name, BAD_PATH, f"its result {name}.png: {too_long}")
+    try:
+        return _TestPair(name, *_input_and_target(folder / name, trained))
+    except PictureError as error:
+        return Rejection(name, error.code, error.reason)
+
+
+def _measured(translator: Translator, batch: Sequence[_TestPair], folder: Path) -> Iterator[MeasuredPair]:
+    """Translate and measure a batch, and write its pictures."""
+    if not batch:
+        return
+    outputs = translator(np.stack([pair.input for pair in batch]))
+    targets = np.stack([pair.target[..., : outputs.shape[-1]] for pair in batch])
+    found = {name: values.numpy() for name, values in _measure(tf.constant(targets), tf.constant(outputs)).items()}
+    for n, pair in enumerate(batch):
+        for kind, picture in zip(KINDS, (pair.input, outputs[n], targets[n]), strict=True):
+            encode_png(picture, folder / kind / f"{pair.path}.png")
+        yield MeasuredPair(pair.path, {name: float(found[name][n]) for name in NAMES})
+
+
+def _input_and_target(path: Path, trained: TrainParameters) -> tuple[Pixels, Pixels]:
+    """Read a pair and scale it as training does."""
+    if trained.lab_colorization:
+        picture = _scale(decode(path), trained, Image.Resampling.BICUBIC)
         return picture, picture
     a, b = read_pair(path)
     if min(a.shape[:2]) < SMALLEST:
         raise PictureError(TOO_SMALL, f"{a.shape[1]}x{a.shape[0]}, and SSIM needs {SMALLEST} pixels each way")
-    nearest = Image.Resampling.NEAREST if train.labels else Image.Resampling.BICUBIC
-    x, y = _scale(a, train, nearest), _scale(b, train, Image.Resampling.BICUBIC)
-    if train.direction == "BtoA":
+    resampling = Image.Resampling.NEAREST if trained.labels else Image.Resampling.BICUBIC
+    x, y = _scale(a, trained, resampling), _scale(b, trained, Image.Resampling.BICUBIC)
+    if trained.direction == "BtoA":
         x, y = y, x
-    return x, _gray(y) if train.output_channels == 1 else y
+    return x, _gray(y) if trained.output_channels == 1 else y
 
 
-def _scale(pixels: Pixels, train: TrainParameters, way: Image.Resampling) -> Pixels:
-    height, width = train.shape
+def _scale(pixels: Pixels, trained: TrainParameters, resampling: Image.Resampling) -> Pixels:
+    height, width = trained.shape
     if pixels.shape[:2] == (height, width):
         return pixels
-    return np.asarray(Image.fromarray(pixels).resize((width, height), way))
+    return np.asarray(Image.fromarray(pixels).resize((width, height), resampling))
 
 
 def _gray(pixels: Pixels) -> Pixels:
@@ -153,15 +165,17 @@ def _gray(pixels: Pixels) -> Pixels:
 
 
 def _write(evaluation: Evaluation, output: Path) -> None:
+    """Write the document and the page."""
     document = json.dumps(asdict(evaluation), indent=2) + "\n"
+    # File names are bytes; those that are not UTF-8 keep their bytes.
     (output / "evaluation.json").write_text(document, encoding="utf-8", errors="surrogateescape")
     rows: list[list[str | Path]] = [
         [
-            one.path,
-            *(Path(kind) / f"{one.path}.png" for kind in KINDS),
-            *(f"{one.metrics[name]:.4f}" for name in NAMES),
+            pair.path,
+            *(Path(kind) / f"{pair.path}.png" for kind in KINDS),
+            *(f"{pair.metrics[name]:.4f}" for name in NAMES),
         ]
-        for one in evaluation.pictures
+        for pair in evaluation.pictures
     ]
     mean = ", ".join(f"{name.upper()} {value:.4f}" for name, value in evaluation.mean.items())
     heads = ["name", *KINDS, *(name.upper() for name in NAMES)]

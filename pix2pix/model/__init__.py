@@ -1,1 +1,1 @@
-"""The networks, their losses and the translation of a picture."""
+"""Networks, losses, metrics and the translation of pictures."""

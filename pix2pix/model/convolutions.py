@@ -1,30 +1,32 @@
-"""Convolutions of kernel 4 in the form that is fastest where they run.
+"""Convolutions of kernel size 4, direct or as matrix products.
 
-It exists because oneDNN and Eigen are slow at the innermost layers of a U-Net: few pixels, 512 channels. There the same
-sum written as one matrix product over gathered patches is up to four times as fast on a CPU. The values are the same
-but for the order of addition, and TensorFlow derives the gradients by itself.
+oneDNN and Eigen are slow at the innermost layers of a U-Net: few pixels, 512 channels. On a CPU the same sum is up to
+four times as fast as one matrix product over gathered patches; only the order of addition differs.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from pix2pix.tensorflow import Tensor, tf
+import tensorflow as tf
+
+from pix2pix.tensorflow import Tensor
 
 
-def halve(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
+def downsample(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
     """Convolve with kernel 4, stride 2 and padding 1: ``[N, H, W, C]`` to ``[N, H/2, W/2, D]``, for even H and W.
 
     Args:
-        x: float.
-        kernel: ``[4, 4, C, D]``, of the same type.
-        matrix: whether to take the matrix form.
+        x: float, ``[N, H, W, C]``.
+        kernel: ``[4, 4, C, D]``, of the same dtype.
+        matrix: whether to compute a matrix product.
     """
     if not matrix:
         return tf.nn.conv2d(x, kernel, 2, "SAME")
     height, width = _size(x)
     padded = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    # Counted from the far edge the slices are constants, though the graph may not know the size: few nodes to load.
+    # Slices that count from the far edge are constants even if the graph does not know the size, which keeps the
+    # number of nodes, and with it the time to load an exported model, small.
     taps = [slice(i, i - 2 if i < 2 else None, 2) for i in range(4)]
     patches = tf.concat([padded[:, rows, columns] for rows in taps for columns in taps], -1)
     rows, depth = 16 * x.shape[-1], kernel.shape[-1]
@@ -32,13 +34,13 @@ def halve(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
     return tf.reshape(product, [-1, height // 2, width // 2, depth])
 
 
-def double(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
+def upsample(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
     """Convolve transposed with kernel 4, stride 2 and padding 1: ``[N, h, w, C]`` to ``[N, 2h, 2w, D]``.
 
     Args:
-        x: float.
-        kernel: ``[4, 4, D, C]``, of the same type, as TensorFlow has it.
-        matrix: whether to take the matrix form.
+        x: float, ``[N, H, W, C]``.
+        kernel: ``[4, 4, D, C]`` (TensorFlow's order), of the same dtype.
+        matrix: whether to compute a matrix product.
     """
     height, width = _size(x)
     depth, channels = kernel.shape[2:]
@@ -55,15 +57,13 @@ def double(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
     return tf.add_n(blocks)[:, 1:-1, 1:-1]
 
 
-def slide(x: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve with kernel 4, stride 1 and padding 1: ``[N, H, W, C]`` to ``[N, H-1, W-1, D]``.
-
-    Padded beforehand: TensorFlow would not give a convolution with explicit padding to oneDNN in the backward pass.
-    """
+def conv4(x: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve with kernel 4, stride 1 and padding 1: ``[N, H, W, C]`` to ``[N, H-1, W-1, D]``."""
+    # Padded beforehand: TensorFlow does not hand a convolution with explicit padding to oneDNN in the backward pass.
     return tf.nn.conv2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), kernel, 1, "VALID")
 
 
 def _size(x: Tensor) -> tuple[Any, Any]:
-    """Height and width, as numbers where the graph knows them."""
+    """Return height and width, as numbers if the graph knows them and as tensors otherwise."""
     known, shape = x.shape, tf.shape(x)
     return known[1] or shape[1], known[2] or shape[2]

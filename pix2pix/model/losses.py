@@ -1,13 +1,14 @@
-"""The losses of both networks, on logits.
+"""Losses of both networks, on logits.
 
-It exists apart from the networks so that each objective can be checked against plain NumPy. Every function returns one
-value per picture (float32 ``[N]``, a mean over patches and pixels), so that a batch spread over devices sums to the
-same loss. There is no log of a probability, hence no log(0).
+Each function returns one value per picture (float32 ``[N]``, the mean over patches or pixels), so that a batch spread
+over devices sums to the same loss. Softplus replaces the logarithm of a probability, hence no log(0).
 """
 
 from __future__ import annotations
 
-from pix2pix.tensorflow import Tensor, tf
+import tensorflow as tf
+
+from pix2pix.tensorflow import Tensor
 
 
 def _mean(values: Tensor) -> Tensor:
@@ -15,12 +16,14 @@ def _mean(values: Tensor) -> Tensor:
 
 
 def discriminator_loss(mode: str, real: Tensor, fake: Tensor) -> Tensor:
-    """What the discriminator minimises; not halved, for Adam does not see a factor.
+    """Return the loss that the discriminator minimizes.
+
+    Not halved as in the paper: Adam is invariant to a constant factor.
 
     Args:
         mode: ``vanilla``, ``lsgan`` or ``hinge``.
-        real: logits for targets, float32 ``[N, h, w, 1]``.
-        fake: logits for what was generated, likewise.
+        real: logits of targets, float32 ``[N, h, w, 1]``.
+        fake: logits of generated pictures, same shape.
     """
     if mode == "vanilla":
         return _mean(tf.nn.softplus(-real)) + _mean(tf.nn.softplus(fake))
@@ -30,7 +33,7 @@ def discriminator_loss(mode: str, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def adversarial_loss(mode: str, fake: Tensor) -> Tensor:
-    """What the generator minimises in order to be taken for real; arguments as above."""
+    """Return the adversarial loss that the generator minimizes; arguments as for `discriminator_loss`."""
     if mode == "vanilla":
         return _mean(tf.nn.softplus(-fake))
     if mode == "lsgan":
@@ -39,5 +42,5 @@ def adversarial_loss(mode: str, fake: Tensor) -> Tensor:
 
 
 def l1_loss(target: Tensor, generated: Tensor) -> Tensor:
-    """Mean absolute difference of pictures in [-1, 1], float32 ``[N, H, W, C]``."""
+    """Return the mean absolute difference of pictures in [-1, 1], float32 ``[N, H, W, C]``."""
     return _mean(tf.abs(target - generated))

@@ -1,30 +1,28 @@
-"""How near a generated picture is to its target: L1, PSNR, SSIM, in TensorFlow.
-
-It exists so that training, `evaluate` and the benchmarks mean the same by a figure. All three look at 8-bit pictures,
-as a person would get them.
-"""
+"""L1, PSNR and SSIM of generated pictures against their targets, on 8-bit values."""
 
 from __future__ import annotations
 
-from pix2pix.tensorflow import Tensor, tf
+import tensorflow as tf
+
+from pix2pix.tensorflow import Tensor
 
 NAMES = ("l1", "psnr", "ssim")
-"""Keys of `measure`'s result."""
+"""Keys of the result of `measure`."""
 SMALLEST = 11
-"""Height and width in pixels from which SSIM is defined (its window)."""
+"""Smallest height and width for which SSIM is defined, pixels: its window."""
 
 
 def measure(target: Tensor, generated: Tensor) -> dict[str, Tensor]:
-    """Compare pictures.
+    """Measure generated pictures against their targets.
 
     Args:
         target: uint8 ``[N, H, W, C]``, at least 11 x 11.
-        generated: likewise.
+        generated: same shape and dtype.
 
     Returns:
-        float32 ``[N]`` each: ``l1``, mean absolute difference on the scale [-1, 1] (0 to 2, less is better); ``psnr``
-        in dB (at most 100, more is better); ``ssim`` (at most 1, more is better; 11 x 11 Gaussian window, as in Wang
-        et al. 2004).
+        float32 ``[N]`` each: ``l1``, the mean absolute difference on the scale [-1, 1] (0 to 2, lower is better);
+        ``psnr`` in dB (at most 100, higher is better); ``ssim`` (at most 1, higher is better; 11 x 11 Gaussian window,
+        as in Wang et al. 2004).
     """
     a, b = tf.cast(target, tf.float32), tf.cast(generated, tf.float32)
     squares = tf.reduce_mean(tf.square(a - b), [1, 2, 3])
@@ -36,5 +34,5 @@ def measure(target: Tensor, generated: Tensor) -> dict[str, Tensor]:
 
 
 def is_better(name: str, value: float, than: float) -> bool:
-    """Tell whether one figure is better than another of the same name."""
+    """Return whether `value` is better than `than` as the metric `name`."""
     return value < than if name == "l1" else value > than

@@ -1,8 +1,8 @@
 """The generator (a U-Net) and the discriminator (a PatchGAN) as plain TensorFlow modules.
 
-It exists so that every layer of the paper can be read here, top-down, with what we do differently: no bias before a
-normalisation and no normalisation of the bottleneck, which would leave it dead at batch 1. Weights are float32
-variables by name; what is computed in between may be bfloat16, statistics never.
+They follow the paper (Isola et al., arXiv 1611.07004) but for two points: no bias before a normalization, and no
+normalization of the bottleneck, whose single pixel per channel would always become zero at batch size 1. Weights are
+float32; activations may be bfloat16, statistics never are.
 """
 
 from __future__ import annotations
@@ -13,33 +13,34 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from pix2pix.hyperparameters import TrainParameters
-from pix2pix.model.convolutions import double, halve, slide
-from pix2pix.tensorflow import Tensor, Variable, tf
+from pix2pix.model.convolutions import conv4, downsample, upsample
+from pix2pix.tensorflow import Tensor, Variable
 
 EPSILON = 1e-5
-"""Added to variances."""
+"""Added to variances before the square root."""
 SLOPE = 0.2
-"""Of the leaky rectifiers."""
-SMALL = 16
-"""Height in pixels, on the larger side of a layer, up to which the matrix form of a convolution pays on a CPU..."""
-MANY = 128
-"""...and the channels, in and out, from which it does."""
+"""Slope of the leaky ReLU for negative values."""
+DEEP_SIZE = 16
+"""Height of the larger side of a layer up to which a matrix product is the faster convolution on a CPU, pixels."""
+DEEP_CHANNELS = 128
+"""Smallest number of channels, in and out, at which it is."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution and what follows it.
+    """One convolution and the normalization or bias that follows it.
 
     Attributes:
-        name: ``e1`` and on (encoder), ``d8`` to ``d1`` (decoder), ``l1`` and on (discriminator).
-        kind: ``halve``, ``double``, ``slide`` or ``point`` (1x1).
+        name: ``e1``, ``e2``, ... (encoder), ``d8`` to ``d1`` (decoder), ``l1``, ``l2``, ... (discriminator).
+        kind: ``downsample``, ``upsample``, ``conv4`` (stride 1) or ``conv1`` (1x1).
         inputs: channels in.
         outputs: channels out.
-        norm: whether statistics are normalised; if not, there is a bias.
+        norm: whether the result is normalized; otherwise a bias is added.
         dropout: whether units are dropped in training.
-        size: the larger side's height in pixels at the training size, for the choice of the convolution's form.
+        size: height of the larger of input and output at the training size, pixels.
     """
 
     name: str
@@ -52,18 +53,18 @@ class Layer:
 
 
 def generator_layers(parameters: TrainParameters) -> list[Layer]:
-    """List the generator's layers in the order of computation."""
+    """Return the generator's layers in the order of computation."""
     depth, size, norm = parameters.levels, max(parameters.shape), parameters.norm != "none"
     filters = [parameters.input_channels, *(parameters.ngf * min(2**i, 8) for i in range(depth))]
     encoder = [
-        Layer(f"e{i}", "halve", filters[i - 1], filters[i], norm and 1 < i < depth, size=size >> (i - 1))
+        Layer(f"e{i}", "downsample", filters[i - 1], filters[i], norm and 1 < i < depth, size=size >> (i - 1))
         for i in range(1, depth + 1)
     ]
     filters[0] = parameters.output_channels
     decoder = [
         Layer(
             f"d{i}",
-            "double",
+            "upsample",
             filters[i] * (1 if i == depth else 2),
             filters[i - 1],
             norm and i > 1,
@@ -76,55 +77,53 @@ def generator_layers(parameters: TrainParameters) -> list[Layer]:
 
 
 def discriminator_layers(parameters: TrainParameters) -> list[Layer]:
-    """List the discriminator's layers in the order of computation; none where `gan_weight` is 0."""
+    """Return the discriminator's layers in the order of computation; none if `gan_weight` is 0."""
     if not parameters.gan_weight:
         return []
     count, norm = parameters.discriminator_layers, parameters.norm != "none"
     inputs = parameters.output_channels + (parameters.input_channels if parameters.condition_discriminator else 0)
     filters = [inputs, *(parameters.ndf * min(2**i, 8) for i in range(max(1, count) + 1))]
-    kinds = ["halve"] * count + ["slide"] if count else ["point", "point"]
+    kinds = ["downsample"] * count + ["conv4"] if count else ["conv1", "conv1"]
     layers = [
         Layer(f"l{i}", kind, filters[i - 1], filters[i], norm and i > 1, size=max(parameters.shape))
         for i, kind in enumerate(kinds, 1)
     ]
-    return [*layers, Layer(f"l{len(layers) + 1}", "slide" if count else "point", filters[-1], 1, False)]
+    return [*layers, Layer(f"l{len(layers) + 1}", "conv4" if count else "conv1", filters[-1], 1, False)]
 
 
 class Network(tf.Module):
-    """Weights by name, and how one layer is computed from them.
+    """Named weights and the computation of one layer.
 
     Attributes:
         weights: ``<layer>/<kernel, depthwise, bias, gamma or beta>`` -> variable, in the order of computation.
     """
 
     def __init__(self, layers: list[Layer], parameters: TrainParameters, seed: int, matrix: bool) -> None:
-        """Draw the weights.
+        """Initialize the weights.
 
         Args:
-            layers: the network.
-            parameters: for its norm and kind of convolution.
+            layers: of the network.
+            parameters: decide on normalization, dropout and the kind of convolution.
             seed: of the weights; kernels are N(0, 0.02), gammas N(1, 0.02), biases and betas 0, as in the paper.
-            matrix: whether small layers may be computed as matrix products (on a CPU).
+            matrix: whether deep layers are computed as matrix products, which is faster on a CPU.
         """
         super().__init__()
         self._norm_axes = [0, 1, 2] if parameters.norm == "batch" else [1, 2]
         self._rate = parameters.dropout
         self._matrix = matrix
         separable = parameters.separable_conv and isinstance(self, Generator)
-        draw = np.random.default_rng([seed, len(layers)])
+        rng = np.random.default_rng([seed, len(layers)])
         self.weights: dict[str, Variable] = {}
         for layer in layers:
             for name, mean, spread, shape in weights_of(layer, separable):
                 value = np.full(shape, mean, np.float32)
                 if spread:
-                    value += spread * draw.standard_normal(shape, np.float32)
+                    value += spread * rng.standard_normal(shape, np.float32)
                 self.weights[f"{layer.name}/{name}"] = tf.Variable(value, name=f"{layer.name}/{name}")
 
     def to_serve(self, dtype: Any) -> None:
-        """Keep kernels and biases in another type from now on, and gammas and betas as constants.
-
-        What is computed stays as it was, but TensorFlow can make one operation of a normalisation by constants.
-        """
+        """Convert kernels and biases to `dtype`, and gammas and betas to constants; the network can no longer learn."""
+        # TensorFlow fuses a normalization by constants into one operation. Activations keep their own dtype.
         constant = {name: value.numpy() for name, value in self.weights.items() if name.endswith(("/gamma", "/beta"))}
         self.weights = {
             name: constant[name] if name in constant else tf.Variable(tf.cast(value, dtype), name=name)
@@ -132,25 +131,25 @@ class Network(tf.Module):
         }
 
     def variables_list(self) -> list[Variable]:
-        """The variables in the order of computation."""
+        """Return the variables in the order of computation."""
         return list(self.weights.values())
 
     def _convolve(self, layer: Layer, x: Tensor) -> Tensor:
         kernel = tf.cast(self.weights[f"{layer.name}/kernel"], x.dtype)
         depthwise = self.weights.get(f"{layer.name}/depthwise")
         if depthwise is not None:
-            if layer.kind == "double":
+            if layer.kind == "upsample":
                 x = tf.repeat(tf.repeat(x, 2, 1), 2, 2)
-            stride = 2 if layer.kind == "halve" else 1
+            stride = 2 if layer.kind == "downsample" else 1
             x = tf.nn.depthwise_conv2d(x, tf.cast(depthwise, x.dtype), [1, stride, stride, 1], "SAME")
-        if depthwise is not None or layer.kind == "point":
+        if depthwise is not None or layer.kind == "conv1":
             return tf.nn.conv2d(x, kernel, 1, "VALID")
-        if layer.kind == "slide":
-            return slide(x, kernel)
-        return (halve if layer.kind == "halve" else double)(x, kernel, self._matrix and is_deep(layer))
+        if layer.kind == "conv4":
+            return conv4(x, kernel)
+        return (downsample if layer.kind == "downsample" else upsample)(x, kernel, self._matrix and is_deep(layer))
 
     def _finish(self, layer: Layer, x: Tensor) -> Tensor:
-        """Normalise, or add the bias."""
+        """Normalize, or add the bias."""
         if not layer.norm:
             return tf.nn.bias_add(x, tf.cast(self.weights[f"{layer.name}/bias"], x.dtype))
         values = tf.cast(x, tf.float32)
@@ -160,7 +159,8 @@ class Network(tf.Module):
         return tf.cast(values * scale + (beta - mean * scale), x.dtype)
 
     def _drop(self, number: int, x: Tensor, seeds: Tensor) -> Tensor:
-        """Drop units, for each picture by its own seed, so that no split of a batch over devices changes them."""
+        """Drop units, each picture by its own seed."""
+        # A mask for the whole batch would change with the number of devices that share the batch.
         shape = tf.shape(x)[1:]
         kept = [
             tf.random.stateless_uniform(shape, seeds[n] + [0, number], alg="philox") >= self._rate
@@ -177,17 +177,17 @@ class Generator(Network):
         super().__init__(self._layers, parameters, seed, matrix)
 
     def __call__(self, x: Tensor, seeds: Tensor | None = None) -> Tensor:
-        """Translate.
+        """Generate.
 
         Args:
             x: float ``[N, H, W, C]`` in [-1, 1]; H and W multiples of 2^levels.
-            seeds: int32 ``[N, 2]`` (or ``[1, 2]``: the same for all) of the dropout, or None for none.
+            seeds: of the dropout, int32 ``[N, 2]``, or ``[1, 2]`` for one mask for all; None for no dropout.
 
         Returns:
             float32 ``[N, H, W, D]`` in [-1, 1].
         """
         depth = len(self._layers) // 2
-        # Skips are taken after the leaky rectifier: behind relu it is the same, and the raw sums need not be kept.
+        # Skips are taken after the leaky ReLU: relu(leaky_relu(x)) is relu(x), and the raw sums need not be kept.
         skips: list[Tensor] = []
         for layer in self._layers[:depth]:
             if layer.name != "e1":
@@ -212,14 +212,14 @@ class Discriminator(Network):
         super().__init__(self._layers, parameters, seed, matrix)
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Judge.
+        """Score every patch.
 
         Args:
             x: the generator's input, float ``[N, H, W, C]`` in [-1, 1].
-            y: a target or what was generated, float ``[N, H, W, D]``, of the same type.
+            y: a target or a generated picture, float ``[N, H, W, D]``, of the same dtype.
 
         Returns:
-            logits, float32 ``[N, h, w, 1]``.
+            logits, float32 ``[N, h, w, 1]``; positive means real.
         """
         values = tf.concat([x, y], -1) if self._conditional else y
         for layer in self._layers[:-1]:
@@ -228,26 +228,26 @@ class Discriminator(Network):
 
 
 def is_deep(layer: Layer) -> bool:
-    """Tell whether a layer has few pixels and many channels at the training size."""
-    return layer.size <= SMALL and min(layer.inputs, layer.outputs) >= MANY
+    """Return whether a layer has few pixels and many channels at the training size."""
+    return layer.size <= DEEP_SIZE and min(layer.inputs, layer.outputs) >= DEEP_CHANNELS
 
 
 def parameter_count(layers: list[Layer], separable: bool = False) -> int:
-    """Count the weights of a network."""
+    """Return the number of weights of a network."""
     return sum(math.prod(shape) for layer in layers for _, _, _, shape in weights_of(layer, separable))
 
 
 def assign(network: Network, values: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Set every weight; names and shapes must be the network's own (see `pix2pix.training.checkpoints.require_fit`)."""
+    """Set every weight from `values`, whose names and shapes must be those of the network."""
     for name, variable in network.weights.items():
         variable.assign(values[name])
 
 
 def weights_of(layer: Layer, separable: bool) -> list[tuple[str, float, float, tuple[int, ...]]]:
-    """List name, mean, spread and shape of each weight of a layer."""
-    side = 1 if layer.kind == "point" or separable else 4
+    """Return name, mean, standard deviation and shape of each weight of a layer."""
+    side = 1 if layer.kind == "conv1" or separable else 4
     channels = (
-        (layer.outputs, layer.inputs) if layer.kind == "double" and not separable else (layer.inputs, layer.outputs)
+        (layer.outputs, layer.inputs) if layer.kind == "upsample" and not separable else (layer.inputs, layer.outputs)
     )
     weights: list[tuple[str, float, float, tuple[int, ...]]] = [("kernel", 0.0, 0.02, (side, side, *channels))]
     if separable:

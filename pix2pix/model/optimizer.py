@@ -1,27 +1,28 @@
 """Adam as one fused operation per weight.
 
-It exists because Keras spells Adam out in ten small operations per weight, each of which walks through all of the
-memory again: the fused one saves an eighth of a training step on a CPU. Works in a replica of any tf.distribute
-strategy, where the caller sums the gradients first.
+Keras computes Adam in ten small operations per weight, each of which passes over all of the memory again; the fused
+operation saves an eighth of a training step on a CPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pix2pix.tensorflow import Tensor, Variable, tf
+import tensorflow as tf
+
+from pix2pix.tensorflow import Tensor, Variable
 
 BETA2 = 0.999
 EPSILON = 1e-8
-"""As in the paper's code (Torch); Keras would take 1e-7."""
+"""As in the paper's code (Torch); the default of Keras is 1e-7."""
 
 
 class Adam:
-    """First and second moments of the gradients of some weights.
+    """The Adam optimizer of one network.
 
     Attributes:
-        weights: what is optimised.
-        moments: the first moments of all weights, then the second ones, as variables that start at zero.
+        weights: the variables that are optimized.
+        moments: the first moments of all weights, then the second moments; variables that start at zero.
     """
 
     def __init__(self, weights: Sequence[Variable], beta1: float) -> None:
@@ -30,11 +31,11 @@ class Adam:
         self.moments = [tf.Variable(tf.zeros(w.shape), trainable=False) for w in [*self.weights, *self.weights]]
 
     def apply(self, gradients: Sequence[Tensor], step: Tensor, rate: Tensor) -> None:
-        """Change the weights.
+        """Update the weights. In a replica of a tf.distribute strategy the caller sums the gradients first.
 
         Args:
             gradients: one per weight, float32.
-            step: number of this update, from 1, float32 scalar.
+            step: number of this update, counted from 1, float32 scalar.
             rate: learning rate, float32 scalar.
         """
         count = len(self.weights)

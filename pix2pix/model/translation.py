@@ -1,25 +1,24 @@
-"""From 8-bit pictures to 8-bit pictures through a generator, inside the graph.
-
-It exists so that measuring during training, samples and every signature of an export run one and the same code.
-"""
+"""Translation of 8-bit pictures by a generator, inside the graph."""
 
 from __future__ import annotations
+
+import tensorflow as tf
 
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.model.colour import join_lab, split_lab, to_network, to_picture
 from pix2pix.model.networks import Generator
-from pix2pix.tensorflow import Tensor, tf
+from pix2pix.tensorflow import Tensor
 
 
 def network_pair(parameters: TrainParameters, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Split stacked pictures into what the generator gets and what it should give.
+    """Split stacked pictures into the generator's input and its target.
 
     Args:
-        parameters: for channels and colorization.
-        pictures: uint8 ``[N, H, W, 6]``: input and target, RGB each; ``[N, H, W, 3]`` for colorization.
+        parameters: decide on channels and colorization.
+        pictures: uint8 ``[N, H, W, 6]``, input and target as RGB; ``[N, H, W, 3]`` for colorization.
 
     Returns:
-        float32 ``[N, H, W, C]`` and ``[N, H, W, D]`` in [-1, 1].
+        input ``[N, H, W, C]`` and target ``[N, H, W, D]``, float32 in [-1, 1].
     """
     if parameters.lab_colorization:
         return split_lab(pictures)
@@ -36,9 +35,9 @@ def translate(
 
     Args:
         generator: the network.
-        parameters: with which it was trained.
+        parameters: of its training.
         pictures: uint8 RGB ``[N, H, W, 3]``; H and W multiples of 2^levels.
-        seeds: of the dropout, or None for none, as in `Generator`.
+        seeds: of the dropout as for `Generator`, or None for no dropout.
 
     Returns:
         uint8 ``[N, H, W, 3]``, or ``[N, H, W, 1]`` for a model of one output channel.
@@ -50,7 +49,7 @@ def translate(
 
 
 def target_picture(parameters: TrainParameters, pictures: Tensor) -> Tensor:
-    """Take the targets out of stacked pictures, as `translate` would give them at best; uint8."""
+    """Return the targets of stacked pictures in the form of `translate`'s result, uint8."""
     if parameters.lab_colorization:
         return pictures
     target = pictures[..., 3:]
@@ -58,7 +57,7 @@ def target_picture(parameters: TrainParameters, pictures: Tensor) -> Tensor:
 
 
 def pad_to_multiple(pictures: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column until height and width are multiples; uint8 ``[N, H, W, C]``."""
+    """Pad uint8 ``[N, H, W, C]`` by repeating the last row and column until height and width are multiples."""
     for axis in (1, 2):
         size = tf.shape(pictures)[axis]
         index = tf.minimum(tf.range((size + multiple - 1) // multiple * multiple), size - 1)

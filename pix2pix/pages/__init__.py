@@ -1,1 +1,1 @@
-"""The HTML pages of the model layer."""
+"""HTML pages of the model layer."""

@@ -10,30 +10,30 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 320, 170
-"""Of a drawing, in its own units."""
+"""Size of a chart, in units of its view box."""
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 14, 22
-"""Margins, for the figures along the axes."""
+"""Margins, for the labels of the axes."""
 COLOURS = ("var(--one, #0b62c4)", "var(--two, #b3470a)")
 DASHES = ("none", "5 3")
-"""Curves differ in dashes too, for print and for readers who cannot distinguish the colours."""
+"""Curves also differ in dashes, for print and for readers who cannot distinguish the colours."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line: its name and its points, x ascending."""
+    """A line of a chart: its label and its points, x ascending."""
 
     label: str
     points: Sequence[tuple[float, float]]
 
 
 def draw(curves: Sequence[Curve]) -> Markup:
-    """Draw curves over one pair of axes.
+    """Draw curves in one chart.
 
     Args:
-        curves: to draw; points that are not finite are left out.
+        curves: points that are not finite are left out.
 
     Returns:
-        an ``<svg>`` element, safe to include in a page: labels are escaped.
+        an ``<svg>`` element, safe to include in a page since labels are escaped.
     """
     clean = [[(x, y) for x, y in curve.points if math.isfinite(x) and math.isfinite(y)] for curve in curves]
     xs = [x for points in clean for x, _ in points] or [0.0]
@@ -63,13 +63,13 @@ def draw(curves: Sequence[Curve]) -> Markup:
         else:
             parts.append(f'<polyline points="{line}" {style}/>')
         if len(curves) > 1:
-            at = f'x="{WIDTH - RIGHT}" y="{TOP + 12 * n - 3}" text-anchor="end"'
-            parts.append(f'<text {at} style="fill: {colour}">{html.escape(curve.label)}</text>')
+            position = f'x="{WIDTH - RIGHT}" y="{TOP + 12 * n - 3}" text-anchor="end"'
+            parts.append(f'<text {position} style="fill: {colour}">{html.escape(curve.label)}</text>')
     return Markup("".join([*parts, "</svg>"]))
 
 
 def _scale(low: float, high: float) -> tuple[float, float, list[float]]:
-    """Round figures around a range: lowest, highest, and the ticks between."""
+    """Return round numbers around a range: the lowest, the highest, and all ticks."""
     span = high - low or abs(high) or 1.0
     rough = span / 4
     size = 10.0 ** math.floor(math.log10(rough))
@@ -81,6 +81,7 @@ def _scale(low: float, high: float) -> tuple[float, float, list[float]]:
 
 
 def _description(curves: Sequence[Curve]) -> str:
+    """Describe curves for readers who do not see them."""
     ends = [
         f"{curve.label} from {curve.points[0][1]:.4g} to {curve.points[-1][1]:.4g}" for curve in curves if curve.points
     ]

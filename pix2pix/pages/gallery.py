@@ -1,4 +1,4 @@
-"""Gallery pages: pictures in rows, inputs beside outputs."""
+"""Gallery pages: tables of pictures, inputs beside outputs."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pix2pix.pages.rendering import render, write
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a gallery: text, or a picture where `source` is its URL, with the text as its description."""
+    """A cell of a gallery: text, or the picture at the URL `source` with the text as its description."""
 
     text: str
     source: str = ""
 
 
 def write_gallery(target: Path, source: Path, pictures: Mapping[str, str], left_out: Sequence[Rejection] = ()) -> None:
-    """Write ``index.html``: input beside output.
+    """Write ``index.html`` with each input beside its output.
 
     Args:
-        target: folder of the outputs and of the page.
-        source: folder of the inputs, which the page links to.
+        target: folder of the outputs and the page.
+        source: folder of the inputs, to which the page links.
         pictures: input -> output, relative to their folders.
-        left_out: files of `source` that gave no output.
+        left_out: files of `source` without output.
     """
     inputs = Path(os.path.relpath(os.path.realpath(source), os.path.realpath(target)))
     rows: list[list[str | Path]] = [[name, inputs / name, Path(output)] for name, output in pictures.items()]
@@ -48,10 +48,10 @@ def write_page(
     Args:
         path: the file.
         title: of the page, plain text.
-        summary: one line below it, plain text.
-        heads: of the columns, plain text.
-        rows: cells; a Path is shown as the picture at that place, relative to the page.
-        left_out: files that are listed below with their code and reason.
+        summary: one line below the title, plain text.
+        heads: headings of the columns, plain text.
+        rows: cells; a Path, relative to the page, is shown as a picture.
+        left_out: files that are listed below the table with code and reason.
     """
     page = render(
         "pix2pix.pages",
@@ -66,5 +66,5 @@ def write_page(
 
 
 def _cell(cell: str | Path) -> Cell:
-    # File names are bytes: what is not UTF-8 in them is percent-encoded in the URL like the rest.
+    # File names are bytes; those that are not UTF-8 are percent-encoded in the URL like all others.
     return Cell(cell) if isinstance(cell, str) else Cell(cell.name, quote(os.fsencode(cell.as_posix())))

@@ -14,36 +14,36 @@ from pix2pix.files import write_atomically
 
 @cache
 def environment(package: str) -> Environment:
-    """The templates of a package, over the base template and the macros of this one.
+    """Return the Jinja2 environment of a package: its templates, and the base template and macros of this package.
 
-    Autoescape is on for every template: names, messages and parameters come from strangers.
+    Autoescape is on for every template, since names, messages and parameters are not trusted.
 
     Args:
         package: dotted name of a package with a folder ``templates``.
     """
     loader = ChoiceLoader([PackageLoader(package), PackageLoader("pix2pix.pages")])
-    found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    found.filters["data_uri"] = data_uri
-    return found
+    jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    jinja.filters["data_uri"] = data_uri
+    return jinja
 
 
 def render(package: str, template: str, **values: Any) -> str:
-    """Render a page that loads nothing from elsewhere.
+    """Render a self-contained page.
 
     Args:
         package: dotted name of the package whose ``templates`` folder holds the template.
-        template: its file name.
-        values: what the template shows.
+        template: file name in this folder.
+        values: variables of the template.
     """
     return environment(package).get_template(template).render(**values)
 
 
 def write(path: Path, page: str) -> None:
-    """Write a page; it appears whole or not at all. File names that are not UTF-8 keep their bytes."""
+    """Write a page atomically; file names in it that are not UTF-8 keep their bytes."""
     write_atomically(path, page.encode("utf-8", "surrogateescape"))
 
 
 def data_uri(picture: bytes) -> str:
-    """A PNG or JPEG as a ``data:`` URI."""
+    """Return a PNG or JPEG as a ``data:`` URI."""
     kind = "jpeg" if picture.startswith(b"\xff\xd8") else "png"
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""The report of a training: one HTML file that loads nothing from elsewhere."""
+"""The report of a training: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pix2pix.pages.curves import Curve, draw
 from pix2pix.pages.rendering import render, write
 
 TITLES = {
-    "l1": "L1, held out (less is better)",
-    "psnr": "PSNR in dB, held out (more is better)",
-    "ssim": "SSIM, held out (more is better)",
+    "l1": "L1, held out (lower is better)",
+    "psnr": "PSNR in dB, held out (higher is better)",
+    "ssim": "SSIM, held out (higher is better)",
     "losses/l1": "L1, training",
-    "losses/game": "Discriminator and generator against each other",
-    "pace": "Pictures a second",
+    "losses/adversarial": "Adversarial losses of discriminator and generator",
+    "rate": "Pictures per second",
 }
-"""Curve -> its caption."""
+"""Curve -> its title."""
 
 
 def write_report(
@@ -39,12 +39,12 @@ def write_report(
     """Write ``report.html``.
 
     Args:
-        work: folder of the training; has ``samples/over_time.png``.
-        parameters: all of them are listed.
-        records: the lines of ``metrics.jsonl``.
-        steps: of the outputs in ``over_time.png``.
-        facts: further facts, name -> value.
-        left_out: files that were not trained on.
+        work: work folder of the training; holds ``samples/over_time.png``.
+        parameters: of the training.
+        records: of ``metrics.jsonl``.
+        steps: of the outputs that ``over_time.png`` shows.
+        facts: further facts to list, name -> value.
+        left_out: files that were not used.
     """
     held_out = [record for record in records if "held_out" in record]
     last = held_out[-1]["held_out"] if held_out else {}
@@ -64,18 +64,18 @@ def write_report(
 
 
 def curves_of(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, Markup]]:
-    """The curves of a history (records of ``metrics.jsonl``), each with its title."""
+    """Return title and chart of each metric in records of ``metrics.jsonl``."""
     return [(title, draw(curves)) for title, curves in _curves(records)]
 
 
 def _summary(parameters: TrainParameters, held_out: Sequence[Mapping[str, Any]]) -> str:
     height, width = parameters.shape
-    measured = "Figures are means over pairs that were never trained on." if held_out else "No pairs were held out."
+    measured = "Metrics are means over pairs that were never trained on." if held_out else "No pairs were held out."
     return f"{width} x {height} pixels, {parameters.direction}, {parameters.ngf} filters. {measured}"
 
 
 def _curves(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Curve]]]:
-    """The curves that have data, with their titles."""
+    """Return title and curves of each chart that has data."""
     held_out = [record for record in records if "held_out" in record]
     losses = [record for record in records if "losses" in record]
 
@@ -88,20 +88,21 @@ def _curves(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Curve]
             points.append((float(record["step"]), float(value)))
         return Curve(label, points)
 
-    found = [(TITLES[name], [curve(name, held_out, "held_out", name)]) for name in ("l1", "psnr", "ssim")]
-    found.append((TITLES["losses/l1"], [curve("l1", losses, "losses", "l1")]))
-    game = [curve(name, losses, "losses", name) for name in ("discriminator", "adversarial")]
-    found.append((TITLES["losses/game"], game))
-    found.append((TITLES["pace"], [curve("pace", losses, "images_per_second")]))
-    return [(title, curves) for title, curves in found if any(any(y for _, y in c.points) for c in curves)]
+    charts = [(TITLES[name], [curve(name, held_out, "held_out", name)]) for name in ("l1", "psnr", "ssim")]
+    charts.append((TITLES["losses/l1"], [curve("l1", losses, "losses", "l1")]))
+    adversarial = [curve(name, losses, "losses", name) for name in ("discriminator", "adversarial")]
+    charts.append((TITLES["losses/adversarial"], adversarial))
+    charts.append((TITLES["rate"], [curve("rate", losses, "images_per_second")]))
+    return [(title, curves) for title, curves in charts if any(any(y for _, y in c.points) for c in curves)]
 
 
 def _environment() -> dict[str, str]:
-    found = {}
+    """Return the machine and the versions that a training ran with."""
+    versions = {}
     for name in ("tensorflow", "numpy", "pillow"):
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
     machine = f"{platform.system()} {platform.machine()}, {cores()} cores"
-    return {"Machine": machine, "Python": platform.python_version(), **found}
+    return {"Machine": machine, "Python": platform.python_version(), **versions}

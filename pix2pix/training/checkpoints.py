@@ -1,24 +1,22 @@
-"""Weights and training states on disk, as plain NumPy archives that appear whole or not at all.
-
-It exists so that a process may be killed at any moment, a disk may fill up, or a file may be cut short, and what was
-saved before is still found. A checkpoint is a folder:
+"""Checkpoints on disk: NumPy archives in a folder that appears whole or not at all.
 
     checkpoint.json       format, step, hyperparameters, metrics
     generator.npz         weights by name; its bytes depend on nothing but the weights
     discriminator.npz     likewise
     optimizer.npz         Adam's moments (only in states to resume from)
+
+A killed process, a full disk or a truncated file leaves earlier checkpoints readable.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,30 +24,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pix2pix.errors import HyperparameterError, InputError, WorkError
+from pix2pix.errors import HyperparameterError, InputError
+from pix2pix.files import reporting_full_disk
 from pix2pix.hyperparameters import TrainParameters
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
-"""Of the folder; raised when an older one can no longer be read."""
+"""Version of the folder's format; raised when an older one can no longer be read."""
 DOCUMENT = "checkpoint.json"
 RESULT, STATES = Path("checkpoint"), Path("state") / "checkpoints"
-"""Inside a training's work folder: the resulting weights, and what it goes on from."""
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Inside a training's work folder: the resulting weights, and the states to resume from."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One folder's content.
+    """The content of a checkpoint folder.
 
     Attributes:
-        step: steps that the weights have seen.
-        parameters: with which they are trained.
+        step: training steps that the weights have seen.
+        parameters: of the training.
         arrays: archive -> name -> float32 values, e.g. ``generator`` -> ``e1/kernel``.
-        metrics: name -> value on held-out pairs and training pairs.
+        metrics: name -> value, on held-out pairs and training pairs.
         state: whatever else a resumption needs; JSON.
     """
 
@@ -60,34 +58,21 @@ class Checkpoint:
     state: dict[str, Any] = field(default_factory=dict)
 
 
-@contextlib.contextmanager
-def full_disk_told(what: str) -> Iterator[None]:
-    """Turn the failure of a full disk, a quota or a limit on file sizes into a `WorkError` that names `what`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in NO_SPACE:
-            raise
-        raise WorkError(
-            f"no space for {what} ({error.strerror}); free some and start again: it goes on from what was saved"
-        ) from error
-
-
 def write(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint folder; one of that name is replaced once the new one is safe on disk.
+    """Write a checkpoint folder; an existing one is replaced once the new one is safe on disk.
 
     Raises:
-        WorkError: there is no space left; what was there before is still there.
+        WorkError: no space left; an existing checkpoint is unchanged.
     """
     partial = folder.with_name(f"{folder.name}.part")
-    with full_disk_told(f"the checkpoint {folder}"), contextlib.ExitStack() as undo:
+    with reporting_full_disk(f"the checkpoint {folder}"), contextlib.ExitStack() as undo:
         undo.callback(shutil.rmtree, partial, ignore_errors=True)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         for name, arrays in checkpoint.arrays.items():
             with (partial / f"{name}.npz").open("wb") as file:
                 np.savez(file, allow_pickle=False, **arrays)
-                _to_disk(file)
+                _sync(file)
         document = {
             "format": FORMAT,
             "step": checkpoint.step,
@@ -97,7 +82,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         }
         with (partial / DOCUMENT).open("w", encoding="utf-8") as file:
             json.dump(document, file, indent=2)
-            _to_disk(file)
+            _sync(file)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
 
@@ -106,30 +91,18 @@ def read(folder: Path, *archives: str) -> Checkpoint:
     """Read a checkpoint folder.
 
     Args:
-        folder: as `write` left it.
-        archives: which arrays are wanted, e.g. ``generator``.
+        folder: as written by `write`.
+        archives: names of the archives to read, e.g. ``generator``.
 
     Raises:
-        InputError: it is no checkpoint, of another format, or cut short.
+        InputError: the folder is not a checkpoint, has another format, or is damaged.
     """
+    document = _read_document(folder)
     try:
-        document = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(
-            f"{folder} is no checkpoint: it has no {DOCUMENT}; name the folder that training wrote"
-        ) from error
-    except ValueError as error:
-        raise InputError(
-            f"the checkpoint {folder} is damaged ({DOCUMENT} is no JSON); take another or train again"
-        ) from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise InputError(f"the checkpoint {folder} has another format than {FORMAT}; train again with this version")
-    try:
-        arrays = {name: _load(folder / f"{name}.npz") for name in archives}
         return Checkpoint(
             step=document["step"],
             parameters=TrainParameters.of(document["parameters"]),
-            arrays=arrays,
+            arrays={name: _load(folder / f"{name}.npz") for name in archives},
             metrics=document["metrics"],
             state=document.get("state", {}),
         )
@@ -137,27 +110,27 @@ def read(folder: Path, *archives: str) -> Checkpoint:
         raise InputError(f"the checkpoint {folder} is of another version: {error}") from error
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"the checkpoint {folder} is damaged or cut short ({type(error).__name__}: {error});"
-            " take another or train again"
+            f"the checkpoint {folder} is damaged or truncated ({type(error).__name__}: {error});"
+            " use another or train again"
         ) from error
 
 
 def newest(folder: Path, *archives: str) -> Checkpoint | None:
-    """Read the newest intact checkpoint of a folder of them; damaged ones are passed over with a warning.
+    """Read the newest intact checkpoint of a folder of checkpoints; damaged ones are skipped with a warning.
 
     Returns:
-        None where there is none at all.
+        None if the folder holds no checkpoints.
 
     Raises:
-        InputError: there are some, and none is intact.
+        InputError: there are checkpoints, but none is intact.
     """
-    found = steps(folder)
-    for step in reversed(found):
+    saved = steps(folder)
+    for step in reversed(saved):
         try:
             return read(folder / str(step), *archives)
         except InputError as error:
-            logger.warning("%s; trying the one before", error)
-    if found:
+            logger.warning("%s; trying the previous one", error)
+    if saved:
         raise InputError(f"no checkpoint in {folder} can be read; remove the folder to start over")
     return None
 
@@ -165,29 +138,50 @@ def newest(folder: Path, *archives: str) -> Checkpoint | None:
 def require_fit(folder: Path, arrays: Arrays, weights: Mapping[str, Any]) -> None:
     """Refuse arrays that are not the weights of a network.
 
+    Args:
+        folder: of the checkpoint, for the message.
+        arrays: as read from it.
+        weights: of the network that its hyperparameters describe.
+
     Raises:
         InputError: a name or shape differs.
     """
-    have = {name: tuple(values.shape) for name, values in arrays.items()}
-    want = {name: tuple(variable.shape) for name, variable in weights.items()}
-    if have != want:
-        name = next(n for n in sorted({*have, *want}) if have.get(n) != want.get(n))
+    found = {name: tuple(values.shape) for name, values in arrays.items()}
+    expected = {name: tuple(variable.shape) for name, variable in weights.items()}
+    if found != expected:
+        name = next(n for n in sorted({*found, *expected}) if found.get(n) != expected.get(n))
         raise InputError(
-            f"the checkpoint {folder} does not fit its own hyperparameters: {name} is {have.get(name)},"
-            f" the network wants {want.get(name)}; train again"
+            f"the checkpoint {folder} does not fit its own hyperparameters: {name} is {found.get(name)},"
+            f" the network expects {expected.get(name)}; train again"
         )
 
 
 def steps(folder: Path) -> list[int]:
-    """List the steps of which a folder holds checkpoints, ascending."""
+    """Return the steps of the checkpoints in a folder, ascending."""
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else []
 
 
 def prune(folder: Path, keep: int, pinned: int | None) -> None:
-    """Remove all but the newest `keep` checkpoints and the pinned one."""
+    """Remove all checkpoints but the newest `keep` and the one of step `pinned`."""
     for step in steps(folder)[:-keep]:
         if step != pinned:
             shutil.rmtree(folder / str(step))
+
+
+def _read_document(folder: Path) -> dict[str, Any]:
+    try:
+        document = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(
+            f"{folder} is not a checkpoint: {DOCUMENT} is missing; name the folder that training wrote"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"the checkpoint {folder} is damaged ({DOCUMENT} is not valid JSON); use another or train again"
+        ) from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise InputError(f"the checkpoint {folder} has another format than {FORMAT}; train again with this version")
+    return document
 
 
 def _load(path: Path) -> Arrays:
@@ -199,6 +193,7 @@ def _load(path: Path) -> Arrays:
             raise ValueError(f"{path.name}: {type(error).__name__}: {error}") from error
 
 
-def _to_disk(file: Any) -> None:
+def _sync(file: Any) -> None:
+    # Before the rename: a machine that crashes could otherwise leave a complete folder of empty files.
     file.flush()
     os.fsync(file.fileno())

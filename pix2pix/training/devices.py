@@ -1,8 +1,4 @@
-"""Decides what a training runs on: which devices, in which precision, compiled or not.
-
-It exists so that "auto" is decided in one place, and the training step is written once for one CPU, several GPUs and
-several machines.
-"""
+"""Chooses the devices, the precision and the compilation of a training."""
 
 from __future__ import annotations
 
@@ -11,23 +7,24 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+import tensorflow as tf
+
 from pix2pix.errors import HyperparameterError
 from pix2pix.hyperparameters import TrainParameters
-from pix2pix.tensorflow import tf
 
 
 @dataclass(frozen=True)
 class Devices:
-    """What was decided.
+    """The devices of a training.
 
     Attributes:
-        strategy: of tf.distribute.
+        strategy: a `tf.distribute.Strategy`.
         replicas: copies of the networks that share a batch, over all machines.
-        workers: machines.
-        chief: whether this process is the one that writes.
-        dtype: name of the type in which layers compute.
+        workers: number of machines.
+        chief: whether this process writes the results.
+        dtype: name of the dtype of activations.
         compiled: whether XLA compiles the step.
-        matrix: whether small layers are computed as matrix products (see `pix2pix.model.convolutions`).
+        matrix: whether deep layers are computed as matrix products (see `pix2pix.model.convolutions`).
     """
 
     strategy: Any
@@ -40,12 +37,13 @@ class Devices:
 
 
 def choose(parameters: TrainParameters) -> Devices:
-    """Decide.
+    """Choose the devices for a training.
 
     Raises:
-        HyperparameterError: `batch_size` cannot be shared evenly, or multi_worker was asked for without TF_CONFIG.
+        HyperparameterError: `batch_size` cannot be shared evenly, or `devices` is ``multi_worker`` without TF_CONFIG.
     """
-    # Physical devices: to list the logical ones starts TensorFlow up, and then it is too late for several workers.
+    # Physical devices, since listing the logical ones initializes TensorFlow, after which MultiWorkerMirroredStrategy
+    # can no longer be created.
     gpus = tf.config.list_physical_devices("GPU")
     cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
     workers = sum(len(hosts) for job, hosts in cluster.items() if job in ("chief", "worker"))
@@ -91,5 +89,5 @@ def _dtype(precision: str, gpus: list[Any]) -> str:
     if precision != "auto":
         return precision
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-    able = bool(gpus) and all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
-    return "bfloat16" if able else "float32"
+    has_bfloat16 = bool(gpus) and all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
+    return "bfloat16" if has_bfloat16 else "float32"

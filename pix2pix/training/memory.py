@@ -1,17 +1,15 @@
-"""How much memory this process may still take.
-
-It exists so that caching stops short of the limit of a container, which the machine's own figure does not know.
-"""
+"""The memory that this process may still take."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 _GROUP = Path("/sys/fs/cgroup")
+"""The container's limits (cgroup v2), which /proc/meminfo does not know."""
 
 
 def free_megabytes() -> int:
-    """Megabytes that can be taken without swapping, of the machine and of the container; 1024 where nothing says."""
+    """Return the MiB that can be taken without swapping, on the machine and in the container; 1024 if unknown."""
     figures = [_available(), _left_in_container()]
     return min((f for f in figures if f is not None), default=1024)
 

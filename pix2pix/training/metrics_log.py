@@ -1,44 +1,42 @@
-"""What a training says about itself while it runs: lines of JSON, and the same for TensorBoard.
-
-It exists so that a run that was interrupted leaves one history without gaps or repetitions.
-"""
+"""The metrics of a training over time, as JSON lines and for TensorBoard."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from pix2pix.tensorflow import tf
+import tensorflow as tf
+
+from pix2pix.files import write_atomically
 
 Record = dict[str, Any]
 
-NAME = "metrics.jsonl"
+FILE_NAME = "metrics.jsonl"
 
 _START = '{"step": '
-"""What each line begins with."""
+"""The beginning of each line."""
 
 
-class Journal:
-    """The history of one run.
+class MetricsLog:
+    """The metrics of one run, without gaps or repetitions if it was interrupted.
 
-    Each line of the file has ``step``; lines of losses have ``epoch``, ``images``, ``seconds``,
-    ``images_per_second`` and ``losses``; lines of measurements have ``held_out``.
+    Each record has ``step``; records of losses also have ``epoch``, ``images``, ``seconds``, ``images_per_second`` and
+    ``losses``, records of evaluations ``held_out``.
 
     Attributes:
-        records: all of them, oldest first.
+        records: all records, oldest first.
     """
 
     def __init__(self, work: Path, step: int, writes: bool = True) -> None:
-        """Open the history, and forget what lies behind the step from which the run goes on.
+        """Open the log, and remove the records of steps after the one from which the run is resumed.
 
         Args:
             work: folder for ``metrics.jsonl`` and, under ``state/tensorboard``, TensorBoard's events.
-            step: the last one that counts.
-            writes: whether this process is the one that writes.
+            step: from which the run is resumed.
+            writes: whether this process writes.
         """
-        path = work / NAME
+        path = work / FILE_NAME
         self._path = path
         self._events = work / "state" / "tensorboard"
         self._writes = writes
@@ -46,30 +44,27 @@ class Journal:
         self.records = [record for record in read(path) if record["step"] <= step]
         if not writes:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.part")
-        partial.write_text("".join(_line(record) for record in self.records), encoding="utf-8")
-        os.replace(partial, path)  # noqa: PTH105 - the atomic rename, by its name
+        write_atomically(path, "".join(_line(record) for record in self.records).encode())
 
     def add_losses(self, step: int, epoch: float, images: int, seconds: float, losses: dict[str, float]) -> None:
-        """Append the mean losses since the line before.
+        """Append the mean losses since the previous record of losses.
 
         Args:
-            step: the last one that they cover.
+            step: the last one covered.
             epoch: passes over the training pairs so far.
-            images: pairs that were learnt from so far.
-            seconds: in the training loop so far.
-            losses: by name.
+            images: pairs learnt from so far.
+            seconds: spent in the training loop so far.
+            losses: name -> value.
         """
-        before = next(
+        previous = next(
             (record for record in reversed(self.records) if "losses" in record), {"images": 0, "seconds": 0.0}
         )
-        pace = (images - before["images"]) / max(1e-9, seconds - before["seconds"])
-        counted = {"step": step, "epoch": epoch, "images": images, "seconds": seconds}
-        self.add({**counted, "images_per_second": pace, "losses": losses})
+        rate = (images - previous["images"]) / max(1e-9, seconds - previous["seconds"])
+        counters = {"step": step, "epoch": epoch, "images": images, "seconds": seconds}
+        self.add({**counters, "images_per_second": rate, "losses": losses})
 
     def add(self, record: Record) -> None:
-        """Append a record; figures in it that are mappings become curves in TensorBoard."""
+        """Append a record; its losses and held-out metrics become curves in TensorBoard."""
         self.records.append(record)
         if not self._writes:
             return
@@ -84,21 +79,21 @@ class Journal:
                         f"{group}/{name}", tf.constant(value, tf.float32), metadata=_metadata("scalars", 1)
                     )
 
-    def show(self, name: str, png: bytes, size: tuple[int, int], step: int) -> None:
-        """Give TensorBoard a picture; size is width and height in pixels."""
+    def add_picture(self, name: str, png: bytes, size: tuple[int, int], step: int) -> None:
+        """Add a picture for TensorBoard alone; `size` is width and height, pixels."""
         if self._writer is not None:
             content = [str(size[0]).encode(), str(size[1]).encode(), png]
             with self._writer.as_default(step=step):
                 tf.summary.write(name, tf.constant(content), metadata=_metadata("images", 3))
 
     def close(self) -> None:
-        """Write out what TensorBoard has not got yet."""
+        """Flush TensorBoard's events."""
         if self._writer is not None:
             self._writer.close()
 
 
 def read(path: Path) -> list[Record]:
-    """Read a history; a last line that was cut by a crash is left out."""
+    """Read the records of a file, up to a line that a crash truncated."""
     records = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
@@ -108,13 +103,13 @@ def read(path: Path) -> list[Record]:
     return records
 
 
-def is_history(path: Path) -> bool:
-    """Tell whether a file is a history that a `Journal` wrote; its last line may be cut by a crash."""
+def is_metrics_log(path: Path) -> bool:
+    """Return whether a file was written by a `MetricsLog`; a crash may have truncated its last line."""
     try:
-        *lines, cut = path.read_text(encoding="utf-8").split("\n")
+        *lines, last = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError):
         return False
-    return cut[: len(_START)] == _START[: len(cut)] and all(map(_is_record, lines))
+    return last[: len(_START)] == _START[: len(last)] and all(map(_is_record, lines))
 
 
 def _is_record(line: str) -> bool:
@@ -130,7 +125,7 @@ def _line(record: Record) -> str:
 
 
 def _metadata(plugin: str, kind: int) -> Any:
-    """What TensorBoard needs to show a value; kind is 1 for scalars and 3 for pictures."""
+    """Return the metadata by which TensorBoard shows a value; `kind` is 1 for scalars and 3 for pictures."""
     metadata = tf.compat.v1.SummaryMetadata()
     metadata.plugin_data.plugin_name = plugin
     metadata.data_class = kind

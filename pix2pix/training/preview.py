@@ -1,7 +1,4 @@
-"""Keeps samples and report of a training up to date.
-
-It exists apart from the loop because what a person looks at changes nothing in what is learnt.
-"""
+"""Keeps the sample pictures and the report of a training up to date."""
 
 from __future__ import annotations
 
@@ -12,53 +9,53 @@ from pix2pix.pages.training_report import write_report
 from pix2pix.training import samples
 from pix2pix.training.dataset import Dataset
 from pix2pix.training.devices import Devices
-from pix2pix.training.metrics_log import Journal
-from pix2pix.training.validation import Validation
+from pix2pix.training.metrics_log import MetricsLog
+from pix2pix.training.validation import Validator
 
 PICTURES = ("samples/grid.png", "state/samples/0000000000.png")
-"""One picture of each folder of a work folder that gets some."""
+"""An example of a picture in each folder of a work folder that gets pictures."""
 
 
-class Showcase:
-    """Samples and report of one work folder."""
+class Preview:
+    """Sample pictures and report of one work folder."""
 
     def __init__(
-        self, work: Path, data: Dataset, parameters: TrainParameters, devices: Devices, observer: Validation
+        self, work: Path, data: Dataset, parameters: TrainParameters, devices: Devices, validator: Validator
     ) -> None:
-        """Choose the pairs to show: held-out ones where there are any."""
+        """Choose the pairs to show: held-out pairs if there are any."""
         self._work, self._data, self._parameters = work, data, parameters
-        self._devices, self._observer = devices, observer
-        self._looks = work / "state" / "samples"
+        self._devices, self._validator = devices, validator
+        self._strips = work / "state" / "samples"
         pairs = data.held_out if len(data.held_out) else data.training
         height, width = parameters.shape
         self._pictures = pairs.stack(range(min(samples.COUNT, len(pairs))))[:, :height, :width]
 
-    def forget_after(self, step: int) -> None:
-        """Forget the looks behind the step from which a run goes on."""
-        samples.forget_after(self._looks, step)
+    def remove_after(self, step: int) -> None:
+        """Remove the outputs of steps after `step`, from which a run is resumed."""
+        samples.remove_after(self._strips, step)
 
-    def has_look(self, step: int) -> bool:
-        """Tell whether what the generator makes at this step was kept."""
-        return samples.is_kept(self._looks, step)
+    def has_outputs(self, step: int) -> bool:
+        """Return whether the outputs of a step are kept."""
+        return samples.is_kept(self._strips, step)
 
-    def look(self, step: int) -> None:
-        """Keep what the generator makes of the samples now."""
-        outputs, _ = self._observer.show(self._pictures)
-        samples.keep(self._looks, step, outputs)
+    def keep_outputs(self, step: int) -> None:
+        """Keep the generator's present outputs."""
+        outputs, _ = self._validator.show(self._pictures)
+        samples.keep(self._strips, step, outputs)
 
-    def publish(self, journal: Journal, step: int, seconds: float) -> None:
-        """Write samples and report; TensorBoard gets the grid.
+    def publish(self, log: MetricsLog, step: int, seconds: float) -> None:
+        """Write sample pictures and report; TensorBoard gets the grid.
 
         Args:
-            journal: of the run.
-            step: the last one.
-            seconds: in the training loop.
+            log: of the run.
+            step: the last one taken.
+            seconds: spent in the training loop.
         """
-        _, targets = self._observer.show(self._pictures)
-        steps = samples.publish(self._looks, self._work / "samples", self._pictures[..., :3], targets)
+        _, targets = self._validator.show(self._pictures)
+        steps = samples.publish(self._strips, self._work / "samples", self._pictures[..., :3], targets)
         grid = (self._work / "samples" / "grid.png").read_bytes()
         size = int.from_bytes(grid[16:20], "big"), int.from_bytes(grid[20:24], "big")  # width and height in IHDR
-        journal.show("samples", grid, size, steps[-1])
+        log.add_picture("samples", grid, size, steps[-1])
         data, devices = self._data, self._devices
         facts = {
             "Pairs": f"{len(data.training)} learnt from, {len(data.held_out)} held out, {len(data.rejected)} left out",
@@ -66,4 +63,4 @@ class Showcase:
             "Seconds in the training loop": round(seconds),
             "Devices": f"{devices.replicas}, {devices.dtype}{', compiled by XLA' * devices.compiled}",
         }
-        write_report(self._work, self._parameters, journal.records, steps, facts, data.rejected)
+        write_report(self._work, self._parameters, log.records, steps, facts, data.rejected)

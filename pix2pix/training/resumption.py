@@ -1,7 +1,6 @@
-"""What a training saves so that it can go on, and the check that it goes on with what was begun.
+"""The states from which a training is resumed, and the checks of a work folder.
 
-It exists apart from the loop because a resumption is a promise of its own: weights, moments, counters and the losses
-that are not yet written down come back together, or not at all.
+Weights, moments, counters and the losses that are not yet logged are saved and restored together.
 """
 
 from __future__ import annotations
@@ -32,19 +31,19 @@ MAY_CHANGE = frozenset(
         *("save_seconds", "save_steps", "keep_checkpoints", "cache_megabytes", "devices"),
     }
 )
-"""Hyperparameters that may differ when a training goes on: they do not change what a step does."""
+"""Hyperparameters that may change when a training is resumed: they do not affect what a step computes."""
 
 
 @dataclass
-class Course:
-    """How far a training is.
+class TrainState:
+    """The progress of a training.
 
     Attributes:
-        step: steps done.
-        seconds: in the training loop, up to the last saving.
-        pending: losses of the steps since the last line of the journal, ``[3]`` each.
-        metrics: the last figures, by name.
-        best: step and value of the best measurement, where `keep_best` asks for it.
+        step: steps taken.
+        seconds: spent in the training loop up to the last save.
+        pending: losses of the steps since the last record of losses, ``[3]`` each.
+        metrics: name -> the last value.
+        best: step and value of the best evaluation; None unless `keep_best` asks for it.
     """
 
     step: int = 0
@@ -55,76 +54,77 @@ class Course:
 
 
 def check_work_folder(work: Path, pairs: Path) -> None:
-    """Refuse a work folder in which a training would learn from its own pictures, or overwrite what is not its own.
+    """Refuse a work folder in which a training would learn from its own pictures or overwrite other files.
 
     Raises:
-        InputError: it lies among the pairs, or pairs lie where results go; or it holds no state, but a ``checkpoint``
-            or ``metrics.jsonl`` that is not of a training.
+        InputError: the folder lies among the pairs, or pairs lie where results go; or it holds no state, but a
+            ``checkpoint`` or ``metrics.jsonl`` that no training wrote.
     """
     check_apart(pairs, work)
     check_spared(pairs, work, PICTURES)
     if checkpoints.steps(work / checkpoints.STATES):
         return
-    result, history = work / checkpoints.RESULT, work / metrics_log.NAME
+    result, log = work / checkpoints.RESULT, work / metrics_log.FILE_NAME
     foreign = [result] if os.path.lexists(result) and not (result / checkpoints.DOCUMENT).is_file() else []
-    foreign += [history] if os.path.lexists(history) and not metrics_log.is_history(history) else []
+    foreign += [log] if os.path.lexists(log) and not metrics_log.is_metrics_log(log) else []
     if foreign:
         raise InputError(
             f"{work} holds {foreign[0].name}, which is not of a pix2pix training; name another output folder"
         )
 
 
-class States:
-    """The checkpoints that one training can go on from."""
+class StateStore:
+    """The states of one training in its work folder."""
 
     def __init__(self, work: Path, parameters: TrainParameters, data: str) -> None:
-        """Look at the states in a work folder.
+        """Refer to the states in a work folder.
 
         Args:
             work: the work folder.
-            parameters: of the training that is to go on.
+            parameters: of the training that is resumed.
             data: digest of its pairs.
         """
         self._work, self._folder, self._parameters, self._data = work, work / checkpoints.STATES, parameters, data
 
     def newest(self) -> Checkpoint | None:
-        """Read the newest intact state; None for a fresh start.
+        """Read the newest intact state; None if there are no states.
 
         Raises:
-            InputError: it is of other hyperparameters or pairs, or all are damaged.
+            InputError: the state has other hyperparameters or pairs, or all states are damaged.
         """
         saved = checkpoints.newest(self._folder, *ARCHIVES)
         if saved:
             self._require_same(saved)
         return saved
 
-    def of(self, step: int) -> Checkpoint:
+    def read(self, step: int) -> Checkpoint:
         """Read the state of a step."""
         return checkpoints.read(self._folder / str(step), *ARCHIVES)
 
     def last_step(self) -> int | None:
-        """The newest step that was saved."""
+        """Return the newest step that was saved."""
         return max(checkpoints.steps(self._folder), default=None)
 
-    def save(self, course: Course, arrays: dict[str, Arrays]) -> None:
-        """Save, then remove what is older than `keep_checkpoints` asks for; the best one stays.
+    def save(self, state: TrainState, arrays: dict[str, Arrays]) -> None:
+        """Save a state, then remove the oldest ones beyond `keep_checkpoints`; the best one stays.
 
         Raises:
-            WorkError: no space left; the states before are as they were.
+            WorkError: no space left; earlier states are unchanged.
         """
-        state = {"seconds": course.seconds, "pending": course.pending, "best": course.best, "data": self._data}
-        checkpoint = Checkpoint(course.step, self._parameters, arrays, dict(course.metrics), state)
-        checkpoints.write(self._folder / str(course.step), checkpoint)
-        best = int(course.best["step"]) if course.best else None
+        document = {"seconds": state.seconds, "pending": state.pending, "best": state.best, "data": self._data}
+        checkpoint = Checkpoint(state.step, self._parameters, arrays, dict(state.metrics), document)
+        checkpoints.write(self._folder / str(state.step), checkpoint)
+        best = int(state.best["step"]) if state.best else None
         checkpoints.prune(self._folder, self._parameters.keep_checkpoints, best)
 
     def _require_same(self, saved: Checkpoint) -> None:
         before, now = dataclasses.asdict(saved.parameters), dataclasses.asdict(self._parameters)
-        free = set(MAY_CHANGE)
+        allowed = set(MAY_CHANGE)
+        # The schedule of the learning rate depends on the last step.
         if self._parameters.learning_rate_schedule != "constant":
-            free -= {"max_steps", "max_epochs"}
+            allowed -= {"max_steps", "max_epochs"}
         changed = [
-            f"{name} {before[name]} -> {now[name]}" for name in now if before[name] != now[name] and name not in free
+            f"{name} {before[name]} -> {now[name]}" for name in now if before[name] != now[name] and name not in allowed
         ]
         if changed:
             raise InputError(
@@ -137,17 +137,17 @@ class States:
             )
 
 
-def course_of(saved: Checkpoint | None) -> Course:
-    """Take up the counters of a state; those of the start for None."""
+def train_state(saved: Checkpoint | None) -> TrainState:
+    """Return the progress that was saved; that of a fresh start for None."""
     if saved is None:
-        return Course()
-    return Course(
+        return TrainState()
+    return TrainState(
         saved.step, saved.state["seconds"], list(saved.state["pending"]), dict(saved.metrics), saved.state["best"]
     )
 
 
-def arrays_of(network: TrainingStep) -> dict[str, Arrays]:
-    """Copy weights and moments out of the networks."""
+def copy_arrays(network: TrainingStep) -> dict[str, Arrays]:
+    """Return a copy of all weights and moments."""
     archives: dict[str, Arrays] = {
         "generator": {name: variable.numpy() for name, variable in network.generator.weights.items()},
         "discriminator": {name: variable.numpy() for name, variable in network.discriminator.weights.items()},
@@ -157,7 +157,7 @@ def arrays_of(network: TrainingStep) -> dict[str, Arrays]:
 
 
 def restore(network: TrainingStep, arrays: Mapping[str, Arrays]) -> None:
-    """Copy weights and moments into the networks."""
+    """Set all weights and moments."""
     assign(network.generator, arrays["generator"])
     assign(network.discriminator, arrays["discriminator"])
     moments = itertools.chain.from_iterable(optimizer.moments for optimizer in network.optimizers)
@@ -166,5 +166,6 @@ def restore(network: TrainingStep, arrays: Mapping[str, Arrays]) -> None:
 
 
 def is_finite(arrays: Mapping[str, Arrays]) -> bool:
-    """Tell whether every value is a number: a sum is none as soon as one of its terms is none."""
+    """Return whether every value is finite."""
+    # A sum is not finite as soon as one term is not, and needs no array of flags.
     return all(bool(np.isfinite(np.sum(values))) for named in arrays.values() for values in named.values())

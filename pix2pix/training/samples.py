@@ -1,7 +1,7 @@
-"""Sample pictures of a training: input | output | target side by side, and how the output became what it is.
+"""Sample pictures of a training: input, output and target side by side, and the outputs over time.
 
-It exists so that a person sees at a glance what figures do not tell. Each look at the samples is kept as one strip
-under the training's state; what is published is made of these strips, under names that never change.
+The outputs of an evaluation are kept as one strip under the training's state; the published pictures are composed of
+these strips.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pix2pix.images.codec import Pixels, decode, encode_png
 
 COUNT = 4
 """Pairs that are shown."""
-LOOKS = 6
-"""Looks that the picture over time shows at most, the last one included."""
+MAX_STRIPS = 6
+"""Evaluations that ``over_time.png`` shows at most, the last one included."""
 GAP = 4
 """White pixels between pictures."""
 
 
 def grid(rows: list[list[Pixels]]) -> Pixels:
-    """Set pictures of one size, uint8 ``[H, W, 1 or 3]``, in rows: uint8 ``[h, w, 3]``."""
+    """Arrange pictures of one size, uint8 ``[H, W, 1 or 3]``, in rows on white: uint8 ``[h, w, 3]``."""
     height, width = rows[0][0].shape[:2]
     lines, columns = len(rows), len(rows[0])
     page = np.full((lines * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
@@ -32,17 +32,17 @@ def grid(rows: list[list[Pixels]]) -> Pixels:
 
 
 def keep(state: Path, step: int, outputs: Pixels) -> None:
-    """Keep one look: the outputs, uint8 ``[N, H, W, C]``, in a column of full pixels."""
-    encode_png(np.concatenate(list(np.repeat(outputs, 3 // outputs.shape[-1], -1))), _look(state, step))
+    """Keep the outputs of a step, uint8 ``[N, H, W, 1 or 3]``, as one column of RGB pictures."""
+    encode_png(np.concatenate(list(np.repeat(outputs, 3 // outputs.shape[-1], -1))), _strip(state, step))
 
 
 def is_kept(state: Path, step: int) -> bool:
-    """Tell whether the look at a step was kept."""
-    return _look(state, step).exists()
+    """Return whether the outputs of a step are kept."""
+    return _strip(state, step).exists()
 
 
-def forget_after(state: Path, step: int) -> None:
-    """Remove the looks behind the step from which a run goes on."""
+def remove_after(state: Path, step: int) -> None:
+    """Remove the outputs of steps after `step`."""
     for path in state.glob("*.png"):
         if int(path.stem) > step:
             path.unlink()
@@ -52,8 +52,8 @@ def publish(state: Path, folder: Path, inputs: Pixels, targets: Pixels) -> list[
     """Write ``grid.png`` (input, last output, target) and ``over_time.png`` (input, outputs, target).
 
     Args:
-        state: where the looks are; at least one.
-        folder: where the pictures go.
+        state: folder of the kept outputs; holds at least one strip.
+        folder: for the pictures.
         inputs: uint8 ``[N, H, W, 3]``.
         targets: uint8 ``[N, H, W, 1 or 3]``.
 
@@ -61,13 +61,13 @@ def publish(state: Path, folder: Path, inputs: Pixels, targets: Pixels) -> list[
         the steps that ``over_time.png`` shows, from left to right.
     """
     paths = sorted(state.glob("*.png"))
-    shown = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(LOOKS, len(paths)))})]
-    looks = [np.split(decode(path), len(inputs)) for path in shown]
-    rows = [[a, *(look[n] for look in looks), b] for n, (a, b) in enumerate(zip(inputs, targets, strict=True))]
+    shown = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(MAX_STRIPS, len(paths)))})]
+    strips = [np.split(decode(path), len(inputs)) for path in shown]
+    rows = [[a, *(strip[n] for strip in strips), b] for n, (a, b) in enumerate(zip(inputs, targets, strict=True))]
     encode_png(grid(rows), folder / "over_time.png")
     encode_png(grid([[row[0], row[-2], row[-1]] for row in rows]), folder / "grid.png")
     return [int(path.stem) for path in shown]
 
 
-def _look(state: Path, step: int) -> Path:
+def _strip(state: Path, step: int) -> Path:
     return state / f"{step:010d}.png"

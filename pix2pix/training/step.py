@@ -1,43 +1,47 @@
-"""One training step: both networks forward once, both losses, both updates, compiled as one graph.
+"""One training step: forward pass, losses and updates of both networks, compiled as one graph.
 
-It exists apart from the loop around it so that what is learnt can be read, and measured, by itself. The update is
-simultaneous: gradients of both losses come from one forward pass. One code serves one device and many: losses are
-means over a picture, summed over pictures and divided by the whole batch, and gradients are summed over devices.
+The update is simultaneous: the gradients of both losses come from one forward pass. Losses are means over a picture,
+summed over pictures and divided by the whole batch, and gradients are summed over devices: the number of devices does
+not change what is learnt.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
+
+import tensorflow as tf
 
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.model.losses import adversarial_loss, discriminator_loss, l1_loss
 from pix2pix.model.networks import Discriminator, Generator, Network
 from pix2pix.model.optimizer import Adam
 from pix2pix.model.translation import network_pair
-from pix2pix.tensorflow import Tensor, tf
+from pix2pix.tensorflow import Tensor
 from pix2pix.training.devices import Devices
 
 LOSSES = ("discriminator", "adversarial", "l1")
-"""What a step reports, in this order: the two sides of the game, unweighted, and L1 in [-1, 1]; 0 where left out."""
+"""The losses that a step returns, in this order: both adversarial sides, unweighted, and L1 (0 to 2); 0 if unused."""
 
 
 class TrainingStep:
-    """Networks, optimisers and the compiled step that changes them.
+    """Networks, optimizers and the compiled step that updates them.
 
     Attributes:
-        generator: the network that is wanted.
-        discriminator: its opponent; has no weights where `gan_weight` is 0.
-        optimizers: Adam of each.
+        generator: the network that translates.
+        discriminator: its opponent; has no weights if `gan_weight` is 0.
+        optimizers: of the generator and of the discriminator.
     """
 
     def __init__(self, parameters: TrainParameters, devices: Devices, total: int) -> None:
-        """Make everything as it is before step 1.
+        """Initialize everything as it is before step 1.
 
         Args:
             parameters: of the training.
-            devices: where it runs.
-            total: the last step, for the schedule of the learning rate; 0 where unknown.
+            devices: to run on.
+            total: the last step, for the schedule of the learning rate; 0 if unknown.
         """
         self._parameters = parameters
         self._devices = devices
@@ -56,12 +60,12 @@ class TrainingStep:
         """Learn from one batch.
 
         Args:
-            pictures: uint8 ``[N, H, W, C]``, the whole batch as `pix2pix.training.dataset.batch` deals it.
-            seeds: int32 ``[N, 2]``.
-            step: number of this step, from 1.
+            pictures: uint8 ``[N, H, W, C]``, the whole batch as returned by `pix2pix.training.dataset.batch`.
+            seeds: of the dropout, int32 ``[N, 2]``.
+            step: number of this step, counted from 1.
 
         Returns:
-            `LOSSES`, float32 ``[3]``, of this batch, before the update.
+            the `LOSSES` of this batch before the update, float32 ``[3]``.
         """
         number = tf.constant(step, tf.float32)
         if self._devices.replicas == 1:
@@ -78,16 +82,16 @@ class TrainingStep:
         return self._compiled(part(pictures), part(seeds), number)
 
     def any_device(self, flag: bool) -> bool:
-        """Tell whether any worker says True; all of them must ask at the same step."""
+        """Return whether the flag is set on any worker; all workers must call this at the same step."""
         if self._devices.workers == 1:
             return flag
 
-        def ask() -> Any:
+        def count_flags() -> Any:
             flags = tf.constant(float(flag))
             return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, flags)
 
         strategy = self._devices.strategy
-        return bool(strategy.experimental_local_results(strategy.run(ask))[0] > 0)
+        return bool(strategy.experimental_local_results(strategy.run(count_flags))[0] > 0)
 
     def _on_all_devices(self, pictures: Tensor, seeds: Tensor, step: Tensor) -> Tensor:
         if self._devices.replicas == 1:
@@ -102,20 +106,20 @@ class TrainingStep:
         nothing = tf.zeros(pictures.shape[:1])
         with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
             generated = self.generator(x, seeds)
-            judged, adversarial, l1 = nothing, nothing, nothing
+            discriminator, adversarial, l1 = nothing, nothing, nothing
             if parameters.gan_weight:
                 real = self.discriminator(x, y)
                 fake = self.discriminator(x, tf.cast(generated, x.dtype))
-                judged = discriminator_loss(parameters.gan_mode, real, fake)
+                discriminator = discriminator_loss(parameters.gan_mode, real, fake)
                 adversarial = adversarial_loss(parameters.gan_mode, fake)
             if parameters.l1_weight:
                 l1 = l1_loss(tf.cast(y, tf.float32), generated)
-            losses = tf.reduce_sum(tf.stack([judged, adversarial, l1]), axis=1) / parameters.batch_size
-            wanted = parameters.gan_weight * losses[1] + parameters.l1_weight * losses[2]
-            opposed = losses[0]
+            losses = tf.reduce_sum(tf.stack([discriminator, adversarial, l1]), axis=1) / parameters.batch_size
+            generator_loss = parameters.gan_weight * losses[1] + parameters.l1_weight * losses[2]
+            opponent_loss = losses[0]  # indexed under the tape, or it has no gradient
         gradients = [
-            generator_tape.gradient(wanted, self.generator.variables_list()),
-            discriminator_tape.gradient(opposed, self.discriminator.variables_list()),
+            generator_tape.gradient(generator_loss, self.generator.variables_list()),
+            discriminator_tape.gradient(opponent_loss, self.discriminator.variables_list()),
         ]
         rate = learning_rate(parameters, step, self._total)
         for optimizer, gradient in zip(self.optimizers, self._sum_over_devices(gradients), strict=True):
@@ -128,17 +132,32 @@ class TrainingStep:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
-def in_words(losses: Any) -> str:
-    """What a step reports, as a note for a person."""
+@contextlib.contextmanager
+def without_fusion() -> Iterator[None]:
+    """Keep Grappler from fusing operations in the calling thread; for the time of a training.
+
+    Where a gradient needs both a bias and its ReLU, Grappler fails to fuse them and logs an error for each; elsewhere
+    fusion does not speed up a training.
+    """
+    before = tf.config.optimizer.get_experimental_options().get("remapping", True)
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"remapping": before})
+
+
+def progress_note(losses: Any) -> str:
+    """Return the losses of a step as a short note."""
     return f"L1 {losses[2]:.3f}, D {losses[0]:.2f}, G {losses[1]:.2f}" if losses[0] else f"L1 {losses[2]:.3f}"
 
 
 def learning_rate(parameters: TrainParameters, step: Tensor, total: int) -> Tensor:
-    """The learning rate of a step, float32 scalar.
+    """Return the learning rate of a step, float32 scalar.
 
     Args:
-        parameters: rate and schedule; ``linear`` is constant for half of the way, then falls to 0 behind the last step.
-        step: its number, from 1, float32 scalar.
+        parameters: rate and schedule; ``linear`` is constant for half of the steps, then falls to 0 after the last.
+        step: number of the step, counted from 1, float32 scalar.
         total: the last step.
     """
     base = tf.constant(parameters.learning_rate, tf.float32)

@@ -11,7 +11,7 @@ from typing import Any
 
 from components import task
 from components.train.stage import STAGE
-from pix2pix.tensorflow import tf
+from pix2pix.tensorflow import configure_tensorflow
 
 
 def reporting(stage: str) -> Callable[[int, int, str], None]:
@@ -29,6 +29,9 @@ class NoMetrics:
 
 
 if __name__ == "__main__":
+    configure_tensorflow()
+    import tensorflow as tf
+
     tf.config.run_functions_eagerly(True)
     task.logged = reporting
     task.perform(STAGE, sys.argv[1], "", "run", sys.argv[2], NoMetrics())

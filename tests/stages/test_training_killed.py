@@ -120,7 +120,7 @@ def _no_waiting(seconds: float) -> None:
 
 @pytest.fixture(autouse=True)
 def _eager() -> Iterator[None]:
-    from pix2pix.tensorflow import tf
+    import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)
     yield

@@ -15,7 +15,7 @@ from pachyderm.client.connection import Target, connect
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.stage import StageContext, StageOutput
 from pachyderm.output.worker import Worker
-from pix2pix.tensorflow import tf
+from pix2pix.tensorflow import configure_tensorflow
 from pix2pix.training import checkpoints
 
 
@@ -38,6 +38,9 @@ def progress(train: Callable[[int, int, str], None]) -> Callable[[int, int, str]
 
 
 def main(address: str, scratch: Path, run: str, commit_set: str) -> None:
+    configure_tensorflow()
+    import tensorflow as tf
+
     tf.config.run_functions_eagerly(True)
     scratch.mkdir()
     with connect(Target(pachd=f"grpc://{address}")) as client:

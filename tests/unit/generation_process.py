@@ -1,21 +1,22 @@
-"""Generates one folder of pictures in several ways; `test_other_cpus.py` starts it with settings of another CPU."""
+"""Generates pictures with several batch sizes; `test_other_cpus.py` runs it with the settings of another CPU."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from pix2pix.hyperparameters import GenerateParameters
-from pix2pix.inference.generate import generate
+BATCHES = (4, 3, 1)
 
 
 def main(model: Path, source: Path, target: Path) -> None:
-    """Translate `source` by batch sizes 8, 3 and 1, and its two halves by themselves by batch size 1."""
-    for size in (8, 3, 1):
+    """Write ``batch-<size>``, and ``alone``: every other picture, one by one."""
+    from pix2pix.hyperparameters import GenerateParameters
+    from pix2pix.inference.generate import generate
+
+    for size in BATCHES:
         generate(model, source, target / f"batch-{size}", GenerateParameters(batch_size=size))
-    names = sorted(path.name for path in source.iterdir())
-    for half in (names[::2], names[1::2]):
-        generate(model, source, target / "halves", GenerateParameters(batch_size=1, workers=3), only=half)
+    every_other = sorted(path.name for path in source.iterdir())[::2]
+    generate(model, source, target / "alone", GenerateParameters(batch_size=1, workers=3), only=every_other)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The bound on what a batch, its order and the number of threads may change in a picture."""
+"""The bound on the effect of batches, their order and the number of threads on a picture."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 LEVELS = 1
-"""Difference of a value of a pixel at most."""
+"""Largest difference of a value."""
 SHARE = 0.01
-"""Share of the values that differ at most; about one in 10,000 is typical."""
+"""Largest share of values that differ; about one in 10,000 is typical."""
 
 
 def assert_nearly_equal(found: np.ndarray, expected: np.ndarray) -> None:
@@ -26,6 +26,6 @@ def assert_folders_nearly_equal(found: Path, expected: Path) -> None:
     names = [sorted(p.relative_to(folder) for p in folder.rglob("*.png")) for folder in (found, expected)]
     assert names[0] == names[1] != []
     for name in names[0]:
-        with Image.open(found / name) as one, Image.open(expected / name) as other:
-            assert one.text == other.text
-            assert_nearly_equal(np.asarray(one), np.asarray(other))
+        with Image.open(found / name) as picture, Image.open(expected / name) as other:
+            assert picture.text == other.text
+            assert_nearly_equal(np.asarray(picture), np.asarray(other))

@@ -126,7 +126,7 @@ def test_no_usable_picture_is_bad_input_for_generate_too(tmp_path: Path, run: An
         (["train", "{pairs}", "{out}", "-p", "ngf=0"], "ngf = 0 cannot be used; allowed: a whole number from 1 to 512"),
         (["train", "{pairs}", "{out}", "-p", "ngf"], "'ngf' is not of the form NAME=VALUE"),
         (["train", "{pairs}", "{out}", "--parameters", "{missing}"], "cannot be read"),
-        (["export", "{empty}", "{out}"], "is no checkpoint"),
+        (["export", "{empty}", "{out}"], "is not a checkpoint"),
         (["export", "{empty}", "{out}", "-p", "weights=int3"], "weights = 'int3' cannot be used"),
         (["generate", "{empty}", "{pairs}", "{out}"], "holds no model"),
         (["generate", "{empty}", "{pairs}", "{out}", "--batch-size", "0"], "batch_size = 0 cannot be used"),

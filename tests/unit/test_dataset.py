@@ -1,4 +1,4 @@
-"""What a step sees is a function of the seed and its number; which pairs are held out, of their content."""
+"""The pairs of a step are a function of the seed and its number; the held-out pairs, of their content."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from PIL import Image
 from tiny_model import tiny, write_pairs
 
 from pix2pix.errors import InputError, WorkError
-from pix2pix.training import dataset
-from pix2pix.training.dataset import batch, batches, load
+from pix2pix.training import loading
+from pix2pix.training.dataset import batch, batches
+from pix2pix.training.loading import load
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_batches_that_do_not_divide_the_pairs_go_on_with_the_next_epoch(folder):
     assert seen == [5] * 24
 
 
-def test_batches_dealt_ahead_are_those_of_their_step(folder):
+def test_batches_prepared_ahead_are_those_of_their_step(folder):
     parameters = tiny()
     pairs = load(folder, parameters).training
     dealt = batches(pairs, parameters, 7)
@@ -65,7 +66,7 @@ def test_crops_move_both_halves_together_over_the_whole_range(tmp_path):
     assert {top for top, _ in corners} == {left for _, left in corners} == set(range(9))
 
 
-def test_half_of_the_pairs_are_mirrored_and_none_where_flip_is_off(tmp_path):
+def test_half_of_the_pairs_are_mirrored_and_none_without_flip(tmp_path):
     ramp = np.arange(32, dtype=np.uint8)[None, :, None].repeat(32, 0).repeat(3, 2)
     Image.fromarray(np.concatenate([ramp, ramp], 1)).save(tmp_path / "a.png")
     for flip, fewest, most in ((True, 70, 130), (False, 0, 0)):
@@ -79,19 +80,19 @@ def test_half_of_the_pairs_are_mirrored_and_none_where_flip_is_off(tmp_path):
         assert fewest <= mirrored <= most
 
 
-def test_another_seed_deals_otherwise(folder):
+def test_another_seed_gives_other_batches(folder):
     pairs = load(folder, tiny(held_out=0.0)).training
     assert not np.array_equal(batch(pairs, tiny(seed=1), 0)[0], batch(pairs, tiny(seed=2), 0)[0])
 
 
-def test_direction_says_which_half_is_the_input(folder):
+def test_direction_decides_which_half_is_the_input(folder):
     there, back = (load(folder, tiny(held_out=0.0, direction=d)).training.pixels(3) for d in ("AtoB", "BtoA"))
     np.testing.assert_array_equal(there[..., :3], back[..., 3:])
     np.testing.assert_array_equal(there[..., 3:], back[..., :3])
     assert not np.array_equal(there, back)
 
 
-def test_label_maps_get_no_colour_that_was_not_there(tmp_path):
+def test_label_maps_get_no_new_colour(tmp_path):
     checks = (np.indices((24, 24)).sum(0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, 2)
     Image.fromarray(np.concatenate([checks, checks], 1)).save(tmp_path / "a.png")
     pixels = load(tmp_path, tiny(labels=True, held_out=0.0)).training.pixels(0)
@@ -118,7 +119,7 @@ def test_a_pair_stays_on_its_side_whatever_its_name_and_whatever_is_added(folder
     assert not held & {(tmp_path / name).read_bytes() for name in after.training.names}
 
 
-def test_the_part_that_split_made_is_not_held_out_as_a_whole(tmp_path):
+def test_a_part_made_by_split_is_not_held_out_as_a_whole(tmp_path):
     from pix2pix.datasets.split import Shares, split_folder
 
     write_pairs(tmp_path / "all", 60)
@@ -130,28 +131,28 @@ def test_the_part_that_split_made_is_not_held_out_as_a_whole(tmp_path):
 
 def test_pairs_that_do_not_fit_into_memory_are_read_each_time_and_are_the_same(folder, monkeypatch, caplog):
     kept = load(folder, tiny())
-    monkeypatch.setattr(dataset, "free_megabytes", lambda: 0)
+    monkeypatch.setattr(loading, "free_megabytes", lambda: 0)
     with caplog.at_level(logging.WARNING):
         read = load(folder, tiny())
     assert "24 pairs do not fit into 0 MB of memory" in caplog.text
-    assert (len(kept.training.kept), len(read.training.kept)) == (len(kept.training), 0)
+    assert (len(kept.training.cached), len(read.training.cached)) == (len(kept.training), 0)
     for step in range(3):
-        for one, other in zip(batch(kept.training, tiny(), step), batch(read.training, tiny(), step), strict=True):
-            np.testing.assert_array_equal(one, other)
+        for cached, fresh in zip(batch(kept.training, tiny(), step), batch(read.training, tiny(), step), strict=True):
+            np.testing.assert_array_equal(cached, fresh)
 
 
-def test_a_pair_that_changes_while_it_is_trained_on_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "free_megabytes", lambda: 0)
+def test_a_pair_that_changes_during_the_training_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "free_megabytes", lambda: 0)
     write_pairs(tmp_path, 1)
     pairs = load(tmp_path, tiny(held_out=0.0)).training
     (tmp_path / "000.png").write_text("gone", encoding="utf-8")
-    with pytest.raises(WorkError, match=r"000\.png changed while it was trained on"):
+    with pytest.raises(WorkError, match=r"000\.png changed during the training"):
         pairs.pixels(0)
 
 
 def test_bad_pictures_are_left_out_and_named(tmp_path):
     write_pairs(tmp_path, 3)
-    (tmp_path / "text.png").write_text("no picture", encoding="utf-8")
+    (tmp_path / "text.png").write_text("not a picture", encoding="utf-8")
     Image.new("RGB", (33, 16)).save(tmp_path / "odd.png")
     data = load(tmp_path, tiny(held_out=0.0))
     assert [(r.path, r.code) for r in data.rejected] == [("odd.png", "BAD_PAIR"), ("text.png", "FORMAT_NOT_ALLOWED")]
@@ -175,7 +176,7 @@ def test_one_pair_is_trained_on_whatever_side_it_falls(tmp_path, seed):
     assert (len(data.training), len(data.held_out), len(data.notes)) == (1, 0, 1)
 
 
-def test_equal_pairs_lie_on_one_side(tmp_path):
+def test_equal_pairs_fall_to_the_same_side(tmp_path):
     write_pairs(tmp_path, 1)
     for n in range(5):
         shutil.copy(tmp_path / "000.png", tmp_path / f"copy{n}.png")
@@ -184,7 +185,7 @@ def test_equal_pairs_lie_on_one_side(tmp_path):
     assert "nothing is measured" in data.notes[0]
 
 
-def test_the_digest_knows_names_and_contents(folder, tmp_path):
+def test_the_digest_covers_names_and_contents(folder, tmp_path):
     digest = load(folder, tiny()).digest
     copy = shutil.copytree(folder, tmp_path / "copy")
     assert load(copy, tiny()).digest == digest
@@ -196,7 +197,7 @@ def test_the_digest_knows_names_and_contents(folder, tmp_path):
     ("width", "height", "colorization", "words"),
     [(64, 64, False, "halves far from .*32x32; .*32x64"), (128, 64, True, "pictures far from .*128x64")],
 )
-def test_pictures_that_are_no_pairs_are_told_before_the_first_step(
+def test_pictures_that_are_hardly_pairs_are_reported_before_the_first_step(
     tmp_path, caplog, width, height, colorization, words
 ):
     for number in range(4):
@@ -208,7 +209,7 @@ def test_pictures_that_are_no_pairs_are_told_before_the_first_step(
     assert any(re.search(words, note) for note in data.notes)
 
 
-def test_pairs_of_the_usual_shapes_are_not_remarked_on(tmp_path, caplog):
+def test_pairs_of_the_usual_shapes_cause_no_warning(tmp_path, caplog):
     for number, (width, height) in enumerate([(64, 32), (128, 48), (96, 64)]):
         noise = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
         Image.fromarray(noise).save(tmp_path / f"{number}.png")

@@ -1,4 +1,4 @@
-"""An exported model stands by itself, gives what the network gives, and is refused where it is not ours."""
+"""An exported model is self-contained, computes what the network computes, and never replaces other files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from pixel_bound import assert_nearly_equal
 from tiny_model import tiny, write_checkpoint
@@ -17,10 +18,10 @@ from tiny_model import tiny, write_checkpoint
 from pix2pix.errors import InputError
 from pix2pix.hyperparameters import ExportParameters
 from pix2pix.images.codec import png_bytes
-from pix2pix.inference.export import OPTIONS, TFLITE, export, find_version
+from pix2pix.inference.export import export
+from pix2pix.inference.saved_model import OPTIONS, TFLITE, find_version
 from pix2pix.model.networks import Generator, assign
 from pix2pix.model.translation import translate
-from pix2pix.tensorflow import tf
 from pix2pix.training import checkpoints
 
 PICTURES = np.random.default_rng(1).integers(0, 255, (3, 32, 32, 3)).astype(np.uint8)
@@ -33,8 +34,8 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(checkpoint, tmp_path_factory):
-    made = export(checkpoint, tmp_path_factory.mktemp("model"))
-    return made, tf.saved_model.load(str(made.folder)).signatures
+    outcome = export(checkpoint, tmp_path_factory.mktemp("model"))
+    return outcome, tf.saved_model.load(str(outcome.folder)).signatures
 
 
 def call(signature, value):
@@ -42,7 +43,7 @@ def call(signature, value):
     return output.numpy()
 
 
-def test_the_signature_for_pixels_gives_what_the_network_gives(exported, checkpoint):
+def test_the_signature_for_pixels_computes_what_the_network_computes(exported, checkpoint):
     network = Generator(tiny(), 3)
     assign(network, checkpoints.read(checkpoint, "generator").arrays["generator"])
     expected = translate(network, tiny(), tf.constant(PICTURES)).numpy()
@@ -91,20 +92,20 @@ def test_the_signatures_have_the_names_that_clients_rely_on(exported):
     }
 
 
-def test_the_model_says_what_it_is_and_where_it_comes_from_but_not_on_which_machine(exported, checkpoint):
+def test_the_model_describes_itself_and_its_checkpoint_but_not_the_machine(exported, checkpoint):
     import hashlib
 
-    made, _ = exported
-    options = json.loads((made.folder / OPTIONS).read_text(encoding="utf-8"))
+    outcome, _ = exported
+    options = json.loads((outcome.folder / OPTIONS).read_text(encoding="utf-8"))
     digest = hashlib.sha256((checkpoint / "generator.npz").read_bytes()).hexdigest()
-    assert options["checkpoint_sha256"] == made.digest == digest
+    assert options["checkpoint_sha256"] == outcome.digest == digest
     assert (options["step"], options["metrics"], options["train"]["ngf"]) == (0, {"l1": 0.5}, 4)
-    assert made.folder.name == "1"
-    assert made.size == sum(path.stat().st_size for path in made.folder.rglob("*") if path.is_file())
-    for path in made.folder.rglob("*"):
+    assert outcome.folder.name == "1"
+    assert outcome.size == sum(path.stat().st_size for path in outcome.folder.rglob("*") if path.is_file())
+    for path in outcome.folder.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
-        for place in (made.folder.parent, checkpoint.parent, sys.prefix):
-            assert str(place).encode() not in content
+        for folder in (outcome.folder.parent, checkpoint.parent, sys.prefix):
+            assert str(folder).encode() not in content
 
 
 def test_the_weights_are_the_same_bytes_each_time(exported, checkpoint, tmp_path):
@@ -121,11 +122,11 @@ def test_a_fresh_process_writes_the_same_graph(checkpoint, tmp_path):
     )
     for name in ("a", "b"):
         subprocess.run([sys.executable, "-c", code, str(checkpoint), str(tmp_path / name)], check=True)
-    one, other = ((tmp_path / name / "1" / "saved_model.pb").read_bytes() for name in ("a", "b"))
-    assert one == other
+    first, second = ((tmp_path / name / "1" / "saved_model.pb").read_bytes() for name in ("a", "b"))
+    assert first == second
 
 
-def test_options_of_the_export_change_what_they_say(exported, checkpoint, tmp_path):
+def test_each_option_of_the_export_has_its_effect(exported, checkpoint, tmp_path):
     usual = call(exported[1]["image"], PICTURES)
     half = export(checkpoint, tmp_path / "half", ExportParameters(weights="float16", filetype="jpeg", version=7))
     assert half.folder.name == "7"
@@ -138,9 +139,9 @@ def test_options_of_the_export_change_what_they_say(exported, checkpoint, tmp_pa
         assert picture.format == "JPEG"
 
 
-def test_dropout_at_test_is_one_mask_for_every_picture(exported, checkpoint, tmp_path):
-    made = export(checkpoint, tmp_path, ExportParameters(dropout=True))
-    image = tf.saved_model.load(str(made.folder)).signatures["image"]
+def test_dropout_at_test_time_is_one_mask_for_every_picture(exported, checkpoint, tmp_path):
+    outcome = export(checkpoint, tmp_path, ExportParameters(dropout=True))
+    image = tf.saved_model.load(str(outcome.folder)).signatures["image"]
     found = call(image, PICTURES)
     assert not np.array_equal(found, call(exported[1]["image"], PICTURES))
     np.testing.assert_array_equal(found, call(image, PICTURES))
@@ -151,34 +152,34 @@ def test_dropout_at_test_is_one_mask_for_every_picture(exported, checkpoint, tmp
     ("changes", "channels"), [({"lab_colorization": True}, 3), ({"in_channels": 1, "out_channels": 1}, 1)]
 )
 def test_other_channels_are_exported_too(tmp_path, changes, channels):
-    made = export(write_checkpoint(tmp_path / "c", tiny(**changes)), tmp_path / "m")
-    found = call(tf.saved_model.load(str(made.folder)).signatures["image"], PICTURES)
+    outcome = export(write_checkpoint(tmp_path / "c", tiny(**changes)), tmp_path / "m")
+    found = call(tf.saved_model.load(str(outcome.folder)).signatures["image"], PICTURES)
     assert found.shape == (3, 32, 32, channels)
 
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::UserWarning")  # TensorFlow points to LiteRT
 @pytest.mark.parametrize("kind", ["float32", "float16", "int8"])
-def test_a_lite_model_gives_nearly_the_same(exported, checkpoint, tmp_path, kind):
-    made = export(checkpoint, tmp_path, ExportParameters(tflite=kind))
-    interpreter = tf.lite.Interpreter(model_path=str(made.folder / TFLITE))
+def test_a_lite_model_computes_nearly_the_same(exported, checkpoint, tmp_path, kind):
+    outcome = export(checkpoint, tmp_path, ExportParameters(tflite=kind))
+    interpreter = tf.lite.Interpreter(model_path=str(outcome.folder / TFLITE))
     runner = interpreter.get_signature_runner()
     found = next(iter(runner(image=PICTURES[:1]).values()))
     usual = call(exported[1]["image"], PICTURES[:1]).astype(int)
     assert np.abs(found - usual).mean() < (4 if kind == "int8" else 1)
 
 
-def test_a_checkpoint_that_is_none_or_cut_short_or_of_another_network_is_refused(checkpoint, tmp_path):
-    with pytest.raises(InputError, match=r"is no checkpoint: it has no checkpoint\.json"):
+def test_a_missing_or_truncated_checkpoint_or_one_of_another_network_is_refused(checkpoint, tmp_path):
+    with pytest.raises(InputError, match=r"is not a checkpoint: checkpoint\.json is missing"):
         export(tmp_path, tmp_path / "m")
     cut = write_checkpoint(tmp_path / "cut", tiny())
     data = (cut / "generator.npz").read_bytes()
     for size in (0, 10, len(data) // 2, len(data) - 1):
         (cut / "generator.npz").write_bytes(data[:size])
-        with pytest.raises(InputError, match="damaged or cut short"):
+        with pytest.raises(InputError, match="damaged or truncated"):
             export(cut, tmp_path / "m")
     (cut / "checkpoint.json").write_text("{", encoding="utf-8")
-    with pytest.raises(InputError, match="is no JSON"):
+    with pytest.raises(InputError, match="is not valid JSON"):
         export(cut, tmp_path / "m")
     other = write_checkpoint(tmp_path / "other", tiny())
     (other / "generator.npz").write_bytes(write_checkpoint_bytes(tmp_path / "wide", ngf=8))
@@ -191,7 +192,7 @@ def write_checkpoint_bytes(folder, **changes):
     return (write_checkpoint(folder, tiny(**changes)) / "generator.npz").read_bytes()
 
 
-def test_a_folder_that_is_no_model_of_ours_is_refused(exported, tmp_path):
+def test_a_folder_without_a_model_or_with_one_of_another_program_is_refused(exported, tmp_path):
     with pytest.raises(InputError, match="holds no model"):
         find_version(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"")
@@ -210,7 +211,7 @@ def test_the_newest_version_is_taken(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["folder", "file", "link"])
-def test_what_no_export_made_is_never_replaced(checkpoint, tmp_path, content):
+def test_a_folder_that_no_export_wrote_is_never_replaced(checkpoint, tmp_path, content):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("years of work", encoding="utf-8")
     (tmp_path / "m").mkdir()
@@ -221,7 +222,7 @@ def test_what_no_export_made_is_never_replaced(checkpoint, tmp_path, content):
     else:
         (tmp_path / "m" / "1").symlink_to(tmp_path / "precious")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(InputError, match=r"m/1 is there already and was not made by .* another version \(-p version=N"):
+    with pytest.raises(InputError, match=r"m/1 exists and was not made by .* another version \(-p version=N"):
         export(checkpoint, tmp_path / "m")
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -243,7 +244,7 @@ def test_a_model_never_replaces_its_own_checkpoint(tmp_path, inside):
     assert checkpoints.read(own, "generator").step == 0
 
 
-def test_a_training_that_has_not_finished_is_named_as_such_with_its_last_state(tmp_path):
+def test_an_unfinished_training_is_reported_with_its_last_state(tmp_path):
     for step in (3, 12):
         write_checkpoint(tmp_path / "work" / checkpoints.STATES / str(step), tiny())
     last = tmp_path / "work" / "state" / "checkpoints" / "12"
@@ -254,7 +255,7 @@ def test_a_training_that_has_not_finished_is_named_as_such_with_its_last_state(t
     assert export(last, tmp_path / "m").step == 0
 
 
-def test_a_bit_flipped_anywhere_in_the_weights_is_told_as_damage_or_changes_nothing(tmp_path):
+def test_a_bit_flipped_anywhere_in_the_weights_is_reported_as_damage_or_changes_nothing(tmp_path):
     whole = write_checkpoint(tmp_path / "c", tiny(ngf=1, depth=3))
     file = whole / "generator.npz"
     data, weights = file.read_bytes(), checkpoints.read(whole, "generator").arrays["generator"]
@@ -267,6 +268,6 @@ def test_a_bit_flipped_anywhere_in_the_weights_is_told_as_damage_or_changes_noth
             try:
                 found = checkpoints.read(whole, "generator").arrays["generator"]
             except InputError as error:
-                assert "is damaged or cut short" in str(error)
+                assert "is damaged or truncated" in str(error)
             else:
                 assert all(np.array_equal(values, weights[name]) for name, values in found.items())

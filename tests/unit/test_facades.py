@@ -1,4 +1,4 @@
-"""Procedural facades: the same from a seed, any number, any size, and painted from the label map alone."""
+"""Procedural facades: reproducible by seed, of any number and size, painted from the label map alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_seed_makes_the_same_files_every_time(tmp_path: Path) -> None:
+def test_a_seed_gives_the_same_files_every_time(tmp_path: Path) -> None:
     make_pairs(tmp_path / "one", 3, 64, 7)
     make_pairs(tmp_path / "two", 3, 64, 7)
     make_pairs(tmp_path / "other", 3, 64, 8)
@@ -28,7 +28,7 @@ def test_a_seed_makes_the_same_files_every_time(tmp_path: Path) -> None:
 
 
 def test_facades_are_those_of_this_release() -> None:
-    """The demo and its figures rest on them; change the digest only with them."""
+    """The demo's figures depend on them; change the digest only together with the figures."""
     digest = hashlib.sha256(b"".join(part.tobytes() for i in range(4) for part in facade(64, 1, i))).hexdigest()
     assert digest == "2cb974bd15484ae2cf78aeb7d187a7ba7b048b05afca7447d75db313fb09a6d3"
 
@@ -52,11 +52,11 @@ def test_any_size_shows_labels_of_known_classes_and_their_picture(size: int) -> 
     assert np.array_equal(picture, paint(labels))
 
 
-def test_labels_can_be_told_apart_in_spite_of_small_errors() -> None:
+def test_classes_can_be_distinguished_in_spite_of_small_errors() -> None:
     colours = list(CLASSES.values())
-    for number, one in enumerate(colours):
+    for number, colour in enumerate(colours):
         for other in colours[:number]:
-            assert max(abs(a - b) for a, b in zip(one, other, strict=True)) >= 127
+            assert max(abs(a - b) for a, b in zip(colour, other, strict=True)) >= 127
 
 
 def test_every_class_appears_and_every_facade_has_the_essential_parts() -> None:
@@ -68,7 +68,7 @@ def test_every_class_appears_and_every_facade_has_the_essential_parts() -> None:
     assert seen == set(CLASSES.values())
 
 
-def test_pairs_labels_and_facades_go_together(tmp_path: Path) -> None:
+def test_pairs_labels_and_facades_belong_together(tmp_path: Path) -> None:
     make_pairs(tmp_path / "pairs", 2, 48, 9)
     make_labels(tmp_path / "labels", 2, 48, 9)
     make_facades(tmp_path / "facades", 2, 48, 9)
@@ -79,6 +79,6 @@ def test_pairs_labels_and_facades_go_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(15, 1, 0), (64, -1, 0), (64, 1, -1)])
-def test_a_facade_that_cannot_be_is_refused(arguments: tuple[int, int, int]) -> None:
+def test_a_facade_too_small_or_with_negative_numbers_is_refused(arguments: tuple[int, int, int]) -> None:
     with pytest.raises(InputError):
         facade(*arguments)

@@ -1,4 +1,4 @@
-"""The losses equal their formulas, written once more in NumPy, and stay finite where a logarithm would not."""
+"""The losses equal their formulas in NumPy, and stay finite where a logarithm would not."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ NUMPY = {
 
 @pytest.mark.parametrize("mode", NUMPY)
 def test_losses_equal_their_formulas_for_each_picture(mode):
-    judged, fooled = NUMPY[mode]
-    np.testing.assert_allclose(discriminator_loss(mode, REAL, FAKE), judged(REAL, FAKE).mean((1, 2, 3)), rtol=2e-6)
-    np.testing.assert_allclose(adversarial_loss(mode, FAKE), fooled(FAKE).mean((1, 2, 3)), rtol=2e-6)
+    discriminator, adversarial = NUMPY[mode]
+    np.testing.assert_allclose(
+        discriminator_loss(mode, REAL, FAKE), discriminator(REAL, FAKE).mean((1, 2, 3)), rtol=2e-6
+    )
+    np.testing.assert_allclose(adversarial_loss(mode, FAKE), adversarial(FAKE).mean((1, 2, 3)), rtol=2e-6)
 
 
 def test_l1_is_the_mean_absolute_difference_of_each_picture():
     np.testing.assert_allclose(l1_loss(REAL, FAKE), np.abs(REAL - FAKE).mean((1, 2, 3)), rtol=1e-6)
 
 
-def test_a_certain_discriminator_makes_no_infinite_loss():
+def test_the_loss_of_a_certain_discriminator_is_finite():
     certain = np.full((1, 2, 2, 1), 1e4, np.float32)
     assert float(discriminator_loss("vanilla", -certain, certain)[0]) == pytest.approx(2e4)
     assert float(adversarial_loss("vanilla", -certain)[0]) == pytest.approx(1e4)

@@ -1,4 +1,4 @@
-"""Every layer is as in the paper, but for the differences that `pix2pix.model.networks` names."""
+"""Every layer is as in the paper, but for the differences that `pix2pix.model.networks` states."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny_model import tiny
 
 from pix2pix.hyperparameters import TrainParameters, resolve
-from pix2pix.model.convolutions import double, halve
+from pix2pix.model.convolutions import downsample, upsample
 from pix2pix.model.networks import (
     Discriminator,
     Generator,
@@ -18,14 +19,13 @@ from pix2pix.model.networks import (
     is_deep,
     parameter_count,
 )
-from pix2pix.tensorflow import tf
 
 
 def pictures(*shape: int, seed: int = 1):
     return tf.random.stateless_uniform(shape, [seed, 2], -1.0, 1.0)
 
 
-def test_the_networks_of_256_pixels_have_as_many_weights_as_the_paper_less_the_useless_ones():
+def test_the_networks_at_256_pixels_have_the_weights_of_the_paper_less_the_redundant_biases():
     assert parameter_count(generator_layers(TrainParameters())) == 54_414_531
     assert parameter_count(discriminator_layers(TrainParameters())) == 2_768_705
 
@@ -61,16 +61,16 @@ def test_the_discriminator_has_the_layers_of_the_paper():
         for layer in discriminator_layers(TrainParameters())
     ]
     assert table == [
-        ("l1", "halve", 6, 64, False),
-        ("l2", "halve", 64, 128, True),
-        ("l3", "halve", 128, 256, True),
-        ("l4", "slide", 256, 512, True),
-        ("l5", "slide", 512, 1, False),
+        ("l1", "downsample", 6, 64, False),
+        ("l2", "downsample", 64, 128, True),
+        ("l3", "downsample", 128, 256, True),
+        ("l4", "conv4", 256, 512, True),
+        ("l5", "conv4", 512, 1, False),
     ]
 
 
 @pytest.mark.parametrize(("size", "levels"), [(32, 5), (64, 6), (128, 7), (512, 9), (1024, 10)])
-def test_a_power_of_two_is_halved_down_to_one_pixel(size, levels):
+def test_a_power_of_two_is_downsampled_to_one_pixel(size, levels):
     assert len(generator_layers(TrainParameters(size=size))) == 2 * levels
 
 
@@ -117,7 +117,7 @@ def test_the_bottleneck_learns_at_batch_one():
     assert all(float(tf.reduce_max(tf.abs(g))) > 1e-6 for g in tape.gradient(total, inner))
 
 
-def test_a_pictures_result_does_not_depend_on_its_batch():
+def test_an_output_does_not_depend_on_the_rest_of_the_batch():
     network = Generator(tiny(), 1)
     batch = pictures(5, 32, 32, 3)
     alone = np.concatenate([network(batch[n : n + 1]) for n in range(5)])
@@ -125,19 +125,19 @@ def test_a_pictures_result_does_not_depend_on_its_batch():
 
 
 def test_the_matrix_form_of_a_layer_gives_the_same_values_and_gradients():
-    for form, shape in ((halve, (4, 4, 3, 5)), (double, (4, 4, 5, 3))):
+    for convolve, shape in ((downsample, (4, 4, 3, 5)), (upsample, (4, 4, 5, 3))):
         x, kernel = tf.Variable(pictures(2, 6, 4, 3)), tf.Variable(pictures(*shape, seed=3))
         found = []
         for matrix in (False, True):
             with tf.GradientTape() as tape:
-                y = form(x, kernel, matrix)
+                y = convolve(x, kernel, matrix)
                 total = tf.reduce_sum(y * pictures(*y.shape, seed=7))
             found.append((y, *tape.gradient(total, [x, kernel])))
-        for one, other in zip(*found, strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-4)
+        for direct, product in zip(*found, strict=True):
+            np.testing.assert_allclose(direct, product, atol=1e-4)
 
 
-def test_the_matrix_form_is_taken_for_deep_layers_and_changes_no_result():
+def test_the_matrix_form_is_used_for_deep_layers_and_changes_no_result():
     deep = [layer.name for layer in generator_layers(TrainParameters()) if is_deep(layer)]
     assert deep == ["e5", "e6", "e7", "e8", "d8", "d7", "d6", "d5"]
     parameters = tiny(ngf=64)
@@ -149,19 +149,19 @@ def test_the_matrix_form_is_taken_for_deep_layers_and_changes_no_result():
             total = tf.reduce_sum(network(x) * toward)
         gradients.append(tape.gradient(total, network.variables_list()))
     np.testing.assert_allclose(plain(x), matrix(x), atol=2e-5)
-    for one, other in zip(*gradients, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=2e-4)
+    for direct, product in zip(*gradients, strict=True):
+        np.testing.assert_allclose(direct, product, rtol=1e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize(("size", "width"), [(32, 64), (64, 32), (48, 80)])
-def test_rectangles_go_through(size, width):
+def test_pictures_need_not_be_square(size, width):
     parameters = resolve("train", {"size": size, "width": width, "ngf": 2, "ndf": 2, "discriminator_layers": 2})
     x = pictures(1, size, width, 3)
     assert Generator(parameters, 1)(x).shape == (1, size, width, 3)
     assert Discriminator(parameters, 1)(x, x).shape == (1, size // 4 - 2, width // 4 - 2, 1)
 
 
-def test_a_generator_takes_other_multiples_than_the_size_it_was_made_for():
+def test_a_generator_takes_other_multiples_than_its_training_size():
     for matrix in (False, True):
         assert Generator(tiny(), 1, matrix)(pictures(1, 64, 96, 3)).shape == (1, 64, 96, 3)
 
@@ -170,7 +170,7 @@ def test_a_generator_takes_other_multiples_than_the_size_it_was_made_for():
     ("changes", "inputs", "outputs"),
     [({"in_channels": 1}, 1, 3), ({"out_channels": 1}, 3, 1), ({"lab_colorization": True}, 1, 2), ({}, 3, 3)],
 )
-def test_channels_are_those_asked_for(changes, inputs, outputs):
+def test_channels_are_those_of_the_parameters(changes, inputs, outputs):
     parameters = tiny(**changes)
     x = pictures(1, 32, 32, inputs)
     y = Generator(parameters, 1)(x)
@@ -186,7 +186,7 @@ def test_an_unconditional_discriminator_does_not_see_the_input():
     assert not np.array_equal(conditional(y, y), conditional(-y, y))
 
 
-def test_norm_says_whose_statistics_are_taken():
+def test_norm_decides_whose_statistics_are_used():
     batch = pictures(2, 32, 32, 3)
     moved = tf.concat([batch[:1], batch[1:] * 0.1], 0)
 
@@ -210,7 +210,7 @@ def test_dropout_belongs_to_the_picture_and_is_the_same_in_any_batch():
     np.testing.assert_array_equal(Generator(tiny(dropout=0.0), 1)(x, seeds[:1]), network(x))
 
 
-def test_separable_convolutions_need_far_fewer_weights():
+def test_separable_convolutions_have_far_fewer_weights():
     layers = generator_layers(TrainParameters())
     assert parameter_count(layers, separable=True) < parameter_count(layers) / 6
     parameters = tiny(separable_conv=True)
@@ -219,9 +219,9 @@ def test_separable_convolutions_need_far_fewer_weights():
 
 @pytest.mark.skipif(
     os.environ.get("ONEDNN_MAX_CPU_ISA") in ("SSE41", "AVX2"),
-    reason="TensorFlow asks the CPU, and not the limited oneDNN, whether it computes in bfloat16",
+    reason="TensorFlow checks the CPU, not the limited oneDNN, for bfloat16",
 )
-def test_bfloat16_is_computed_in_between_and_float32_comes_out():
+def test_activations_can_be_bfloat16_and_the_output_is_float32():
     network = Generator(tiny(), 1)
     x = pictures(1, 32, 32, 3)
     y = network(tf.cast(x, tf.bfloat16))

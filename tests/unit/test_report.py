@@ -1,4 +1,4 @@
-"""The report is one file that loads nothing, and shows what the journal says."""
+"""The report is one file that loads nothing from elsewhere and shows the metrics log."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_nothing_is_loaded_from_anywhere(page):
     assert "@import" not in page
 
 
-def test_figures_curves_samples_parameters_and_facts_are_there(page):
+def test_the_report_shows_metrics_curves_samples_parameters_and_facts(page):
     assert "<dt>L1</dt><dd>0.033" in page
     assert page.count("<svg") == 6
     assert "step 10" in page
@@ -74,13 +74,13 @@ def test_the_page_is_well_formed(page):
     assert reader.open == []
 
 
-def test_a_run_without_measurements_has_a_report_too(tmp_path):
+def test_a_run_without_held_out_pairs_has_a_report(tmp_path):
     encode_png(np.zeros((8, 8, 3), np.uint8), tmp_path / "samples" / "over_time.png")
     write_report(tmp_path, TrainParameters(), [], [0], {})
     assert "No pairs were held out" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_curve_spans_its_drawing_and_stays_inside():
+def test_a_curve_spans_the_plot_and_stays_inside():
     drawing = draw([Curve("a", [(0, 5.0), (50, 1.0), (100, 9.0), (120, math.nan)]), Curve("b", [(100, 3.0)])])
     (points,) = re.findall(r'points="([^"]+)"', drawing)
     xy = np.array([[float(v) for v in point.split(",")] for point in points.split()])
@@ -97,7 +97,7 @@ def test_any_range_of_values_can_be_drawn(values):
     assert 1 <= drawing.count("<path") <= 8
 
 
-def test_samples_over_time_show_first_and_last_and_few_between(tmp_path):
+def test_samples_over_time_show_the_first_the_last_and_a_few_between(tmp_path):
     inputs = np.zeros((2, 8, 8, 3), np.uint8)
     for step in range(1, 41):
         keep(tmp_path / "state", step, np.full((2, 8, 8, 1), step, np.uint8))
@@ -110,7 +110,7 @@ def test_samples_over_time_show_first_and_last_and_few_between(tmp_path):
     assert [int(decode(tmp_path / "out" / "grid.png")[12, 12 * n, 0]) for n in range(3)] == [0, 40, 200]
 
 
-def test_a_grid_sets_pictures_in_rows_on_white():
+def test_a_grid_arranges_pictures_in_rows_on_white():
     page = grid([[np.full((2, 3, 3), v, np.uint8) for v in row] for row in ((1, 2), (3, 4))])
     assert page.shape == (8, 10, 3)
     assert (page[0, 0, 0], page[0, 9, 0], page[7, 0, 0], page[7, 9, 0], page[3, 0, 0]) == (1, 2, 3, 4, 255)

@@ -1,4 +1,4 @@
-"""When a training saves, what a save costs the training, and what a lost machine costs then."""
+"""When a training saves, the cost of a save, and the work that a lost machine costs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_resume import AtStep, assert_same, result
 from tiny_model import tiny, write_pairs
 
 from pix2pix.errors import WorkError
-from pix2pix.tensorflow import tf
 from pix2pix.training import checkpoints
 from pix2pix.training.saving import FIRST, Cost, Saver, seconds_between_saves
 from pix2pix.training.train import train
@@ -27,7 +27,7 @@ MINUTE = 60.0
 
 
 class AtOnce(Executor):
-    """A background that has done its work before the training goes on."""
+    """A background that completes its work before the training continues."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **more: Any) -> Future[Any]:
         done: Future[Any] = Future()
@@ -39,7 +39,7 @@ class AtOnce(Executor):
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -51,7 +51,7 @@ class Clock:
 def states_stored(
     limit: float, step: float, blocked: float, background: float, end: float
 ) -> list[tuple[float, float]]:
-    """When states were copied, and when they were stored, in a training of equal steps."""
+    """Times at which states were copied and stored, in a training of equal steps."""
     clock = Clock()
     stored = []
 
@@ -91,7 +91,7 @@ def test_saves_take_at_most_their_share_of_the_time(step: float, blocked: float,
     begun = [copied for copied, _ in stored]
     whole = blocked + background
     for before, after in itertools.pairwise(begun):
-        assert whole <= 0.0525 * (after - before), "5 %, a twentieth more where the minute is kept"
+        assert whole <= 0.0525 * (after - before), "5 %, a twentieth more if the limit of a minute applies"
         assert blocked <= 0.010001 * (after - before) or whole < 3.0
 
 
@@ -115,7 +115,7 @@ def test_zero_means_that_no_save_is_due() -> None:
     assert states_stored(0.0, 1.0, 0.0, 0.0, end=1000.0) == []
 
 
-def test_training_goes_on_while_a_state_is_stored_and_no_second_save_is_due() -> None:
+def test_training_continues_while_a_state_is_stored_and_no_second_save_is_due() -> None:
     clock, stored, may_end = Clock(), threading.Event(), threading.Event()
     saver = Saver(MINUTE, clock)
     saver.save(lambda: lambda: (may_end.wait(60), stored.set())[0])
@@ -154,7 +154,7 @@ def _eager() -> Any:
 
 
 class EachStepAMinute:
-    """A clock that moves a minute whenever a step has ended; saves take no time by it."""
+    """A clock that moves by a minute after each step; saves take no time by it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -169,7 +169,7 @@ class EachStepAMinute:
 def test_every_state_that_was_stored_in_the_background_is_resumed_to_the_same_result(
     pairs: Path, tmp_path: Path
 ) -> None:
-    """What `on_saved` sees is all that another machine gets."""
+    """The files that exist when `on_saved` is called are all that another machine gets."""
     whole, clock, copies = tmp_path / "whole", EachStepAMinute(), {}
 
     def on_saved() -> None:
@@ -178,12 +178,12 @@ def test_every_state_that_was_stored_in_the_background_is_resumed_to_the_same_re
         for path in [path for path in whole.rglob("*") if path.is_file()]:
             target = copies[step] / path.relative_to(whole)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # the training goes on meanwhile
+            with contextlib.suppress(FileNotFoundError):  # the training continues meanwhile
                 shutil.copyfile(path, target)
 
     train(pairs, whole, PARAMETERS, on_saved=on_saved, progress=clock.progress, clock=clock)
     assert min(copies) == 2, "due after the first minute"
-    assert {3, 6, 9, 12} <= copies.keys(), "due by their steps, whatever is under way"
+    assert {3, 6, 9, 12} <= copies.keys(), "due by their steps, even while a save is running"
     for step, copy in copies.items():
         again = train(pairs, copy, PARAMETERS)
         assert again.resumed_from == step

@@ -1,4 +1,4 @@
-"""What one training step learns, on one device and on many, under every flag that changes it."""
+"""A training step, on one device and on several, with each hyperparameter that affects it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny_model import tiny
 
 from pix2pix.errors import HyperparameterError
 from pix2pix.model.optimizer import Adam
-from pix2pix.tensorflow import tf
 from pix2pix.training.devices import choose
 from pix2pix.training.step import TrainingStep, learning_rate
 
@@ -76,7 +76,7 @@ def test_learning_lowers_l1():
     assert losses[-1][2] < 0.98 * losses[0][2]
 
 
-def test_losses_start_where_an_undecided_discriminator_puts_them():
+def test_initial_losses_are_those_of_an_undecided_discriminator():
     _, [losses] = learn()
     assert losses[0] == pytest.approx(2 * np.log(2), abs=0.3)
     assert losses[1] == pytest.approx(np.log(2), abs=0.15)
@@ -119,7 +119,7 @@ def test_an_l1_weight_of_0_leaves_l1_out():
             {"precision": "bfloat16"},
             marks=pytest.mark.skipif(
                 os.environ.get("ONEDNN_MAX_CPU_ISA") in ("SSE41", "AVX2"),
-                reason="TensorFlow asks the CPU, and not the limited oneDNN, whether it computes in bfloat16",
+                reason="TensorFlow checks the CPU, not the limited oneDNN, for bfloat16",
             ),
         ),
         {"in_channels": 1},
@@ -131,7 +131,7 @@ def test_an_l1_weight_of_0_leaves_l1_out():
     ],
     ids=lambda changes: ",".join(f"{k}={v}" for k, v in changes.items()),
 )
-def test_each_flag_changes_what_is_learnt(changes, plain):
+def test_each_hyperparameter_changes_what_is_learnt(changes, plain):
     step, losses = learn(2, **changes)
     assert np.isfinite(losses).all()
     assert not np.array_equal(plain, weights(step))
@@ -141,7 +141,7 @@ def test_the_same_step_twice_is_the_same_to_the_bit(plain):
     np.testing.assert_array_equal(plain, weights(learn(2)[0]))
 
 
-def test_auto_is_one_float32_device_on_a_cpu_without_xla():
+def test_auto_on_a_cpu_is_one_float32_device_without_xla():
     devices = choose(tiny())
     assert (devices.replicas, devices.dtype, devices.compiled, devices.chief, devices.matrix) == (
         1,
@@ -174,7 +174,7 @@ def test_xla_gives_the_same_losses():
 DISTRIBUTED = """
 import json, sys
 import numpy as np
-from pix2pix.tensorflow import tf
+import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[2]))
 from pix2pix.training.devices import choose
@@ -224,12 +224,12 @@ def result(process: subprocess.Popen[str]):
     return json.loads(out.splitlines()[-1])
 
 
-def assert_same(one, other):
-    np.testing.assert_allclose(one["losses"], other["losses"], rtol=1e-5)
-    assert one["sum"] == pytest.approx(other["sum"], rel=1e-6)
+def assert_same(found, expected):
+    np.testing.assert_allclose(found["losses"], expected["losses"], rtol=1e-5)
+    assert found["sum"] == pytest.approx(expected["sum"], rel=1e-6)
 
 
-def test_two_devices_learn_what_one_learns_and_refuse_a_batch_that_cannot_be_shared():
+def test_two_devices_learn_the_same_as_one_and_refuse_a_batch_that_cannot_be_shared():
     found = result(distributed("one,mirrored", 2))
     assert (found["one"]["replicas"], found["mirrored"]["replicas"]) == (1, 2)
     assert_same(found["one"], found["mirrored"])
@@ -237,7 +237,7 @@ def test_two_devices_learn_what_one_learns_and_refuse_a_batch_that_cannot_be_sha
 
 
 @pytest.mark.long
-def test_two_processes_learn_what_one_learns_and_stop_together():
+def test_two_processes_learn_the_same_as_one_and_stop_together():
     ports = []
     for _ in range(2):
         with socket.socket() as probe:
@@ -251,8 +251,8 @@ def test_two_processes_learn_what_one_learns_and_stop_together():
         for i in range(2)
     ]
     first, second = (result(worker)["multi_worker"] for worker in workers)
-    one = result(distributed("one", 1))["one"]
+    single = result(distributed("one", 1))["one"]
     assert (first["chief"], second["chief"], first["replicas"]) == (True, False, 2)
     assert first["stops"] == second["stops"] == [True, False]
-    assert_same(first, one)
-    assert_same(second, one)
+    assert_same(first, single)
+    assert_same(second, single)

@@ -1,4 +1,4 @@
-"""A training leaves results under fixed names, says what it measured, and stops clearly when it cannot go on."""
+"""A training writes results under fixed names, reports its metrics, and fails with a clear message."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import signal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from tiny_model import tiny, write_pairs
 
 from pix2pix.errors import InputError, WorkError
-from pix2pix.tensorflow import tf
 from pix2pix.training import checkpoints
 from pix2pix.training.step import TrainingStep
 from pix2pix.training.train import train
@@ -39,10 +39,10 @@ def trained(pairs, tmp_path_factory):
     work = tmp_path_factory.mktemp("work") / "deep" / "down"
     seen = []
     parameters = tiny(max_steps=12, log_steps=5, evaluation_steps=6, save_steps=5, held_out=0.3)
-    return work, train(pairs, work, parameters, progress=lambda *told: seen.append(told)), seen
+    return work, train(pairs, work, parameters, progress=lambda *report: seen.append(report)), seen
 
 
-def test_results_have_names_that_never_change(trained):
+def test_results_have_fixed_names(trained):
     work, _, _ = trained
     files = {path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file()}
     assert {name for name in files if not name.startswith("state/")} == {
@@ -57,30 +57,30 @@ def test_results_have_names_that_never_change(trained):
     }
 
 
-def test_what_was_made_is_told(trained):
-    work, made, seen = trained
-    assert (made.step, made.resumed_from, made.finished) == (12, 0, True)
-    assert made.train_pairs + made.held_out_pairs == 12
-    assert [(r.path, r.code) for r in made.rejected] == [("broken.png", "TRUNCATED")]
-    assert set(made.metrics) == {"l1", "psnr", "ssim", "loss_discriminator", "loss_adversarial", "loss_l1"}
-    assert 0 < made.metrics["l1"] < 2
+def test_the_outcome_is_returned(trained):
+    work, outcome, seen = trained
+    assert (outcome.step, outcome.resumed_from, outcome.finished) == (12, 0, True)
+    assert outcome.train_pairs + outcome.held_out_pairs == 12
+    assert [(r.path, r.code) for r in outcome.rejected] == [("broken.png", "TRUNCATED")]
+    assert set(outcome.metrics) == {"l1", "psnr", "ssim", "loss_discriminator", "loss_adversarial", "loss_l1"}
+    assert 0 < outcome.metrics["l1"] < 2
     assert [step for step, _, _ in seen] == list(range(1, 13))
     assert all(total == 12 and note.startswith("L1 0.") for _, total, note in seen)
-    assert checkpoints.read(work / "checkpoint", "generator").metrics == made.metrics
+    assert checkpoints.read(work / "checkpoint", "generator").metrics == outcome.metrics
 
 
-def test_the_journal_has_the_losses_and_the_measurements(trained):
-    work, made, _ = trained
+def test_the_metrics_log_has_the_losses_and_the_held_out_metrics(trained):
+    work, outcome, _ = trained
     lines = [json.loads(line) for line in (work / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in lines if "losses" in line] == [5, 10, 12]
     assert [line["step"] for line in lines if "held_out" in line] == [6, 12]
-    assert lines[-1]["held_out"] == {name: made.metrics[name] for name in ("l1", "psnr", "ssim")}
+    assert lines[-1]["held_out"] == {name: outcome.metrics[name] for name in ("l1", "psnr", "ssim")}
     assert set(lines[0]) == {"step", "epoch", "images", "seconds", "images_per_second", "losses"}
-    assert lines[0]["epoch"] == pytest.approx(10 / made.train_pairs)
+    assert lines[0]["epoch"] == pytest.approx(10 / outcome.train_pairs)
 
 
 def test_tensorboard_gets_the_same_curves_and_the_samples(trained):
-    work, made, _ = trained
+    work, outcome, _ = trained
     (events,) = (work / "state" / "tensorboard").iterdir()
     found = {}
     tf.config.run_functions_eagerly(False)
@@ -89,7 +89,7 @@ def test_tensorboard_gets_the_same_curves_and_the_samples(trained):
         for value in event.summary.value:
             found[value.tag, event.step] = tf.make_ndarray(value.tensor)
     tf.config.run_functions_eagerly(True)
-    assert found["held_out/l1", 12] == pytest.approx(made.metrics["l1"])
+    assert found["held_out/l1", 12] == pytest.approx(outcome.metrics["l1"])
     assert {step for tag, step in found if tag == "losses/discriminator"} == {5, 10, 12}
     assert found["samples", 12][2].startswith(b"\x89PNG")
 
@@ -107,12 +107,12 @@ def test_only_the_last_checkpoints_are_kept(trained):
     assert checkpoints.steps(work / "state" / "checkpoints") == [10, 12]
 
 
-def test_a_finished_training_called_again_gives_the_same_result_at_once(trained, pairs):
-    work, made, _ = trained
+def test_a_finished_training_called_again_writes_the_same_result_at_once(trained, pairs):
+    work, outcome, _ = trained
     before = (work / "checkpoint" / "generator.npz").read_bytes()
     shutil.rmtree(work / "checkpoint")
     again = train(pairs, work, tiny(max_steps=12, log_steps=5, evaluation_steps=6, save_steps=5, held_out=0.3))
-    assert (again.step, again.resumed_from, again.metrics) == (12, 12, made.metrics)
+    assert (again.step, again.resumed_from, again.metrics) == (12, 12, outcome.metrics)
     assert (work / "checkpoint" / "generator.npz").read_bytes() == before
 
 
@@ -126,33 +126,33 @@ def test_other_hyperparameters_or_pairs_than_those_of_the_state_are_refused(trai
         train(write_pairs(tmp_path, 4), work, tiny(max_steps=12, held_out=0.3))
 
 
-def test_the_best_weights_are_the_result_where_that_is_asked_for(pairs, tmp_path):
+def test_keep_best_makes_the_best_weights_the_result(pairs, tmp_path):
     parameters = tiny(
         max_steps=8, evaluation_steps=1, held_out=0.3, keep_best="l1", learning_rate=0.05, keep_checkpoints=1
     )
-    made = train(pairs, tmp_path, parameters)
+    outcome = train(pairs, tmp_path, parameters)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     held_out = {line["step"]: line["held_out"]["l1"] for line in lines if "held_out" in line}
     best = min(held_out, key=held_out.__getitem__)
-    assert made.metrics["l1"] == min(held_out.values())
+    assert outcome.metrics["l1"] == min(held_out.values())
     assert checkpoints.read(tmp_path / "checkpoint").step == best
     assert checkpoints.steps(tmp_path / "state" / "checkpoints") == sorted({best, 8})
 
 
 def test_one_pair_can_be_learnt_and_nothing_is_measured(tmp_path):
-    made = train(write_pairs(tmp_path / "one", 1), tmp_path / "work", tiny(max_steps=2))
-    assert (made.train_pairs, made.held_out_pairs, made.finished) == (1, 0, True)
-    assert "nothing is measured" in made.notes[0]
-    assert "l1" not in made.metrics
+    outcome = train(write_pairs(tmp_path / "one", 1), tmp_path / "work", tiny(max_steps=2))
+    assert (outcome.train_pairs, outcome.held_out_pairs, outcome.finished) == (1, 0, True)
+    assert "nothing is measured" in outcome.notes[0]
+    assert "l1" not in outcome.metrics
     assert "No pairs were held out" in (tmp_path / "work" / "report.html").read_text(encoding="utf-8")
 
 
-def test_time_limits_a_training_too(pairs, tmp_path):
+def test_max_seconds_limits_a_training(pairs, tmp_path):
     seconds = iter(range(10_000))
-    made = train(pairs, tmp_path, tiny(max_seconds=20), clock=lambda: float(next(seconds)))
-    assert made.finished
-    assert 0 < made.step < 20
-    assert made.seconds >= 20
+    outcome = train(pairs, tmp_path, tiny(max_seconds=20), clock=lambda: float(next(seconds)))
+    assert outcome.finished
+    assert 0 < outcome.step < 20
+    assert outcome.seconds >= 20
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(
 
     monkeypatch.setattr("pix2pix.training.train.TrainingStep", Poisoned)
     parameters = tiny(max_steps=8, save_steps=save_steps, log_steps=log_steps, evaluation_steps=100)
-    told = f"the last good checkpoint, of step {kept}, is kept" if kept else "no checkpoint was due before"
-    with pytest.raises(WorkError, match=rf"diverged between steps {steps}: .*; {told}\. .* smaller learning_rate"):
+    message = f"the last good checkpoint, of step {kept}, is kept" if kept else "no checkpoint was due before"
+    with pytest.raises(WorkError, match=rf"diverged between steps {steps}: .*; {message}\. .* smaller learning_rate"):
         train(pairs, tmp_path, parameters)
     saved = checkpoints.newest(tmp_path / "state" / "checkpoints", "generator", "discriminator", "optimizer")
     assert (saved.step if saved else None) == kept
@@ -180,7 +180,7 @@ def test_a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(
         assert all(np.isfinite(values).all() for archive in saved.arrays.values() for values in archive.values())
 
 
-def test_a_full_disk_is_told_and_what_was_saved_before_stays(pairs, tmp_path):
+def test_a_full_disk_is_reported_and_earlier_states_stay(pairs, tmp_path):
     parameters = tiny(max_steps=3, save_steps=1)
     train(pairs, tmp_path, parameters)
     before = sorted(path.read_bytes() for path in (tmp_path / "state" / "checkpoints").rglob("*.npz"))
@@ -206,25 +206,25 @@ def test_a_full_disk_is_told_and_what_was_saved_before_stays(pairs, tmp_path):
         ("metrics.jsonl", '{"step": 5, "accuracy": 1}\n'),
         ("metrics.jsonl", '{"step": 1, "losses": {}}\n{"accuracy": 1}\n'),
         ("metrics.jsonl", "[1]\n"),
-        ("metrics.jsonl", "no JSON"),
+        ("metrics.jsonl", "not JSON"),
         ("metrics.jsonl", None),
     ],
 )
-def test_what_another_program_wrote_is_refused_before_training_and_left_alone(pairs, tmp_path, name, content):
-    place = tmp_path / name
+def test_files_of_another_program_are_refused_before_training_and_left_alone(pairs, tmp_path, name, content):
+    path = tmp_path / name
     if content is None:
-        place.mkdir()
-        place /= "theirs.txt"
-    place.write_text(content or "", encoding="utf-8")
-    told = rf"{tmp_path} holds {name}, which is not of a pix2pix training; name another output folder"
-    with pytest.raises(InputError, match=told):
+        path.mkdir()
+        path /= "theirs.txt"
+    path.write_text(content or "", encoding="utf-8")
+    message = rf"{tmp_path} holds {name}, which is not of a pix2pix training; name another output folder"
+    with pytest.raises(InputError, match=message):
         train(pairs, tmp_path, tiny(max_steps=1))
-    assert place.read_text(encoding="utf-8") == (content or "")
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [place]
+    assert path.read_text(encoding="utf-8") == (content or "")
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
 
 
 @pytest.mark.parametrize("cut", ["", '{"s', '{"step": 2, "hel'])
-def test_what_a_crash_before_the_first_state_left_is_no_obstacle(pairs, tmp_path, cut):
+def test_a_crash_before_the_first_state_does_not_prevent_a_training(pairs, tmp_path, cut):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "losses": {}}\n' + cut, encoding="utf-8")
     assert train(pairs, tmp_path, tiny(max_steps=1)).finished
 
@@ -249,6 +249,15 @@ def test_a_work_folder_whose_pictures_would_become_pairs_is_refused(tmp_path):
     assert len(list(tmp_path.rglob("*.png"))) == 2
 
 
+def test_operations_are_not_fused_during_a_training_and_are_as_before_afterwards(pairs, tmp_path):
+    def fused(*_):
+        return tf.config.optimizer.get_experimental_options().get("remapping", True)
+
+    seen = []
+    train(pairs, tmp_path, tiny(max_steps=1), progress=lambda *report: seen.append(fused()))
+    assert (seen, fused()) == ([False], True)
+
+
 @pytest.mark.long
 def test_it_learns_facades(tmp_path):
     from pix2pix.facades.generator import make_pairs
@@ -258,8 +267,8 @@ def test_it_learns_facades(tmp_path):
     make_pairs(tmp_path / "pairs", 64, 64, 0)
     parameters = tiny(size=64, scale_size=64, ngf=16, ndf=16, discriminator_layers=3, batch_size=4)
     parameters = dataclasses.replace(parameters, learning_rate=1e-3, max_steps=600)
-    made = train(tmp_path / "pairs", tmp_path / "work", parameters)
+    outcome = train(tmp_path / "pairs", tmp_path / "work", parameters)
     tf.config.run_functions_eagerly(True)
-    assert made.held_out_pairs >= 8
-    assert made.metrics["l1"] < 0.09
-    assert made.metrics["ssim"] > 0.70
+    assert outcome.held_out_pairs >= 8
+    assert outcome.metrics["l1"] < 0.09
+    assert outcome.metrics["ssim"] > 0.70

@@ -1,4 +1,4 @@
-"""Pairs, checkpoints and parameters that are as small as the model allows, for the tests of the model."""
+"""Pairs, checkpoints and parameters as small as the model allows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def tiny(**changes: Any) -> TrainParameters:
 
 
 def write_pairs(folder: Path, count: int, size: int = 32, seed: int = 0, halves: int = 2) -> Path:
-    """Coloured rectangles, and the same with shifted colours to their right."""
+    """Write pairs: coloured rectangles, and to their right the same in other colours."""
     folder.mkdir(parents=True, exist_ok=True)
     draw = np.random.default_rng(seed)
     for number in range(count):
@@ -32,7 +32,7 @@ def write_pairs(folder: Path, count: int, size: int = 32, seed: int = 0, halves:
 
 
 def write_checkpoint(folder: Path, parameters: TrainParameters, seed: int = 1) -> Path:
-    """A checkpoint of a generator that has learnt nothing."""
+    """Write the checkpoint of an untrained generator."""
     from pix2pix.model.networks import Generator
     from pix2pix.training import checkpoints
 

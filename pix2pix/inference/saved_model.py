@@ -1,0 +1,35 @@
+"""The layout of an exported model on disk: ``<model>/<version>/``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pix2pix.errors import InputError
+
+GRAPH = "saved_model.pb"
+"""Inside a version's folder: TensorFlow's graph."""
+OPTIONS = Path("assets.extra") / "pix2pix.json"
+"""Inside a version's folder: description of the model. TensorFlow Serving leaves ``assets.extra`` alone."""
+TFLITE = Path("assets.extra") / "model.tflite"
+"""Inside a version's folder: the model for TensorFlow Lite, if one was exported."""
+
+
+def find_version(model: Path) -> Path:
+    """Return the folder of a model's newest version; the folder of a version is returned as it is.
+
+    Raises:
+        InputError: the folder holds no model, or one that was not exported by `pix2pix export`.
+    """
+    versions = sorted((int(path.name), path) for path in _entries(model) if path.name.isdigit())
+    folder = versions[-1][1] if versions and not (model / GRAPH).exists() else model
+    if not (folder / GRAPH).exists():
+        raise InputError(f"{model} holds no model; name the folder that `pix2pix export` wrote")
+    if not (folder / OPTIONS).exists():
+        raise InputError(
+            f"the model {folder} was not made by `pix2pix export`: {OPTIONS.as_posix()} is missing; export one"
+        )
+    return folder
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []

@@ -1,0 +1,88 @@
+"""A loaded model that translates batches of pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pix2pix.errors import InputError
+from pix2pix.hyperparameters import TrainParameters
+from pix2pix.images.codec import Pixels
+from pix2pix.inference.saved_model import OPTIONS, find_version
+
+MAX_PIXELS = 2**24
+"""Pixels of a batch at most; more would need tens of gigabytes of memory."""
+
+
+class Translator:
+    """An exported model, loaded.
+
+    Attributes:
+        options: the content of the model's ``assets.extra/pix2pix.json``.
+        trained: the hyperparameters of its training.
+        digest: SHA-256 of `options`, which include the digest of the checkpoint; hexadecimal.
+        multiple: height and width are padded to multiples of it, pixels.
+    """
+
+    def __init__(self, model: Path) -> None:
+        """Load a model's newest version.
+
+        Args:
+            model: folder with versions of a model, or one version.
+
+        Raises:
+            InputError: the model is missing, damaged or was not exported by `pix2pix export`.
+        """
+        folder = find_version(model)
+        try:
+            self.options: dict[str, Any] = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
+            self.trained: TrainParameters = TrainParameters.of(self.options["train"])
+            # The signature does not keep the loaded object, and with it the variables, alive.
+            self._loaded = tf.saved_model.load(str(folder))
+            self._image = self._loaded.signatures["image"]
+        except Exception as error:  # TensorFlow raises anything on a truncated or changed SavedModel: IndexError, ...
+            raise InputError(f"the model {folder} is damaged ({type(error).__name__}); export it again") from error
+        self.multiple = 2**self.trained.levels
+        self.digest = hashlib.sha256(json.dumps(self.options, sort_keys=True).encode()).hexdigest()
+
+    def __call__(self, pictures: Pixels) -> Pixels:
+        """Translate a batch.
+
+        Args:
+            pictures: uint8 RGB ``[N, H, W, 3]``, at most `MAX_PIXELS` pixels in all.
+
+        Returns:
+            uint8 ``[N, H, W, 3]``, or ``[N, H, W, 1]`` for a model of one output channel.
+
+        Raises:
+            InputError: another type, rank or number of channels, no pixels, or too many.
+        """
+        _check_batch(pictures)
+        return np.asarray(self._image(image=tf.constant(pictures))["image"])
+
+
+def _check_batch(pictures: Any) -> None:
+    """Refuse what the graph cannot take."""
+    # TensorFlow does not raise on a wrong rank but aborts the process by a failed CHECK (seen in 2.21).
+    wanted = "pass a uint8 NumPy array [N, H, W, 3]"
+    if not isinstance(pictures, np.ndarray):
+        raise InputError(f"pictures of type {type(pictures).__name__} cannot be translated; {wanted}")
+    shape = list(pictures.shape)
+    if pictures.dtype != np.uint8:
+        raise InputError(f"pictures of dtype {pictures.dtype} cannot be translated; {wanted} with values 0 to 255")
+    if pictures.ndim != 4 or pictures.shape[-1] != 3:
+        single = "; for one picture, pass picture[np.newaxis]" if pictures.ndim == 3 and shape[-1] == 3 else ""
+        raise InputError(f"pictures of shape {shape} cannot be translated; {wanted}{single}")
+    pixels = pictures.size // 3
+    if not pixels:
+        raise InputError(f"pictures of shape {shape} have no pixels; {wanted}")
+    if pixels > MAX_PIXELS:
+        raise InputError(
+            f"pictures of shape {shape} have {pixels:,} pixels, more than the {MAX_PIXELS:,} that are translated at"
+            " once; pass fewer or smaller ones"
+        )

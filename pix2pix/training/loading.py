@@ -1,0 +1,160 @@
+"""Reads a folder of pairs and splits it by content into training and held-out pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pix2pix.datasets.pairs import survey
+from pix2pix.errors import InputError, PictureError
+from pix2pix.hyperparameters import TrainParameters
+from pix2pix.images.codec import Pixels, Rejection
+from pix2pix.images.header import read_file
+from pix2pix.images.thread_map import in_threads
+from pix2pix.progress import Progress, silent
+from pix2pix.training.dataset import Dataset, PairSet
+from pix2pix.training.memory import free_megabytes
+from pix2pix.training.pair_pixels import decode_parts, stack_parts
+
+logger = logging.getLogger(__name__)
+
+MAX_DISTORTION = 1.9
+"""Aspect ratio of a half over the model's, or the inverse, above which the user is warned."""
+
+
+@dataclass(frozen=True)
+class _LoadedPair:
+    """A pair that was read.
+
+    Attributes:
+        digest: SHA-256 of the file's content, hexadecimal.
+        held_out: whether it is measured on instead of trained on.
+        size: height and width of its first half, pixels.
+        pixels: of the pair; None if pairs are not cached.
+    """
+
+    digest: str
+    held_out: bool
+    size: tuple[int, int]
+    pixels: Pixels | None
+
+
+def load(folder: Path, parameters: TrainParameters, progress: Progress = silent) -> Dataset:
+    """Read a folder of A|B pairs (of single pictures for colorization).
+
+    Raises:
+        InputError: the folder is missing or holds no usable picture; the message names the first reason.
+    """
+    listing = survey(folder).required()
+    names = listing.pictures
+    cached = _fits_into_memory(len(names), parameters)
+
+    def read(name: str) -> _LoadedPair | Rejection:
+        return _read(folder, name, parameters, cached)
+
+    results = dict(zip(names, in_threads(read, names, None, progress), strict=True))
+    rejected = [result for result in results.values() if isinstance(result, Rejection)]
+    pairs = {name: result for name, result in results.items() if isinstance(result, _LoadedPair)}
+    if not pairs:
+        reason = f"the first: {rejected[0].path}: {rejected[0].reason} ({rejected[0].code})"
+        raise InputError(f"none of the {len(names)} pictures in {folder} is a usable pair; {reason}")
+    left_out = (*rejected, *listing.left_out)
+    if all(pair.held_out for pair in pairs.values()):
+        all_of_them = load(folder, dataclasses.replace(parameters, held_out=0.0, keep_best="last"), progress)
+        note = f"all {len(pairs)} pairs fell to the held-out side; they are trained on, and nothing is measured"
+        return dataclasses.replace(all_of_them, rejected=left_out, notes=(note,))
+    return Dataset(
+        training=_side(folder, pairs, parameters, held_out=False),
+        held_out=_side(folder, pairs, parameters, held_out=True),
+        rejected=left_out,
+        digest=_digest(pairs),
+        notes=tuple(_notes(pairs, parameters)),
+    )
+
+
+def _fits_into_memory(count: int, parameters: TrainParameters) -> bool:
+    """Return whether so many pairs can be kept decoded; warn if not."""
+    height, width = parameters.load_shape
+    channels = 3 if parameters.lab_colorization else 6
+    budget = parameters.cache_megabytes or free_megabytes() // 2
+    fits = count * channels * height * width <= budget << 20
+    if not fits:
+        logger.warning("%d pairs do not fit into %d MB of memory; they are read from disk each time", count, budget)
+    return fits
+
+
+def _read(folder: Path, name: str, parameters: TrainParameters, cached: bool) -> _LoadedPair | Rejection:
+    try:
+        data = read_file(folder / name)
+        digest = hashlib.sha256(data).hexdigest()
+        held_out = _is_held_out(digest, parameters.held_out)
+        parts = decode_parts(data, parameters)
+        pixels = stack_parts(parts, _shape(parameters, held_out), parameters)
+    except PictureError as error:
+        return Rejection(name, error.code, error.reason)
+    return _LoadedPair(digest, held_out, (parts[0].shape[0], parts[0].shape[1]), pixels if cached else None)
+
+
+def _shape(parameters: TrainParameters, held_out: bool) -> tuple[int, int]:
+    """Return the size to which pairs are scaled; only training pairs are cropped afterwards."""
+    return parameters.shape if held_out else parameters.load_shape
+
+
+def _is_held_out(digest: str, share: float) -> bool:
+    # Hashed once more: `pix2pix split` decides by the content's own hash, and all pairs of one of its parts would
+    # otherwise fall to the same side here.
+    number = int.from_bytes(hashlib.sha256(f"held out {digest}".encode()).digest()[:8], "big")
+    return number < share * 2**64
+
+
+def _side(folder: Path, pairs: Mapping[str, _LoadedPair], parameters: TrainParameters, *, held_out: bool) -> PairSet:
+    """Return the pairs of one side."""
+    chosen = {name: pair for name, pair in pairs.items() if pair.held_out == held_out}
+    cached = tuple(pair.pixels for pair in chosen.values() if pair.pixels is not None)
+    return PairSet(folder, tuple(chosen), _shape(parameters, held_out), parameters, cached)
+
+
+def _digest(pairs: Mapping[str, _LoadedPair]) -> str:
+    """Return a digest of the names and contents of pairs."""
+    lines = "".join(f"{name}\0{pair.digest}\n" for name, pair in pairs.items())
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _notes(pairs: Mapping[str, _LoadedPair], parameters: TrainParameters) -> list[str]:
+    """Return remarks on the split and on distorted pairs; the latter are logged, too."""
+    notes = []
+    if parameters.held_out and not any(pair.held_out for pair in pairs.values()):
+        notes.append(
+            f"none of the {len(pairs)} pairs fell to the held-out side (held_out = {parameters.held_out}); nothing is"
+            " measured. Add pairs, or raise held_out"
+        )
+    distorted = {name: pair.size for name, pair in pairs.items() if _is_distorted(pair.size, parameters.shape)}
+    if distorted:
+        notes.append(_distortion_note(distorted, len(pairs), parameters))
+        logger.warning("%s", notes[-1])
+    return notes
+
+
+def _is_distorted(size: tuple[int, int], shape: tuple[int, int]) -> bool:
+    """Return whether scaling distorts a picture so much that the file is probably not what it is taken for."""
+    factor = (size[1] / size[0]) / (shape[1] / shape[0])
+    return max(factor, 1 / factor) > MAX_DISTORTION
+
+
+def _distortion_note(distorted: Mapping[str, tuple[int, int]], count: int, parameters: TrainParameters) -> str:
+    name = min(distorted)
+    (height, width), (rows, columns) = distorted[name], parameters.shape
+    kind = "pictures" if parameters.lab_colorization else "halves"
+    cause = (
+        "A|B pairs are not pictures to colorize"
+        if parameters.lab_colorization
+        else "square pictures, for example, are not A|B pairs; `pix2pix pairs` makes pairs of them"
+    )
+    return (
+        f"{len(distorted)} of {count} files have {kind} far from the model's {columns}x{rows}; the first,"
+        f" {name}: {width}x{height}. They are distorted to fit: {cause}"
+    )

@@ -133,10 +133,10 @@ def test_no_usable_picture_is_bad_input_for_generate_too(tmp_path: Path, run: An
         (["evaluate", "{empty}", "{pairs}", "{out}"], "holds no model"),
         (["evaluate", "{empty}", "{pairs}", "{pairs}"], "is inside the input folder"),
         (["evaluate", "{empty}", "{pairs}", "{file}"], "is a file; specify a folder for the results"),
-        (["evaluate", "{empty}", "{pairs}", "{circle}"], "is a link that leads nowhere"),
+        (["evaluate", "{empty}", "{pairs}", "{circle}"], "is a dangling link"),
         (["generate", "{empty}", "{circle}", "{out}"], "does not exist"),
         (["train", "{pairs}", "{pairs}", *SMALL], "is inside the input folder"),
-        (["train", "{pairs}", "{circle}", *SMALL], "is a link that leads nowhere"),
+        (["train", "{pairs}", "{circle}", *SMALL], "is a dangling link"),
     ],
 )
 def test_wrong_input_is_one_clear_line_and_code_2(tmp_path: Path, run: Any, arguments: list[str], problem: str) -> None:

@@ -71,6 +71,7 @@ STAGES: dict[str, str] = {
     "pix2pix.images.tiff.directory": "train resize generate",
     "pix2pix.images.tiff.layout": "train resize generate",
     "pix2pix.images.tiff.samples": "train resize generate",
+    "pix2pix.images.tiff.unsupported": "train resize generate",
     "pix2pix.inference.batching": "generate",
     "pix2pix.inference.evaluate": "",
     "pix2pix.inference.export": "export",

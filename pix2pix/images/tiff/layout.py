@@ -8,6 +8,7 @@ from enum import Enum
 from pix2pix.errors import PictureError
 from pix2pix.images.rejections import DAMAGED, SAMPLE_RANGE, UNSUPPORTED
 from pix2pix.images.tiff.directory import Directory, Tag
+from pix2pix.images.tiff.unsupported import UNSUPPORTED_COMPRESSIONS, UNSUPPORTED_PHOTOMETRICS
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
 """PhotometricInterpretation."""
@@ -24,43 +25,6 @@ OLD_JPEG = 6
 """JPEG as TIFF 6.0 had it, always YCbCr."""
 JPEG = frozenset({OLD_JPEG, 7})
 
-_PHOTOMETRICS = {
-    4: "a transparency mask",
-    9: "ICC L*a*b*",
-    10: "ITU L*a*b*",
-    32803: "a colour filter array (a camera's raw samples)",
-    32844: "LogL",
-    32845: "LogLuv",
-    34892: "linear raw samples",
-    51177: "a depth map",
-    52527: "a semantic mask",
-}
-_COMPRESSIONS = {
-    32766: "NeXT",
-    32771: "word-aligned CCITT",
-    32809: "ThunderScan",
-    32895: "IT8",
-    32896: "IT8",
-    32897: "IT8",
-    32898: "IT8",
-    32908: "Pixar",
-    32909: "Pixar",
-    33003: "JPEG 2000",
-    33005: "JPEG 2000",
-    34661: "JBIG",
-    34676: "SGI Log",
-    34677: "SGI Log",
-    34712: "JPEG 2000",
-    34713: "Nikon NEF",
-    34715: "JBIG2",
-    34887: "LERC",
-    34892: "lossy JPEG",
-    34933: "PNG",
-    34934: "JPEG XR",
-    50001: "WebP",
-    50002: "JPEG XL",
-    52546: "JPEG XL",
-}
 _DEPTHS = frozenset({1, 2, 4, 8, 10, 12, 14, 16, 24, 32, 64, 128})
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _COREL_ALPHA = 999
@@ -251,9 +215,10 @@ def _compression(directory: Directory) -> int:
     compression = directory.integer(Tag.COMPRESSION, UNCOMPRESSED)
     if compression in BYTEWISE | FAX | JPEG:
         return compression
-    if compression in _COMPRESSIONS:
+    if compression in UNSUPPORTED_COMPRESSIONS:
         raise PictureError(
-            UNSUPPORTED, f"{_COMPRESSIONS[compression]} compression inside a TIFF; save it with LZW or Deflate"
+            UNSUPPORTED,
+            f"{UNSUPPORTED_COMPRESSIONS[compression]} compression inside a TIFF; save it with LZW or Deflate",
         )
     raise PictureError(DAMAGED, f"compression {compression}, which TIFF does not define")
 
@@ -298,8 +263,8 @@ def _photometric(directory: Directory, colours: int, compression: int) -> tuple[
     photometric = directory.integer(Tag.PHOTOMETRIC, WHITE_IS_ZERO)
     if photometric in COLOURS:
         return photometric, True
-    if photometric in _PHOTOMETRICS:
-        raise _unsupported(_PHOTOMETRICS[photometric])
+    if photometric in UNSUPPORTED_PHOTOMETRICS:
+        raise _unsupported(UNSUPPORTED_PHOTOMETRICS[photometric])
     raise PictureError(DAMAGED, f"photometric interpretation {photometric}, which TIFF does not define")
 
 

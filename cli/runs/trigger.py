@@ -22,13 +22,13 @@ from cli.options import Session, with_session
 if TYPE_CHECKING:
     from workflows.daemon.signals import Interruption
     from workflows.settings.configuration import Configuration
-    from workflows.trigger.controller import Done
+    from workflows.trigger.controller import Outcome
     from workflows.trigger.wiring import TriggerContext
 
 
 @click.command()
 @click.option("--once", is_flag=True, help="Work until nothing is open, then stop.")
-@click.option("--runner", type=click.Choice(["local", "kubeflow"]), help="Where the pipelines run.  [default: local]")
+@click.option("--runner", metavar="NAME", help="Where the pipelines run: local or kubeflow.  [default: local]")
 @click.option("--config", "file", type=click.Path(path_type=Path, dir_okay=False), help="Settings, TOML.")
 @click.option("--check", is_flag=True, help="Check the settings and what they name, and start nothing.")
 @with_session
@@ -50,29 +50,27 @@ def trigger(session: Session, once: bool, runner: str | None, file: Path | None,
     if done is None:
         return
     _emit(session, done)
-    if any(unit.state == "failed" for unit in done):
+    if any(outcome.state == "failed" for outcome in done):
         sys.exit(1)
 
 
 def _work(
     session: Session, once: bool, runner: str | None, file: Path | None, check: bool, interruption: Interruption
-) -> tuple[Done, ...] | None:
-    import dataclasses
-
-    from workflows.settings.configuration import load
+) -> tuple[Outcome, ...] | None:
+    from workflows.settings.configuration import load, with_runner
     from workflows.trigger import wiring
 
     configuration = load(file, os.environ)
     if runner is not None:
-        configuration = dataclasses.replace(configuration, runner=runner)
-    place = wiring.TriggerContext(
+        configuration = with_runner(configuration, runner, "--runner")
+    context = wiring.TriggerContext(
         session.target(), session.store, identity(), _teller(session, configuration), interruption=interruption
     )
     if check:
-        _check(session, place, configuration)
+        _check(session, context, configuration)
         return None
     _log_as(session, configuration)
-    return wiring.once(place, configuration) if once else wiring.serve(place, configuration)
+    return wiring.once(context, configuration) if once else wiring.serve(context, configuration)
 
 
 def _teller(session: Session, configuration: Configuration) -> Callable[[str], None]:
@@ -87,19 +85,19 @@ def identity() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _emit(session: Session, done: tuple[Done, ...]) -> None:
+def _emit(session: Session, done: tuple[Outcome, ...]) -> None:
     import dataclasses
 
-    units = [dataclasses.asdict(unit) for unit in done]
+    units = [dataclasses.asdict(outcome) for outcome in done]
     rows = [{**unit, "commit_set": unit["commit_set"][:12], "error": unit["error"] or None} for unit in units]
     text = table(("commit_set", "pipeline", "state", "error"), rows) if rows else "nothing is open"
     emit(session, {"units": units}, text)
 
 
-def _check(session: Session, place: TriggerContext, configuration: Configuration) -> None:
+def _check(session: Session, context: TriggerContext, configuration: Configuration) -> None:
     from workflows.trigger import wiring
 
-    findings = wiring.check(place, configuration)
+    findings = wiring.check(context, configuration)
     document = [{"what": what, "good": error is None, "error": error and str(error)} for what, error in findings]
     lines = "\n".join(f"{what}: {'good' if error is None else error}" for what, error in findings)
     emit(session, {"checks": document}, lines)

@@ -27,7 +27,7 @@ from workflows.runners.local import LocalRunner, child_environment
 from workflows.settings.configuration import Configuration
 from workflows.settings.policy import Policy
 from workflows.trigger import wiring
-from workflows.trigger.controller import Done
+from workflows.trigger.controller import Outcome
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ class TriggerHarness:
 
     target: Target
     client: Connection
-    place: wiring.TriggerContext
+    context: wiring.TriggerContext
     orders: Path
     said: list[str]
 
@@ -68,9 +68,9 @@ class TriggerHarness:
 
     def on_kfp(self, filling: dict[str, Path]) -> None:
         """From now on runs are real ones, of `kfp.local`."""
-        environment = child_environment(self.target, self.place.folder / "scratch", os.environ)
-        runner = LocalRunner(self.place.folder / "runs", environment, filling, self.said.append)
-        self.place = replace(self.place, runner=runner)
+        environment = child_environment(self.target, self.context.folder / "scratch", os.environ)
+        runner = LocalRunner(self.context.folder / "runs", environment, filling, self.said.append)
+        self.context = replace(self.context, runner=runner)
 
     def processes(self) -> list[int]:
         """The processes that work on the runs of this harness's triggers."""
@@ -82,8 +82,8 @@ class TriggerHarness:
                     found.append(int(entry.name))
         return found
 
-    def once(self, **policy: object) -> tuple[Done, ...]:
-        return wiring.once(self.place, configuration(**policy))
+    def once(self, **policy: object) -> tuple[Outcome, ...]:
+        return wiring.once(self.context, configuration(**policy))
 
     def output(self, repo: str, commit_set: str) -> Commit:
         return inspect(self.client, repo, commit_set)
@@ -124,8 +124,10 @@ def harness(
         if target.pachd is not None:
             client.pfs.create_project(project=pfs.Project(name=target.project))
         set_up(client)
-        place = wiring.TriggerContext(target, tmp_path / "store", "tests:1", said.append, InstantRunner(client, orders))
-        yield TriggerHarness(target, client, place, orders, said)
+        context = wiring.TriggerContext(
+            target, tmp_path / "store", "tests:1", said.append, InstantRunner(client, orders)
+        )
+        yield TriggerHarness(target, client, context, orders, said)
         if target.pachd is not None:
             client.pfs.delete_repos(projects=[pfs.Project(name=target.project)], force=True)
             client.pfs.delete_project(project=pfs.Project(name=target.project), force=True)

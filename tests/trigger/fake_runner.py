@@ -27,9 +27,9 @@ class FakeRunner:
     name = "fake"
 
     def __init__(
-        self, pachyderm: FakePachyderm, now: Callable[[], float], one_creator: bool, where: str = "here"
+        self, pachyderm: FakePachyderm, now: Callable[[], float], atomic_start: bool, where: str = "here"
     ) -> None:
-        self.one_creator = one_creator
+        self.atomic_start = atomic_start
         self.where = where
         self._pachyderm = pachyderm
         self._now = now
@@ -43,7 +43,7 @@ class FakeRunner:
         """What the next calls of `start` answer: ``late``, ``lost``, ``twice``, ``away``; empty: well."""
         self.at_start: Callable[[RunKey], None] = lambda key: None
 
-    def place(self) -> str:
+    def location(self) -> str:
         return self.where
 
     def _create(self, key: RunKey) -> Run:

@@ -77,7 +77,7 @@ def killed_at_random(
 
     def write() -> None:
         with connect(harness.target) as client:
-            writer = TriggerHarness(harness.target, client, harness.place, harness.orders, [])
+            writer = TriggerHarness(harness.target, client, harness.context, harness.orders, [])
             while len(sets) < commits:
                 sets.append(writer.draw(f"unique {len(sets)}"))
                 # As fast as they are worked on: a long queue tests nothing more.
@@ -240,9 +240,9 @@ def two_triggers(harness: TriggerHarness, filling: dict[str, Path], commits: int
             )
             together.wait(30)
             while not all(
-                closed(TriggerHarness(harness.target, client, harness.place, harness.orders, []), one) for one in sets
+                closed(TriggerHarness(harness.target, client, harness.context, harness.orders, []), one) for one in sets
             ):
-                made.look()
+                made.poll()
                 cluster.work()
 
     with cluster.api:

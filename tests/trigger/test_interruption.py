@@ -88,7 +88,7 @@ def test_a_signal_is_acted_on_while_the_main_thread_is_stuck_where_python_runs_n
         library.pthread_mutex_unlock(mutex)
 
     sender = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
-    with asked.watched(), asked.first(release):
+    with asked.watched(), asked.on_signal(release):
         sender.start()
         library.pthread_mutex_lock(mutex)  # goes on waiting after a signal
     assert released == ["interruption"]
@@ -107,10 +107,10 @@ def test_an_action_that_comes_after_the_signal_is_carried_out_too_and_one_that_f
         both.set()
 
     with asked.watched():
-        with asked.first(fail), asked.first(work):
+        with asked.on_signal(fail), asked.on_signal(work):
             signal.raise_signal(signal.SIGTERM)
             assert both.wait(60)
-        with asked.first(lambda: done.append("late")):
+        with asked.on_signal(lambda: done.append("late")):
             pass
     assert done == ["early", "late"]
 
@@ -119,11 +119,11 @@ def test_the_command_watches_before_its_slow_imports_and_ends_within_ten_seconds
     script = """
 import sys
 from contextlib import contextmanager
-from workflows.trigger import interruption
+from workflows.daemon import signals
 def watched(self):
     print("workflows.trigger.wiring" in sys.modules, "grpc" in sys.modules, self._end_by.args)
     raise SystemExit(0)
-interruption.Interruption.watched = watched
+signals.Interruption.watched = watched
 from cli.main import main
 main(["trigger", "--once"])
 """
@@ -183,7 +183,7 @@ def stopped_at(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wiring, "leadership_for", lambda *_: lease)
         with pytest.raises(KeyboardInterrupt), asked.watched(), at_event(number, of) as seen:
-            wiring.serve(replace(harness.place, interruption=asked), configuration())
+            wiring.serve(replace(harness.context, interruption=asked), configuration())
     assert cluster.leases[LEASE]["spec"]["holderIdentity"] == ""
     assert not lease.is_leader()
     return seen[0]
@@ -302,8 +302,8 @@ class Cluster:
         }
         (self.folder / "kubeconfig").write_text(json.dumps({**contexts, **parts}))
         script = (
-            "import sys\nfrom workflows.trigger import interruption\n"
-            f"interruption.EXITS_WITHIN = {exits_within}\nfrom cli.main import main\nmain(sys.argv[1:])\n"
+            "import sys\nfrom workflows.daemon import signals\n"
+            f"signals.EXITS_WITHIN = {exits_within}\nfrom cli.main import main\nmain(sys.argv[1:])\n"
         )
         settings = ["--config", str(self.folder / "trigger.toml")]
         process = subprocess.Popen(

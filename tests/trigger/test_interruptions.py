@@ -16,7 +16,7 @@ from workflows.daemon.lease import NoElection
 from workflows.runners.runner import Phase
 from workflows.trigger.controller import Controller, Settings
 from workflows.trigger.metrics import Metrics
-from workflows.trigger.reconcile import ANOTHER_STARTS, STARTS_WITHIN
+from workflows.trigger.reconcile import CONFIRMED_WITHIN, STARTS_WITHIN
 from workflows.trigger.snapshot import Snapshot
 from workflows.trigger.snapshot_builder import Clock
 
@@ -59,7 +59,7 @@ def test_a_hundred_kills_with_progress_between_them_end_nothing() -> None:
         number = claims_of(stage.pachyderm.rows["checkpoint", commit_set].metadata)[-1].number
         stage.pachyderm.edit_keys("checkpoint", commit_set, put={f"done.{number}": str(kill)})
         stage.runner.end(run, Phase.VANISHED, "killed")
-        stage.look()
+        stage.poll()
     stage.works()
     assert stage.error("model", commit_set) == ""
     assert stage.pachyderm.rows["model", commit_set].effects == 1
@@ -72,7 +72,7 @@ def test_twenty_interruptions_in_a_row_without_progress_end_the_set_and_the_erro
         stage.tick(1.0)
         assert stage.live() == [f"{TRAIN} {attempt}"]
         stage.runner.end(claimed(stage), Phase.VANISHED, "node lost")
-    stage.look()
+    stage.poll()
     assert stage.live() == []
     assert stage.error("checkpoint", commit_set) == (
         f"failed: {TRAIN} was interrupted 20 times in a row without progress (the limit, `interruptions`), "
@@ -90,7 +90,7 @@ def test_a_failure_between_interruptions_begins_their_row_anew_and_a_retry_sets_
     stage.tick(1.0)
     assert stage.live() == [f"{TRAIN} 6"]
     stage.runner.end(stage.run(), Phase.VANISHED, "because")
-    stage.look()
+    stage.poll()
     assert "3 times in a row" in stage.error("checkpoint", commit_set)
 
 
@@ -114,11 +114,11 @@ def test_a_commit_that_was_finished_is_progress() -> None:
 def test_an_error_that_the_stage_reported_counts_and_comes_first(certain: bool) -> None:
     stage = Stage(backoff=0.0, attempts=1)
     commit_set = stage.pachyderm.put(TRAINING)
-    stage.look()
+    stage.poll()
     run = claimed(stage)
     reports(stage, run, ValueError("pair 7 has no right half"))
     ends_as(stage, run, "task train failed, see the log", certain)
-    stage.look()
+    stage.poll()
     assert stage.error("checkpoint", commit_set).startswith(
         f"failed: {TRAIN} failed 1 time, last in run {run}: checkpoint@{commit_set}: "
         "ValueError: pair 7 has no right half (task train failed, see the log); "
@@ -128,9 +128,9 @@ def test_an_error_that_the_stage_reported_counts_and_comes_first(certain: bool) 
 def test_a_run_that_is_only_known_to_have_failed_was_killed_where_its_claim_lives() -> None:
     stage = Stage(backoff=0.0, attempts=1)
     commit_set = stage.pachyderm.put(TRAINING)
-    stage.look()
+    stage.poll()
     ends_as(stage, claimed(stage), "task train failed, no cause", certain=False)
-    stage.look()
+    stage.poll()
     assert stage.live() == [f"{TRAIN} 2"]
     ((word, reason),) = notes(stage, commit_set)
     assert word == "interrupted"
@@ -140,30 +140,30 @@ def test_a_run_that_is_only_known_to_have_failed_was_killed_where_its_claim_live
 def test_the_same_holds_when_the_trigger_was_killed_between_giving_the_claim_back_and_noting_the_end() -> None:
     stage = Stage(backoff=0.0, attempts=1)
     commit_set = stage.pachyderm.put(TRAINING)
-    stage.look()
+    stage.poll()
     run = claimed(stage)
     ends_as(stage, run, "task train failed, no cause", certain=False)
     give_back(stage.pachyderm, inspect(stage.pachyderm, "checkpoint", commit_set), 1, f"run {run} is over: failed")
     stage.controller = stage.anew("t:2")
-    stage.look()
+    stage.poll()
     assert [word for word, _ in notes(stage, commit_set)] == ["interrupted"]
 
 
 def test_a_run_that_failed_before_it_claimed_anything_failed() -> None:
     stage = Stage(backoff=0.0, attempts=1)
     commit_set = stage.pachyderm.put(TRAINING)
-    stage.look()
+    stage.poll()
     ends_as(stage, stage.run(), "task train failed, no cause", certain=False)
-    stage.look()
+    stage.poll()
     assert "task train failed, no cause" in stage.error("checkpoint", commit_set)
 
 
 def test_out_of_memory_counts_though_the_claim_lives_and_the_error_names_memory() -> None:
     stage = Stage(backoff=0.0, attempts=1)
     commit_set = stage.pachyderm.put(TRAINING)
-    stage.look()
+    stage.poll()
     ends_as(stage, claimed(stage), "task train ran out of memory: OOMKilled", certain=True)
-    stage.look()
+    stage.poll()
     assert "ran out of memory" in stage.error("checkpoint", commit_set)
 
 
@@ -171,11 +171,11 @@ def test_out_of_memory_counts_though_the_claim_lives_and_the_error_names_memory(
 def test_a_signal_or_a_pachyderm_that_is_away_is_no_error_of_the_work(error: BaseException) -> None:
     stage = Stage(backoff=0.0, attempts=1)
     commit_set = stage.pachyderm.put(TRAINING)
-    stage.look()
+    stage.poll()
     run = claimed(stage)
     reports(stage, run, error)
     ends_as(stage, run, "task train failed", certain=True)
-    stage.look()
+    stage.poll()
     assert stage.live() == [f"{TRAIN} 2"]
     ((word, reason),) = notes(stage, commit_set)
     assert word == "interrupted"
@@ -200,7 +200,7 @@ class Apart(Stage):
         """Let time pass and both triggers look; what the second saw."""
         self.tick(seconds)
         for _ in range(50):
-            snapshot, self.other_plan, done = self.other.look()
+            snapshot, self.other_plan, done = self.other.poll()
             if not done:
                 return snapshot
         raise AssertionError("a hot loop")
@@ -247,11 +247,11 @@ def test_a_run_of_another_place_that_is_silent_is_an_interruption_and_is_taken_o
     stage.runner.forget(stage.run())  # with its host, and its trigger
     for _ in range(2):
         stage.steady += STARTS_WITHIN + 1
-        stage.other.look()
+        stage.other.poll()
     assert [key.attempt for key in stage.other_runner.created] == [2]
     ((word, reason),) = notes(stage, commit_set)
     assert word == "interrupted"
-    assert reason == ("no sign of life for 301 s from run run-host-a:/a/runs-0001, which t:1 started in host-a:/a/runs")
+    assert reason == ("no heartbeat for 301 s from run run-host-a:/a/runs-0001, which t:1 started in host-a:/a/runs")
 
 
 def test_a_run_of_another_place_that_reported_an_error_before_it_fell_silent_failed() -> None:
@@ -260,9 +260,9 @@ def test_a_run_of_another_place_that_reported_an_error_before_it_fell_silent_fai
     stage.both()
     run = claimed(stage)
     reports(stage, run, ValueError("no luck"))
-    stage.other.look()
+    stage.other.poll()
     stage.steady += STARTS_WITHIN + 1
-    stage.other.look()
+    stage.other.poll()
     assert "ValueError: no luck" in stage.error("checkpoint", commit_set)
 
 
@@ -270,13 +270,13 @@ def test_a_start_that_another_place_announced_and_nobody_confirmed_is_given_a_mi
     stage = Apart()
     stage.pachyderm.put(TRAINING)
     stage.runner.answers.append("late")
-    stage.controller.look()
-    stage.other.look()
-    stage.steady += ANOTHER_STARTS - 1
-    stage.other.look()
+    stage.controller.poll()
+    stage.other.poll()
+    stage.steady += CONFIRMED_WITHIN - 1
+    stage.other.poll()
     assert stage.other_runner.created == []
     stage.steady += 2
-    stage.other.look()
+    stage.other.poll()
     assert [key.attempt for key in stage.other_runner.created] == [2]
 
 

@@ -224,7 +224,7 @@ def test_of_two_that_take_an_expired_lease_at_once_one_gets_it(cluster: FakeKube
     for thread in threads:
         thread.join()
     assert sum(rival.is_leader() for rival in rivals) == 1
-    assert [rival for rival in rivals if rival.is_leader()][0]._me == holder(cluster)  # noqa: RUF015
+    assert [rival for rival in rivals if rival.is_leader()][0]._identity == holder(cluster)  # noqa: RUF015
 
 
 def test_of_two_that_create_the_lease_at_once_one_gets_it(cluster: FakeKubernetes) -> None:
@@ -332,7 +332,7 @@ def test_the_lock_of_this_machine_is_held_by_a_living_process_alone(tmp_path: Pa
 
 def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RunInputError, match="cannot be made"):
+    with pytest.raises(RunInputError, match="cannot be created"):
         LockFile(tmp_path / "file" / "lock").is_leader()
 
 

@@ -22,7 +22,7 @@ from workflows.errors import RunnerUnreachableError
 from workflows.runners import kubeflow
 from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
-from workflows.trigger.controller import Controller, Done, Settings
+from workflows.trigger.controller import Controller, Outcome, Settings
 from workflows.trigger.metrics import Metrics
 from workflows.trigger.snapshot_builder import Clock
 
@@ -92,17 +92,17 @@ class Drive:
         self.cluster, self.controller, self.time = cluster, controller, time
         self.away = 0
 
-    def until_nothing_is_open(self, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Done]:
+    def until_nothing_is_open(self, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Outcome]:
         for _ in range(400):
             meanwhile()
             try:
-                harness, _, done = self.controller.look()
+                harness, _, done = self.controller.poll()
             except RunnerUnreachableError:
                 self.away += 1
                 self.time.pause(5.0)
                 continue
             if not harness.commits:
-                return {one.commit_set: one for one in self.controller.done}
+                return {one.commit_set: one for one in self.controller.outcomes}
             if not done:
                 self.cluster.work()
                 self.time.pause(5.0)
@@ -132,7 +132,7 @@ def test_a_run_that_a_person_terminates_ends_the_set_as_cancelled(
 ) -> None:
     commit_set = harness.train()
     with cluster.controller(harness, filling) as drive:
-        drive.controller.look()
+        drive.controller.poll()
         (run,) = cluster.api.runs
         cluster.api.advance(run, "CANCELING")
         done = drive.until_nothing_is_open()
@@ -146,7 +146,7 @@ def test_a_run_that_was_deleted_is_replaced_by_the_next_attempt(
 ) -> None:
     commit_set = harness.train()
     with cluster.controller(harness, filling) as drive:
-        drive.controller.look()
+        drive.controller.poll()
         (run,) = cluster.api.runs
         cluster.orders.clear()
         cluster.api.delete(run)
@@ -161,7 +161,7 @@ def test_a_trigger_that_is_started_anew_creates_nothing_twice(
     harness.train()
     for number in range(3):
         with cluster.controller(harness, filling, by=f"a:{number}") as drive:
-            drive.controller.look()
+            drive.controller.poll()
     with cluster.controller(harness, filling, by="a:9") as drive:
         drive.until_nothing_is_open()
     assert len(cluster.api.workflows) == 1
@@ -174,11 +174,11 @@ def test_a_run_whose_commits_were_dropped_is_terminated(
 
     commit_set = harness.train()
     with cluster.controller(harness, filling) as drive:
-        drive.controller.look()
+        drive.controller.poll()
         harness.client.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=commit_set))
-        drive.controller.look()
+        drive.controller.poll()
         drive.time.now += 200
-        drive.controller.look()
+        drive.controller.poll()
     (run,) = cluster.api.runs.values()
     assert run["state"] == "CANCELING"
 
@@ -196,7 +196,7 @@ def test_two_creators_at_once_have_one_effect_and_the_second_workflow_is_ended(
         for drive in (a, b):
             drive.controller._runner.start(key, {"commit_set": commit_set})
         blind[0] = False
-        a.controller.look()
+        a.controller.poll()
         done = a.until_nothing_is_open()
     assert done[commit_set].state == "good"
     assert len(cluster.api.workflows) == 2
@@ -227,7 +227,7 @@ def faults(
                 sets[harness.train(content) if training else harness.draw(content)] = (
                     "model" if training else "generate_images"
                 )
-                drive.controller.look() if left[0] < 0 else None
+                drive.controller.poll() if left[0] < 0 else None
             done = drive.until_nothing_is_open()
             assert {done[one].state for one in sets if one in done} <= {"good", "superseded"}
     for commit_set, repo in sets.items():

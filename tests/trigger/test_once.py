@@ -10,8 +10,8 @@ from conftest import TriggerHarness
 from pachyderm.dag.repos import CANDIDATE, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
 from pachyderm.queue.decisions import decisions_of
 from workflows.settings.policy import defaults
+from workflows.trigger.actions import End
 from workflows.trigger.reconcile import reconcile
-from workflows.trigger.snapshot import End
 from workflows.trigger.snapshot_builder import SnapshotBuilder
 from workflows.trigger.wiring import CLOCK
 
@@ -126,7 +126,7 @@ def test_a_run_that_succeeds_and_fills_nothing_is_no_success(harness: TriggerHar
     commit_set = harness.train()
     (done,) = harness.once(attempts=1)
     assert done.state == "failed"
-    assert "it succeeded and left" in done.error
+    assert "it succeeded but left" in done.error
     assert harness.output("checkpoint", commit_set).state == "failed"
 
 
@@ -172,18 +172,18 @@ def test_what_waits_in_the_end_for_an_open_input_is_said_and_left_whatever_stand
     assert {item.state for item in harness.once()} == {"good"}
 
 
-def superseded(observer: SnapshotBuilder) -> list[tuple[str, str]]:
-    ends = reconcile(observer.look()).actions
+def superseded(builder: SnapshotBuilder) -> list[tuple[str, str]]:
+    ends = reconcile(builder.build()).actions
     return [(end.item.commit_set, end.error) for end in ends if isinstance(end, End)]
 
 
 def test_an_input_that_is_still_being_written_supersedes_nothing(harness: TriggerHarness) -> None:
     first = harness.train("1")
-    observer = SnapshotBuilder(harness.client, harness.place.runner, defaults(), 0, "tests:1", CLOCK)
+    builder = SnapshotBuilder(harness.client, harness.context.runner, defaults(), 0, "tests:1", CLOCK)
     second = harness.client.pfs.start_commit(branch=harness.client.branch(TRAINING))
-    assert superseded(observer) == []
+    assert superseded(builder) == []
     harness.client.pfs.finish_commit(commit=second)
-    assert superseded(observer) == [(first, f"superseded: by {second.id}")]
+    assert superseded(builder) == [(first, f"superseded: by {second.id}")]
 
 
 def test_whether_a_set_may_be_superseded_is_said_by_its_own_input_commit(harness: TriggerHarness) -> None:
@@ -191,9 +191,9 @@ def test_whether_a_set_may_be_superseded_is_said_by_its_own_input_commit(harness
     every = harness.commit(TRAINING, '[trigger]\npolicy = "every"\n', "/pix2pix.toml")
     latest = harness.commit(TRAINING, '[trigger]\npolicy = "latest"\n', "/pix2pix.toml")
     newest = harness.train("2")
-    observer = SnapshotBuilder(harness.client, harness.place.runner, defaults(), 0, "tests:1", CLOCK)
-    assert superseded(observer) == [(first, f"superseded: by {newest}"), (latest, f"superseded: by {newest}")]
-    assert every not in {commit_set for commit_set, _ in superseded(observer)}
+    builder = SnapshotBuilder(harness.client, harness.context.runner, defaults(), 0, "tests:1", CLOCK)
+    assert superseded(builder) == [(first, f"superseded: by {newest}"), (latest, f"superseded: by {newest}")]
+    assert every not in {commit_set for commit_set, _ in superseded(builder)}
 
 
 def test_the_attempts_of_a_set_are_those_of_its_own_input_commit(harness: TriggerHarness) -> None:
@@ -232,4 +232,4 @@ def test_what_stands_behind_a_set_that_waits_for_an_open_input_is_left_too(harne
     earlier = harness.client.commit("input_images", good)
     harness.client.pfs.create_branch(branch=harness.client.branch(INPUT_IMAGES), head=earlier)
     assert harness.once() == ()
-    assert any("is older and open" in line for line in harness.said)
+    assert any("is older and still open" in line for line in harness.said)

@@ -54,22 +54,22 @@ class Trigger:
             machine.pachyderm, runner, NoElection(), configured, clock, lambda seconds: False, metrics
         )
 
-    def look(self) -> int:
+    def poll(self) -> int:
         try:
-            return len(self.controller.look()[2])
+            return len(self.controller.poll()[2])
         except RunnerUnreachableError:
             return 0
 
 
 class Histories(RuleBasedStateMachine):
     @initialize(
-        one_creator=st.booleans(),
+        atomic_start=st.booleans(),
         says_ending=st.booleans(),
         order=st.integers(0, 2**16),
         latest=st.booleans(),
         apart=st.booleans(),
     )
-    def begin(self, one_creator: bool, says_ending: bool, order: int, latest: bool, apart: bool) -> None:
+    def begin(self, atomic_start: bool, says_ending: bool, order: int, latest: bool, apart: bool) -> None:
         self.steady = 1000.0
         self.wall = 1_700_000_000.0
         self.pachyderm = FakePachyderm(lambda: self.wall)
@@ -79,7 +79,7 @@ class Histories(RuleBasedStateMachine):
         }
         self.dropped: set[str] = set()
         places = ("host-a", "host-b") if apart else ("here",)
-        self.runners = [FakeRunner(self.pachyderm, lambda: self.wall, one_creator, where) for where in places]
+        self.runners = [FakeRunner(self.pachyderm, lambda: self.wall, atomic_start, where) for where in places]
         for runner in self.runners:
             runner.at_start = self.check_ready
             runner.says_ending = says_ending
@@ -203,8 +203,8 @@ class Histories(RuleBasedStateMachine):
         self.wall += seconds
 
     @rule(which=st.integers(0, 1))
-    def look(self, which: int) -> None:
-        self.triggers[which].look()
+    def poll(self, which: int) -> None:
+        self.triggers[which].poll()
 
     @rule(which=st.integers(0, 1))
     def start_anew(self, which: int) -> None:
@@ -281,7 +281,7 @@ class Histories(RuleBasedStateMachine):
             for trigger in self.triggers:
                 idle = 0
                 for _ in range(100):
-                    if trigger.look() == 0:
+                    if trigger.poll() == 0:
                         break
                     idle += 1
                 assert idle < 100, "a hot loop: every look does something, and nothing changes"

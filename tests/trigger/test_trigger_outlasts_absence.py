@@ -44,7 +44,7 @@ def serving(harness: TriggerHarness) -> Iterator[None]:
 
     def serve() -> None:
         with suppress(KeyboardInterrupt):
-            wiring.serve(replace(harness.place, interruption=Asked()), configuration())
+            wiring.serve(replace(harness.context, interruption=Asked()), configuration())
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -69,12 +69,12 @@ def test_a_trigger_outlasts_an_absence_of_pachyderm_and_runs_what_comes_after(
         before = harness.draw("before")
         until(lambda: harness.output("generate_images", before).state == "good")
         served.leave()
-        until(lambda: any("trying again" in line for line in harness.said))
+        until(lambda: any("retrying" in line for line in harness.said))
         served.come_back()
         after = harness.draw("after")
         until(lambda: harness.output("generate_images", after).state == "good")
-        until(lambda: "it is back" in harness.said)
-    (trouble,) = [line for line in harness.said if "trying again" in line]
+        until(lambda: "connected again" in harness.said)
+    (trouble,) = [line for line in harness.said if "retrying" in line]
     assert trouble.startswith(("Pachyderm at grpc://", "no Pachyderm answers at grpc://"))
     began = [commit_set for repo, commit_set, *_ in harness.began() if repo == "generate_images"]
     assert began == [before, after]

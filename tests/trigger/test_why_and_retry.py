@@ -70,7 +70,7 @@ def test_a_retry_in_the_middle_of_a_back_off_starts_at_once(harness: TriggerHarn
     def tell(line: str) -> None:
         told.append(line)
 
-    runner = harness.place.runner
+    runner = harness.context.runner
     assert runner is not None
     original, looks = runner.poll, [0]
 
@@ -82,7 +82,7 @@ def test_a_retry_in_the_middle_of_a_back_off_starts_at_once(harness: TriggerHarn
         return original()
 
     runner.poll = poll  # type: ignore[method-assign]
-    (done,) = wiring.once(replace(harness.place, show=tell), slow)
+    (done,) = wiring.once(replace(harness.context, show=tell), slow)
     assert done.state == "good"
     words = [decision.decision for decision in explain(harness.client, commit_set, 0.0).decisions]
     assert words == ["start", "started", "failed", "retry", "start", "started"]

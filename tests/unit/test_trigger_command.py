@@ -51,7 +51,10 @@ def test_an_argument_that_the_pipeline_lacks_is_one_line_and_2(
     said = checked(capsys, tmp_path, "http://127.0.0.1:1", '[kubeflow.arguments.training_and_export]\ngpu = "1"\n')
     assert said.code == 2
     (line,) = said.err.splitlines()
-    assert "unknown setting kubeflow.arguments.training_and_export.gpu; there are cpu, gpu_type, gpus" in line
+    assert (
+        "unknown setting kubeflow.arguments.training_and_export.gpu (did you mean gpus?); allowed: cpu, gpu_type, gpus"
+        in line
+    )
 
 
 def test_a_token_that_is_refused_is_one_line_and_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +105,7 @@ def stopped(
         signal.raise_signal(numbers[-1])
         return result
 
-    monkeypatch.setattr(Controller, "look", polled)
+    monkeypatch.setattr(Controller, "poll", polled)
     # The watchdog would end this process, and with it the tests.
     monkeypatch.setattr(signals, "end_process", lambda seconds: None)
     pix2pix(capsys, "--store", tmp_path / "store", "setup")

@@ -96,8 +96,8 @@ def test_without_the_address_of_a_ui_there_is_no_link(
 ) -> None:
     monkeypatch.delenv("KF_PIPELINES_UI_ENDPOINT", raising=False)
     settings = Configuration(runner="kubeflow", kubeflow=KubeflowSettings(endpoint=kubeflow.url))
-    place = TriggerContext(Target(store=tmp_path), tmp_path, "tests:1", lambda line: None)
-    runner = runner_for(place, settings)
+    context = TriggerContext(Target(store=tmp_path), tmp_path, "tests:1", lambda line: None)
+    runner = runner_for(context, settings)
     key = RunKey("preprocessing_and_generation", SET, 1)
     state = runner.start(key, {"commit_set": SET})
     assert state.link == ""
@@ -148,7 +148,7 @@ def test_a_create_that_did_nothing_is_repeated_only_after_it_could_have_shown(
     with pytest.raises(UnclearAnswerError):
         runner.start(KEY, ARGUMENTS)
     if fault != "409":
-        with pytest.raises(UnclearAnswerError, match="not clear yet"):
+        with pytest.raises(UnclearAnswerError, match="not known yet whether"):
             runner.start(KEY, ARGUMENTS)
         assert kubeflow.workflows == []
         time.now += SETTLES_WITHIN
@@ -255,7 +255,7 @@ def test_two_installations_are_two_places_whatever_their_addresses_and_two_runne
     kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time
 ) -> None:
     with FakeKubeflow() as other:
-        places = [made(server, pipelines, time).place() for server in (kubeflow, kubeflow, other)]
+        places = [made(server, pipelines, time).location() for server in (kubeflow, kubeflow, other)]
     assert places[0] == places[1] != places[2]
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from trivial_pipelines import compile_all
@@ -24,7 +25,7 @@ from workflows.runners import local, local_child
 from workflows.runners.compiled import shipped
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.log_lines import LogFollower, cause
-from workflows.runners.processes import born, lives
+from workflows.runners.processes import is_alive, start_of
 from workflows.runners.run_folder import Request, RunFolder, RunProgress
 from workflows.runners.runner import Phase, RunKey, RunState
 from workflows.runners.task_exits import TaskExit, observed, oom_kills
@@ -63,7 +64,7 @@ def processes_of(mark: Path) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    return born(pid) is not None
+    return start_of(pid) is not None
 
 
 def test_a_run_succeeds_and_its_outputs_are_on_disk_per_task(runner: LocalRunner) -> None:
@@ -247,7 +248,7 @@ def test_what_is_left_when_starter_and_child_are_killed_at_once_is_ended_by_the_
     process.wait()
     os.kill(child.process[0], signal.SIGKILL)
     (task,) = processes_of(mark)
-    until(lambda: not lives(*child.process))
+    until(lambda: not is_alive(*child.process))
     assert alive(task)
     assert runner.find(KEY)[0].phase is Phase.VANISHED
     until(lambda: not alive(task), 5)
@@ -260,6 +261,13 @@ def test_a_recycled_process_id_is_no_living_run(runner: LocalRunner, tmp_path: P
     folder.write(RunProgress(Phase.RUNNING, me))
     assert runner.find(KEY)[0].phase is Phase.VANISHED
     assert alive(os.getpid())
+
+
+def test_a_step_of_the_wall_clock_does_not_change_the_identity_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, boot_time = start_of(os.getpid()), psutil._psplatform.boot_time
+    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: boot_time() + 3600.0)
+    assert start_of(os.getpid()) == before
+    assert start_of(os.getppid()) != before
 
 
 def test_a_folder_whose_creator_died_before_the_child_began_is_interrupted(runner: LocalRunner, tmp_path: Path) -> None:
@@ -296,7 +304,7 @@ def test_arguments_that_cannot_work_are_refused_before_anything_starts(
 
 
 def test_a_pipeline_that_does_not_exist_is_refused_with_the_names_of_those_that_do(runner: LocalRunner) -> None:
-    with pytest.raises(RunInputError, match="no pipeline 'trivia'; there are trivial"):
+    with pytest.raises(RunInputError, match="unknown pipeline 'trivia'; available: trivial"):
         runner.start(RunKey("trivia", SET, 1), {})
 
 
@@ -355,9 +363,9 @@ def test_the_tasks_find_their_pachyderm_in_the_environment(tmp_path: Path) -> No
 def test_a_local_run_is_tried_once_for_retries_are_the_triggers() -> None:
     for package in shipped().values():
         assert "retryPolicy" in package.read_text()
-        tried = local_child._tried_once(package)
-        assert "retryPolicy" not in tried
-        assert "deploymentSpec" in tried and len(list(yaml.safe_load_all(tried))) == 2
+        document = local_child._without_retries(package)
+        assert "retryPolicy" not in document
+        assert "deploymentSpec" in document and len(list(yaml.safe_load_all(document))) == 2
 
 
 def test_a_full_disk_is_said_and_the_run_can_be_asked_for_again(

@@ -1,4 +1,4 @@
-"""The part of a Kubernetes API server that keeps Leases, over HTTP, enforcing resourceVersion as a real one does."""
+"""The Lease API of a Kubernetes API server over HTTP; it enforces resourceVersion as a real one does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A runner whose runs are over when they begin: they fill their commits in the process of the test."""
+"""A runner whose runs complete within `start`: they fill their commits in the test's process."""
 
 from __future__ import annotations
 

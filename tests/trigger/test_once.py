@@ -1,4 +1,4 @@
-"""What `trigger --once` promises: everything open is worked on, with one effect each, and then it stops."""
+"""`trigger --once`: everything open is processed, with a single effect each, and then it stops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workflows.trigger.snapshot_builder import SnapshotBuilder
 from workflows.trigger.wiring import CLOCK
 
 
-def test_nothing_open_is_nothing_to_do(harness: TriggerHarness) -> None:
+def test_without_open_commits_it_stops_at_once(harness: TriggerHarness) -> None:
     assert harness.once() == ()
     assert harness.began() == []
 
@@ -30,7 +30,7 @@ def test_a_commit_on_training_is_trained_and_exported_by_one_run(harness: Trigge
     assert words == ["start", "started"]
 
 
-def test_on_kfp_local_a_run_is_one_process_per_task_and_what_it_says_is_shown(
+def test_on_kfp_local_a_run_is_one_process_per_task_and_its_output_is_shown(
     harness: TriggerHarness, filling: dict[str, Path]
 ) -> None:
     harness.on_kfp(filling)
@@ -42,7 +42,7 @@ def test_on_kfp_local_a_run_is_one_process_per_task_and_what_it_says_is_shown(
     assert "training_and_export: fill: begins" in harness.said
 
 
-def test_on_kfp_local_a_run_that_is_killed_is_tried_again_and_its_claim_given_back(
+def test_on_kfp_local_a_run_that_is_killed_is_retried_and_its_claim_given_back(
     harness: TriggerHarness, filling: dict[str, Path]
 ) -> None:
     harness.on_kfp(filling)
@@ -71,7 +71,7 @@ def test_under_latest_older_sets_end_as_superseded_and_the_newest_is_processed(h
     assert len({run for _, _, run, _ in harness.began()}) == 1
 
 
-def test_a_set_that_its_own_work_opens_is_worked_on_too(harness: TriggerHarness) -> None:
+def test_a_set_that_its_own_work_opens_is_processed_too(harness: TriggerHarness) -> None:
     picture, training = harness.draw(), harness.train()
     harness.once()
     harness.client.pfs.create_branch(
@@ -83,7 +83,7 @@ def test_a_set_that_its_own_work_opens_is_worked_on_too(harness: TriggerHarness)
     assert (done.commit_set, done.pipeline, done.state) == (promoted, "preprocessing_and_generation", "good")
 
 
-def test_a_failure_is_tried_again_within_the_budget_and_then_ends_everything_downstream(
+def test_a_failure_is_retried_within_the_budget_and_then_ends_everything_downstream(
     harness: TriggerHarness,
 ) -> None:
     harness.order("fail-checkpoint", "no luck")
@@ -111,7 +111,7 @@ def test_what_an_attempt_finished_is_kept_by_the_next(harness: TriggerHarness) -
     assert harness.by("checkpoint", commit_set).endswith("-1")
 
 
-def test_a_run_that_dies_without_a_word_is_tried_again_and_its_claim_given_back(harness: TriggerHarness) -> None:
+def test_a_run_that_vanishes_is_retried_and_its_claim_given_back(harness: TriggerHarness) -> None:
     harness.order("die")
     commit_set = harness.train()
     (done,) = harness.once()
@@ -121,7 +121,7 @@ def test_a_run_that_dies_without_a_word_is_tried_again_and_its_claim_given_back(
     assert metadata["over.1"] == f"run training_and_export-{commit_set}-1 is over: vanished"
 
 
-def test_a_run_that_succeeds_and_fills_nothing_is_no_success(harness: TriggerHarness) -> None:
+def test_a_run_that_succeeds_and_fills_nothing_is_a_failure(harness: TriggerHarness) -> None:
     harness.order("do-nothing")
     commit_set = harness.train()
     (done,) = harness.once(attempts=1)
@@ -130,7 +130,7 @@ def test_a_run_that_succeeds_and_fills_nothing_is_no_success(harness: TriggerHar
     assert harness.output("checkpoint", commit_set).state == "failed"
 
 
-def test_an_input_that_somebody_leaves_open_is_said_and_left(harness: TriggerHarness) -> None:
+def test_an_input_that_somebody_leaves_open_is_reported_and_left(harness: TriggerHarness) -> None:
     commit = harness.client.pfs.start_commit(branch=harness.client.branch(TRAINING))
     assert harness.once() == ()
     assert any(f"training@{commit.id} is not finished" in line for line in harness.said)
@@ -139,7 +139,7 @@ def test_an_input_that_somebody_leaves_open_is_said_and_left(harness: TriggerHar
     assert done.state == "good"
 
 
-def test_a_set_on_both_inputs_is_two_units(harness: TriggerHarness) -> None:
+def test_a_set_on_both_inputs_is_two_work_items(harness: TriggerHarness) -> None:
     with harness.client.transaction.transaction() as transaction:
         training = harness.client.pfs.start_commit(branch=harness.client.branch(TRAINING))
         pictures = harness.client.pfs.start_commit(branch=harness.client.branch(INPUT_IMAGES))
@@ -161,7 +161,7 @@ def test_the_parameters_file_of_the_input_may_choose_the_policy(harness: Trigger
     assert [harness.by("model", one).split("-")[1] for one in sets] == sets
 
 
-def test_what_waits_in_the_end_for_an_open_input_is_said_and_left_whatever_stands_between(
+def test_a_work_item_that_waits_indirectly_for_an_open_input_is_reported_and_left(
     harness: TriggerHarness,
 ) -> None:
     commit = harness.client.pfs.start_commit(branch=harness.client.branch(INPUT_IMAGES))
@@ -186,7 +186,7 @@ def test_an_input_that_is_still_being_written_supersedes_nothing(harness: Trigge
     assert superseded(builder) == [(first, f"superseded: by {second.id}")]
 
 
-def test_whether_a_set_may_be_superseded_is_said_by_its_own_input_commit(harness: TriggerHarness) -> None:
+def test_whether_a_commit_set_may_be_superseded_is_decided_by_its_own_input_commit(harness: TriggerHarness) -> None:
     first = harness.train("1")
     every = harness.commit(TRAINING, '[trigger]\npolicy = "every"\n', "/pix2pix.toml")
     latest = harness.commit(TRAINING, '[trigger]\npolicy = "latest"\n', "/pix2pix.toml")
@@ -219,13 +219,13 @@ def test_the_settings_of_one_pipeline_do_not_reach_the_other(harness: TriggerHar
     ] * 2
 
 
-def test_a_parameters_file_that_no_parser_takes_stops_nothing_else(harness: TriggerHarness) -> None:
+def test_a_parameters_file_that_cannot_be_parsed_stops_nothing_else(harness: TriggerHarness) -> None:
     harness.commit(TRAINING, "x = " + "[" * 5000, "/pix2pix.toml")
     harness.draw()
     assert {item.state for item in harness.once()} == {"good"}
 
 
-def test_what_stands_behind_a_set_that_waits_for_an_open_input_is_left_too(harness: TriggerHarness) -> None:
+def test_work_items_behind_one_that_waits_for_an_open_input_are_left_too(harness: TriggerHarness) -> None:
     good = harness.draw()
     harness.once()
     harness.client.pfs.start_commit(branch=harness.client.branch(INPUT_IMAGES))

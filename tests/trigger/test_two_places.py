@@ -1,4 +1,4 @@
-"""Two triggers on one Pachyderm that cannot see each other's runs: wasted starts at most, and never a result.
+"""Two triggers on one Pachyderm that cannot see each other's runs: at most wasted starts, never a lost result.
 
 With PACHD_ADDRESS set it runs against the server there, as all tests over a `TriggerHarness` do.
 """
@@ -27,7 +27,7 @@ from workflows.trigger.snapshot_builder import Clock
 
 
 class SlowRunner:
-    """A runner of a place of its own, whose runs do nothing until they are told to work."""
+    """A runner with its own location, whose runs do nothing until the test lets them work."""
 
     name = "slow"
     atomic_start = True
@@ -44,7 +44,7 @@ class SlowRunner:
         return self.states.setdefault(key, RunState(run, key, Phase.RUNNING, started=time.time()))
 
     def work(self) -> None:
-        """Every live run does its work, and is over."""
+        """Let every live run do its work and end."""
         for key, state in self.states.items():
             if state.over:
                 continue
@@ -73,7 +73,7 @@ class SlowRunner:
 
 
 class Pair:
-    """Two triggers in two folders, and one clock."""
+    """Two triggers in two folders, with one clock."""
 
     def __init__(self, harness: TriggerHarness) -> None:
         self.now = 1000.0
@@ -96,7 +96,7 @@ class Pair:
         return True
 
     def poll(self, which: int, seconds: float = 0.0) -> bool:
-        """Let time pass, and one trigger look until it does nothing more; whether anything is open."""
+        """Let time pass and poll one trigger until it has no effect; return whether anything is open."""
         self.now += seconds
         for _ in range(20):
             harness, _, done = self.triggers[which].poll()
@@ -126,7 +126,7 @@ def test_a_run_that_takes_minutes_to_start_is_started_once_and_is_good(harness: 
     assert decisions_of(harness.output("model", commit_set).metadata)[0].where == "host-a:/a"
 
 
-def test_a_trigger_reports_that_it_waits_for_a_run_of_another_place(harness: TriggerHarness, pair: Pair) -> None:
+def test_a_trigger_reports_that_it_waits_for_a_run_at_another_location(harness: TriggerHarness, pair: Pair) -> None:
     commit_set = harness.train()
     pair.poll(0)
     pair.pauses = [lambda: None, pair.runners[0].work]
@@ -154,12 +154,12 @@ def test_a_run_that_takes_longer_costs_a_second_start_and_one_of_them_has_the_ef
         assert len(harness.by(repo, commit_set).split()) == 1
 
 
-def test_a_place_that_is_lost_is_taken_over_without_a_failure(harness: TriggerHarness, pair: Pair) -> None:
+def test_a_lost_location_is_taken_over_without_a_failure(harness: TriggerHarness, pair: Pair) -> None:
     commit_set = harness.train()
     pair.poll(0)
     (state,) = pair.runners[0].live()
     assert take(harness.client, harness.output("checkpoint", commit_set), state.run, "a") is not None
-    # Neither the trigger of the first place nor its run is ever heard of again.
+    # Neither the trigger at the first location nor its run ever comes back.
     pair.poll(1)
     pair.poll(1, STARTS_WITHIN - 1)
     assert pair.started() == 1
@@ -171,7 +171,9 @@ def test_a_place_that_is_lost_is_taken_over_without_a_failure(harness: TriggerHa
     assert words == ["start", "started", "interrupted", "start", "started"]
 
 
-def test_what_the_other_place_reported_is_a_failure_and_is_quoted(harness: TriggerHarness, pair: Pair) -> None:
+def test_an_error_reported_at_the_other_location_is_a_failure_and_is_quoted(
+    harness: TriggerHarness, pair: Pair
+) -> None:
     commit_set = harness.train()
     pair.poll(0)
     (state,) = pair.runners[0].live()

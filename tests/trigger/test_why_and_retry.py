@@ -1,4 +1,4 @@
-"""What `why` tells and `retry` does: decisions stay with the commits, and what has ended is followed, never mended."""
+"""`why` and `retry`: decisions stay with the commits, and an ended commit is followed by a new one, never changed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_set_that_failed_is_followed_by_a_fresh_one_for_the_newest_inputs(harn
     assert harness.output("model", commit_set).state == "failed"
 
 
-def test_an_open_set_is_tried_again_and_its_failures_do_not_count_any_more(harness: TriggerHarness) -> None:
+def test_an_open_set_is_retried_and_its_failures_no_longer_count(harness: TriggerHarness) -> None:
     harness.order("fail-model", "no luck")
     commit_set = harness.train()
     assert again(harness, commit_set) == (commit_set, False)
@@ -126,7 +126,7 @@ def test_an_older_set_is_refused_naming_what_covers_it_and_the_way_back(harness:
         again(harness, commit_set)
 
 
-def test_a_set_without_outputs_of_ours_is_refused(harness: TriggerHarness) -> None:
+def test_a_commit_set_without_our_outputs_is_refused(harness: TriggerHarness) -> None:
     harness.client.pfs.create_repo(repo=harness.client.repo("other"))
     foreign = harness.commit(BranchName("other", "master"))
     with pytest.raises(RequestError, match="no output commit that a run could fill"):
@@ -135,7 +135,7 @@ def test_a_set_without_outputs_of_ours_is_refused(harness: TriggerHarness) -> No
         again(harness, "0" * 32)
 
 
-def test_why_tells_decisions_claims_ends_and_what_is_waited_for(harness: TriggerHarness) -> None:
+def test_why_prints_decisions_claims_ends_and_what_is_waited_for(harness: TriggerHarness) -> None:
     commit_set = failed(harness)
     told = explain(harness.client, commit_set, 0.0)
     assert [d.decision for d in told.decisions] == ["start", "started", "failed", "failed"]
@@ -153,7 +153,7 @@ def test_why_tells_decisions_claims_ends_and_what_is_waited_for(harness: Trigger
 @pytest.mark.parametrize(
     ("ago", "said"), [(-5.0, "0 s"), (40.0, "40 s"), (119.0, "119 s"), (720.0, "12 min"), (3 * 3600.0, "3 h")]
 )
-def test_a_run_that_starts_is_named_and_no_second_one_is_asked_for(
+def test_a_run_that_starts_is_named_and_no_second_one_is_requested(
     harness: TriggerHarness, ago: float, said: str
 ) -> None:
     commit_set, then = harness.train(), 1_700_000_000.0

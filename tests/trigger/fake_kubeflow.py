@@ -94,7 +94,7 @@ class FakeKubeflow(FakeApi):
             run_id: the run.
             task: name of the task.
             messages: of the task's attempts, oldest first; none, as KFP 2.17 was seen to answer.
-            retried: failed attempts of the task, where there are no messages.
+            retried: failed attempts of the task, if there are no messages.
         """
         pipeline = self.runs[run_id]["display_name"].split()[0].replace("_", "-")
         workflow = f"{pipeline}-x7k2p"

@@ -62,7 +62,7 @@ class FakeKubernetes(FakeApi):
             return (200, before) if before else (404, {"kind": "Status", "message": "not found"})
         for field in ("acquireTime", "renewTime"):
             if not _MICRO_TIME.fullmatch(body["spec"][field]):
-                return 400, {"kind": "Status", "message": f"{field} is no MicroTime"}
+                return 400, {"kind": "Status", "message": f"{field} is not a MicroTime"}
         if method == "POST" and before:
             return 409, {"kind": "Status", "message": "already exists"}
         if method == "PUT":

@@ -9,15 +9,17 @@ import urllib.error
 import urllib.request
 from io import StringIO
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from workflows.daemon.json_logs import log_json
 from workflows.errors import RunInputError
-from workflows.settings.configuration import ARGUMENTS, Configuration, load
+from workflows.settings.configuration import ARGUMENTS, Configuration, RunnerName, load, with_runner
 from workflows.settings.policy import Policy, changed, of_parameters_file
 from workflows.trigger.metrics import ALIVE_WITHIN, READY_WITHIN, Metrics, MetricsServer
 from workflows.trigger.snapshot import Snapshot
+from workflows.trigger.wiring import RUNNERS
 
 EXAMPLE = """
 runner = "kubeflow"
@@ -259,6 +261,16 @@ def test_json_logs_are_one_object_a_line_and_name_commit_set_and_run() -> None:
         "run": "r",
     }
     assert second["traceback"].endswith("ValueError: x")
+
+
+def test_every_runner_that_may_be_configured_can_be_made_and_no_other() -> None:
+    assert set(RUNNERS) == set(get_args(RunnerName))
+
+
+def test_an_unknown_runner_of_the_command_line_is_refused_with_the_names_that_exist() -> None:
+    assert with_runner(Configuration(), "kubeflow", "--runner").runner == "kubeflow"
+    with pytest.raises(RunInputError, match="--runner = 'airflow' is not allowed; it must be local or kubeflow"):
+        with_runner(Configuration(), "airflow", "--runner")
 
 
 def test_variables_that_kubernetes_sets_for_the_service_are_ignored() -> None:

@@ -65,24 +65,24 @@ def test_a_retry_in_the_middle_of_a_back_off_starts_at_once(harness: TriggerHarn
     harness.order("fail-model", "no luck")
     commit_set = harness.train()
     slow = configuration(attempts=2, backoff=3600.0)
-    told: list[str] = []
+    shown: list[str] = []
 
-    def tell(line: str) -> None:
-        told.append(line)
+    def show(line: str) -> None:
+        shown.append(line)
 
     runner = harness.context.runner
     assert runner is not None
-    original, looks = runner.poll, [0]
+    original, polls = runner.poll, [0]
 
     def poll() -> bool:
-        looks[0] += 1
-        if looks[0] == 1:
+        polls[0] += 1
+        if polls[0] == 1:
             (harness.orders / "fail-model").unlink()
             again(harness, commit_set)
         return original()
 
     runner.poll = poll  # type: ignore[method-assign]
-    (done,) = wiring.once(replace(harness.context, show=tell), slow)
+    (done,) = wiring.once(replace(harness.context, show=show), slow)
     assert done.state == "good"
     words = [decision.decision for decision in explain(harness.client, commit_set, 0.0).decisions]
     assert words == ["start", "started", "failed", "retry", "start", "started"]
@@ -137,11 +137,11 @@ def test_a_commit_set_without_our_outputs_is_refused(harness: TriggerHarness) ->
 
 def test_why_prints_decisions_claims_ends_and_what_is_waited_for(harness: TriggerHarness) -> None:
     commit_set = failed(harness)
-    told = explain(harness.client, commit_set, 0.0)
-    assert [d.decision for d in told.decisions] == ["start", "started", "failed", "failed"]
-    assert told.decisions[0].by == "tests:1"
-    assert "RuntimeError: no luck" in told.decisions[2].reason
-    checkpoint, model = told.commits
+    explanation = explain(harness.client, commit_set, 0.0)
+    assert [d.decision for d in explanation.decisions] == ["start", "started", "failed", "failed"]
+    assert explanation.decisions[0].by == "tests:1"
+    assert "RuntimeError: no luck" in explanation.decisions[2].reason
+    checkpoint, model = explanation.commits
     assert (checkpoint.state, model.state) == ("good", "failed")
     assert checkpoint.claims == ((1, f"training_and_export-{commit_set}-1", "good"),)
     newer = harness.train("next")
@@ -182,9 +182,11 @@ def test_the_commands_answer_with_one_document(harness: TriggerHarness, monkeypa
     commit_set = failed(harness)
     monkeypatch.setenv("PACH_PROJECT", harness.target.project)
     at = ["--pachd", harness.target.pachd] if harness.target.pachd else ["--store", str(harness.target.store)]
-    told = json.loads(CliRunner().invoke(why_command, ["--json", *at, commit_set[:12]], catch_exceptions=False).stdout)
-    assert told["commit_set"] == commit_set
-    assert {"time", "decision", "reason", "run"} <= set(told["decisions"][0])
+    explanation = json.loads(
+        CliRunner().invoke(why_command, ["--json", *at, commit_set[:12]], catch_exceptions=False).stdout
+    )
+    assert explanation["commit_set"] == commit_set
+    assert {"time", "decision", "reason", "run"} <= set(explanation["decisions"][0])
     done = json.loads(CliRunner().invoke(retry_command, ["--json", *at, commit_set], catch_exceptions=False).stdout)
     assert done["commit_set"] != commit_set
     text = CliRunner().invoke(why_command, [*at, commit_set], catch_exceptions=False)

@@ -49,13 +49,13 @@ def _suggestion(name: str, names: Sequence[str], prefix: str) -> str:
     return f" (did you mean {candidates[near[0]]}?)" if near and near[0] in candidates else ""
 
 
-def checked(value: Any, kind: Any, place: str) -> Any:
+def checked(value: Any, kind: Any, setting: str) -> Any:
     """Return a value as its declared type; a whole number counts as a number.
 
     Args:
         value: as TOML gives it.
         kind: the declared type, with its constraints.
-        place: what the message calls it: the source and the full name.
+        setting: source and full name, for the message.
 
     Raises:
         RunInputError: the value has another type, or is out of range.
@@ -63,14 +63,14 @@ def checked(value: Any, kind: Any, place: str) -> Any:
     try:
         converted = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise _not_allowed(value, kind, place) from error
+        raise _not_allowed(value, kind, setting) from error
     # msgspec's bounds let infinity through.
     if isinstance(converted, float) and not math.isfinite(converted):
-        raise _not_allowed(value, kind, place)
+        raise _not_allowed(value, kind, setting)
     return converted
 
 
-def parsed(text: str, kind: type, place: str) -> Any:
+def parsed(text: str, kind: type, setting: str) -> Any:
     """Return the value that the text of an environment variable stands for.
 
     Raises:
@@ -81,11 +81,11 @@ def parsed(text: str, kind: type, place: str) -> Any:
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise RunInputError(f"{place}={text!r} is not allowed; it must be {expected(kind)}") from error
+        raise RunInputError(f"{setting}={text!r} is not allowed; it must be {expected(kind)}") from error
 
 
-def _not_allowed(value: Any, kind: Any, place: str) -> RunInputError:
-    return RunInputError(f"{place} = {value!r} is not allowed; it must be {expected(kind)}")
+def _not_allowed(value: Any, kind: Any, setting: str) -> RunInputError:
+    return RunInputError(f"{setting} = {value!r} is not allowed; it must be {expected(kind)}")
 
 
 def expected(kind: Any) -> str:

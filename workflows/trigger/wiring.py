@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.runner import Phase, Runner
 from workflows.settings.arguments import COMMIT_SET
-from workflows.settings.configuration import Configuration
+from workflows.settings.configuration import Configuration, RunnerName
 from workflows.trigger.controller import RUNNER_POLL_INTERVAL, Controller, Outcome, Settings
 from workflows.trigger.metrics import Metrics, MetricsServer
 from workflows.trigger.release import release_runs
@@ -143,26 +143,37 @@ class Outage:
 
 def runner_for(context: TriggerContext, configuration: Configuration) -> Runner:
     """Return the runner that the configuration names."""
-    if context.runner is not None:
-        return context.runner
-    if configuration.runner == "kubeflow":
-        chosen = configuration.kubeflow
-        access = Access(chosen.endpoint, chosen.namespace, chosen.token_file, chosen.cookies, chosen.timeout)
-        return KubeflowRunner(
-            Api(access, context.rest),
-            experiment=chosen.experiment,
-            namespace=chosen.namespace,
-            ui=chosen.ui or os.environ.get("KF_PIPELINES_UI_ENDPOINT", ""),
-            service_account=chosen.service_account,
-            arguments=chosen.arguments,
-        )
+    return RUNNERS[configuration.runner](context, configuration) if context.runner is None else context.runner
+
+
+def _local_runner(context: TriggerContext, configuration: Configuration) -> Runner:  # noqa: ARG001
     environment = child_environment(context.target, context.folder.resolve() / "scratch", os.environ)
     return LocalRunner(context.folder / "runs", environment, None, context.show)
 
 
+def _kubeflow_runner(context: TriggerContext, configuration: Configuration) -> Runner:
+    settings = configuration.kubeflow
+    access = Access(settings.endpoint, settings.namespace, settings.token_file, settings.cookies, settings.timeout)
+    return KubeflowRunner(
+        Api(access, context.rest),
+        experiment=settings.experiment,
+        namespace=settings.namespace,
+        ui=settings.ui or os.environ.get("KF_PIPELINES_UI_ENDPOINT", ""),
+        service_account=settings.service_account,
+        arguments=settings.arguments,
+    )
+
+
+RUNNERS: Mapping[RunnerName, Callable[[TriggerContext, Configuration], Runner]] = {
+    "local": _local_runner,
+    "kubeflow": _kubeflow_runner,
+}
+"""The factory of each runner that a configuration may name."""
+
+
 def leadership_for(context: TriggerContext, configuration: Configuration) -> Leadership:
-    """Return the leader election, not yet begun: a lock file on this machine, a Lease on a cluster."""
-    if configuration.runner == "local":
+    """Return the leader election, not yet begun: a Lease for Kubeflow, a lock file for runners on this machine."""
+    if configuration.runner != "kubeflow":
         return LockFile(context.folder / "trigger.lock")
     if not configuration.lease.name:
         return NoElection()

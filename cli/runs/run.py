@@ -31,7 +31,7 @@ def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str,
     from pachyderm.dag.setup import check_set_up
     from pix2pix.hyperparameters import parse_assignments
     from workflows.runners.compiled import named, shipped
-    from workflows.runners.local import run_once
+    from workflows.runners.run_once import run_once
 
     named(shipped(), pipeline)
     source = {one.name: one.source.repo for one in PIPELINES}.get(pipeline)

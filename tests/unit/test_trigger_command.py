@@ -95,7 +95,7 @@ def stopped(
     *options: str,
 ) -> Said:
     """The answer to ``trigger`` that gets these signals, the first of them at the end of its first poll."""
-    poll = Controller.look
+    poll = Controller.poll
 
     def polled(self: Controller) -> object:
         result = poll(self)

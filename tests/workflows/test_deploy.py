@@ -230,7 +230,7 @@ def test_the_trigger_accepts_its_configuration(overlay: str, tmp_path: Path) -> 
     made = configured(overlay, tmp_path)
     spec = dict(pods(overlay))["pix2pix-trigger"]["spec"]
     assert made.runner == "kubeflow"
-    assert made.listen.endswith(f":{spec['containers'][0]['ports'][0]['containerPort']}")
+    assert made.metrics_address.endswith(f":{spec['containers'][0]['ports'][0]['containerPort']}")
     assert made.lease.name in {name for _, _, name in allowed(overlay, "coordination.k8s.io")}
 
 

@@ -146,6 +146,7 @@ class Controller:
         """
         while True:
             snapshot, plan, effects = self.poll()
+            self._check()
             if effects:
                 continue
             if not snapshot.items:

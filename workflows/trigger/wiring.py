@@ -15,7 +15,8 @@ from pachyderm.client.connection import Target, connect
 from pachyderm.dag.repos import PIPELINES
 from pachyderm.dag.setup import check_set_up
 from pachyderm.errors import PachydermError, UnreachableError
-from workflows.daemon.kubernetes_lease import KubernetesLease, coordination_api
+from workflows.daemon.coordination_api import coordination_api
+from workflows.daemon.kubernetes_lease import KubernetesLease
 from workflows.daemon.lease import Leadership, LockFile, NoElection
 from workflows.daemon.signals import Interruption
 from workflows.errors import RunnerUnreachableError, WorkflowError

@@ -292,7 +292,7 @@ class Cluster:
     def command(self, pachd: str, exits_within: float) -> subprocess.Popen[str]:
         """Start ``pix2pix trigger`` with an earlier end than usual."""
         (self.folder / "trigger.toml").write_text(
-            f'runner = "kubeflow"\nlook_every = 0.2\n[kubeflow]\nendpoint = "{self.kubeflow.url}"\n'
+            f'runner = "kubeflow"\npoll_interval = 0.2\n[kubeflow]\nendpoint = "{self.kubeflow.url}"\n'
             '[lease]\nnamespace = "kubeflow"\nretry = 0.2\n'
         )
         contexts = {"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "current-context": "c"}

@@ -112,4 +112,5 @@ def _log_as(session: Session, configuration: Configuration) -> None:
 
         log_json(sys.stderr, time.time)
     elif session.verbosity == 0:
-        logging.getLogger("workflows.trigger").setLevel(logging.INFO)
+        for package in ("workflows.trigger", "workflows.daemon"):
+            logging.getLogger(package).setLevel(logging.INFO)

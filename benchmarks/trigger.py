@@ -1,9 +1,9 @@
-"""Measures the trigger on this machine: how soon a commit gets its run, and what a burst of commits costs.
+"""Benchmark of the trigger on this machine: latency from a commit to its run, and the cost of a burst of commits.
 
 Run: ``python benchmarks/trigger.py [--commits 50] [--burst 1000]``. Prints one JSON document.
 
-The latency is from the return of the commit's call to the birth of the run's child process, with the trigger idle in a
-process of its own, over the embedded store, and a pipeline of one trivial task.
+The latency is measured from the return of the commit's call to the start of the run's child process, with an idle
+trigger in its own process, the embedded store, and a pipeline of one trivial task.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ TESTS = Path(__file__).resolve().parent.parent / "tests" / "trigger"
 
 
 def commit(client: Connection, branch: BranchName, content: str) -> str:
-    """Put one small file as a commit; the set's id."""
-    with client.pfs.commit(branch=client.branch(branch)) as made:
-        client.pfs.put_file_from_bytes(commit=made, path="/a", data=content.encode())
-    return str(made.id)
+    """Commit one small file; return the id of the commit set."""
+    with client.pfs.commit(branch=client.branch(branch)) as output:
+        client.pfs.put_file_from_bytes(commit=output, path="/a", data=content.encode())
+    return str(output.id)
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
-    """A trigger in a process of its own."""
+    """Start a trigger in its own process."""
     sys.path.append(str(TESTS))
     from filling_pipelines import compile_all
 
@@ -61,7 +61,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 def ended(
     client: Connection, trigger: subprocess.Popen[bytes], repo: str, commit_set: str, limit: float = 600.0
 ) -> str:
-    """Wait for the end of an output commit; its state."""
+    """Wait for the end of an output commit; return its state."""
     until = time.monotonic() + limit
     while time.monotonic() < until:
         if trigger.poll() is not None:
@@ -74,7 +74,7 @@ def ended(
 
 
 def latency(client: Connection, trigger: subprocess.Popen[bytes], runs: Path, commits: int) -> dict[str, float]:
-    """Seconds from a commit to its run's process, the trigger being idle."""
+    """Measure the seconds from a commit to its run's process while the trigger is idle."""
     took = []
     for number in range(commits):
         commit_set = commit(client, INPUT_IMAGES, str(number))
@@ -94,26 +94,26 @@ def latency(client: Connection, trigger: subprocess.Popen[bytes], runs: Path, co
 
 
 def burst(client: Connection, trigger: subprocess.Popen[bytes], runs: Path, commits: int) -> dict[str, float]:
-    """What a burst of commits under `latest` costs in runs, and how soon the newest is done."""
+    """Measure the runs that a burst of commits under `latest` costs, and the time until the newest is done."""
     before = len(list(runs.glob("training_and_export-*")))
     began = time.monotonic()
     sets = [commit(client, TRAINING, str(number)) for number in range(commits)]
     written = time.monotonic() - began
     ended(client, trigger, "model", sets[-1], 1800.0)
-    states = [inspect(client, "model", one) for one in sets]
+    states = [inspect(client, "model", commit_set) for commit_set in sets]
     return {
         "commits": commits,
         "writing_s": round(written, 1),
         "newest_done_after_s": round(time.monotonic() - began - written, 1),
         "runs": len(list(runs.glob("training_and_export-*"))) - before,
-        "superseded": sum(one.state == "superseded" for one in states),
-        "superseded_by_whom": sum("superseded: by " in one.error for one in states),
-        "good": sum(one.state == "good" for one in states),
+        "superseded": sum(output.state == "superseded" for output in states),
+        "superseded_by_whom": sum("superseded: by " in output.error for output in states),
+        "good": sum(output.state == "good" for output in states),
     }
 
 
-def looks(client: Connection, finished: int) -> dict[str, float]:
-    """The time of one look when nothing is open, with that many commits in the history of each chain."""
+def polls(client: Connection, finished: int) -> dict[str, float]:
+    """Measure a poll of the open commits when nothing is open, with that many finished commits on each branch."""
     queue = OpenCommits(client)
     queue.scan()
     took = []
@@ -125,7 +125,7 @@ def looks(client: Connection, finished: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--commits", type=int, default=50)
     parser.add_argument("--burst", type=int, default=1000)
@@ -134,7 +134,7 @@ def main() -> None:
         folder = Path(name)
         with connect(Target(store=folder / "store")) as client:
             set_up(client)
-            empty = looks(client, 0)
+            empty = polls(client, 0)
             process = start(folder)
             try:
                 runs = folder / "store" / "runs"
@@ -143,7 +143,7 @@ def main() -> None:
                     "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
                     "latency": latency(client, process, runs, arguments.commits),
                     "burst": burst(client, process, runs, arguments.burst),
-                    "looks": [empty, looks(client, arguments.commits + arguments.burst)],
+                    "polls": [empty, polls(client, arguments.commits + arguments.burst)],
                 }
             finally:
                 process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-# The image that tasks run in: TensorFlow, our package, the kfp that the pipelines were compiled with.
+# Image of the tasks: TensorFlow, this package, and the kfp with which the pipelines were compiled.
 # PYTHON_IMAGE has no default: name a Python 3.11 image by its digest (docs/kubeflow.md, "Images").
 ARG PYTHON_IMAGE
 
@@ -6,7 +6,7 @@ FROM ${PYTHON_IMAGE} AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 WORKDIR /src
 RUN ["python", "-m", "venv", "/opt/pix2pix"]
-# First what builds, so that no build fetches a thing that is not locked.
+# Build requirements first, so that no build fetches anything that is not locked.
 COPY requirements/build.txt requirements/
 RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", "requirements/build.txt"]
 
@@ -21,7 +21,7 @@ COPY pachyderm pachyderm
 COPY pix2pix pix2pix
 COPY workflows workflows
 RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "."]
-# The root file system is read-only later, so nothing could be compiled then.
+# At run time the root file system is read-only, so compile the bytecode now.
 RUN ["/opt/pix2pix/bin/python", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "/opt/pix2pix/lib"]
 
 FROM ${PYTHON_IMAGE}
@@ -37,9 +37,9 @@ LABEL org.opencontainers.image.title="pix2pix worker" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 COPY --from=packages /opt/pix2pix /opt/pix2pix
-# Python images leave the bytecode of the standard library out, and a task could not write what it compiles.
+# Python's images omit the bytecode of the standard library, and a task could not write it.
 RUN ["python", "-c", "import compileall, py_compile, sysconfig; compileall.compile_dir(sysconfig.get_path('stdlib'), quiet=2, workers=0, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)"]
-# Any user id works: HOME and the working directory are /tmp, and USER answers libraries that ask for a name.
+# Any user id works: HOME and the working directory are /tmp, and USER serves libraries that look up a name.
 ENV PATH=/opt/pix2pix/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     USER=pix2pix \

@@ -1,1 +1,1 @@
-"""The pipelines, the runners that start them and the trigger that decides which to start."""
+"""The pipelines, the runners that execute them, and the trigger that starts a run for every commit."""

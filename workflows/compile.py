@@ -1,7 +1,4 @@
-"""Compiles the pipelines to the IR YAML that is committed beside them, or says which file is stale.
-
-It exists so that what a cluster is given is in the repository, reviewed and compared like any other file.
-"""
+"""Compilation of the pipelines to the IR YAML that is committed beside them."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ BESIDE = Path(__file__).resolve().parent
 
 
 def compile_all(folder: Path = BESIDE) -> list[Path]:
-    """Write ``<name>.yaml`` of every pipeline into a folder; two compilations give the same bytes."""
+    """Write ``<name>.yaml`` of every pipeline into a folder; the output is reproducible byte for byte."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from kfp import compiler
@@ -32,7 +29,7 @@ def compile_all(folder: Path = BESIDE) -> list[Path]:
 
 
 def stale() -> list[Path]:
-    """The committed files that a compilation would change."""
+    """Return the committed files that a compilation would change."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = compile_all(Path(folder))
         return [

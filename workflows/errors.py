@@ -1,12 +1,10 @@
-"""What can go wrong on the floor of pipelines, runners and trigger, as one tree.
+"""The errors of pipelines, runners and trigger.
 
-It exists so that a caller can tell wrong use, a service that is away and a run that failed apart, whatever runs it.
-
-    WorkflowError
-    ├── RunInputError            no such pipeline, a parameter that it does not have, a configuration that is wrong
-    ├── RunnerUnreachableError   Kubeflow (or the cluster) does not answer, or refuses the token
-    │   └── UnclearAnswerError   a request may or may not have been carried out: look before asking again
-    └── RunFailedError           a run ended, and not well
+WorkflowError
+├── RunInputError            unknown pipeline or parameter, invalid configuration
+├── RunnerUnreachableError   Kubeflow (or the cluster) does not answer, or refuses the token
+│   └── UnclearAnswerError   a request may or may not have taken effect: check before repeating it
+└── RunFailedError           a run ended without success
 """
 
 from __future__ import annotations
@@ -15,21 +13,21 @@ from typing import ClassVar
 
 
 class WorkflowError(Exception):
-    """Anything that this floor raises on purpose; its text says the problem and the remedy."""
+    """Base of all errors that this layer raises on purpose; the message gives problem and remedy."""
 
     retryable: ClassVar[bool] = False
     """Whether the same request may succeed later without anybody changing the request or its input."""
 
 
 class RunInputError(WorkflowError):
-    """Wrong use or bad input; nothing was started, and starting it again as it is cannot help."""
+    """Wrong use or bad input; nothing was started, and the same request would fail again."""
 
 
 class RunnerUnreachableError(WorkflowError):
-    """What runs the pipelines does not answer; the same request may succeed later.
+    """The runner's service does not answer; the same request may succeed later.
 
     Attributes:
-        retry_after: seconds that the service asked to be left alone, or 0.
+        retry_after: seconds after which the service asked to be called again, or 0.
     """
 
     retryable = True
@@ -40,7 +38,7 @@ class RunnerUnreachableError(WorkflowError):
 
 
 class UnclearAnswerError(RunnerUnreachableError):
-    """A request was sent and its outcome is unknown; look for its effect before sending it again."""
+    """A request was sent and its outcome is unknown; check for its effect before repeating it."""
 
 
 class RunFailedError(WorkflowError):

@@ -1,7 +1,4 @@
-"""The pipeline image_to_image: all four stages in one DAG, always for the newest of each input.
-
-It exists for people who want one button; the trigger never starts it.
-"""
+"""The pipeline image_to_image: all four stages for the newest commit of each input. The trigger never starts it."""
 
 from kfp import dsl
 

@@ -1,7 +1,4 @@
-"""The pipeline preprocessing_and_generation: input pictures are prepared and translated by the promoted model.
-
-It exists as a pipeline of its own because a commit on `input_images`, or a new model, asks for these stages alone.
-"""
+"""The pipeline preprocessing_and_generation: prepare input images and translate them with the promoted model."""
 
 from kfp import dsl
 

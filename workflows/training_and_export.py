@@ -1,7 +1,4 @@
-"""The pipeline training_and_export: pairs become a trained, exported and, where asked, promoted model.
-
-It exists as a pipeline of its own because a commit on `training` asks for these two stages and no others.
-"""
+"""The pipeline training_and_export: train on pairs, export the model and, if the gate allows it, promote it."""
 
 from kfp import dsl
 

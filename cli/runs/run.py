@@ -12,7 +12,7 @@ from cli.options import Session, with_session
 from pachyderm.errors import RequestError
 
 if TYPE_CHECKING:
-    from workflows.runners.local import RunResult
+    from workflows.runners.run_once import RunResult
 
 
 @click.command()
@@ -38,7 +38,7 @@ def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str,
     PIPELINE is training_and_export, preprocessing_and_generation or image_to_image.
     """
     from workflows.runners.compiled import named, shipped
-    from workflows.runners.local import run_once
+    from workflows.runners.run_once import run_once
 
     named(shipped(), pipeline)
     arguments = _arguments(session, pipeline, commit_set, parameters)

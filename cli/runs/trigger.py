@@ -20,13 +20,13 @@ from cli.options import Session, with_session
 if TYPE_CHECKING:
     from workflows.daemon.signals import Interruption
     from workflows.settings.configuration import Configuration
-    from workflows.trigger.controller import Done
+    from workflows.trigger.controller import Outcome
     from workflows.trigger.wiring import TriggerContext
 
 
 @click.command()
 @click.option("--once", is_flag=True, help="Stop when no commit is open; exit code 1 if a run failed.")
-@click.option("--runner", type=click.Choice(["local", "kubeflow"]), help="Where the pipelines run.  [default: local]")
+@click.option("--runner", metavar="NAME", help="Where the pipelines run: local or kubeflow.  [default: local]")
 @click.option(
     "--config",
     "file",
@@ -63,14 +63,14 @@ def trigger(session: Session, once: bool, runner: str | None, file: Path | None,
 
 def _work(
     session: Session, once: bool, runner: str | None, file: Path | None, check: bool, interruption: Interruption
-) -> tuple[Done, ...] | None:
+) -> tuple[Outcome, ...] | None:
     """Check the settings, or run the trigger; return what ended meanwhile, or None after a check."""
-    from workflows.settings.configuration import load
+    from workflows.settings.configuration import load, with_runner
     from workflows.trigger import wiring
 
     configuration = load(file, os.environ)
     if runner is not None:
-        configuration = dataclasses.replace(configuration, runner=runner)
+        configuration = with_runner(configuration, runner, "--runner")
     context = wiring.TriggerContext(
         session.target(), session.store, identity(), _reporter(session, configuration), interruption=interruption
     )
@@ -93,7 +93,7 @@ def identity() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _emit(session: Session, units: tuple[Done, ...]) -> None:
+def _emit(session: Session, units: tuple[Outcome, ...]) -> None:
     documents = [dataclasses.asdict(unit) for unit in units]
     rows = [{**document, "commit_set": shorten(session, document["commit_set"])} for document in documents]
     text = table(("commit_set", "pipeline", "state", "error"), rows) if rows else "nothing to do: no commit is open"
@@ -118,4 +118,5 @@ def _set_up_logging(session: Session, configuration: Configuration) -> None:
 
         log_json(sys.stderr, time.time)
     elif session.verbosity == 0:
-        logging.getLogger("workflows.trigger").setLevel(logging.INFO)
+        for package in ("workflows.trigger", "workflows.daemon"):
+            logging.getLogger(package).setLevel(logging.INFO)

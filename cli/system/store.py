@@ -49,7 +49,7 @@ def serve(session: Session, listen: str, url_sources: bool) -> None:
     interruption = Interruption()
     # The event is set in the thread that watches for signals: in a handler, which interrupts the main thread anywhere,
     # it could wait for a lock that the main thread holds.
-    with interruption.watched(), interruption.first(ended.set):
+    with interruption.watched(), interruption.on_signal(ended.set):
         try:
             address = server.start()
             emit(session, {"address": address, "store": str(session.store)}, address)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workflows.settings.arguments import places
+from workflows.settings.arguments import settable_arguments
 from workflows.settings.configuration import Configuration, load, variables
 from workflows.settings.policy import Policy
 from workflows.trigger.metrics import Metrics
@@ -58,7 +58,7 @@ def test_every_setting_is_listed_in_its_section_with_type_and_default_and_no_oth
 
 def test_every_argument_of_a_run_is_listed_and_no_other() -> None:
     listed = [(pipeline.strip("`"), name.strip("`")) for pipeline, name, _ in rows("### [kubeflow.arguments.PIPELINE]")]
-    assert sorted(listed) == sorted(places())
+    assert sorted(listed) == sorted(settable_arguments())
 
 
 def test_every_metric_is_listed_and_no_other() -> None:

@@ -1,4 +1,4 @@
-"""A Pachyderm for the tests of the trigger, and a trigger over it whose tasks fill commits with one line.
+"""A Pachyderm for the tests of the trigger, and a trigger on it whose tasks fill commits with one line.
 
 With PACHD_ADDRESS set each test has a project of its own at that address; without, an embedded store of its own.
 """
@@ -27,7 +27,7 @@ from workflows.runners.local import LocalRunner, child_environment
 from workflows.settings.configuration import Configuration
 from workflows.settings.policy import Policy
 from workflows.trigger import wiring
-from workflows.trigger.controller import Done
+from workflows.trigger.controller import Outcome
 
 
 @pytest.fixture(scope="session")
@@ -37,16 +37,16 @@ def filling(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @dataclass
 class TriggerHarness:
-    """A Pachyderm that is set up, and the place of a trigger over it."""
+    """A Pachyderm with the repos set up, and the context of a trigger on it."""
 
     target: Target
     client: Connection
-    place: wiring.TriggerContext
+    context: wiring.TriggerContext
     orders: Path
     said: list[str]
 
     def commit(self, branch: BranchName = TRAINING, content: str = "x", path: str = "/a") -> str:
-        """Put one file as a commit; the set's id."""
+        """Commit one file; return the id of the commit set."""
         with self.client.pfs.commit(branch=self.client.branch(branch)) as commit:
             self.client.pfs.put_file_from_bytes(commit=commit, path=path, data=content.encode())
         return str(commit.id)
@@ -62,18 +62,18 @@ class TriggerHarness:
         return self.orders / name
 
     def began(self) -> list[list[str]]:
-        """Each task that began: repo, set, run, process."""
+        """Return repo, commit set, run and process of each task that began."""
         file = self.orders / "began"
         return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
     def on_kfp(self, filling: dict[str, Path]) -> None:
-        """From now on runs are real ones, of `kfp.local`."""
-        environment = child_environment(self.target, self.place.folder / "scratch", os.environ)
-        runner = LocalRunner(self.place.folder / "runs", environment, filling, self.said.append)
-        self.place = replace(self.place, runner=runner)
+        """Use real runs of `kfp.local` from now on."""
+        environment = child_environment(self.target, self.context.folder / "scratch", os.environ)
+        runner = LocalRunner(self.context.folder / "runs", environment, filling, self.said.append)
+        self.context = replace(self.context, runner=runner)
 
     def processes(self) -> list[int]:
-        """The processes that work on the runs of this harness's triggers."""
+        """Return the processes of the runs of this harness's triggers."""
         mark = f"PIX2PIX_SCRATCH={self.target.store / 'scratch'}".encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -82,8 +82,8 @@ class TriggerHarness:
                     found.append(int(entry.name))
         return found
 
-    def once(self, **policy: object) -> tuple[Done, ...]:
-        return wiring.once(self.place, configuration(**policy))
+    def once(self, **policy: object) -> tuple[Outcome, ...]:
+        return wiring.once(self.context, configuration(**policy))
 
     def output(self, repo: str, commit_set: str) -> Commit:
         return inspect(self.client, repo, commit_set)
@@ -96,9 +96,9 @@ class TriggerHarness:
 
 
 def configuration(**policy: object) -> Configuration:
-    """A configuration whose retries do not wait."""
+    """Return a configuration without back-off."""
     quick = Configuration(poll_interval=0.5)
-    policies = {name: replace(one, backoff=0.0) for name, one in quick.policy.items()}
+    policies = {name: replace(policy, backoff=0.0) for name, policy in quick.policy.items()}
     changed: dict[str, Policy] = {name: replace(one, **policy) for name, one in policies.items()}  # type: ignore[arg-type]
     return replace(quick, policy=changed)
 
@@ -124,8 +124,10 @@ def harness(
         if target.pachd is not None:
             client.pfs.create_project(project=pfs.Project(name=target.project))
         set_up(client)
-        place = wiring.TriggerContext(target, tmp_path / "store", "tests:1", said.append, InstantRunner(client, orders))
-        yield TriggerHarness(target, client, place, orders, said)
+        context = wiring.TriggerContext(
+            target, tmp_path / "store", "tests:1", said.append, InstantRunner(client, orders)
+        )
+        yield TriggerHarness(target, client, context, orders, said)
         if target.pachd is not None:
             client.pfs.delete_repos(projects=[pfs.Project(name=target.project)], force=True)
             client.pfs.delete_project(project=pfs.Project(name=target.project), force=True)

@@ -1,4 +1,4 @@
-"""What the fake API servers of the tests share: HTTP on 127.0.0.1 from a thread, one function that answers."""
+"""Base of the fake API servers: HTTP on 127.0.0.1, served from a thread by one function."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def answer(
     headers: dict[str, str] | None = None,
     cut: bool = False,
 ) -> None:
-    """Send a document; cut: only the first half of what its length says, and then the end of the connection."""
+    """Send a document; with `cut`, send only half of it and close the connection."""
     content = json.dumps(document).encode()
     handler.send_response(status)
     for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
@@ -75,7 +75,7 @@ def answer(
 
 
 def hang(handler: BaseHTTPRequestHandler) -> None:
-    """Give no answer, until whoever asks gives up."""
+    """Do not answer until the client gives up."""
     with contextlib.suppress(ConnectionError):
         handler.connection.recv(1)
     handler.close_connection = True

@@ -1,8 +1,8 @@
-"""A Kubeflow Pipelines API server over HTTP, with the semantics seen on a real one (2.17.0), and a script of faults.
+"""A Kubeflow Pipelines API server over HTTP, with the semantics seen on a real one (2.17.0), and scripted faults.
 
-Create is no lock: every call starts a workflow, and the same name twice is two runs. The workflow is started before the
-run's row is inserted. A terminated run goes through CANCELING and ends FAILED. Archived runs stay in lists. Parameters
-are checked against the uploaded spec: missing, unknown and wrongly typed ones are 400.
+A create is not a lock: every call starts a workflow, and the same name twice makes two runs. The workflow is started
+before the run's row is inserted. A terminated run goes through CANCELING and ends as FAILED. Archived runs stay in
+lists. Parameters are checked against the uploaded spec: missing, unknown and wrongly typed ones are answered with 400.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class FakeKubeflow(FakeApi):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # What a cluster does to a run.
+    # The cluster's effects on a run.
     def advance(self, run_id: str, state: str, message: str = "") -> None:
         """Change a run's state, as the persistence agent reports it; a final state stays."""
         with self._lock:
@@ -88,13 +88,13 @@ class FakeKubeflow(FakeApi):
                 run["error"] = {"code": 2, "message": message}
 
     def fail(self, run_id: str, task: str, *messages: str, retried: int = 0) -> None:
-        """Fail a run in one of its tasks, with the nodes of Argo's workflow as the API shows them.
+        """Fail a run in one of its tasks, with the nodes of Argo's workflow as the API returns them.
 
         Args:
             run_id: the run.
             task: name of the task.
             messages: of the task's attempts, oldest first; none, as KFP 2.17 was seen to answer.
-            retried: failed attempts of the task, where there are no messages.
+            retried: failed attempts of the task, if there are no messages.
         """
         pipeline = self.runs[run_id]["display_name"].split()[0].replace("_", "-")
         workflow = f"{pipeline}-x7k2p"

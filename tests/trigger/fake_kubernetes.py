@@ -1,4 +1,4 @@
-"""The part of a Kubernetes API server that keeps Leases, over HTTP, enforcing resourceVersion as a real one does."""
+"""The Lease API of a Kubernetes API server over HTTP; it enforces resourceVersion as a real one does."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class FakeKubernetes(FakeApi):
             return (200, before) if before else (404, {"kind": "Status", "message": "not found"})
         for field in ("acquireTime", "renewTime"):
             if not _MICRO_TIME.fullmatch(body["spec"][field]):
-                return 400, {"kind": "Status", "message": f"{field} is no MicroTime"}
+                return 400, {"kind": "Status", "message": f"{field} is not a MicroTime"}
         if method == "POST" and before:
             return 409, {"kind": "Status", "message": "already exists"}
         if method == "PUT":

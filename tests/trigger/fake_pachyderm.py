@@ -1,6 +1,6 @@
-"""The commits of a Pachyderm as plain objects in memory: what the trigger asks of the server, at no cost.
+"""An in-memory Pachyderm with the calls that the trigger uses.
 
-It opens output commits by branch provenance as pachd does, and holds as failures of the test what locks pachd up: a
+It opens output commits by branch provenance as pachd does, and fails the test on what would lock pachd: a
 good finish while something older on the branch is open, or while an input is.
 """
 
@@ -60,7 +60,7 @@ class Row:
 
 
 class FakePachyderm(Connection):
-    """A connection to itself; only what the trigger and a stage use is there."""
+    """A connection to itself, with only what the trigger and a stage use."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -75,7 +75,7 @@ class FakePachyderm(Connection):
             create_branch=self._move,
         )
         self.order = random.Random(0)
-        """Decides the order in which provenance is listed: a server has none."""
+        """Decides the order in which provenance is listed; a real server guarantees none."""
         self._moves: list[BranchName] = []
         for branch in (*INPUTS, MODEL, *PROVENANCE):
             row = self._add(branch, next(self.ids), tuple(self.heads[p] for p in PROVENANCE.get(branch, ())))
@@ -119,13 +119,13 @@ class FakePachyderm(Connection):
         self.heads[branch] = row.key
         return row
 
-    # What people do.
+    # Actions of people.
     def commit(self, *args: Any) -> Any:
         """A commit's name, as `Connection.commit`; the name is the SDK's."""
         return super().commit(*args)
 
     def put(self, *branches: BranchName, move_only: bool = False, own: bool = False, set_id: str = "") -> str:
-        """Commit to input branches in one transaction, or move their heads onto themselves; the set's id."""
+        """Commit to input branches in one transaction, or move their heads onto themselves; return the set's id."""
         set_id, moved = set_id or next(self.ids), set(branches)
         for branch in branches:
             if not move_only and branch in INPUTS:
@@ -140,14 +140,14 @@ class FakePachyderm(Connection):
         return set_id
 
     def promote(self, model: Key) -> str:
-        """Move `model@master`; the set that this opens."""
+        """Move `model@master`; return the commit set that this opens."""
         self.heads[MODEL] = model
         set_id = next(self.ids)
         self._add(GENERATE_IMAGES, set_id, tuple(self.heads[source] for source in PROVENANCE[GENERATE_IMAGES]))
         return set_id
 
     def drop(self, set_id: str) -> bool:
-        """Drop a set that nothing else is made from or follows; False where that is not so."""
+        """Drop a commit set; return False if another is made from it or follows it."""
         rows = [row for row in self.rows.values() if row.id == set_id]
         others = [row for row in self.rows.values() if row.id != set_id]
         keys = {row.key for row in rows}
@@ -167,19 +167,19 @@ class FakePachyderm(Connection):
         return True
 
     def check(self) -> None:
-        """What the server's own loop does: commits that are being finished are finished."""
+        """Finish the finishing commits, as the server's own loop does."""
         for row in self.rows.values():
             row.finished = row.finished or row.finishing
 
     def chain(self, branch: BranchName) -> Iterator[Row]:
-        """A branch from its head back."""
+        """Yield a branch from its head backwards."""
         key: Key | None = self.heads[branch]
         while key is not None:
             yield self.rows[key]
             key = self.rows[key].parent
 
     def older_than(self, row: Row) -> Iterator[Row]:
-        """Along the parents."""
+        """Yield the ancestors along the parents."""
         while row.parent is not None:
             row = self.rows[row.parent]
             yield row
@@ -187,7 +187,7 @@ class FakePachyderm(Connection):
     def newest_set(self, branch: BranchName) -> Row:
         return next(self.chain(branch))
 
-    # What the SDK does.
+    # Methods of the SDK.
     def edit_keys(
         self, repo: str, commit_id: str, *, add: dict[str, str] | None = None, put: dict[str, str] | None = None
     ) -> None:
@@ -210,7 +210,7 @@ class FakePachyderm(Connection):
         def name(key: Key) -> pfs.Commit:
             return pfs.Commit(repo=pfs.Repo(name=key[0]), id=key[1])
 
-        # Of the set alone; pachd lists those of other sets too.
+        # Only those of the commit set; pachd lists those of other commit sets, too.
         below = [one.key for one in self.rows.values() if one.id == row.id and row.key in one.provenance]
         above = list(row.provenance)
         self.order.shuffle(above)

@@ -1,4 +1,4 @@
-"""A runner whose runs do what a test tells them: work, fail, hang, vanish, appear late, appear twice."""
+"""A runner whose runs are controlled by the test: they work, fail, hang, vanish, appear late or appear twice."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class FakeRunner:
     name = "fake"
 
     def __init__(
-        self, pachyderm: FakePachyderm, now: Callable[[], float], one_creator: bool, where: str = "here"
+        self, pachyderm: FakePachyderm, now: Callable[[], float], atomic_start: bool, where: str = "here"
     ) -> None:
-        self.one_creator = one_creator
+        self.atomic_start = atomic_start
         self.where = where
         self._pachyderm = pachyderm
         self._now = now
@@ -40,10 +40,10 @@ class FakeRunner:
         self.ended_by_trigger: list[str] = []
         self.says_ending = True
         self.answers: list[str] = []
-        """What the next calls of `start` answer: ``late``, ``lost``, ``twice``, ``away``; empty: well."""
+        """The outcomes of the next calls of `start`: ``late``, ``lost``, ``twice``, ``away``; empty: success."""
         self.at_start: Callable[[RunKey], None] = lambda key: None
 
-    def place(self) -> str:
+    def location(self) -> str:
         return self.where
 
     def _create(self, key: RunKey) -> Run:
@@ -71,7 +71,7 @@ class FakeRunner:
         return run.state
 
     def arrive(self) -> None:
-        """A create whose answer was never given takes effect now."""
+        """Let a create take effect whose answer was lost."""
         self._create(self.late.pop(0))
 
     def find(self, key: RunKey) -> tuple[RunState, ...]:
@@ -94,7 +94,7 @@ class FakeRunner:
     def close(self) -> tuple[RunState, ...]:
         return ()
 
-    # What happens to runs.
+    # Events of runs.
     def end(self, run: str, phase: Phase, error: str = "") -> None:
         self.runs[run].state = replace(self.runs[run].state, phase=phase, error=error, ended=self._now())
 
@@ -102,7 +102,7 @@ class FakeRunner:
         del self.runs[run]
 
     def fail(self, run: str, gives_back: bool) -> None:
-        """The run's stage fails, and gives its claim back or has no time for it."""
+        """Fail the run's stage; it gives its claim back or has no time to."""
         claim = self.runs[run].claim
         key = self.runs[run].state.key
         assert key is not None
@@ -112,46 +112,46 @@ class FakeRunner:
         self.end(run, Phase.FAILED, "ValueError: no luck")
 
     def kill(self, run: str) -> None:
-        """Kill the run's task; the runner learns no more than that the run failed."""
+        """Kill the run's task; the runner only learns that the run failed."""
         self.end(run, Phase.FAILED, "a task failed, no cause is known")
         self.runs[run].state = replace(self.runs[run].state, certain=False)
 
     def advance(self, run: str) -> None:
-        """The run does one step: claims its next commit, or finishes the one that it has claimed."""
-        it = self.runs[run]
-        key = it.state.key
+        """Advance the run by one step: claim its next commit, or finish the claimed one."""
+        record = self.runs[run]
+        key = record.state.key
         assert key is not None
         if run in self.ended_by_trigger:
             self.end(run, Phase.TERMINATED, "by the trigger")
             return
         outputs = next(pipeline.outputs for pipeline in PIPELINES if pipeline.name == key.pipeline)
-        if it.stage == len(outputs):
+        if record.stage == len(outputs):
             self.end(run, Phase.SUCCEEDED)
             return
-        row = self._pachyderm.rows.get((outputs[it.stage].repo, key.commit_set))
+        row = self._pachyderm.rows.get((outputs[record.stage].repo, key.commit_set))
         if row is None:
-            it.stage += 1
+            record.stage += 1
             return
         if not row.open:
             if row.error:
                 self.end(run, Phase.FAILED, row.error)
-            it.stage, it.claim = it.stage + 1, None
+            record.stage, record.claim = record.stage + 1, None
             return
         commit = inspect(self._pachyderm, row.repo, row.id)
-        if it.claim is None:
+        if record.claim is None:
             if all(self._pachyderm.rows[one].finished for one in row.provenance) and live_claim(row.metadata) is None:
                 claim = take(self._pachyderm, commit, run, "a")
-                it.claim = (row.repo, claim.number) if claim else None
+                record.claim = (row.repo, claim.number) if claim else None
             return
         for older in self._pachyderm.older_than(row):
             if not older.finished:
                 return  # A stage waits for it.
             if not older.error:
                 break
-        if f"over.{it.claim[1]}" in row.metadata:
-            # Another attempt took over, or the trigger thought this one dead: it waits, or claims again.
-            it.claim = None
+        if f"over.{record.claim[1]}" in row.metadata:
+            # Another attempt took over, or the trigger considered this one dead: it waits, or claims again.
+            record.claim = None
             return
-        self._pachyderm.edit_keys(row.repo, row.id, add={f"over.{it.claim[1]}": "good"})
+        self._pachyderm.edit_keys(row.repo, row.id, add={f"over.{record.claim[1]}": "good"})
         self._pachyderm.pfs.finish_commit(commit=self._pachyderm.commit(row.repo, row.id))
-        it.stage, it.claim = it.stage + 1, None
+        record.stage, record.claim = record.stage + 1, None

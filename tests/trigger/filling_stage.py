@@ -1,7 +1,6 @@
-"""What a task of the tests' pipelines does: fills a commit with one line, who filled it.
+"""A task of the tests' pipelines: it fills a commit with one line that names the run.
 
-It keeps the protocol of a stage (claim, fence, one publication), so that what is tested is the trigger around it.
-Orders to fail, wait or die are files in a folder.
+It follows the protocol of a stage (claim, fence, one publication). Files in a folder order it to fail, wait or die.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pachyderm.queue.claims import end_of, give_back, live_claim, take
 
 
 class Died(BaseException):
-    """The process would be gone now."""
+    """Raised where the process would have ended."""
 
 
 def fill(client: Connection, repo: str, commit_set: str, run: str, orders: Path) -> None:

@@ -1,4 +1,4 @@
-"""A runner whose runs are over when they begin: they fill their commits in the process of the test."""
+"""A runner whose runs complete within `start`: they fill their commits in the test's process."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from workflows.runners.runner import Phase, RunKey, RunState
 
 class InstantRunner:
     name = "instant"
-    one_creator = True
+    atomic_start = True
 
     def __init__(self, client: Connection, orders: Path) -> None:
         self._client = client
         self._orders = orders
         self.states: dict[RunKey, RunState] = {}
 
-    def place(self) -> str:
+    def location(self) -> str:
         return "here"
 
     def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
@@ -40,7 +40,7 @@ class InstantRunner:
         except RuntimeError as raised:
             phase, error = Phase.FAILED, f"RuntimeError: {raised}"
         except Died:
-            phase, error = Phase.VANISHED, "its process is gone without a word"
+            phase, error = Phase.VANISHED, "its process disappeared without a report"
         return RunState(run, key, phase, error, time.time(), time.time())
 
     def find(self, key: RunKey) -> tuple[RunState, ...]:

@@ -1,4 +1,4 @@
-"""What survives when triggers are killed, paused or too many: every commit gets its run, each with one effect."""
+"""Triggers that are killed, paused or duplicated: every commit gets its run, with a single effect."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def one_effect_each(harness: TriggerHarness, sets: list[str]) -> None:
         for repo in ("preprocess_images", "generate_images"):
             commit = harness.output(repo, commit_set)
             assert commit.state == "good", (str(commit), commit.error)
-            # Of two fillers that were mixed there would be two lines.
+            # Two fillers that interleaved would leave two lines.
             assert len(harness.by(repo, commit_set).split()) == 1
-            # An earlier claim may be over well too: its process was killed after the fence and before the finish.
+            # An earlier claim may have ended as good, too: its process was killed between fence and finish.
             assert [claim.over for claim in claims_of(commit.metadata)][-1] == "good"
 
 
@@ -71,16 +71,16 @@ def killed_at_random(
     limit: float,
     with_runs: float = 0.3,
 ) -> None:
-    """Kill the trigger again and again while commits arrive; `with_runs` is how often runs are killed with it."""
+    """Kill the trigger again and again while commits arrive; `with_runs` is the share of kills that include runs."""
     chance = random.Random(seed)
     sets: list[str] = []
 
     def write() -> None:
         with connect(harness.target) as client:
-            writer = TriggerHarness(harness.target, client, harness.place, harness.orders, [])
+            writer = TriggerHarness(harness.target, client, harness.context, harness.orders, [])
             while len(sets) < commits:
                 sets.append(writer.draw(f"unique {len(sets)}"))
-                # As fast as they are worked on: a long queue tests nothing more.
+                # No faster than they are processed: a longer queue tests nothing more.
                 while sum(not closed(writer, one) for one in sets[-8:]) >= 6:
                     time.sleep(0.2)
 
@@ -97,14 +97,14 @@ def killed_at_random(
         if kill % 25 == 24:
             print(f"kills: {kill}, commits: {len(sets)}, ended: {ended()}", flush=True)  # noqa: T201
         if chance.random() < 0.5:
-            # Half of the lives come to something, however long a run takes here.
+            # Half of the processes live long enough to complete a run, however slow this machine is.
             before = ended()
             until(lambda before=before: ended() > before or before == commits, 240)
         try:
             process.wait(chance.uniform(0.5, 5.0))
         except subprocess.TimeoutExpired:
             if chance.random() < with_runs:
-                # Processes of a run as well, at the same moment.
+                # Kill processes of a run at the same moment, too.
                 processes = harness.processes()
                 for victim in chance.sample(processes, min(chance.randint(1, 3), len(processes))):
                     with contextlib.suppress(ProcessLookupError):
@@ -121,19 +121,19 @@ def killed_at_random(
     one_effect_each(harness, sets)
     until(lambda: not harness.processes(), 10)
     assert {commit.id for commit in history(harness.client, INPUT_IMAGES) if commit.parent} == set(sets)
-    # These tasks write no record; whatever else fsck finds, the kills did.
+    # These tasks write no record; any other finding of fsck was caused by the kills.
     assert {problem.code for problem in fsck(harness.client, now=time.time()).problems} == {"NO_RECORD"}
     if harness.target.pachd is None:
         assert check(harness.target.store) == []
 
 
-def test_a_trigger_that_is_killed_at_random_loses_and_doubles_nothing(
+def test_a_trigger_that_is_killed_at_random_loses_and_duplicates_nothing(
     harness: TriggerHarness, filling: dict[str, Path]
 ) -> None:
     killed_at_random(harness, filling, commits=6, kills=4, seed=3, limit=120)
 
 
-def test_a_trigger_that_is_killed_with_its_runs_calls_nothing_failed(
+def test_a_trigger_that_is_killed_with_its_runs_ends_nothing_as_failed(
     harness: TriggerHarness, filling: dict[str, Path]
 ) -> None:
     killed_at_random(harness, filling, commits=3, kills=3, seed=9, limit=120, with_runs=1.0)
@@ -141,7 +141,7 @@ def test_a_trigger_that_is_killed_with_its_runs_calls_nothing_failed(
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_fifty_kills_of_trigger_and_runs_together_call_nothing_failed(
+def test_fifty_kills_of_trigger_and_runs_together_end_nothing_as_failed(
     harness: TriggerHarness, filling: dict[str, Path]
 ) -> None:
     killed_at_random(harness, filling, commits=40, kills=50, seed=13, limit=1200, with_runs=1.0)
@@ -150,13 +150,13 @@ def test_fifty_kills_of_trigger_and_runs_together_call_nothing_failed(
 @pytest.mark.long
 @pytest.mark.timeout(14400)
 @pytest.mark.parametrize(("commits", "kills"), [(200, 100), (2000, 1000)])
-def test_hundreds_of_kills_while_commits_arrive_lose_and_double_nothing(
+def test_hundreds_of_kills_while_commits_arrive_lose_and_duplicate_nothing(
     harness: TriggerHarness, filling: dict[str, Path], commits: int, kills: int
 ) -> None:
     killed_at_random(harness, filling, commits, kills, seed=5, limit=6000)
 
 
-def test_an_interrupted_trigger_ends_its_runs_and_the_next_takes_the_work_up_at_once(
+def test_an_interrupted_trigger_ends_its_runs_and_the_next_continues_the_work_at_once(
     harness: TriggerHarness, filling: dict[str, Path]
 ) -> None:
     harness.order("wait")
@@ -177,7 +177,7 @@ def test_an_interrupted_trigger_ends_its_runs_and_the_next_takes_the_work_up_at_
 
 
 def paused_leader(harness: TriggerHarness, filling: dict[str, Path], rounds: int) -> int:
-    """Pause whoever leads, longer than its lease, again and again; the workflows that were started twice."""
+    """Repeatedly pause the leader for longer than its lease; return the workflows that were started twice."""
     cluster = Cluster(harness.client, harness.orders)
     sets: list[str] = []
     with cluster.api, FakeKubernetes() as kubernetes:
@@ -222,7 +222,7 @@ def test_two_hundred_paused_leaders_have_no_double_effect(harness: TriggerHarnes
 
 
 def two_triggers(harness: TriggerHarness, filling: dict[str, Path], commits: int) -> tuple[int, int]:
-    """Two triggers without any lease; how many sets there were, and how many workflows."""
+    """Run two triggers without a lease; return the numbers of commit sets and of workflows."""
     cluster = Cluster(harness.client, harness.orders)
     sets = [harness.draw(str(number)) for number in range(commits)]
     together = threading.Barrier(2)
@@ -240,9 +240,9 @@ def two_triggers(harness: TriggerHarness, filling: dict[str, Path], commits: int
             )
             together.wait(30)
             while not all(
-                closed(TriggerHarness(harness.target, client, harness.place, harness.orders, []), one) for one in sets
+                closed(TriggerHarness(harness.target, client, harness.context, harness.orders, []), one) for one in sets
             ):
-                made.look()
+                made.poll()
                 cluster.work()
 
     with cluster.api:

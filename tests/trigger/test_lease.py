@@ -1,4 +1,4 @@
-"""What the lead promises: one trigger at a time has it, a dead one loses it, and a paused one knows that it lost it."""
+"""Leader election: one trigger leads at a time, a dead leader loses the lead, a paused one knows that it lost it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_lead_that_is_renewed_is_never_taken(cluster: FakeKubernetes) -> None:
     assert cluster.leases["kubeflow/pix2pix-trigger"]["spec"]["leaseTransitions"] == 0
 
 
-def test_a_dead_leader_is_followed_after_the_lease_has_run_out_by_the_observers_clock(cluster: FakeKubernetes) -> None:
+def test_a_dead_leader_is_replaced_after_the_lease_expired_by_the_observers_clock(cluster: FakeKubernetes) -> None:
     time = Time()
     lease(cluster, "a", time, wall=4_000_000_000.0).step()
     b = lease(cluster, "b", time, wall=0.0)
@@ -224,7 +224,7 @@ def test_of_two_that_take_an_expired_lease_at_once_one_gets_it(cluster: FakeKube
     for thread in threads:
         thread.join()
     assert sum(rival.is_leader() for rival in rivals) == 1
-    assert [rival for rival in rivals if rival.is_leader()][0]._me == holder(cluster)  # noqa: RUF015
+    assert [rival for rival in rivals if rival.is_leader()][0]._identity == holder(cluster)  # noqa: RUF015
 
 
 def test_of_two_that_create_the_lease_at_once_one_gets_it(cluster: FakeKubernetes) -> None:
@@ -237,7 +237,7 @@ def test_of_two_that_create_the_lease_at_once_one_gets_it(cluster: FakeKubernete
     assert sum(rival.is_leader() for rival in rivals) == 1
 
 
-def test_a_write_on_an_old_version_is_refused_and_is_no_lead(cluster: FakeKubernetes) -> None:
+def test_a_write_on_an_old_version_is_refused_and_gives_no_lead(cluster: FakeKubernetes) -> None:
     time = Time()
     a, b = lease(cluster, "a", time), lease(cluster, "b", time)
     a.step()
@@ -309,7 +309,7 @@ sys.stdin.read()
 """
 
 
-def test_the_lock_of_this_machine_is_held_by_a_living_process_alone(tmp_path: Path) -> None:
+def test_the_lock_of_this_machine_is_held_only_by_a_live_process(tmp_path: Path) -> None:
     path = tmp_path / "store" / "trigger.lock"
     other = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -330,13 +330,13 @@ def test_the_lock_of_this_machine_is_held_by_a_living_process_alone(tmp_path: Pa
         last.release()
 
 
-def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_lock_file_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RunInputError, match="cannot be made"):
+    with pytest.raises(RunInputError, match="cannot be created"):
         LockFile(tmp_path / "file" / "lock").is_leader()
 
 
-def test_a_lease_that_an_administrator_made_empty_is_taken(cluster: FakeKubernetes) -> None:
+def test_a_lease_that_an_administrator_created_empty_is_taken(cluster: FakeKubernetes) -> None:
     cluster.leases["kubeflow/pix2pix-trigger"] = {
         "metadata": {"name": "pix2pix-trigger", "namespace": "kubeflow", "resourceVersion": "7"}
     }
@@ -344,7 +344,7 @@ def test_a_lease_that_an_administrator_made_empty_is_taken(cluster: FakeKubernet
     assert holder(cluster) == "a"
 
 
-def test_what_is_written_never_ends_before_the_leader_stops(cluster: FakeKubernetes) -> None:
+def test_a_written_lease_never_expires_before_the_leader_stops(cluster: FakeKubernetes) -> None:
     settings = replace(SETTINGS, seconds=2.4, renew_within=2.3, retry=0.5)
     time = Time()
     a, b = (lease(cluster, name, time, settings=settings) for name in "ab")

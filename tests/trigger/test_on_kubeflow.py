@@ -1,4 +1,4 @@
-"""What the trigger promises on Kubeflow, whatever its API answers: exactly one finished output per commit set."""
+"""The trigger on Kubeflow: exactly one finished output per commit set, whatever the API answers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from workflows.errors import RunnerUnreachableError
 from workflows.runners import kubeflow
 from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
-from workflows.trigger.controller import Controller, Done, Settings
+from workflows.trigger.controller import Controller, Outcome, Settings
 from workflows.trigger.metrics import Metrics
 from workflows.trigger.snapshot_builder import Clock
 
 
 class Time:
-    """A clock that moves when somebody waits, and a little at every look at it."""
+    """A clock that moves when it is waited on, and a little whenever it is read."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -43,7 +43,7 @@ class Time:
 
 
 class Cluster:
-    """Kubeflow whose workflows fill commits, one after the other in a thread."""
+    """A Kubeflow whose workflows fill commits one after the other, in a thread."""
 
     def __init__(self, client: Connection, orders: Path) -> None:
         self._client, self._orders = client.another(), orders
@@ -52,7 +52,7 @@ class Cluster:
         self.api = FakeKubeflow(self.orders.append)
 
     def work(self) -> None:
-        """Carry out every workflow that was started, in the order of their starts."""
+        """Execute the started workflows, in the order of their starts."""
         with self._lock:
             while self.orders:
                 run = self.orders.pop(0)
@@ -86,23 +86,23 @@ class Cluster:
 
 
 class Drive:
-    """A controller that is looked through step by step."""
+    """A controller that is polled step by step."""
 
     def __init__(self, cluster: Cluster, controller: Controller, time: Time) -> None:
         self.cluster, self.controller, self.time = cluster, controller, time
         self.away = 0
 
-    def until_nothing_is_open(self, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Done]:
+    def until_nothing_is_open(self, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Outcome]:
         for _ in range(400):
             meanwhile()
             try:
-                harness, _, done = self.controller.look()
+                harness, _, done = self.controller.poll()
             except RunnerUnreachableError:
                 self.away += 1
                 self.time.pause(5.0)
                 continue
             if not harness.commits:
-                return {one.commit_set: one for one in self.controller.done}
+                return {one.commit_set: one for one in self.controller.outcomes}
             if not done:
                 self.cluster.work()
                 self.time.pause(5.0)
@@ -132,7 +132,7 @@ def test_a_run_that_a_person_terminates_ends_the_set_as_cancelled(
 ) -> None:
     commit_set = harness.train()
     with cluster.controller(harness, filling) as drive:
-        drive.controller.look()
+        drive.controller.poll()
         (run,) = cluster.api.runs
         cluster.api.advance(run, "CANCELING")
         done = drive.until_nothing_is_open()
@@ -146,7 +146,7 @@ def test_a_run_that_was_deleted_is_replaced_by_the_next_attempt(
 ) -> None:
     commit_set = harness.train()
     with cluster.controller(harness, filling) as drive:
-        drive.controller.look()
+        drive.controller.poll()
         (run,) = cluster.api.runs
         cluster.orders.clear()
         cluster.api.delete(run)
@@ -155,13 +155,13 @@ def test_a_run_that_was_deleted_is_replaced_by_the_next_attempt(
     assert [run["display_name"][-1] for run in cluster.api.workflows] == ["1", "2"]
 
 
-def test_a_trigger_that_is_started_anew_creates_nothing_twice(
+def test_a_trigger_that_is_restarted_creates_nothing_twice(
     harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path]
 ) -> None:
     harness.train()
     for number in range(3):
         with cluster.controller(harness, filling, by=f"a:{number}") as drive:
-            drive.controller.look()
+            drive.controller.poll()
     with cluster.controller(harness, filling, by="a:9") as drive:
         drive.until_nothing_is_open()
     assert len(cluster.api.workflows) == 1
@@ -174,21 +174,21 @@ def test_a_run_whose_commits_were_dropped_is_terminated(
 
     commit_set = harness.train()
     with cluster.controller(harness, filling) as drive:
-        drive.controller.look()
+        drive.controller.poll()
         harness.client.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=commit_set))
-        drive.controller.look()
+        drive.controller.poll()
         drive.time.now += 200
-        drive.controller.look()
+        drive.controller.poll()
     (run,) = cluster.api.runs.values()
     assert run["state"] == "CANCELING"
 
 
-def test_two_creators_at_once_have_one_effect_and_the_second_workflow_is_ended(
+def test_two_creators_at_once_have_one_effect_and_the_second_workflow_is_terminated(
     harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit_set = harness.train()
     original = KubeflowRunner.find
-    # The search shows nothing, as it does while two creators search before either creates.
+    # The search finds nothing, as when two creators search before either creates.
     blind = [True]
     monkeypatch.setattr(KubeflowRunner, "find", lambda self, key: () if blind[0] else original(self, key))
     with cluster.controller(harness, filling, "a:1") as a, cluster.controller(harness, filling, "b:1") as b:
@@ -196,7 +196,7 @@ def test_two_creators_at_once_have_one_effect_and_the_second_workflow_is_ended(
         for drive in (a, b):
             drive.controller._runner.start(key, {"commit_set": commit_set})
         blind[0] = False
-        a.controller.look()
+        a.controller.poll()
         done = a.until_nothing_is_open()
     assert done[commit_set].state == "good"
     assert len(cluster.api.workflows) == 2
@@ -206,7 +206,7 @@ def test_two_creators_at_once_have_one_effect_and_the_second_workflow_is_ended(
 def faults(
     harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path], injections: int, seed: int
 ) -> Counter[str]:
-    """Commit and run until so many faults were injected; then check each set."""
+    """Commit and run until that many faults were injected; then check each commit set."""
     chance = random.Random(seed)
     left = [injections]
 
@@ -227,7 +227,7 @@ def faults(
                 sets[harness.train(content) if training else harness.draw(content)] = (
                     "model" if training else "generate_images"
                 )
-                drive.controller.look() if left[0] < 0 else None
+                drive.controller.poll() if left[0] < 0 else None
             done = drive.until_nothing_is_open()
             assert {done[one].state for one in sets if one in done} <= {"good", "superseded"}
     for commit_set, repo in sets.items():
@@ -235,7 +235,7 @@ def faults(
         if commit.state == "superseded":
             continue
         assert commit.state == "good"
-        # One line: of two fillers that were mixed there would be two.
+        # One line: two fillers that interleaved would leave two.
         assert harness.by(repo, commit_set) in cluster.api.runs
     assert inspect(harness.client, "model", harness.head(TRAINING).id).state == "good"
     assert harness.head(GENERATE_IMAGES).state == "good"
@@ -248,7 +248,7 @@ def test_a_hundred_faults_of_the_api_leave_one_finished_output_per_set(
     seen = faults(harness, cluster, filling, 100, seed=7)
     assert sum(seen.values()) == 100
     assert len(seen) >= 8
-    # Every workflow beyond one per attempt was a waste; there are none, for nobody else creates.
+    # No workflow beyond one per attempt: there is a single creator.
     names = Counter(run["display_name"] for run in cluster.api.workflows)
     assert max(names.values()) == 1
 

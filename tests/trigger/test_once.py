@@ -1,4 +1,4 @@
-"""What `trigger --once` promises: everything open is worked on, with one effect each, and then it stops."""
+"""`trigger --once`: everything open is processed, with a single effect each, and then it stops."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from conftest import TriggerHarness
 from pachyderm.dag.repos import CANDIDATE, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
 from pachyderm.queue.decisions import decisions_of
 from workflows.settings.policy import defaults
+from workflows.trigger.actions import End
 from workflows.trigger.reconcile import reconcile
-from workflows.trigger.snapshot import End
 from workflows.trigger.snapshot_builder import SnapshotBuilder
 from workflows.trigger.wiring import CLOCK
 
 
-def test_nothing_open_is_nothing_to_do(harness: TriggerHarness) -> None:
+def test_without_open_commits_it_stops_at_once(harness: TriggerHarness) -> None:
     assert harness.once() == ()
     assert harness.began() == []
 
@@ -30,7 +30,7 @@ def test_a_commit_on_training_is_trained_and_exported_by_one_run(harness: Trigge
     assert words == ["start", "started"]
 
 
-def test_on_kfp_local_a_run_is_one_process_per_task_and_what_it_says_is_shown(
+def test_on_kfp_local_a_run_is_one_process_per_task_and_its_output_is_shown(
     harness: TriggerHarness, filling: dict[str, Path]
 ) -> None:
     harness.on_kfp(filling)
@@ -42,7 +42,7 @@ def test_on_kfp_local_a_run_is_one_process_per_task_and_what_it_says_is_shown(
     assert "training_and_export: fill: begins" in harness.said
 
 
-def test_on_kfp_local_a_run_that_is_killed_is_tried_again_and_its_claim_given_back(
+def test_on_kfp_local_a_run_that_is_killed_is_retried_and_its_claim_given_back(
     harness: TriggerHarness, filling: dict[str, Path]
 ) -> None:
     harness.on_kfp(filling)
@@ -71,7 +71,7 @@ def test_under_latest_older_sets_end_as_superseded_and_the_newest_is_processed(h
     assert len({run for _, _, run, _ in harness.began()}) == 1
 
 
-def test_a_set_that_its_own_work_opens_is_worked_on_too(harness: TriggerHarness) -> None:
+def test_a_set_that_its_own_work_opens_is_processed_too(harness: TriggerHarness) -> None:
     picture, training = harness.draw(), harness.train()
     harness.once()
     harness.client.pfs.create_branch(
@@ -83,7 +83,7 @@ def test_a_set_that_its_own_work_opens_is_worked_on_too(harness: TriggerHarness)
     assert (done.commit_set, done.pipeline, done.state) == (promoted, "preprocessing_and_generation", "good")
 
 
-def test_a_failure_is_tried_again_within_the_budget_and_then_ends_everything_downstream(
+def test_a_failure_is_retried_within_the_budget_and_then_ends_everything_downstream(
     harness: TriggerHarness,
 ) -> None:
     harness.order("fail-checkpoint", "no luck")
@@ -111,7 +111,7 @@ def test_what_an_attempt_finished_is_kept_by_the_next(harness: TriggerHarness) -
     assert harness.by("checkpoint", commit_set).endswith("-1")
 
 
-def test_a_run_that_dies_without_a_word_is_tried_again_and_its_claim_given_back(harness: TriggerHarness) -> None:
+def test_a_run_that_vanishes_is_retried_and_its_claim_given_back(harness: TriggerHarness) -> None:
     harness.order("die")
     commit_set = harness.train()
     (done,) = harness.once()
@@ -121,16 +121,16 @@ def test_a_run_that_dies_without_a_word_is_tried_again_and_its_claim_given_back(
     assert metadata["over.1"] == f"run training_and_export-{commit_set}-1 is over: vanished"
 
 
-def test_a_run_that_succeeds_and_fills_nothing_is_no_success(harness: TriggerHarness) -> None:
+def test_a_run_that_succeeds_and_fills_nothing_is_a_failure(harness: TriggerHarness) -> None:
     harness.order("do-nothing")
     commit_set = harness.train()
     (done,) = harness.once(attempts=1)
     assert done.state == "failed"
-    assert "it succeeded and left" in done.error
+    assert "it succeeded but left" in done.error
     assert harness.output("checkpoint", commit_set).state == "failed"
 
 
-def test_an_input_that_somebody_leaves_open_is_said_and_left(harness: TriggerHarness) -> None:
+def test_an_input_that_somebody_leaves_open_is_reported_and_left(harness: TriggerHarness) -> None:
     commit = harness.client.pfs.start_commit(branch=harness.client.branch(TRAINING))
     assert harness.once() == ()
     assert any(f"training@{commit.id} is not finished" in line for line in harness.said)
@@ -139,7 +139,7 @@ def test_an_input_that_somebody_leaves_open_is_said_and_left(harness: TriggerHar
     assert done.state == "good"
 
 
-def test_a_set_on_both_inputs_is_two_units(harness: TriggerHarness) -> None:
+def test_a_set_on_both_inputs_is_two_work_items(harness: TriggerHarness) -> None:
     with harness.client.transaction.transaction() as transaction:
         training = harness.client.pfs.start_commit(branch=harness.client.branch(TRAINING))
         pictures = harness.client.pfs.start_commit(branch=harness.client.branch(INPUT_IMAGES))
@@ -161,7 +161,7 @@ def test_the_parameters_file_of_the_input_may_choose_the_policy(harness: Trigger
     assert [harness.by("model", one).split("-")[1] for one in sets] == sets
 
 
-def test_what_waits_in_the_end_for_an_open_input_is_said_and_left_whatever_stands_between(
+def test_a_work_item_that_waits_indirectly_for_an_open_input_is_reported_and_left(
     harness: TriggerHarness,
 ) -> None:
     commit = harness.client.pfs.start_commit(branch=harness.client.branch(INPUT_IMAGES))
@@ -172,28 +172,28 @@ def test_what_waits_in_the_end_for_an_open_input_is_said_and_left_whatever_stand
     assert {item.state for item in harness.once()} == {"good"}
 
 
-def superseded(observer: SnapshotBuilder) -> list[tuple[str, str]]:
-    ends = reconcile(observer.look()).actions
+def superseded(builder: SnapshotBuilder) -> list[tuple[str, str]]:
+    ends = reconcile(builder.build()).actions
     return [(end.item.commit_set, end.error) for end in ends if isinstance(end, End)]
 
 
 def test_an_input_that_is_still_being_written_supersedes_nothing(harness: TriggerHarness) -> None:
     first = harness.train("1")
-    observer = SnapshotBuilder(harness.client, harness.place.runner, defaults(), 0, "tests:1", CLOCK)
+    builder = SnapshotBuilder(harness.client, harness.context.runner, defaults(), 0, "tests:1", CLOCK)
     second = harness.client.pfs.start_commit(branch=harness.client.branch(TRAINING))
-    assert superseded(observer) == []
+    assert superseded(builder) == []
     harness.client.pfs.finish_commit(commit=second)
-    assert superseded(observer) == [(first, f"superseded: by {second.id}")]
+    assert superseded(builder) == [(first, f"superseded: by {second.id}")]
 
 
-def test_whether_a_set_may_be_superseded_is_said_by_its_own_input_commit(harness: TriggerHarness) -> None:
+def test_whether_a_commit_set_may_be_superseded_is_decided_by_its_own_input_commit(harness: TriggerHarness) -> None:
     first = harness.train("1")
     every = harness.commit(TRAINING, '[trigger]\npolicy = "every"\n', "/pix2pix.toml")
     latest = harness.commit(TRAINING, '[trigger]\npolicy = "latest"\n', "/pix2pix.toml")
     newest = harness.train("2")
-    observer = SnapshotBuilder(harness.client, harness.place.runner, defaults(), 0, "tests:1", CLOCK)
-    assert superseded(observer) == [(first, f"superseded: by {newest}"), (latest, f"superseded: by {newest}")]
-    assert every not in {commit_set for commit_set, _ in superseded(observer)}
+    builder = SnapshotBuilder(harness.client, harness.context.runner, defaults(), 0, "tests:1", CLOCK)
+    assert superseded(builder) == [(first, f"superseded: by {newest}"), (latest, f"superseded: by {newest}")]
+    assert every not in {commit_set for commit_set, _ in superseded(builder)}
 
 
 def test_the_attempts_of_a_set_are_those_of_its_own_input_commit(harness: TriggerHarness) -> None:
@@ -219,17 +219,17 @@ def test_the_settings_of_one_pipeline_do_not_reach_the_other(harness: TriggerHar
     ] * 2
 
 
-def test_a_parameters_file_that_no_parser_takes_stops_nothing_else(harness: TriggerHarness) -> None:
+def test_a_parameters_file_that_cannot_be_parsed_stops_nothing_else(harness: TriggerHarness) -> None:
     harness.commit(TRAINING, "x = " + "[" * 5000, "/pix2pix.toml")
     harness.draw()
     assert {item.state for item in harness.once()} == {"good"}
 
 
-def test_what_stands_behind_a_set_that_waits_for_an_open_input_is_left_too(harness: TriggerHarness) -> None:
+def test_work_items_behind_one_that_waits_for_an_open_input_are_left_too(harness: TriggerHarness) -> None:
     good = harness.draw()
     harness.once()
     harness.client.pfs.start_commit(branch=harness.client.branch(INPUT_IMAGES))
     earlier = harness.client.commit("input_images", good)
     harness.client.pfs.create_branch(branch=harness.client.branch(INPUT_IMAGES), head=earlier)
     assert harness.once() == ()
-    assert any("is older and open" in line for line in harness.said)
+    assert any("is older and still open" in line for line in harness.said)

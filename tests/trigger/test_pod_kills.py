@@ -1,4 +1,4 @@
-"""Pods that are killed, evicted or lost: every commit set gets its result, once, and none is called failed."""
+"""Pods that are killed, evicted or lost: every commit set gets its result, once, and none ends as failed."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ KILLS = ("kill -9", "deleted", "evicted before it began", "node lost", "run dele
 
 
 class KillingCluster(Cluster):
-    """A Kubeflow that takes pods away, a given number of times."""
+    """A Kubeflow that kills pods a given number of times."""
 
     def __init__(self, client: Connection, orders: Path, kills: int, seed: int) -> None:
         super().__init__(client, orders)
         self._chance = random.Random(seed)
-        # Each kind as often as the others.
+        # All kinds are equally frequent.
         self.kills = [KILLS[number % len(KILLS)] for number in range(kills)]
         self._chance.shuffle(self.kills)
 
     def work(self) -> None:
-        """Carry out what was started; each run is killed with a chance of three in four while kills are left."""
+        """Execute the started runs; each is killed with a probability of 3/4 while kills are left."""
         waiting, self.orders[:] = list(self.orders), []
         for run in waiting:
             if self.kills and self._chance.random() < 0.75:
@@ -43,7 +43,7 @@ class KillingCluster(Cluster):
         outputs = next(pipeline.outputs for pipeline in PIPELINES if pipeline.name == name)
         self.api.advance(run["run_id"], "RUNNING")
         if "before it began" not in how:
-            # It claims its commit, and is gone. An earlier attempt may have filled the first one.
+            # It claims its commit and disappears. An earlier attempt may have filled the first one.
             (self._orders / "die").touch()
             with pytest.raises(Died):
                 for branch in outputs:
@@ -53,7 +53,7 @@ class KillingCluster(Cluster):
         elif how == "kill -9":
             self.api.fail(run["run_id"], "fill")
         elif how == "deleted":
-            # Argo has tried twice again, and the API names no cause.
+            # Argo has retried twice, and the API names no cause.
             self.api.fail(run["run_id"], "fill", retried=2)
         elif how == "node lost":
             self.api.fail(run["run_id"], "fill", "pod deleted", "node lost")
@@ -72,7 +72,7 @@ def killed(harness: TriggerHarness, filling: dict[str, Path], kills: int, seed: 
                 sets[harness.train(str(number))] = "model"
             else:
                 sets[harness.draw(str(number))] = "generate_images"
-            # A trigger that is started anew knows as much as the one before.
+            # A restarted trigger must know as much as its predecessor.
             with cluster.controller(harness, filling, by=f"a:{number}") as drive:
                 done = drive.until_nothing_is_open()
             assert {item.state for item in done.values()} == {"good"}
@@ -80,15 +80,15 @@ def killed(harness: TriggerHarness, filling: dict[str, Path], kills: int, seed: 
     for commit_set, repo in sets.items():
         commit = harness.output(repo, commit_set)
         assert commit.state == "good"
-        # Of two fillers that were mixed there would be two lines.
+        # Two fillers that interleaved would leave two lines.
         assert len(harness.by(repo, commit_set).split()) == 1
         assert [claim.over for claim in claims_of(commit.metadata)][-1] == "good"
 
 
-def test_five_kills_of_pods_call_nothing_failed(harness: TriggerHarness, filling: dict[str, Path]) -> None:
+def test_five_kills_of_pods_end_nothing_as_failed(harness: TriggerHarness, filling: dict[str, Path]) -> None:
     killed(harness, filling, kills=5, seed=3)
 
 
 @pytest.mark.long
-def test_fifty_kills_of_pods_call_nothing_failed(harness: TriggerHarness, filling: dict[str, Path]) -> None:
+def test_fifty_kills_of_pods_end_nothing_as_failed(harness: TriggerHarness, filling: dict[str, Path]) -> None:
     killed(harness, filling, kills=50, seed=4)

@@ -1,9 +1,9 @@
-"""Random histories: people, runs, clocks and two triggers do what they like, and every promise holds.
+"""Random histories of people, runs, clocks and two triggers, under which every guarantee holds.
 
 Commits, transactions, head moves, promotions, drops; runs that work, fail, hang, vanish, appear late or twice;
-triggers that are started anew, and that see the same runs or each its own; clocks that jump. What must hold: one
-effect per commit, order, bounded retries, nothing called failed that was only killed, no hot loop, and, once the
-trouble stops, every newest commit is processed or ended with a reason.
+triggers that restart, and that see the same runs or only their own; clocks that jump. Invariants: a single effect per
+commit, order, bounded retries, nothing ends as failed that was only killed, no hot loop, and, once the faults stop,
+every newest commit is processed or ended with a reason.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ATTEMPTS = 3
 
 
 class Trigger:
-    """A controller over the fakes; starting it anew forgets what it remembered."""
+    """A controller on the fakes; a restart forgets what it remembered."""
 
     def __init__(self, machine: Histories, name: str, runner: FakeRunner) -> None:
         clock = Clock(lambda: machine.steady, lambda: machine.wall)
@@ -54,22 +54,22 @@ class Trigger:
             machine.pachyderm, runner, NoElection(), configured, clock, lambda seconds: False, metrics
         )
 
-    def look(self) -> int:
+    def poll(self) -> int:
         try:
-            return len(self.controller.look()[2])
+            return len(self.controller.poll()[2])
         except RunnerUnreachableError:
             return 0
 
 
 class Histories(RuleBasedStateMachine):
     @initialize(
-        one_creator=st.booleans(),
+        atomic_start=st.booleans(),
         says_ending=st.booleans(),
         order=st.integers(0, 2**16),
         latest=st.booleans(),
         apart=st.booleans(),
     )
-    def begin(self, one_creator: bool, says_ending: bool, order: int, latest: bool, apart: bool) -> None:
+    def begin(self, atomic_start: bool, says_ending: bool, order: int, latest: bool, apart: bool) -> None:
         self.steady = 1000.0
         self.wall = 1_700_000_000.0
         self.pachyderm = FakePachyderm(lambda: self.wall)
@@ -79,7 +79,7 @@ class Histories(RuleBasedStateMachine):
         }
         self.dropped: set[str] = set()
         places = ("host-a", "host-b") if apart else ("here",)
-        self.runners = [FakeRunner(self.pachyderm, lambda: self.wall, one_creator, where) for where in places]
+        self.runners = [FakeRunner(self.pachyderm, lambda: self.wall, atomic_start, where) for where in places]
         for runner in self.runners:
             runner.at_start = self.check_ready
             runner.says_ending = says_ending
@@ -88,7 +88,7 @@ class Histories(RuleBasedStateMachine):
         self.faults: Counter[RunKey] = Counter()
 
     def check_ready(self, key: RunKey) -> None:
-        """Whoever starts a run: everything older is closed, and what it needs is finished."""
+        """Whoever starts a run, everything older must be closed and its inputs finished."""
         outputs = next(pipeline.outputs for pipeline in PIPELINES if pipeline.name == key.pipeline)
         for branch in outputs:
             row = self.pachyderm.rows.get((branch.repo, key.commit_set))
@@ -107,12 +107,12 @@ class Histories(RuleBasedStateMachine):
         return self.live()[number % len(self.live())]
 
     def fault(self, runner: FakeRunner, run: str) -> None:
-        """Take note that a run reports an error of its own."""
+        """Record that a run reports its own error."""
         key = runner.runs[run].state.key
         assert key is not None
         self.faults[RunKey(key.pipeline, key.commit_set, 1)] += 1
 
-    # What people do.
+    # Actions of people.
     @rule(both=st.booleans(), training=st.booleans())
     def commit(self, both: bool, training: bool) -> None:
         self.pachyderm.put(*((TRAINING, INPUT_IMAGES) if both else (TRAINING,) if training else (INPUT_IMAGES,)))
@@ -132,7 +132,7 @@ class Histories(RuleBasedStateMachine):
         if self.pachyderm.drop(ids[back % len(ids)]):
             self.dropped.add(ids[back % len(ids)])
 
-    # What runs do.
+    # Events of runs.
     @precondition(lambda self: self.live())
     @rule(number=st.integers(0, 9), steps=st.integers(1, 6))
     def work(self, number: int, steps: int) -> None:
@@ -154,7 +154,7 @@ class Histories(RuleBasedStateMachine):
     def kill(self, number: int) -> None:
         runner, run = self.pick(number)
         if runner.runs[run].claim is None:
-            # Nothing shows that it was no error of its own.
+            # Nothing shows that it was not its own error.
             self.fault(runner, run)
         runner.kill(run)
 
@@ -168,7 +168,7 @@ class Histories(RuleBasedStateMachine):
     @rule(number=st.integers(0, 9))
     def disappear(self, number: int) -> None:
         runner, run = self.pick(number)
-        # It works no more, but its claim is left, and nobody can say what became of it.
+        # It has stopped, but its claim is left, and nobody knows what happened to it.
         runner.forget(run)
 
     @precondition(lambda self: self.live())
@@ -192,7 +192,7 @@ class Histories(RuleBasedStateMachine):
     def arrive(self) -> None:
         next(runner for runner in self.runners if runner.late).arrive()
 
-    # What time and triggers do.
+    # Time and triggers.
     @rule(seconds=st.sampled_from([0.5, 5.0, 30.0, 400.0]))
     def tick(self, seconds: float) -> None:
         self.steady += seconds
@@ -203,8 +203,8 @@ class Histories(RuleBasedStateMachine):
         self.wall += seconds
 
     @rule(which=st.integers(0, 1))
-    def look(self, which: int) -> None:
-        self.triggers[which].look()
+    def poll(self, which: int) -> None:
+        self.triggers[which].poll()
 
     @rule(which=st.integers(0, 1))
     def start_anew(self, which: int) -> None:
@@ -270,7 +270,7 @@ class Histories(RuleBasedStateMachine):
         return next(b for b in PROVENANCE if any(r is row for r in self.pachyderm.chain(b)))
 
     def teardown(self) -> None:
-        """The trouble stops: within a few looks everything has ended, without a hot loop."""
+        """Once the faults stop, everything ends within a few polls, without a hot loop."""
         if not hasattr(self, "pachyderm"):
             return
         for runner in self.runners:
@@ -281,7 +281,7 @@ class Histories(RuleBasedStateMachine):
             for trigger in self.triggers:
                 idle = 0
                 for _ in range(100):
-                    if trigger.look() == 0:
+                    if trigger.poll() == 0:
                         break
                     idle += 1
                 assert idle < 100, "a hot loop: every look does something, and nothing changes"
@@ -314,7 +314,7 @@ def histories(examples: int) -> None:
         max_examples=examples,
         stateful_step_count=50,
         deadline=None,
-        # Shrinking a failure takes longer than reading it.
+        # Shrinking takes longer than reading the failure.
         phases=(HypothesisPhase.explicit, HypothesisPhase.generate),
         suppress_health_check=list(HealthCheck),
         derandomize="HISTORIES_SEEDS" not in os.environ,

@@ -1,4 +1,4 @@
-"""What the trigger promises when Pachyderm goes away and comes back: it says so, waits, and loses no commit."""
+"""An outage of Pachyderm: the trigger reports it, waits, and loses no commit."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def target(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
-    # Two tries, half a second apart: the trigger notices sooner.
+    # Two attempts, half a second apart, so that the trigger notices sooner.
     monkeypatch.setitem(channel.RETRIES, "maxAttempts", 2)
     return Target(pachd=f"grpc://{served.address}", store=tmp_path / "work", project="away")
 
 
 @contextmanager
 def serving(harness: TriggerHarness) -> Iterator[None]:
-    """A trigger in a thread of its own."""
+    """A trigger in its own thread."""
     stopping = threading.Event()
 
     class Asked(Interruption):
@@ -44,7 +44,7 @@ def serving(harness: TriggerHarness) -> Iterator[None]:
 
     def serve() -> None:
         with suppress(KeyboardInterrupt):
-            wiring.serve(replace(harness.place, interruption=Asked()), configuration())
+            wiring.serve(replace(harness.context, interruption=Asked()), configuration())
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -62,19 +62,19 @@ def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
         tick.wait(0.05)
 
 
-def test_a_trigger_outlasts_an_absence_of_pachyderm_and_runs_what_comes_after(
+def test_a_trigger_survives_an_outage_of_pachyderm_and_runs_later_commits(
     harness: TriggerHarness, served: Served
 ) -> None:
     with serving(harness):
         before = harness.draw("before")
         until(lambda: harness.output("generate_images", before).state == "good")
         served.leave()
-        until(lambda: any("trying again" in line for line in harness.said))
+        until(lambda: any("retrying" in line for line in harness.said))
         served.come_back()
         after = harness.draw("after")
         until(lambda: harness.output("generate_images", after).state == "good")
-        until(lambda: "it is back" in harness.said)
-    (trouble,) = [line for line in harness.said if "trying again" in line]
+        until(lambda: "connected again" in harness.said)
+    (trouble,) = [line for line in harness.said if "retrying" in line]
     assert trouble.startswith(("Pachyderm at grpc://", "no Pachyderm answers at grpc://"))
     began = [commit_set for repo, commit_set, *_ in harness.began() if repo == "generate_images"]
     assert began == [before, after]

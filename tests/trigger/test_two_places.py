@@ -1,4 +1,4 @@
-"""Two triggers on one Pachyderm that cannot see each other's runs: wasted starts at most, and never a result.
+"""Two triggers on one Pachyderm that cannot see each other's runs: at most wasted starts, never a lost result.
 
 With PACHD_ADDRESS set it runs against the server there, as all tests over a `TriggerHarness` do.
 """
@@ -27,16 +27,16 @@ from workflows.trigger.snapshot_builder import Clock
 
 
 class SlowRunner:
-    """A runner of a place of its own, whose runs do nothing until they are told to work."""
+    """A runner with its own location, whose runs do nothing until the test lets them work."""
 
     name = "slow"
-    one_creator = True
+    atomic_start = True
 
     def __init__(self, client: Connection, orders: Path, where: str) -> None:
         self._client, self._orders, self._where = client, orders, where
         self.states: dict[RunKey, RunState] = {}
 
-    def place(self) -> str:
+    def location(self) -> str:
         return self._where
 
     def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
@@ -44,7 +44,7 @@ class SlowRunner:
         return self.states.setdefault(key, RunState(run, key, Phase.RUNNING, started=time.time()))
 
     def work(self) -> None:
-        """Every live run does its work, and is over."""
+        """Let every live run do its work and end."""
         for key, state in self.states.items():
             if state.over:
                 continue
@@ -73,7 +73,7 @@ class SlowRunner:
 
 
 class Pair:
-    """Two triggers in two folders, and one clock."""
+    """Two triggers in two folders, with one clock."""
 
     def __init__(self, harness: TriggerHarness) -> None:
         self.now = 1000.0
@@ -83,7 +83,7 @@ class Pair:
 
     def _trigger(self, harness: TriggerHarness, runner: SlowRunner) -> Controller:
         clock = Clock(lambda: self.now, time.time)
-        settings = Settings(configuration().policy, 10, 2.0, f"{runner.place()}:1")
+        settings = Settings(configuration().policy, 10, 2.0, f"{runner.location()}:1")
         metrics = Metrics(clock.steady, clock.wall)
         return Controller(
             harness.client, runner, NoElection(), settings, clock, self._pause, metrics, harness.said.append
@@ -95,11 +95,11 @@ class Pair:
             self.pauses.pop(0)()
         return True
 
-    def look(self, which: int, seconds: float = 0.0) -> bool:
-        """Let time pass, and one trigger look until it does nothing more; whether anything is open."""
+    def poll(self, which: int, seconds: float = 0.0) -> bool:
+        """Let time pass and poll one trigger until it has no effect; return whether anything is open."""
         self.now += seconds
         for _ in range(20):
-            harness, _, done = self.triggers[which].look()
+            harness, _, done = self.triggers[which].poll()
             if not done:
                 return bool(harness.commits)
         raise AssertionError("a hot loop")
@@ -116,19 +116,19 @@ def pair(harness: TriggerHarness) -> Pair:
 def test_a_run_that_takes_minutes_to_start_is_started_once_and_is_good(harness: TriggerHarness, pair: Pair) -> None:
     commit_set = harness.train()
     for _ in range(20):
-        pair.look(0, STARTS_WITHIN / 25)
-        pair.look(1)
+        pair.poll(0, STARTS_WITHIN / 25)
+        pair.poll(1)
     assert pair.started() == 1
     pair.runners[0].work()
-    assert not pair.look(1)
-    assert not pair.look(0)
+    assert not pair.poll(1)
+    assert not pair.poll(0)
     assert harness.output("model", commit_set).state == "good"
     assert decisions_of(harness.output("model", commit_set).metadata)[0].where == "host-a:/a"
 
 
-def test_a_trigger_reports_that_it_waits_for_a_run_of_another_place(harness: TriggerHarness, pair: Pair) -> None:
+def test_a_trigger_reports_that_it_waits_for_a_run_at_another_location(harness: TriggerHarness, pair: Pair) -> None:
     commit_set = harness.train()
-    pair.look(0)
+    pair.poll(0)
     pair.pauses = [lambda: None, pair.runners[0].work]
     (done,) = pair.triggers[1].once()
     assert (done.commit_set, done.state) == (commit_set, "good")
@@ -142,46 +142,48 @@ def test_a_run_that_takes_longer_costs_a_second_start_and_one_of_them_has_the_ef
 ) -> None:
     commit_set = harness.train()
     for _ in range(12):
-        pair.look(0, STARTS_WITHIN / 2)
-        pair.look(1)
+        pair.poll(0, STARTS_WITHIN / 2)
+        pair.poll(1)
     assert pair.started() == 2
     pair.runners[1].work()
     pair.runners[0].work()
-    assert not pair.look(0)
-    assert not pair.look(1)
+    assert not pair.poll(0)
+    assert not pair.poll(1)
     for repo in ("checkpoint", "model"):
         assert harness.output(repo, commit_set).state == "good"
         assert len(harness.by(repo, commit_set).split()) == 1
 
 
-def test_a_place_that_is_lost_is_taken_over_without_a_failure(harness: TriggerHarness, pair: Pair) -> None:
+def test_a_lost_location_is_taken_over_without_a_failure(harness: TriggerHarness, pair: Pair) -> None:
     commit_set = harness.train()
-    pair.look(0)
+    pair.poll(0)
     (state,) = pair.runners[0].live()
     assert take(harness.client, harness.output("checkpoint", commit_set), state.run, "a") is not None
-    # Neither the trigger of the first place nor its run is ever heard of again.
-    pair.look(1)
-    pair.look(1, STARTS_WITHIN - 1)
+    # Neither the trigger at the first location nor its run ever comes back.
+    pair.poll(1)
+    pair.poll(1, STARTS_WITHIN - 1)
     assert pair.started() == 1
-    pair.look(1, 2)
+    pair.poll(1, 2)
     pair.runners[1].work()
-    assert not pair.look(1)
+    assert not pair.poll(1)
     assert harness.output("model", commit_set).state == "good"
     words = [decision.decision for decision in decisions_of(harness.output("model", commit_set).metadata)]
     assert words == ["start", "started", "interrupted", "start", "started"]
 
 
-def test_what_the_other_place_reported_is_a_failure_and_is_quoted(harness: TriggerHarness, pair: Pair) -> None:
+def test_an_error_reported_at_the_other_location_is_a_failure_and_is_quoted(
+    harness: TriggerHarness, pair: Pair
+) -> None:
     commit_set = harness.train()
-    pair.look(0)
+    pair.poll(0)
     (state,) = pair.runners[0].live()
     claim = take(harness.client, harness.output("checkpoint", commit_set), state.run, "a")
     assert claim is not None
     give_back(
         harness.client, harness.output("checkpoint", commit_set), claim.number, end_of(ValueError("no such label"))
     )
-    pair.look(1)
-    pair.look(1, STARTS_WITHIN + 1)
+    pair.poll(1)
+    pair.poll(1, STARTS_WITHIN + 1)
     decisions = decisions_of(harness.output("model", commit_set).metadata)
     (failed,) = [decision for decision in decisions if decision.decision == "failed"]
     assert failed.reason == f"checkpoint@{commit_set}: ValueError: no such label"

@@ -1,4 +1,4 @@
-"""What `why` tells and `retry` does: decisions stay with the commits, and what has ended is followed, never mended."""
+"""`why` and `retry`: decisions stay with the commits, and an ended commit is followed by a new one, never changed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_set_that_failed_is_followed_by_a_fresh_one_for_the_newest_inputs(harn
     fresh, is_fresh = again(harness, commit_set)
     assert is_fresh
     assert fresh != commit_set
-    last = explain(harness.client, commit_set).decisions[-1]
+    last = explain(harness.client, commit_set, 0.0).decisions[-1]
     assert (last.decision, last.by) == ("retried", "tests")
     assert last.reason == f"the fresh commit set {fresh} runs it again"
     (done,) = harness.once()
@@ -47,7 +47,7 @@ def test_a_set_that_failed_is_followed_by_a_fresh_one_for_the_newest_inputs(harn
     assert harness.output("model", commit_set).state == "failed"
 
 
-def test_an_open_set_is_tried_again_and_its_failures_do_not_count_any_more(harness: TriggerHarness) -> None:
+def test_an_open_set_is_retried_and_its_failures_no_longer_count(harness: TriggerHarness) -> None:
     harness.order("fail-model", "no luck")
     commit_set = harness.train()
     assert again(harness, commit_set) == (commit_set, False)
@@ -65,24 +65,24 @@ def test_a_retry_in_the_middle_of_a_back_off_starts_at_once(harness: TriggerHarn
     harness.order("fail-model", "no luck")
     commit_set = harness.train()
     slow = configuration(attempts=2, backoff=3600.0)
-    told: list[str] = []
+    shown: list[str] = []
 
-    def tell(line: str) -> None:
-        told.append(line)
+    def show(line: str) -> None:
+        shown.append(line)
 
-    runner = harness.place.runner
+    runner = harness.context.runner
     assert runner is not None
-    original, looks = runner.poll, [0]
+    original, polls = runner.poll, [0]
 
     def poll() -> bool:
-        looks[0] += 1
-        if looks[0] == 1:
+        polls[0] += 1
+        if polls[0] == 1:
             (harness.orders / "fail-model").unlink()
             again(harness, commit_set)
         return original()
 
     runner.poll = poll  # type: ignore[method-assign]
-    (done,) = wiring.once(replace(harness.place, show=tell), slow)
+    (done,) = wiring.once(replace(harness.context, show=show), slow)
     assert done.state == "good"
     words = [decision.decision for decision in explain(harness.client, commit_set, 0.0).decisions]
     assert words == ["start", "started", "failed", "retry", "start", "started"]
@@ -126,7 +126,7 @@ def test_an_older_set_is_refused_naming_what_covers_it_and_the_way_back(harness:
         again(harness, commit_set)
 
 
-def test_a_set_without_outputs_of_ours_is_refused(harness: TriggerHarness) -> None:
+def test_a_commit_set_without_our_outputs_is_refused(harness: TriggerHarness) -> None:
     harness.client.pfs.create_repo(repo=harness.client.repo("other"))
     foreign = harness.commit(BranchName("other", "master"))
     with pytest.raises(RequestError, match="no output commit that a run could fill"):
@@ -135,13 +135,13 @@ def test_a_set_without_outputs_of_ours_is_refused(harness: TriggerHarness) -> No
         again(harness, "0" * 32)
 
 
-def test_why_tells_decisions_claims_ends_and_what_is_waited_for(harness: TriggerHarness) -> None:
+def test_why_prints_decisions_claims_ends_and_what_is_waited_for(harness: TriggerHarness) -> None:
     commit_set = failed(harness)
-    told = explain(harness.client, commit_set, 0.0)
-    assert [d.decision for d in told.decisions] == ["start", "started", "failed", "failed"]
-    assert told.decisions[0].by == "tests:1"
-    assert "RuntimeError: no luck" in told.decisions[2].reason
-    checkpoint, model = told.commits
+    explanation = explain(harness.client, commit_set, 0.0)
+    assert [d.decision for d in explanation.decisions] == ["start", "started", "failed", "failed"]
+    assert explanation.decisions[0].by == "tests:1"
+    assert "RuntimeError: no luck" in explanation.decisions[2].reason
+    checkpoint, model = explanation.commits
     assert (checkpoint.state, model.state) == ("good", "failed")
     assert checkpoint.claims == ((1, f"training_and_export-{commit_set}-1", "good"),)
     newer = harness.train("next")
@@ -153,7 +153,7 @@ def test_why_tells_decisions_claims_ends_and_what_is_waited_for(harness: Trigger
 @pytest.mark.parametrize(
     ("ago", "said"), [(-5.0, "0 s"), (40.0, "40 s"), (119.0, "119 s"), (720.0, "12 min"), (3 * 3600.0, "3 h")]
 )
-def test_a_run_that_starts_is_named_and_no_second_one_is_asked_for(
+def test_a_run_that_starts_is_named_and_no_second_one_is_requested(
     harness: TriggerHarness, ago: float, said: str
 ) -> None:
     commit_set, then = harness.train(), 1_700_000_000.0
@@ -182,9 +182,11 @@ def test_the_commands_answer_with_one_document(harness: TriggerHarness, monkeypa
     commit_set = failed(harness)
     monkeypatch.setenv("PACH_PROJECT", harness.target.project)
     at = ["--pachd", harness.target.pachd] if harness.target.pachd else ["--store", str(harness.target.store)]
-    told = json.loads(CliRunner().invoke(why_command, ["--json", *at, commit_set[:12]], catch_exceptions=False).stdout)
-    assert told["commit_set"] == commit_set
-    assert {"time", "decision", "reason", "run"} <= set(told["decisions"][0])
+    explanation = json.loads(
+        CliRunner().invoke(why_command, ["--json", *at, commit_set[:12]], catch_exceptions=False).stdout
+    )
+    assert explanation["commit_set"] == commit_set
+    assert {"time", "decision", "reason", "run"} <= set(explanation["decisions"][0])
     done = json.loads(CliRunner().invoke(retry_command, ["--json", *at, commit_set], catch_exceptions=False).stdout)
     assert done["commit_set"] != commit_set
     text = CliRunner().invoke(why_command, [*at, commit_set], catch_exceptions=False)

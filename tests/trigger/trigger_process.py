@@ -1,4 +1,4 @@
-"""A trigger as a process of its own: local runs, or Kubeflow with a Lease, as the arguments say.
+"""A trigger in its own process: local runs, or Kubeflow with a Lease, depending on the arguments.
 
 Started as ``python trigger_process.py '{"store": ..., "pachd": ..., "project": ..., "pipelines": {...}, ...}'``.
 """
@@ -45,16 +45,16 @@ def main(order: dict[str, Any]) -> None:
     runner: Runner
     if "kubeflow" in order:
         runner = KubeflowRunner(Api(Access(endpoint=order["kubeflow"], timeout=5.0), time.sleep), pipelines=pipelines)
-        # Whatever the configuration says, the lead is by the Lease.
-        wiring.leadership_for = lambda place, configuration: leadership(order, by)  # type: ignore[assignment]
+        # Leader election is by the Lease, whatever the configuration.
+        wiring.leadership_for = lambda context, configuration: leadership(order, by)  # type: ignore[assignment]
     else:
         environment = child_environment(target, target.store / "scratch", os.environ)
         runner = LocalRunner(target.store / "runs", environment, pipelines)
-    place = wiring.TriggerContext(target, target.store, by, lambda line: None, runner, INTERRUPTION)
+    context = wiring.TriggerContext(target, target.store, by, lambda line: None, runner, INTERRUPTION)
     base = Configuration(poll_interval=order.get("poll_interval", 0.2), max_concurrent_runs=3)
-    # One error of its own, and a set fails: a kill is none.
+    # A single own error fails a commit set; a kill does not count.
     policies = {name: replace(one, attempts=1, backoff=0.0) for name, one in base.policy.items()}
-    wiring.serve(place, replace(base, policy=policies))
+    wiring.serve(context, replace(base, policy=policies))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,10 @@ def test_an_unknown_pipeline_argument_is_one_line_and_2(tmp_path: Path, capsys: 
     result = checked(capsys, tmp_path, "http://127.0.0.1:1", '[kubeflow.arguments.training_and_export]\ngpu = "1"\n')
     assert result.code == 2
     (line,) = result.err.splitlines()
-    assert "unknown setting kubeflow.arguments.training_and_export.gpu; there are cpu, gpu_type, gpus" in line
+    assert (
+        "unknown setting kubeflow.arguments.training_and_export.gpu (did you mean gpus?); allowed: cpu, gpu_type, gpus"
+        in line
+    )
 
 
 def test_a_refused_token_is_one_line_and_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,14 +92,14 @@ def stopped(
     *options: str,
 ) -> CommandResult:
     """Run ``trigger`` and send it these signals at the start of its first poll."""
-    poll = Controller.look
+    poll = Controller.poll
 
     def polled(self: Controller) -> object:
         for number in numbers:
             signal.raise_signal(number)
         return poll(self)
 
-    monkeypatch.setattr(Controller, "look", polled)
+    monkeypatch.setattr(Controller, "poll", polled)
     # The watchdog would end this process, which runs the tests.
     monkeypatch.setattr(signals, "end_process", lambda seconds: None)
     pix2pix(capsys, "--store", tmp_path / "store", "setup")

@@ -1,4 +1,4 @@
-"""The committed pipelines: up to date, free of the traps of a cluster, and runnable by plain kfp."""
+"""The committed pipelines: up to date, safe against the known hazards of a cluster, and runnable by plain kfp."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PIPELINES = {name: list(yaml.safe_load_all((BESIDE / f"{name}.yaml").read_text()
 
 
 PLACES = {"node_selector": "STRUCT", "tolerations": "LIST"}
-"""The two parameters that Kubeflow takes as JSON; every other one is text."""
+"""The two parameters that Kubeflow accepts as JSON; all others are text."""
 
 
 def executors(spec: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def test_each_pipeline_is_a_valid_spec_of_schema_2_1_0(name: str) -> None:
     spec, platform = PIPELINES[name]
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     assert spec["schemaVersion"] == "2.1.0"
-    # A typo in the second document would be dropped by the server without a word.
+    # The server would silently drop a typo in the second document.
     json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
 
 
@@ -66,7 +66,7 @@ def test_each_pipeline_is_one_flat_dag_of_typed_described_parameters(name: str) 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_resources_are_whole_string_parameters_and_only_train_asks_for_a_gpu(name: str) -> None:
+def test_resources_are_whole_string_parameters_and_only_train_requests_a_gpu(name: str) -> None:
     for executor, container in executors(PIPELINES[name][0]).items():
         texts = [container["image"]]
         resources = container.get("resources", {})
@@ -77,7 +77,7 @@ def test_resources_are_whole_string_parameters_and_only_train_asks_for_a_gpu(nam
         assert ("accelerator" in resources) == (executor == "exec-train")
 
 
-def test_shared_memory_of_training_is_bounded_by_its_memory_alone() -> None:
+def test_shared_memory_of_training_is_bounded_only_by_its_memory() -> None:
     for name in ("training_and_export", "image_to_image"):
         executor = PIPELINES[name][1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train"]
         assert executor["emptyDirMounts"] == [{"medium": "Memory", "mountPath": "/dev/shm", "volumeName": "dshm"}]
@@ -98,7 +98,7 @@ def test_no_task_is_cached_and_nothing_is_installed_at_run_time(name: str) -> No
 def test_a_lost_pod_is_replaced_and_a_step_that_failed_has_failed_at_once(name: str) -> None:
     for task in PIPELINES[name][0]["root"]["dag"]["tasks"].values():
         assert task["retryPolicy"]["maxRetryCount"] == 2
-        # Argo waits for it before it decides not to retry.
+        # Argo waits for the back-off before it decides not to retry.
         assert task["retryPolicy"]["backoffDuration"] == "0s"
 
 
@@ -119,7 +119,7 @@ def test_no_address_and_no_secret_is_in_a_pipeline(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_task_finds_address_project_token_and_certificate_authority_where_there_are_any(name: str) -> None:
+def test_every_task_finds_address_project_token_and_certificate_authority_if_there_are_any(name: str) -> None:
     platform = PIPELINES[name][1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     for executor in executors(PIPELINES[name][0]):
         given = platform[executor]
@@ -154,7 +154,7 @@ def test_plain_kfp_runs_a_committed_pipeline_without_our_runner(tmp_path: Path) 
     script = PLAIN.format(root=str(tmp_path / "root"), file=str(BESIDE / "preprocessing_and_generation.yaml"))
     environment = {**os.environ, "PIX2PIX_STORE": str(target.store)}
     environment.pop("PACHD_ADDRESS", None)
-    # kfp.local breaks on a Python whose path has a space in it, as it has where the checkout's has one.
+    # kfp.local fails if the path of Python contains a space, as it does if the checkout's path does.
     link = tmp_path / "environment"
     link.symlink_to(Path(sys.executable).parent.parent, target_is_directory=True)
     python = link / Path(sys.executable).relative_to(Path(sys.executable).parent.parent)

@@ -1,4 +1,4 @@
-"""What an administrator is promised: valid objects, the restricted policy, no right too many, current renders."""
+"""Manifests: valid objects, the Pod Security level "restricted", minimal rights, current renders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OVERLAYS = sorted(path.name for path in (KUSTOMIZE / "overlays").iterdir())
 VERSION = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]["version"]
 KUBERNETES = ("1.33", "1.36")
 FOREIGN = {"ServiceMonitor", "PrometheusRule"}
-"""Kinds of the Prometheus operator, whose schemas Kubernetes does not have."""
+"""Kinds of the Prometheus operator, which have no schemas in Kubernetes."""
 TEMPLATES = {"Deployment", "StatefulSet", "Job"}
 
 
@@ -73,7 +73,7 @@ def test_the_committed_render_is_what_kubectl_makes(overlay: str) -> None:
 
 @pytest.fixture(scope="module")
 def schemas() -> Iterator[Any]:
-    """The validator, reading each of its large files once."""
+    """The validator; it reads each of its large files once."""
     import kubernetes_validate as validator
 
     with pytest.MonkeyPatch.context() as patch:
@@ -196,14 +196,14 @@ def test_secrets_are_named_and_optional_and_never_here(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_tasks_find_their_config_map_by_the_name_that_the_pipelines_say(overlay: str) -> None:
+def test_tasks_find_their_config_map_by_the_name_that_the_pipelines_use(overlay: str) -> None:
     (found,) = [one for one in of_kind(overlay, "ConfigMap") if one["metadata"]["name"] == CONNECTION]
     assert set(found["data"]) == {"address", "project"}
     assert re.fullmatch(r"grpcs?://[a-z0-9.-]+:\d+", found["data"]["address"])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_a_certificate_authority_of_its_own_reaches_every_pod_that_has_a_token(overlay: str) -> None:
+def test_a_certificate_authority_reaches_every_pod_that_has_a_token(overlay: str) -> None:
     for name, template in pods(overlay):
         for one in containers(template["spec"]):
             variables = {variable["name"]: variable.get("valueFrom", {}) for variable in one["env"]}
@@ -217,7 +217,7 @@ def test_a_certificate_authority_of_its_own_reaches_every_pod_that_has_a_token(o
 
 
 def configured(overlay: str, folder: Path) -> Configuration:
-    """What the trigger's pod reads."""
+    """Return the configuration that the trigger's pod reads."""
     (given,) = [one for one in of_kind(overlay, "ConfigMap") if "trigger.toml" in one["data"]]
     (folder / "trigger.toml").write_text(given["data"]["trigger.toml"])
     spec = dict(pods(overlay))["pix2pix-trigger"]["spec"]
@@ -226,16 +226,16 @@ def configured(overlay: str, folder: Path) -> Configuration:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_trigger_takes_its_configuration(overlay: str, tmp_path: Path) -> None:
+def test_the_trigger_accepts_its_configuration(overlay: str, tmp_path: Path) -> None:
     made = configured(overlay, tmp_path)
     spec = dict(pods(overlay))["pix2pix-trigger"]["spec"]
     assert made.runner == "kubeflow"
-    assert made.listen.endswith(f":{spec['containers'][0]['ports'][0]['containerPort']}")
+    assert made.metrics_address.endswith(f":{spec['containers'][0]['ports'][0]['containerPort']}")
     assert made.lease.name in {name for _, _, name in allowed(overlay, "coordination.k8s.io")}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_training_asks_for_a_gpu_where_the_overlay_is_for_one_and_nowhere_else(overlay: str, tmp_path: Path) -> None:
+def test_training_requests_a_gpu_only_in_the_overlay_for_one(overlay: str, tmp_path: Path) -> None:
     arguments = configured(overlay, tmp_path).kubeflow.arguments["training_and_export"]
     if not overlay.endswith("-gpu"):
         assert arguments["gpus"] == "0"
@@ -253,7 +253,7 @@ def test_training_and_our_own_pods_fit_into_half_of_a_laptops_two_processors(tmp
     requests = [one["resources"]["requests"] for _, pod in pods("kind") for one in pod["spec"]["containers"]]
     ours = sum(int(one["cpu"].removesuffix("m")) for one in requests)
     training = int(arguments["cpu"].removesuffix("m"))
-    # The other half is Kubernetes' and Kubeflow's; with a tenth of a processor training starves.
+    # Kubernetes and Kubeflow use the other half; with a tenth of a CPU, training starves.
     assert training + ours <= 1000
     assert training >= 500
     assert arguments["memory"] == "4Gi"
@@ -264,7 +264,7 @@ def roles(overlay: str) -> list[dict[str, Any]]:
 
 
 def allowed(overlay: str, group: str) -> set[tuple[str, str, str]]:
-    """(verb, resource, name or "") of all that roles allow in an API group."""
+    """(verb, resource, name or "") of everything that roles allow in an API group."""
     return {
         (verb, resource, name)
         for role in roles(overlay)
@@ -277,7 +277,7 @@ def allowed(overlay: str, group: str) -> set[tuple[str, str, str]]:
 
 
 class Recorded(FakeKubernetes):
-    """A Kubernetes API that remembers what was asked of it."""
+    """A Kubernetes API that records its requests."""
 
     def __init__(self) -> None:
         self.asked: set[tuple[str, str, str]] = set()
@@ -291,7 +291,7 @@ class Recorded(FakeKubernetes):
         return super()._do(method, path, body)
 
 
-def test_the_role_allows_what_the_lease_asks_and_nothing_else() -> None:
+def test_the_role_allows_the_lease_and_nothing_else() -> None:
     from kubernetes.client import ApiClient, CoordinationV1Api
     from kubernetes.client import Configuration as Cluster
 
@@ -323,7 +323,7 @@ MEANS = {
     "GET experiments": {("list", "experiments")},
     "POST pipelines": {("create", "pipelines")},
     "GET pipelines": {("list", "pipelines")},
-    # Which of the two the server asks about differs between releases.
+    # Which of the two the server checks depends on its release.
     "POST pipelines/upload_version": {("create", "pipelines/versions"), ("create", "pipelines")},
     "GET pipelines/ID/versions": {("list", "pipelines/versions"), ("list", "pipelines")},
     # A run of a version also reads the version.
@@ -332,10 +332,10 @@ MEANS = {
     "GET runs/ID": {("get", "runs")},
     "POST runs/ID:terminate": {("terminate", "runs")},
 }
-"""Request -> what Kubeflow's API server asks Kubernetes about it (its `RbacResource...` constants, 2.17)."""
+"""Request -> what Kubeflow's API server checks with Kubernetes (its `RbacResource...` constants, 2.17)."""
 
 
-def test_the_role_in_a_profile_allows_what_the_runner_asks_of_kubeflow_and_nothing_else(tmp_path: Path) -> None:
+def test_the_role_in_a_profile_allows_the_runners_calls_of_kubeflow_and_nothing_else(tmp_path: Path) -> None:
     with FakeKubeflow() as fake:
         runner = KubeflowRunner(Api(Access(fake.url), lambda s: None), pipelines=compile_all(tmp_path), namespace="ann")
         runner.check()
@@ -351,7 +351,7 @@ def test_the_role_in_a_profile_allows_what_the_runner_asks_of_kubeflow_and_nothi
 
 
 @pytest.mark.parametrize("overlay", [name for name in OVERLAYS if name != "kind"])
-def test_every_pod_of_ours_is_denied_what_no_policy_allows(overlay: str) -> None:
+def test_our_pods_are_denied_whatever_no_policy_allows(overlay: str) -> None:
     policies = {one["metadata"]["name"]: one["spec"] for one in of_kind(overlay, "NetworkPolicy")}
     deny = policies["pix2pix-deny-all"]
     assert deny == {

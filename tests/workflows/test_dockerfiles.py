@@ -1,4 +1,4 @@
-"""What the images promise: only what is locked, only what is needed, nobody's root, and no tag that moves."""
+"""Images: only locked and needed packages, a non-root user, and no moving tags."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ import pytest
 from components.image import IMAGE
 from pachyderm.specs import native
 
-HOUSE = Path(__file__).resolve().parents[2]
-FILES = {path.name.partition(".")[0]: path.read_text() for path in (HOUSE / "dockerfiles").glob("*.Dockerfile")}
+ROOT = Path(__file__).resolve().parents[2]
+FILES = {path.name.partition(".")[0]: path.read_text() for path in (ROOT / "dockerfiles").glob("*.Dockerfile")}
 NAMES = sorted(FILES)
-LOCKS = sorted(path.name for path in (HOUSE / "requirements").glob("*.txt") if path.stem != "without-tensorflow")
+LOCKS = sorted(path.name for path in (ROOT / "requirements").glob("*.txt") if path.stem != "without-tensorflow")
 
 
 def lines(text: str) -> list[str]:
-    """Instructions, each on one line, without comments."""
+    """Return the instructions, each on one line, without comments."""
     bare = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     return [line.strip() for line in bare.replace("\\\n", " ").splitlines() if line.strip()]
 
 
 def locked(name: str) -> dict[str, str]:
-    """Distribution -> version."""
-    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (HOUSE / "requirements" / name).read_text(), re.M))
+    """Return distribution -> version."""
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / "requirements" / name).read_text(), re.M))
 
 
 def test_there_are_two_images() -> None:
@@ -55,7 +55,7 @@ def test_nothing_is_installed_that_is_not_locked_and_no_shell_runs(name: str) ->
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_last_stage_is_nobodys_root_and_writes_to_tmp_alone(name: str) -> None:
+def test_the_last_stage_has_no_root_user_and_writes_only_to_tmp(name: str) -> None:
     last = FILES[name][FILES[name].rindex("FROM ${PYTHON_IMAGE}") :]
     assert "USER 65532:65532" in lines(last)
     assert "WORKDIR /tmp" in lines(last)
@@ -81,9 +81,9 @@ def test_the_standard_library_is_compiled_too_since_nothing_can_be_written_later
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_copied_is_what_the_build_context_lets_in(name: str) -> None:
+def test_the_build_context_admits_exactly_what_is_copied(name: str) -> None:
     allowed = [
-        line[1:] for line in (HOUSE / ".dockerignore").read_text().splitlines() if line.startswith("!")
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")
     ]  # fmt: skip
     for line in lines(FILES[name]):
         if line.startswith("COPY") and "--from" not in line:
@@ -93,15 +93,11 @@ def test_what_is_copied_is_what_the_build_context_lets_in(name: str) -> None:
 
 
 def test_the_build_context_is_an_allow_list() -> None:
-    patterns = [
-        line for line in (HOUSE / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")
-    ]
+    patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert patterns[0] == "*"
     allowed = {line[1:] for line in patterns if line.startswith("!")}
-    packages = tomllib.loads((HOUSE / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"][
-        "include"
-    ]
-    for path in HOUSE.iterdir():
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    for path in ROOT.iterdir():
         is_package = path.is_dir() and any(fnmatch(path.name, one) for one in packages) and not path.suffix
         assert (path.name in allowed) is (is_package or path.name in ("LICENSE", "README.md", "pyproject.toml"))
 
@@ -118,7 +114,7 @@ def test_the_control_image_is_the_worker_less_tensorflow() -> None:
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_each_lock_has_a_hash_for_every_distribution_and_no_index(name: str) -> None:
-    text = (HOUSE / "requirements" / name).read_text()
+    text = (ROOT / "requirements" / name).read_text()
     assert "://" not in text
     assert set(re.findall(r"(?<![a-z0-9])--[a-z-]+", text)) == {"--hash"}
     entries = re.split(r"^(?=[a-z0-9])", text, flags=re.M)[1:]
@@ -127,16 +123,16 @@ def test_each_lock_has_a_hash_for_every_distribution_and_no_index(name: str) -> 
 
 
 def test_make_tags_the_images_that_the_pipelines_and_the_specs_name() -> None:
-    makefile = (HOUSE / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text()
     registry = re.search(r"^REGISTRY \?= (\S+)", makefile, re.M)
     assert registry
-    version = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]["version"]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     made = {
         tag.replace("$(REGISTRY)", registry[1]).replace("$(VERSION)", version)
         for tag in re.findall(r" -t (\S+) \.", makefile)
     }
     assert {IMAGE, f"{IMAGE}-gpu"} < made
     assert native.IMAGE == IMAGE
-    for place in (HOUSE / "dockerfiles", HOUSE / "deploy", HOUSE / "pachyderm" / "specs"):
-        for path in place.rglob("*"):
+    for folder in (ROOT / "dockerfiles", ROOT / "deploy", ROOT / "pachyderm" / "specs"):
+        for path in folder.rglob("*"):
             assert not path.is_file() or path.suffix == ".pyc" or ":latest" not in path.read_text(), path

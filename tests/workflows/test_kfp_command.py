@@ -1,4 +1,4 @@
-"""The `kfp` command and the SDK's client with our committed pipelines, as docs/kubeflow.md types them."""
+"""The `kfp` command and the SDK's client with our committed pipelines, as docs/kubeflow.md uses them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KFP = Path(sys.executable).with_name("kfp")
 
 
 class FakeKubeflowForPeople(FakeKubeflow):
-    """With the calls that the trigger does not use: a pipeline uploaded as one, a run with its spec inside."""
+    """Adds the calls that the trigger does not use: upload of a pipeline, and a run with an inline spec."""
 
     def _routes(self) -> Iterator[tuple[str, str, Callable[..., Document]]]:
         yield "POST", "pipelines/upload", lambda query, body: {}
@@ -44,7 +44,7 @@ class FakeKubeflowForPeople(FakeKubeflow):
         return self._create_pipeline({}, {"name": query["name"], "display_name": query["name"]})
 
     def _listed(self, name: str, rows: dict[str, Document], query: Document) -> Document:
-        # The kfp client writes operations as numbers; protojson takes both.
+        # The kfp client writes operations as numbers; protojson accepts both.
         asked = json.loads(query.get("filter") or "{}")
         for predicate in asked.get("predicates", ()):
             predicate["operation"] = {1: "EQUALS", 9: "IS_SUBSTRING"}.get(
@@ -54,7 +54,7 @@ class FakeKubeflowForPeople(FakeKubeflow):
 
     def _create_run(self, query: Document, body: Document) -> Document:
         if "pipeline_spec" in body:
-            # With a second document, the client sends both under one roof.
+            # If there is a second document, the client sends both in one object.
             spec = body["pipeline_spec"].get("pipeline_spec", body["pipeline_spec"])
             self.specs["inline"] = spec
             body = {**body, "pipeline_version_reference": {"pipeline_version_id": "inline"}}
@@ -85,9 +85,7 @@ def test_kfp_starts_a_run_from_a_committed_file(kubeflow: FakeKubeflow, tmp_path
     assert set(run["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
 
 
-def test_a_number_without_its_own_quotes_is_refused_as_the_documentation_says(
-    kubeflow: FakeKubeflow, tmp_path: Path
-) -> None:
+def test_a_number_without_its_own_quotes_is_refused_as_documented(kubeflow: FakeKubeflow, tmp_path: Path) -> None:
     done = kfp(kubeflow, tmp_path, *RUN, "workflows/training_and_export.yaml", "gpus=2")
     assert done.returncode != 0
     assert not kubeflow.runs
@@ -106,7 +104,7 @@ def test_the_trigger_adds_a_version_to_the_pipeline_that_make_upload_created(
     assert version["name"].startswith(f"{name}-")
 
 
-def test_make_upload_names_each_pipeline_as_its_file() -> None:
+def test_make_upload_names_each_pipeline_after_its_file() -> None:
     printed = subprocess.run(
         ["make", "--dry-run", "--assume-old", ".venv/runtime", "upload"],
         cwd=BESIDE.parent,

@@ -1,4 +1,4 @@
-"""What the Kubeflow runner promises, against a server with the semantics of a real one: look first, never guess."""
+"""The Kubeflow runner, against a server with the semantics of a real one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ARGUMENTS = {"commit_set": SET}
 
 
 class Time:
-    """A clock that moves when it is told to, or when somebody waits."""
+    """A clock that moves on request, or when it is waited on."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -42,7 +42,7 @@ class Time:
 
 
 def only(path: str, *faults: str) -> Callable[[str, str], str | None]:
-    """Each of the faults once, for requests `POST /runs` and the like, in order."""
+    """Inject each fault once, for requests such as `POST /runs`, in order."""
     left = list(faults)
     return lambda method, asked: left.pop(0) if left and f"{method} {asked}".endswith(path) else None
 
@@ -96,8 +96,8 @@ def test_without_the_address_of_a_ui_there_is_no_link(
 ) -> None:
     monkeypatch.delenv("KF_PIPELINES_UI_ENDPOINT", raising=False)
     settings = Configuration(runner="kubeflow", kubeflow=KubeflowSettings(endpoint=kubeflow.url))
-    place = TriggerContext(Target(store=tmp_path), tmp_path, "tests:1", lambda line: None)
-    runner = runner_for(place, settings)
+    context = TriggerContext(Target(store=tmp_path), tmp_path, "tests:1", lambda line: None)
+    runner = runner_for(context, settings)
     key = RunKey("preprocessing_and_generation", SET, 1)
     state = runner.start(key, {"commit_set": SET})
     assert state.link == ""
@@ -141,14 +141,14 @@ def test_a_create_whose_answer_is_lost_is_found_and_not_repeated(
 
 
 @pytest.mark.parametrize("fault", ["before", "500", "503", "429", "409"])
-def test_a_create_that_did_nothing_is_repeated_only_after_it_could_have_shown(
+def test_a_create_without_effect_is_repeated_only_after_it_could_have_appeared(
     runner: KubeflowRunner, kubeflow: FakeKubeflow, time: Time, fault: str
 ) -> None:
     kubeflow.faults = only("POST /apis/v2beta1/runs", fault)
     with pytest.raises(UnclearAnswerError):
         runner.start(KEY, ARGUMENTS)
     if fault != "409":
-        with pytest.raises(UnclearAnswerError, match="not clear yet"):
+        with pytest.raises(UnclearAnswerError, match="not known yet whether"):
             runner.start(KEY, ARGUMENTS)
         assert kubeflow.workflows == []
         time.now += SETTLES_WITHIN
@@ -157,7 +157,7 @@ def test_a_create_that_did_nothing_is_repeated_only_after_it_could_have_shown(
 
 
 @pytest.mark.parametrize("fault", ["before", "after", "429", "500", "503", "truncated", "wrong-token", "slow", "hang"])
-def test_a_question_is_asked_again_with_growing_pauses(
+def test_a_read_is_retried_with_growing_pauses(
     runner: KubeflowRunner, kubeflow: FakeKubeflow, time: Time, fault: str
 ) -> None:
     runner.start(KEY, ARGUMENTS)
@@ -166,7 +166,7 @@ def test_a_question_is_asked_again_with_growing_pauses(
     assert time.pauses == ([] if fault in ("wrong-token", "slow") else [0.5, 1.0])
 
 
-def test_an_api_that_stays_away_is_said_after_a_few_tries(
+def test_an_api_that_stays_away_is_reported_after_a_few_attempts(
     runner: KubeflowRunner, kubeflow: FakeKubeflow, time: Time
 ) -> None:
     runner.start(KEY, ARGUMENTS)
@@ -188,7 +188,7 @@ def test_an_api_that_stays_away_is_said_after_a_few_tries(
         (["SKIPPED"], Phase.FAILED),
     ],
 )
-def test_states_are_read_as_a_real_server_means_them(
+def test_states_are_interpreted_as_a_real_server_means_them(
     runner: KubeflowRunner, kubeflow: FakeKubeflow, states: list[str], phase: Phase
 ) -> None:
     run = runner.start(KEY, ARGUMENTS).run
@@ -251,11 +251,11 @@ def test_a_pipeline_with_a_memory_setting_names_it_when_a_task_runs_out_of_memor
     assert state.link == ""
 
 
-def test_two_installations_are_two_places_whatever_their_addresses_and_two_runners_of_one_are_one(
+def test_two_installations_are_two_locations_whatever_their_addresses_and_two_runners_of_one_are_one(
     kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time
 ) -> None:
     with FakeKubeflow() as other:
-        places = [made(server, pipelines, time).place() for server in (kubeflow, kubeflow, other)]
+        places = [made(server, pipelines, time).location() for server in (kubeflow, kubeflow, other)]
     assert places[0] == places[1] != places[2]
 
 
@@ -281,14 +281,14 @@ def test_a_deleted_run_is_unknown(runner: KubeflowRunner, kubeflow: FakeKubeflow
     assert runner.find(KEY) == ()
 
 
-def test_lists_longer_than_a_page_are_read_whole(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+def test_lists_longer_than_a_page_are_read_completely(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
     for number in range(1, 8):
         runner.start(RunKey("trivial", SET, number), ARGUMENTS)
     kubeflow.page_size = 2
     assert len(runner.live()) == 7
 
 
-def test_terminating_twice_or_what_is_gone_does_nothing(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+def test_terminating_twice_or_a_deleted_run_does_nothing(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
     run = runner.start(KEY, ARGUMENTS).run
     for _ in range(2):
         runner.terminate(run, "its commits are gone")
@@ -304,14 +304,14 @@ def test_parameters_that_the_pipeline_does_not_have_never_reach_the_server(
     assert kubeflow.requests == []
 
 
-def test_a_deleted_experiment_is_made_again(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+def test_a_deleted_experiment_is_created_again(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
     runner.start(KEY, ARGUMENTS)
     kubeflow.experiments.clear()
     assert runner.start(RunKey("trivial", SET, 2), ARGUMENTS).phase is Phase.RUNNING
     assert len(kubeflow.experiments) == 1
 
 
-def test_a_refused_token_is_said_as_such(pipelines: dict[str, Path], time: Time, tmp_path: Path) -> None:
+def test_a_refused_token_is_reported_as_such(pipelines: dict[str, Path], time: Time, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("good")
     with FakeKubeflow(token="good") as fake:
@@ -324,7 +324,7 @@ def test_a_refused_token_is_said_as_such(pipelines: dict[str, Path], time: Time,
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever sleeps in the kfp client fails the test."""
+    """Fail the test if the kfp client sleeps."""
 
     def sleep(seconds: float) -> None:
         raise AssertionError(f"the kfp client sleeps for {seconds} s")
@@ -333,7 +333,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def first_contact(fake: FakeKubeflow, pipelines: dict[str, Path], time: Time, token_file: str = "") -> str:
-    """What is said at the first contact, at once."""
+    """Return the error of the first contact, which must come at once."""
     with pytest.raises(RunnerUnreachableError) as seen:
         made(fake, pipelines, time, token_file=token_file).check()
     assert time.pauses == []
@@ -371,7 +371,7 @@ def test_a_token_that_cannot_be_read_is_one_line_at_once(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_server_that_is_not_there_is_one_line_at_once(
+def test_a_server_that_is_missing_is_one_line_at_once(
     pipelines: dict[str, Path], time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
     with FakeKubeflow() as fake:
@@ -387,7 +387,7 @@ def test_a_server_that_is_not_there_is_one_line_at_once(
     ("fault", "expected"),
     [("hang", "timed out"), ("503", "answers 503"), ("before", "no clear answer"), ("html", "login")],
 )
-def test_a_server_that_is_not_itself_at_the_first_contact_is_said_within_the_time_limit(
+def test_a_server_that_misbehaves_at_the_first_contact_is_reported_within_the_time_limit(
     kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time, fault: str, expected: str
 ) -> None:
     kubeflow.faults = only("GET /apis/v2beta1/healthz", fault)
@@ -403,7 +403,7 @@ def test_a_server_that_goes_away_and_comes_back(runner: KubeflowRunner, kubeflow
     assert len(runner.live()) == 1
 
 
-def test_a_login_page_in_place_of_an_answer_is_no_answer(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
+def test_a_login_page_in_place_of_an_answer_is_not_an_answer(runner: KubeflowRunner, kubeflow: FakeKubeflow) -> None:
     run = runner.start(KEY, ARGUMENTS).run
     kubeflow.faults = lambda method, path: "html"
     for ask in (lambda: runner.find(KEY), runner.live, lambda: runner.state(run)):

@@ -1,4 +1,4 @@
-"""What the runner of this machine promises: a run is a process of its own, seen to its end, and nothing outlives it."""
+"""The local runner: a run is a process that is observed until its end, and nothing outlives it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from trivial_pipelines import compile_all
@@ -24,7 +25,7 @@ from workflows.runners import local, local_child
 from workflows.runners.compiled import shipped
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.log_lines import LogFollower, cause
-from workflows.runners.processes import born, lives
+from workflows.runners.processes import is_alive, start_of
 from workflows.runners.run_folder import Request, RunFolder, RunProgress
 from workflows.runners.runner import Phase, RunKey, RunState
 from workflows.runners.task_exits import TaskExit, observed, oom_kills
@@ -48,9 +49,9 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def runner(pipelines: dict[str, Path], tmp_path: Path) -> Iterator[LocalRunner]:
     environment = child_environment(Target(store=tmp_path / "store"), tmp_path / "scratch", os.environ)
-    made = LocalRunner(tmp_path / "my runs", environment, pipelines)
-    yield made
-    made.close()
+    local_runner = LocalRunner(tmp_path / "my runs", environment, pipelines)
+    yield local_runner
+    local_runner.close()
 
 
 def ended(runner: LocalRunner, key: RunKey = KEY) -> RunState:
@@ -63,7 +64,7 @@ def processes_of(mark: Path) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    return born(pid) is not None
+    return start_of(pid) is not None
 
 
 def test_a_run_succeeds_and_its_outputs_are_on_disk_per_task(runner: LocalRunner) -> None:
@@ -101,7 +102,7 @@ def test_a_failed_task_is_a_failed_run_that_names_the_cause(runner: LocalRunner)
     assert "\x1b" not in state.error
 
 
-def test_a_task_that_is_killed_is_an_interrupted_run_and_what_it_printed_last_is_no_cause(runner: LocalRunner) -> None:
+def test_a_task_that_is_killed_is_an_interrupted_run_and_its_last_output_is_not_the_cause(runner: LocalRunner) -> None:
     runner.start(KEY, {"hyperparameters": "die=self"})
     state = ended(runner)
     assert state.phase is Phase.INTERRUPTED
@@ -122,13 +123,13 @@ def test_a_task_that_is_killed_is_an_interrupted_run_and_what_it_printed_last_is
         (255, False, Phase.FAILED, ""),
     ],
 )
-def test_a_kill_from_outside_is_an_interruption_and_a_crash_or_too_little_memory_a_failure(
+def test_a_kill_from_outside_is_an_interruption_and_a_crash_or_lack_of_memory_a_failure(
     code: int, out_of_memory: bool, phase: Phase, error: str
 ) -> None:
     assert TaskExit(code, out_of_memory).verdict() == (phase, error)
 
 
-def test_the_kernels_kills_for_memory_during_a_task_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_kills_during_a_task_are_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from kfp.local import subprocess_task_handler
 
     group, machine = tmp_path / "memory.events", tmp_path / "vmstat"
@@ -181,7 +182,7 @@ def test_closing_waits_for_all_children_together_and_not_for_each(
     now = [100.0]
 
     def wait(self: subprocess.Popen[bytes], timeout: float | None = None) -> int:
-        """A child that says nothing until it is killed; the time passes on the test's clock."""
+        """A child that does not react until it is killed; time passes on the test's clock."""
         if timeout is not None:
             waits.append(timeout)
             now[0] += timeout
@@ -197,7 +198,7 @@ def test_closing_waits_for_all_children_together_and_not_for_each(
     assert all(child.process.returncode is not None for child in children)
 
 
-def test_a_run_that_is_terminated_says_so_and_why(runner: LocalRunner, tmp_path: Path) -> None:
+def test_a_terminated_run_records_that_and_why(runner: LocalRunner, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     runner.start(KEY, {"hyperparameters": f"mark={mark},wait={tmp_path / 'never'}"})
     until(lambda: processes_of(mark))
@@ -234,7 +235,7 @@ def test_a_run_does_not_outlive_a_starter_that_is_killed(
     assert runner.find(KEY)[0].phase is Phase.INTERRUPTED
 
 
-def test_what_is_left_when_starter_and_child_are_killed_at_once_is_ended_by_the_next_look(
+def test_what_is_left_when_starter_and_child_are_killed_at_once_is_ended_by_the_next_query(
     runner: LocalRunner, pipelines: dict[str, Path], tmp_path: Path
 ) -> None:
     mark = tmp_path / "mark"
@@ -242,24 +243,31 @@ def test_what_is_left_when_starter_and_child_are_killed_at_once_is_ended_by_the_
     until(lambda: processes_of(mark))
     child = RunFolder(tmp_path / "my runs" / f"trivial-{SET}-1").progress()
     assert child is not None
-    os.kill(child.process[0], signal.SIGSTOP)  # so that it cannot see its starter's end
+    os.kill(child.process[0], signal.SIGSTOP)  # it cannot notice its starter's end
     process.kill()
     process.wait()
     os.kill(child.process[0], signal.SIGKILL)
     (task,) = processes_of(mark)
-    until(lambda: not lives(*child.process))
+    until(lambda: not is_alive(*child.process))
     assert alive(task)
     assert runner.find(KEY)[0].phase is Phase.VANISHED
     until(lambda: not alive(task), 5)
 
 
-def test_a_recycled_process_id_is_no_living_run(runner: LocalRunner, tmp_path: Path) -> None:
+def test_a_recycled_process_id_is_not_a_live_run(runner: LocalRunner, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "my runs" / f"trivial-{SET}-1")
-    me = (os.getpid(), "born in another life")
+    me = (os.getpid(), "started before the reboot")
     folder.create(Request(f"trivial-{SET}-1", "trivial", "x", {}, KEY.display_name, 1.0, me))
     folder.write(RunProgress(Phase.RUNNING, me))
     assert runner.find(KEY)[0].phase is Phase.VANISHED
     assert alive(os.getpid())
+
+
+def test_a_step_of_the_wall_clock_does_not_change_the_identity_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, boot_time = start_of(os.getpid()), psutil._psplatform.boot_time
+    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: boot_time() + 3600.0)
+    assert start_of(os.getpid()) == before
+    assert start_of(os.getppid()) != before
 
 
 def test_a_folder_whose_creator_died_before_the_child_began_is_interrupted(runner: LocalRunner, tmp_path: Path) -> None:
@@ -296,11 +304,11 @@ def test_arguments_that_cannot_work_are_refused_before_anything_starts(
 
 
 def test_a_pipeline_that_does_not_exist_is_refused_with_the_names_of_those_that_do(runner: LocalRunner) -> None:
-    with pytest.raises(RunInputError, match="no pipeline 'trivia'; there are trivial"):
+    with pytest.raises(RunInputError, match="unknown pipeline 'trivia'; available: trivial"):
         runner.start(RunKey("trivia", SET, 1), {})
 
 
-def test_the_follower_shows_what_tasks_said_and_no_kfp_noise(runner: LocalRunner, tmp_path: Path) -> None:
+def test_the_follower_shows_the_tasks_output_and_no_kfp_noise(runner: LocalRunner, tmp_path: Path) -> None:
     said: list[str] = []
     showing = LocalRunner(tmp_path / "shown", runner._environment, runner._pipelines, said.append)
     showing.start(KEY, {"commit_set": SET})
@@ -310,7 +318,7 @@ def test_the_follower_shows_what_tasks_said_and_no_kfp_noise(runner: LocalRunner
     ]
 
 
-def test_the_follower_waits_for_whole_lines(tmp_path: Path) -> None:
+def test_the_follower_waits_for_complete_lines(tmp_path: Path) -> None:
     log = tmp_path / "log"
     follower = LogFollower(log)
     assert follower.lines() == []
@@ -352,15 +360,15 @@ def test_the_tasks_find_their_pachyderm_in_the_environment(tmp_path: Path) -> No
     assert json.dumps(local)
 
 
-def test_a_local_run_is_tried_once_for_retries_are_the_triggers() -> None:
+def test_a_local_run_has_no_retries_since_they_are_the_triggers() -> None:
     for package in shipped().values():
         assert "retryPolicy" in package.read_text()
-        tried = local_child._tried_once(package)
-        assert "retryPolicy" not in tried
-        assert "deploymentSpec" in tried and len(list(yaml.safe_load_all(tried))) == 2
+        document = local_child._without_retries(package)
+        assert "retryPolicy" not in document
+        assert "deploymentSpec" in document and len(list(yaml.safe_load_all(document))) == 2
 
 
-def test_a_full_disk_is_said_and_the_run_can_be_asked_for_again(
+def test_a_full_disk_is_reported_and_the_run_can_be_requested_again(
     runner: LocalRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:

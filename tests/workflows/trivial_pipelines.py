@@ -1,4 +1,4 @@
-"""Kubeflow pipelines of a task or two, for tests of what runs them; compiled by `compile_all`."""
+"""Kubeflow pipelines of one or two tasks for the tests of runners; compiled by `compile_all`."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def trivial(commit_set: str = "", hyperparameters: str = "", number: int = 1):
 
 
 def compile_all(folder: Path) -> dict[str, Path]:
-    """Compile into a folder; name -> file."""
+    """Compile into a folder; return name -> file."""
     target = folder / "trivial.yaml"
     compiler.Compiler().compile(trivial, str(target))
     return {"trivial": target}

@@ -1,1 +1,1 @@
-"""What a long-running trigger needs: leadership, signals and JSON logs."""
+"""Support of a long-running process: leader election, signals and JSON logs."""

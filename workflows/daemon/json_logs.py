@@ -1,7 +1,4 @@
-"""Writes each log record as one JSON object on one line, with the commit set, pipeline and run that it is about.
-
-It exists so that a cluster's log search can follow one commit set through the trigger.
-"""
+"""JSON log lines that name the commit set, pipeline and run that they concern."""
 
 from __future__ import annotations
 
@@ -12,12 +9,12 @@ from typing import TextIO
 
 from pachyderm.queue.decisions import stamp
 
-NAMED = ("commit_set", "pipeline", "run")
-"""The fields that a record may carry besides its text."""
+CONTEXT_FIELDS = ("commit_set", "pipeline", "run")
+"""Fields that a record may carry besides its message."""
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as JSON.
+    """Formats a record as one line of JSON.
 
     Args:
         wall: seconds since 1970.
@@ -28,13 +25,13 @@ class JsonLines(logging.Formatter):
         self._wall = wall
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON."""
+        """Return one line of JSON."""
         line = {
             "time": stamp(self._wall()),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **{name: getattr(record, name) for name in NAMED if getattr(record, name, "")},
+            **{name: getattr(record, name) for name in CONTEXT_FIELDS if getattr(record, name, "")},
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
@@ -42,7 +39,7 @@ class JsonLines(logging.Formatter):
 
 
 def log_json(stream: TextIO, wall: Callable[[], float]) -> None:
-    """Log everything from INFO on as JSON lines, instead of what was set up before."""
+    """Log everything from INFO on as JSON lines; this replaces the handlers that were set up before."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines(wall))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

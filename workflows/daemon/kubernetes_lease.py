@@ -1,9 +1,8 @@
-"""Leader election by a Kubernetes Lease (`coordination.k8s.io/v1`), so that one trigger of a cluster acts.
+"""Leader election by a Kubernetes Lease (`coordination.k8s.io/v1`).
 
-Kubeflow's API is no lock: two creates at once start two workflows. The rules and the fields are those of client-go's
-leader election: a lease is taken when it has not changed for its duration by the observer's own clock, every write
-carries the resource version that was read, and a leader that could not renew in time stops acting before another one
-may begin.
+Kubeflow's API is not a lock: two concurrent creates start two workflows. Rules and fields follow client-go's leader
+election: a lease is taken if it has not changed for its duration by the observer's own clock, every write carries the
+resource version that was read, and a leader that could not renew in time stops acting before another may begin.
 """
 
 from __future__ import annotations
@@ -14,17 +13,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from workflows.errors import RunInputError, RunnerUnreachableError
+from msgspec import Meta
 
 logger = logging.getLogger(__name__)
 
 RELEASED_WITHIN = 1.5
-"""Seconds that the release of a lease may take; a lease that could not be released by then expires by itself."""
-
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""Seconds that the release of a lease may take; if it fails, the lease expires by itself."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +28,18 @@ class LeaseSettings:
     """The Kubernetes Lease that keeps one trigger acting, used with the Kubeflow runner.
 
     Attributes:
-        name: of the Lease; empty: no lease.
-        namespace: of the Lease; empty: the pod's own.
-        seconds: after which a lead that is not renewed may be taken.
+        name: name of the Lease; empty: no lease.
+        namespace: namespace of the Lease; empty: the pod's own.
+        seconds: duration after which a lead that was not renewed may be taken.
         renew_within: seconds within which it must be renewed, or the trigger stops acting; less than `seconds`.
-        retry: seconds between two tries.
+        retry: seconds between two attempts.
     """
 
     name: str = "pix2pix-trigger"
     namespace: str = ""
-    seconds: float = 15.0
-    renew_within: float = 10.0
-    retry: float = 2.0
+    seconds: Annotated[float, Meta(ge=1)] = 15.0
+    renew_within: Annotated[float, Meta(ge=0.5)] = 10.0
+    retry: Annotated[float, Meta(ge=0.1)] = 2.0
 
 
 @dataclass(frozen=True)
@@ -52,11 +48,11 @@ class _Record:
 
     Attributes:
         version: resource version.
-        holder: identity of the leader; empty where nobody leads.
+        holder: identity of the leader; empty if nobody leads.
         seconds: duration of the lease.
-        transitions: number of hand-overs.
-        acquired: when the present leadership began; None where nobody ever led.
-        since: when this version was first seen, by our steady clock.
+        transitions: number of changes of leader.
+        acquired: start of the present leadership; None if nobody ever led.
+        since: time at which this version was first seen, by our steady clock.
     """
 
     version: str
@@ -70,12 +66,12 @@ class _Record:
 class KubernetesLease:
     """Leadership by a Lease; see `Leadership`. `step` takes or renews it; `begin` does so from a thread.
 
-    `resign` may be called from any thread, also while a `step` hangs in a request.
+    `resign` may be called from any thread, even while a `step` hangs in a request.
 
     Args:
         api: a `kubernetes.client.CoordinationV1Api`.
         settings: name, namespace and times.
-        me: identity, unique among triggers.
+        identity: unique among triggers.
         steady: seconds from an arbitrary start.
         wall: seconds since 1970; written for people, never compared.
     """
@@ -84,13 +80,13 @@ class KubernetesLease:
         self,
         api: Any,
         settings: LeaseSettings,
-        me: str,
+        identity: str,
         steady: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self._api = api
         self._settings = settings
-        self._me = me
+        self._identity = identity
         self._steady = steady
         self._wall = wall
         self._seen: _Record | None = None
@@ -101,7 +97,7 @@ class KubernetesLease:
         self._resigned = False
 
     def is_leader(self) -> bool:
-        """See `Leadership.is_leader`; by our own clock, so a process that was paused knows that it lost the lead."""
+        """See `Leadership.is_leader`; by our own clock, so a paused process knows that it lost the lead."""
         renewed = self._renewed
         return (
             renewed is not None and not self._stop.is_set() and self._steady() - renewed < self._settings.renew_within
@@ -112,21 +108,21 @@ class KubernetesLease:
         return self._seen.holder if self._seen is not None else ""
 
     def begin(self) -> None:
-        """See `Leadership.begin`; tries at once, and from then on every `retry` seconds from a thread."""
+        """See `Leadership.begin`; tries at once, and then every `retry` seconds from a thread."""
         self.step()
         threading.Thread(target=self._keep, name="lease", daemon=True).start()
 
     def resign(self) -> None:
-        """See `Leadership.resign`. Renewing stops at once; the release takes `RELEASED_WITHIN` seconds at most."""
+        """See `Leadership.resign`. Renewal stops at once; the release takes at most `RELEASED_WITHIN` seconds."""
         self._stop.set()
-        # Whoever comes second waits for the release: the process may end when this returns.
+        # A second caller waits for the release: the process may end when this returns.
         with self._resigning:
             if self._resigned:
                 return
             self._resigned = True
             try:
                 released = self._released()
-            except Exception as error:  # noqa: BLE001 - whatever it was, the lease expires
+            except Exception as error:  # noqa: BLE001 - whatever the error, the lease expires
                 logger.warning(
                     "the lease %s was not released: %s; it expires %g s after its last renewal",
                     self._settings.name,
@@ -135,17 +131,17 @@ class KubernetesLease:
                 )
                 return
             if released:
-                logger.info("%s released the lease %s", self._me, self._settings.name)
+                logger.info("%s released the lease %s", self._identity, self._settings.name)
 
     def release(self) -> None:
         """See `Leadership.release`."""
         self.resign()
 
     def _released(self) -> bool:
-        """Release the lease if it is ours; False where it is not.
+        """Release the lease and return True; return False if it is not ours.
 
-        A write that is under way when renewing stops is waited for, but not for long: one that lands later changes
-        the version, so the release is refused and the lease read again.
+        A write in progress is waited for, but not for long: if it lands later it changes the version, so the release
+        is refused and the lease read again.
         """
         from kubernetes.client.exceptions import ApiException
 
@@ -155,7 +151,7 @@ class KubernetesLease:
         while True:
             try:
                 seen = self._observed(self._read(self._left(deadline)))
-                if seen.holder != self._me:
+                if seen.holder != self._identity:
                     return False
                 self._put(self._body(seen.version, "", 1, seen.transitions, None), self._left(deadline))
             except ApiException as error:
@@ -169,24 +165,24 @@ class KubernetesLease:
     def _left(self, deadline: float) -> float:
         left = deadline - self._steady()
         if left <= 0:
-            raise TimeoutError(f"not within {RELEASED_WITHIN:g} s")
+            raise TimeoutError(f"not released within {RELEASED_WITHIN:g} s")
         return left
 
     def step(self) -> bool:
-        """Take or renew the lead once; False where another has it, or the API does not answer."""
+        """Take or renew the lead once; return False if another has it or the API does not answer."""
         with self._stepping:
             return not self._stop.is_set() and self._step()
 
     def _step(self) -> bool:
-        # The time before the request: what is acknowledged was in force from then on at the latest.
+        # Taken before the request: the server counts from a later moment, so we never assume the lead for too long.
         now = self._steady()
         try:
             if self._try():
                 if self._renewed is None or now - self._renewed >= self._settings.renew_within:
-                    logger.info("%s leads", self._me)
+                    logger.info("%s is the leader", self._identity)
                 self._renewed = now
                 return True
-        except Exception as error:  # noqa: BLE001 - whatever it was, the lead is not renewed, and runs out by itself
+        except Exception as error:  # noqa: BLE001 - whatever the error, an unrenewed lead expires
             logger.warning("the lease %s cannot be renewed: %s", self._settings.name, _short(error))
             return False
         self._renewed = None
@@ -207,13 +203,13 @@ class KubernetesLease:
             return not self._stop.is_set() and self._accepted(self._create)
         self._seen = seen = self._observed(lease)
         expired = not seen.holder or self._steady() - seen.since >= seen.seconds
-        # A step that hung in its read while the lease was released must not take it again.
-        if self._stop.is_set() or (seen.holder != self._me and not expired):
+        # A step whose read hung while the lease was released must not take it again.
+        if self._stop.is_set() or (seen.holder != self._identity and not expired):
             return False
         return self._accepted(lambda: self._take_or_renew(seen))
 
     def _read(self, timeout: float) -> Any:
-        # The kubernetes client ignores a time limit that is a single float, without a word.
+        # The kubernetes client silently ignores a time limit given as a single float.
         return self._api.read_namespaced_lease(
             self._settings.name, self._settings.namespace, _request_timeout=(timeout, timeout)
         )
@@ -224,13 +220,13 @@ class KubernetesLease:
         )
 
     def _create(self) -> Any:
-        body, timeout = self._body(None, self._me, self._settings.seconds, 0, None), self._settings.retry * 2
+        body, timeout = self._body(None, self._identity, self._settings.seconds, 0, None), self._settings.retry * 2
         return self._api.create_namespaced_lease(self._settings.namespace, body, _request_timeout=(timeout, timeout))
 
     def _take_or_renew(self, seen: _Record) -> Any:
-        renews = seen.holder == self._me
+        renews = seen.holder == self._identity
         transitions, acquired = (seen.transitions, seen.acquired) if renews else (seen.transitions + 1, None)
-        body = self._body(seen.version, self._me, self._settings.seconds, transitions, acquired)
+        body = self._body(seen.version, self._identity, self._settings.seconds, transitions, acquired)
         return self._put(body, self._settings.retry * 2)
 
     def _accepted(self, write: Callable[[], Any]) -> bool:
@@ -241,7 +237,7 @@ class KubernetesLease:
         except ApiException as error:
             if error.status != 409:
                 raise
-            # Somebody else wrote first; the next step reads what.
+            # Another trigger wrote first; the next step reads its record.
             return False
         return True
 
@@ -250,7 +246,7 @@ class KubernetesLease:
         before = self._seen
         if before is not None and before.version == version:
             return before
-        spec = lease.spec  # missing in a Lease that an administrator made empty, for a Role that names it
+        spec = lease.spec  # None if an administrator created an empty Lease for a Role that names it
         return _Record(
             version=version,
             holder=(spec and spec.holder_identity) or "",
@@ -263,7 +259,7 @@ class KubernetesLease:
     def _body(
         self, version: str | None, holder: str, seconds: float, transitions: int, acquired: datetime | None
     ) -> Any:
-        """A Lease renewed now, and acquired now if `acquired` is None."""
+        """Return a Lease renewed now, and acquired now if `acquired` is None."""
         from kubernetes.client import V1Lease, V1LeaseSpec, V1ObjectMeta
 
         now = datetime.fromtimestamp(self._wall(), UTC)
@@ -282,42 +278,9 @@ class KubernetesLease:
 
 
 def _micro_time(moment: datetime) -> datetime:
-    """The API takes a MicroTime with all six digits alone, and `isoformat` leaves a zero fraction out."""
+    """Avoid a zero fraction: the API requires all six digits of a MicroTime, and `isoformat` omits them."""
     return moment.replace(microsecond=max(1, moment.microsecond))
 
 
 def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
-
-
-def coordination_api(settings: LeaseSettings) -> tuple[Any, LeaseSettings]:
-    """The cluster's API, in a pod or by kubectl's configuration, and the settings with their namespace.
-
-    Raises:
-        RunInputError: outside a pod no namespace was given.
-        RunnerUnreachableError: there is no cluster to talk to.
-    """
-    import dataclasses
-
-    import yaml
-    from kubernetes import client, config
-
-    try:
-        config.load_incluster_config()
-    except config.ConfigException:
-        try:
-            config.load_kube_config()
-        except (config.ConfigException, yaml.YAMLError, ValueError, OSError) as error:
-            raise RunnerUnreachableError(
-                f"the lease needs a Kubernetes cluster, and none is configured: {error}; "
-                f'set KUBECONFIG, or name = "" in [lease] to work without'
-            ) from error
-    namespace = settings.namespace
-    if not namespace:
-        if not _NAMESPACE_FILE.exists():
-            raise RunInputError("[lease] namespace is needed outside a pod")
-        namespace = _NAMESPACE_FILE.read_text().strip()
-    cluster = client.Configuration.get_default_copy()
-    # urllib3 would repeat a request that found no connection, three times beyond its time limit.
-    cluster.retries = False
-    return client.CoordinationV1Api(client.ApiClient(cluster)), dataclasses.replace(settings, namespace=namespace)

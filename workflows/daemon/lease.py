@@ -1,6 +1,6 @@
-"""Leadership among triggers, and the lock file that decides it on one machine.
+"""Leader election among triggers, and its implementation by a lock file on one machine.
 
-Leadership saves wasted starts and nothing more: what keeps one effect per commit is the claim on the output commit.
+Leadership only avoids wasted starts: the claim on the output commit guarantees a single effect per commit.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from workflows.errors import RunInputError
 
 
 class Leadership(Protocol):
-    """Whether this trigger is the one that acts."""
+    """Decides whether this trigger acts."""
 
     def begin(self) -> None:
-        """Start to try for the lead, where that needs more than `leads`."""
+        """Start to compete for the lead, if that takes more than calls of `is_leader`."""
 
     def is_leader(self) -> bool:
-        """Take or keep the lead, without waiting; False while another one has it."""
+        """Take or keep the lead without waiting; return False while another trigger has it."""
 
     def holder(self) -> str:
-        """Who has the lead, for a person; empty if nobody, or unknown."""
+        """Return who has the lead, for people; empty if nobody or unknown."""
 
     def resign(self) -> None:
-        """Stop leading, from any thread, for good: `leads` is False from now on.
+        """Stop leading for good: `is_leader` is False from now on. May be called from any thread, and repeatedly.
 
-        A lead that does not depend on what this process has still to clean up is released at once. Returns within
-        2 s, whatever hangs; calling it again does nothing.
+        A lead that does not depend on this process's remaining clean-up is released at once. Returns within 2 s,
+        even if a request hangs.
         """
 
     def release(self) -> None:
-        """Release the lead after the clean-up, so that another trigger need not wait for it."""
+        """Release the lead after the clean-up, so that another trigger need not wait for its expiry."""
 
 
 class NoElection:
-    """Leads always: no lease at all."""
+    """Always leads."""
 
     def begin(self) -> None:
         """See `Leadership.begin`."""
@@ -60,10 +60,10 @@ class NoElection:
 
 
 class LockFile:
-    """The lead on one machine: an advisory lock, which the system frees when its process ends, however it ends.
+    """Leadership on one machine by an advisory lock, which the kernel frees however its process ends.
 
     Args:
-        path: the file; it says who holds the lock, and stays when nobody does.
+        path: the lock file; it names the holder, and remains when nobody holds the lock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -84,7 +84,7 @@ class LockFile:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = self._path.open("a+")
         except OSError as error:
-            raise RunInputError(f"the lock {self._path} cannot be made: {error.strerror}") from error
+            raise RunInputError(f"the lock file {self._path} cannot be created: {error.strerror}") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

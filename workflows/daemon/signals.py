@@ -1,4 +1,4 @@
-"""Notices Ctrl-C and SIGTERM in a thread of its own, and ends the process in time whatever hangs."""
+"""Graceful shutdown on SIGINT and SIGTERM, bounded in time even if something hangs."""
 
 from __future__ import annotations
 
@@ -16,35 +16,34 @@ from types import FrameType
 logger = logging.getLogger(__name__)
 
 EXITS_WITHIN = 9.0
-"""Seconds after the first signal when a process that has not ended by itself is ended."""
+"""Seconds after the first signal when the process is terminated, if it has not ended by itself."""
 
-IMPATIENT = 3
-"""Signals after which the process ends at once, whatever it is cleaning up."""
+FORCED_AFTER = 3
+"""Number of signals after which the process ends at once, without further clean-up."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def end_process(seconds: float) -> None:
-    """End this process with exit code 1 when so many seconds have passed, after printing where each thread hangs.
+    """End this process with exit code 1 after that many seconds, and print where each thread hangs.
 
-    A thread of the C library does it, which needs no lock of the interpreter: it works during the exit of the
-    interpreter, too.
+    A C thread does it without the interpreter's lock, so it works even while the interpreter shuts down.
     """
     faulthandler.dump_traceback_later(seconds, exit=True)
 
 
 class Interruption:
-    """Whether the process was told to stop; the loop calls `check` where it may stop.
+    """Records that the process was asked to stop; the loop calls `check` wherever it may stop.
 
-    The main thread is never interrupted in the middle of something: an exception out of a signal handler between the
-    acquisition of a lock and its ``with`` block leaves the lock held for ever (gRPC's channels and `threading.Event`
-    then hang at their next use), and one that strikes in a destructor is lost. Nor is the main thread relied on: it
-    runs signal handlers between two instructions of Python, which a look-up of a name or a hanging library never
-    reaches. So the signal's number goes through a socket, which the C handler writes to, to a thread that waits for it.
+    Signal handlers raise nothing in the main thread: an exception between the acquisition of a lock and its ``with``
+    block would leave the lock held forever (gRPC's channels and `threading.Event` hang at their next use), and one
+    raised in a destructor is lost. Nor does this rely on the main thread: Python runs handlers between two byte code
+    instructions, which a blocking DNS lookup or a hanging library never reaches. Instead, the C handler writes the
+    signal's number to a socket, and a thread reads it.
 
     Args:
-        end_by: called at the first signal; sees to it that the process ends in time. By default nothing does.
-        end_now: called with the exit code at the signal number `IMPATIENT`.
+        end_by: called at the first signal, to guarantee that the process ends in time. By default nothing does.
+        end_now: called with the exit code at signal number `FORCED_AFTER`.
     """
 
     def __init__(
@@ -55,63 +54,60 @@ class Interruption:
         self._end_by = end_by
         self._end_now = end_now
         self._lock = threading.Lock()
-        self._asked = False
+        self._requested = False
         self._signal: signal.Signals | None = None
-        self._first: list[Callable[[], None]] = []
+        self._actions: list[Callable[[], None]] = []
 
     @classmethod
     def of_process(cls) -> Interruption:
-        """One that ends the process `EXITS_WITHIN` seconds after the first signal."""
+        """Return an interruption that ends the process `EXITS_WITHIN` seconds after the first signal."""
         return cls(partial(end_process, EXITS_WITHIN))
 
     @property
     def stop_requested(self) -> bool:
-        """Whether the process was told to stop by SIGTERM, as Kubernetes and systemd stop a service.
-
-        A service that stops cleanly then has ended as it should.
-        """
+        """Whether the process was asked to stop by SIGTERM, the regular way for Kubernetes and systemd."""
         return self._signal is signal.SIGTERM
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if the process was told to stop."""
-        if self._asked:
+        """Raise KeyboardInterrupt if the process was asked to stop."""
+        if self._requested:
             raise KeyboardInterrupt
 
     @contextmanager
-    def first(self, action: Callable[[], None]) -> Iterator[None]:
-        """Within the block, have an action carried out the moment the process is told to stop, in another thread.
+    def on_signal(self, action: Callable[[], None]) -> Iterator[None]:
+        """Within the block, run an action in another thread as soon as the process is asked to stop.
 
         Args:
-            action: whatever must not wait for the main thread; bounded in time. Called at once where the process
-                was told to stop before.
+            action: work that must not wait for the main thread; bounded in time. Called at once if the process was
+                asked to stop before.
         """
         with self._lock:
-            self._first.append(action)
-            late = self._asked
+            self._actions.append(action)
+            late = self._requested
         if late:
             action()
         try:
             yield
         finally:
             with self._lock:
-                self._first.remove(action)
+                self._actions.remove(action)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Watch SIGINT and SIGTERM; whatever fails in the block after a signal is raised as KeyboardInterrupt.
+        """Watch SIGINT and SIGTERM; an error in the block after a signal is raised as KeyboardInterrupt.
 
-        For the main thread, which alone may set signal handlers.
+        Call it in the main thread: no other may set signal handlers.
         """
         reader, writer = socket.socketpair()
         writer.setblocking(False)
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        handlers = {number: signal.signal(number, self._noticed) for number in SIGNALS}
+        handlers = {number: signal.signal(number, self._handle) for number in SIGNALS}
         thread = threading.Thread(target=self._watch, args=(reader,), name="interruption", daemon=True)
         thread.start()
         try:
             yield
         except Exception as error:
-            if self._asked:
+            if self._requested:
                 raise KeyboardInterrupt from error
             raise
         finally:
@@ -121,30 +117,30 @@ class Interruption:
             writer.close()
             thread.join(1.0)
 
-    def _noticed(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        # Without a handler in Python the C handler would write nothing. No lock may be taken here: the main thread
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        # The C handler writes to the socket only if a Python handler is installed. Take no lock here: the main thread
         # may hold it.
         self._signal = self._signal or signal.Signals(number)
-        self._asked = True
+        self._requested = True
 
     def _watch(self, reader: socket.socket) -> None:
-        times = 0
+        count = 0
         with reader:
             while received := reader.recv(1):
                 number = received[0]
                 if number not in SIGNALS:
                     continue
-                times += 1
-                if times == 1:
+                count += 1
+                if count == 1:
                     self._signal = self._signal or signal.Signals(number)
                     self._stop(signal.Signals(number).name)
-                elif times >= IMPATIENT:
+                elif count >= FORCED_AFTER:
                     self._end_now(128 + number)
 
     def _stop(self, name: str) -> None:
         with self._lock:
-            self._asked = True
-            actions = list(self._first)
+            self._requested = True
+            actions = list(self._actions)
         if self._end_by is not None:
             self._end_by()
         logger.info("%s: stopping", name)
@@ -152,4 +148,4 @@ class Interruption:
             try:
                 action()
             except Exception:
-                logger.exception("an action at %s failed", name)
+                logger.exception("a shutdown action failed at %s", name)

@@ -1,1 +1,1 @@
-"""Where a pipeline runs: in a child process on this machine, or on Kubeflow."""
+"""Execution of pipelines: in a child process on this machine, or on Kubeflow."""

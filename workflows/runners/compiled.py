@@ -1,7 +1,6 @@
-"""Reads compiled pipelines (Kubeflow's IR YAML): their parameters with types, and a digest that names the version.
+"""Compiled pipelines (Kubeflow's IR YAML): parameters with types, tasks, and a digest that identifies the version.
 
-It exists because both runners check what they are given against the pipeline's own spec before anything starts:
-Kubeflow refuses undeclared parameters and wrong types late, and `kfp.local` in words of its own.
+Arguments are validated against it before anything starts: Kubeflow refuses undeclared parameters and wrong types late.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ class CompiledPipeline:
     """A compiled pipeline.
 
     Attributes:
-        name: of the pipeline, by which it is uploaded and configured: that of its file. (`kfp` puts hyphens in place
-            of the underscores in the spec, which nothing here reads.)
+        name: name under which it is uploaded and configured: that of its file. (In the spec, `kfp` replaces the
+            underscores by hyphens.)
         path: the YAML file.
         digest: first 12 hex digits of the SHA-256 of the file.
         parameters: name -> parameter.
@@ -54,13 +53,13 @@ class CompiledPipeline:
     tasks: frozenset[str] = frozenset()
 
     def typed(self, arguments: Mapping[str, str]) -> dict[str, Any]:
-        """Give each argument the type that the pipeline declares.
+        """Convert each argument to the type that the pipeline declares.
 
         Args:
             arguments: parameter -> value as text; numbers, booleans, lists and structures as JSON.
 
         Raises:
-            RunInputError: an unknown parameter, a missing one, or a value that is not of its type.
+            RunInputError: an unknown or missing parameter, or a value of another type.
         """
         unknown = sorted(set(arguments) - set(self.parameters))
         if unknown:
@@ -70,7 +69,7 @@ class CompiledPipeline:
             )
         missing = sorted(p.name for p in self.parameters.values() if p.required and p.name not in arguments)
         if missing:
-            raise RunInputError(f"the pipeline {self.name} needs a value for {', '.join(missing)}")
+            raise RunInputError(f"the pipeline {self.name} requires a value for {', '.join(missing)}")
         return {name: self._value(self.parameters[name], text) for name, text in arguments.items()}
 
     def _value(self, parameter: PipelineParameter, text: str) -> Any:
@@ -79,14 +78,14 @@ class CompiledPipeline:
         try:
             value = json.loads(text)
         except ValueError as error:
-            raise self._wrong(parameter, text) from error
+            raise self._mistyped(parameter, text) from error
         if isinstance(value, bool) is not (parameter.type == "BOOLEAN") or not isinstance(
             value, _PYTHON_TYPES.get(parameter.type, object)
         ):
-            raise self._wrong(parameter, text)
+            raise self._mistyped(parameter, text)
         return value
 
-    def _wrong(self, parameter: PipelineParameter, text: str) -> RunInputError:
+    def _mistyped(self, parameter: PipelineParameter, text: str) -> RunInputError:
         return RunInputError(f"{parameter.name}={text} is not of the type {parameter.type} in pipeline {self.name}")
 
 
@@ -103,7 +102,7 @@ def read(path: Path) -> CompiledPipeline:
     """Read one compiled pipeline.
 
     Raises:
-        RunInputError: the file is not there or is no compiled pipeline.
+        RunInputError: the file is missing or not a compiled pipeline.
     """
     try:
         content = path.read_bytes()
@@ -115,7 +114,7 @@ def read(path: Path) -> CompiledPipeline:
             f"the compiled pipeline {path} cannot be read: {error.strerror}; run: pix2pix compile"
         ) from error
     except (yaml.YAMLError, StopIteration, KeyError, TypeError, AttributeError) as error:
-        raise RunInputError(f"{path} is no compiled pipeline; run: pix2pix compile") from error
+        raise RunInputError(f"{path} is not a compiled pipeline; run: pix2pix compile") from error
     parameters = {
         key: PipelineParameter(key, value.get("parameterType", "STRING"), not _optional(value))
         for key, value in inputs.items()
@@ -128,7 +127,7 @@ def _optional(declared: Mapping[str, Any]) -> bool:
 
 
 def shipped() -> dict[str, Path]:
-    """The compiled pipelines beside this package, by the name of their file."""
+    """Return the compiled pipelines that ship with the package, by file name without extension."""
     folder = Path(__file__).resolve().parent.parent
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
@@ -137,8 +136,8 @@ def named(pipelines: Mapping[str, Path], pipeline: str) -> CompiledPipeline:
     """Find and read a pipeline by name.
 
     Raises:
-        RunInputError: there is none of that name.
+        RunInputError: there is no pipeline of that name.
     """
     if pipeline not in pipelines:
-        raise RunInputError(f"there is no pipeline {pipeline!r}; there are {', '.join(sorted(pipelines)) or 'none'}")
+        raise RunInputError(f"unknown pipeline {pipeline!r}; available: {', '.join(sorted(pipelines)) or 'none'}")
     return read(pipelines[pipeline])

@@ -1,8 +1,8 @@
-"""Runs pipelines on Kubeflow: uploads each compiled pipeline once, creates runs, reads and ends them.
+"""The Kubeflow runner: uploads each compiled pipeline once, creates runs, reads and terminates them.
 
-It exists so that the trigger needs to know nothing of Kubeflow. What it rests on was seen on a running API server: a
-create is no lock whatever id it is given, a run is found at once by its display name, a terminated run ends as failed,
-and status 500 says nothing about what was done.
+Seen on an API server of Kubeflow Pipelines 2.17: a create is not a lock, whatever id it is given; a run can be found by
+its display name immediately; a terminated run ends as failed; and status 500 leaves open whether the request took
+effect.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Any
 
 from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswerError
 from workflows.runners.compiled import CompiledPipeline, named, shipped
-from workflows.runners.kubeflow_api import Api, RefusedError, refuse
+from workflows.runners.kubeflow_api import Api, RefusedError, refusal
 from workflows.runners.kubeflow_failures import Failure, failure_of
 from workflows.runners.runner import Phase, RunKey, RunState
 
 logger = logging.getLogger(__name__)
 
 LONGEST_NAME = 255
-"""Characters of a display name or description; a longer one starts a workflow and then fails (seen)."""
+"""Characters of a display name or description. Seen on 2.17: with a longer one the workflow starts, then it fails."""
 
 NAMESPACE = "kubeflow"
-"""Namespace of the runs where none is configured: a Kubeflow for a single user has them in its own."""
+"""Namespace of the runs if none is configured: a single-user Kubeflow runs them in its own."""
 
 SETTLES_WITHIN = 60.0
-"""Seconds after an unclear create during which the run may still appear; until then none is created in its place."""
+"""Seconds after an unclear create during which the run may still appear; until then no other is created."""
 
 _LIVE = ("PENDING", "RUNNING", "CANCELING", "PAUSED")
 _ENDS = {
@@ -46,18 +46,18 @@ class KubeflowRunner:
 
     Args:
         api: its API.
-        experiment: that all runs belong to.
-        namespace: of the experiment, in a multi-user Kubeflow; empty otherwise.
+        experiment: experiment of all runs.
+        namespace: namespace of the experiment, in a multi-user Kubeflow; empty otherwise.
         ui: URL of the UI, for links; empty: no links.
-        service_account: that the pods have; empty: the cluster's default for pipelines.
-        arguments: pipeline -> parameter -> value, for each run of it, under what `start` is given. They are no part of
-            a run's identity: a run that is there is returned whatever it was created with.
+        service_account: service account of the pods; empty: the cluster's default for pipelines.
         pipelines: name -> compiled pipeline; those shipped if None.
         steady: seconds from an arbitrary start.
+        arguments: pipeline -> parameter -> value for each run; arguments of `start` override them. They are not part
+            of a run's identity: an existing run is returned whatever arguments it was created with.
     """
 
     name = "kubeflow"
-    one_creator = False
+    atomic_start = False
 
     def __init__(
         self,
@@ -82,15 +82,15 @@ class KubeflowRunner:
         self._versions: dict[str, tuple[str, str]] = {}
         self._unclear: dict[RunKey, float] = {}
 
-    def place(self) -> str:
-        """The experiment's id, unique to an installation and made where it is missing; see `Runner.place`.
+    def location(self) -> str:
+        """Return the experiment's id, and create the experiment if it is missing; see `Runner.location`.
 
-        Addresses would not do: every cluster may have its API at the same one.
+        The id is unique to an installation, whereas many clusters have their API at the same address.
         """
         return f"kubeflow experiment {self._experiment_id()}"
 
     def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
-        """Create the run of a key, or return the one that is there; see `Runner.start`."""
+        """Create the run of a key, or return the existing one; see `Runner.start`."""
         package = named(self._pipelines, key.pipeline)
         parameters = package.typed({**self._arguments.get(key.pipeline, {}), **arguments})
         before = self.find(key)
@@ -99,7 +99,7 @@ class KubeflowRunner:
             return before[0]
         since = self._unclear.get(key)
         if since is not None and self._steady() - since < SETTLES_WITHIN:
-            raise UnclearAnswerError(f"whether {key.display_name} was created is not clear yet")
+            raise UnclearAnswerError(f"it is not known yet whether {key.display_name} was created")
         return self._create(key, package, parameters)
 
     def _create(self, key: RunKey, package: CompiledPipeline, parameters: Mapping[str, Any]) -> RunState:
@@ -108,7 +108,7 @@ class KubeflowRunner:
         pipeline, version = self._version(package)
         body = V2beta1Run(
             display_name=_cut(key.display_name),
-            description=_cut(f"Fills the open commits of set {key.commit_set}; attempt {key.attempt}."),
+            description=_cut(f"Fills the open commits of commit set {key.commit_set}; attempt {key.attempt}."),
             experiment_id=self._experiment_id(),
             pipeline_version_reference=V2beta1PipelineVersionReference(
                 pipeline_id=pipeline, pipeline_version_id=version
@@ -117,10 +117,10 @@ class KubeflowRunner:
             service_account=self._service_account or None,
         )
         try:
-            made = self._state(self._api.change("run", "run_service_create_run", run=body))
+            state = self._state(self._api.change("run", "run_service_create_run", run=body))
         except UnclearAnswerError:
             self._unclear[key] = self._steady()
-            # A version or an experiment that somebody deleted is answered with 500 (seen), as is much else.
+            # Seen on 2.17: a deleted version or experiment is answered with status 500, as are many other errors.
             self._forget(package)
             found = self.find(key)
             if not found:
@@ -130,29 +130,29 @@ class KubeflowRunner:
         except RefusedError as error:
             return self._refused(key, package, error)
         self._unclear.pop(key, None)
-        return made
+        return state
 
     def _forget(self, package: CompiledPipeline) -> None:
-        """Look the experiment and the version up again next time."""
+        """Look up the experiment and the version again next time."""
         self._versions.pop(package.digest, None)
         self._experiment = ""
 
     def _refused(self, key: RunKey, package: CompiledPipeline, error: RefusedError) -> RunState:
         if error.status in (404, 409):
-            # The version or the experiment was deleted by somebody, or a run of this name has just been made.
+            # The version or the experiment was deleted, or a run of this name has just been created.
             self._forget(package)
             found = self.find(key)
             if found:
                 return found[0]
             raise UnclearAnswerError(f"Kubeflow answers {error.status} to {key.display_name}: {error.reason}")
-        raise refuse(error, f"the run {key.display_name}")
+        raise refusal(error, f"the run {key.display_name}")
 
     def find(self, key: RunKey) -> tuple[RunState, ...]:
-        """The runs of a key; see `Runner.find`. Archived runs count: they were made."""
+        """Return the runs of a key, archived ones included; see `Runner.find`."""
         return self._list([_equals("display_name", _cut(key.display_name))])
 
     def state(self, run: str) -> RunState | None:
-        """One run by id; see `Runner.state`."""
+        """Return a run by id; see `Runner.state`."""
         try:
             return self._state(self._api.ask("run", "run_service_get_run", run_id=run))
         except RefusedError as error:
@@ -161,32 +161,32 @@ class KubeflowRunner:
             raise RunnerUnreachableError(f"Kubeflow refuses to show run {run}: {error}") from error
 
     def live(self) -> tuple[RunState, ...]:
-        """The trigger's runs that are not over; see `Runner.live`."""
-        states = [state for word in _LIVE for state in self._list([_equals("state", word)])]
+        """Return the trigger's runs that are not over; see `Runner.live`."""
+        states = [state for name in _LIVE for state in self._list([_equals("state", name)])]
         return tuple({state.run: state for state in states if state.key is not None and not state.over}.values())
 
     def terminate(self, run: str, why: str) -> None:
-        """End a run; see `Runner.terminate`."""
-        logger.info("run %s is terminated: %s", run, why, extra={"run": run})
+        """Terminate a run; see `Runner.terminate`."""
+        logger.info("terminating run %s: %s", run, why, extra={"run": run})
         try:
             self._api.change("run", "run_service_terminate_run", run_id=run)
         except RefusedError as error:
-            # It is over, is being terminated already, or is gone.
+            # It is over, being terminated already, or deleted.
             logger.info("run %s was not terminated: %s", run, error)
 
     def poll(self) -> bool:
-        """Nothing; the runs are elsewhere."""
+        """Do nothing: the runs are on the cluster."""
         return False
 
     def close(self) -> tuple[RunState, ...]:
-        """Nothing; the runs outlive the trigger."""
+        """End nothing: the runs outlive the trigger."""
         return ()
 
     def check(self) -> None:
-        """Ask the API for the experiment; nothing is made.
+        """Look up the experiment; nothing is created.
 
         Raises:
-            RunnerUnreachableError: it does not answer or refuses the token.
+            RunnerUnreachableError: the API does not answer or refuses the token.
         """
         self._find_experiment()
 
@@ -214,17 +214,17 @@ class KubeflowRunner:
 
     def _state(self, run: Any) -> RunState:
         if not run.run_id:
-            raise UnclearAnswerError("Kubeflow answers with a run that has no id; look at what stands before its API")
-        word = run.state or ""
-        phase = _ENDS.get(word, Phase.RUNNING)
+            raise UnclearAnswerError("Kubeflow returned a run without an id; check the proxy in front of its API")
+        state = run.state or ""
+        phase = _ENDS.get(state, Phase.RUNNING)
         history = [status.state for status in run.state_history or () if status is not None]
         if phase is Phase.FAILED and "CANCELING" in history:
-            # A run that a person terminates ends as FAILED (seen).
+            # Seen on 2.17: a run that a person terminates ends as FAILED.
             phase = Phase.TERMINATED
         ended = run.finished_at.timestamp() if run.finished_at else 0.0
         error, certain = "", True
         if phase is Phase.TERMINATED:
-            error = f"it ended as {word}"
+            error = f"it ended as {state}"
         elif phase is Phase.FAILED:
             failure = self._failure(run)
             phase, error, certain = failure.phase, failure.error, failure.certain
@@ -234,15 +234,15 @@ class KubeflowRunner:
             phase=phase,
             error=error,
             started=run.created_at.timestamp() if run.created_at else 0.0,
-            # A time that is not set reads as 1970 (seen).
+            # Seen on 2.17: an unset time reads as 1970.
             ended=ended if ended > 0 and phase is not Phase.RUNNING else None,
-            ending=word == "CANCELING",
+            ending=state == "CANCELING",
             link=self._link(run.run_id),
             certain=certain,
         )
 
     def _link(self, run: str) -> str:
-        """Where the UI shows a run; empty where no UI is known."""
+        """Return the UI's URL of a run; empty if no UI is known."""
         return f"{self._ui}/#/runs/details/{run}" if self._ui else ""
 
     def _failure(self, run: Any) -> Failure:
@@ -261,7 +261,7 @@ class KubeflowRunner:
 
     def _experiment_id(self) -> str:
         if not self._experiment:
-            self._experiment = self._find_experiment() or self._make_experiment()
+            self._experiment = self._find_experiment() or self._create_experiment()
         return self._experiment
 
     def _find_experiment(self) -> str:
@@ -269,11 +269,11 @@ class KubeflowRunner:
         if self._namespace:
             arguments["namespace"] = self._namespace
         pages = self._pages("experiment", "experiment_service_list_experiments", "experiments", **arguments)
-        found = [one for one in pages if one.display_name == self._experiment_name]
+        found = [experiment for experiment in pages if experiment.display_name == self._experiment_name]
         self._experiment = found[0].experiment_id if found else ""
         return self._experiment
 
-    def _make_experiment(self) -> str:
+    def _create_experiment(self) -> str:
         from kfp_server_api import V2beta1Experiment
 
         body = V2beta1Experiment(display_name=self._experiment_name, namespace=self._namespace or None)
@@ -285,39 +285,41 @@ class KubeflowRunner:
             found = self._find_experiment()
             if found:
                 return found
-            raise _perhaps(error, f"the experiment {self._experiment_name}") from error
+            raise _creation_error(error, f"the experiment {self._experiment_name}") from error
 
     def _version(self, package: CompiledPipeline) -> tuple[str, str]:
-        """Ids of the pipeline and of its version for this very file, uploaded if it is not there."""
+        """Return the ids of the pipeline and of its version for this file; upload it if it is missing."""
         if package.digest not in self._versions:
-            pipeline = self._found_or_made(lambda: self._find_pipeline(package), lambda: self._make_pipeline(package))
-            version = self._found_or_made(
+            pipeline = self._find_or_create(
+                lambda: self._find_pipeline(package), lambda: self._create_pipeline(package)
+            )
+            version = self._find_or_create(
                 lambda: self._find_version(package, pipeline), lambda: self._upload(package, pipeline)
             )
             self._versions[package.digest] = (pipeline, version)
         return self._versions[package.digest]
 
-    def _found_or_made(self, find: Callable[[], str], make: Callable[[], str]) -> str:
+    def _find_or_create(self, find: Callable[[], str], create: Callable[[], str]) -> str:
         found = find()
         if found:
             return found
         try:
-            return make()
+            return create()
         except (RefusedError, UnclearAnswerError) as error:
-            # Somebody else was faster (409), or the answer was lost.
+            # Another client was faster (409), or the answer was lost.
             found = find()
             if found:
                 return found
-            raise _perhaps(error, "the pipeline") from error
+            raise _creation_error(error, "the pipeline") from error
 
     def _find_pipeline(self, package: CompiledPipeline) -> str:
         arguments = {"filter": json.dumps({"predicates": [_equals("name", package.name)]})}
         if self._namespace:
             arguments["namespace"] = self._namespace
         pages = self._pages("pipelines", "pipeline_service_list_pipelines", "pipelines", **arguments)
-        return next((one.pipeline_id for one in pages if package.name in (one.name, one.display_name)), "")
+        return next((entry.pipeline_id for entry in pages if package.name in (entry.name, entry.display_name)), "")
 
-    def _make_pipeline(self, package: CompiledPipeline) -> str:
+    def _create_pipeline(self, package: CompiledPipeline) -> str:
         from kfp_server_api import V2beta1Pipeline
 
         body = V2beta1Pipeline(name=package.name, display_name=package.name, namespace=self._namespace or None)
@@ -328,11 +330,11 @@ class KubeflowRunner:
         pages = self._pages(
             "pipelines", "pipeline_service_list_pipeline_versions", "pipeline_versions", pipeline_id=pipeline
         )
-        return next((one.pipeline_version_id for one in pages if name in (one.name, one.display_name)), "")
+        return next((entry.pipeline_version_id for entry in pages if name in (entry.name, entry.display_name)), "")
 
     def _upload(self, package: CompiledPipeline, pipeline: str) -> str:
-        # The file was parsed when it was read: one that is no YAML would hang the API server for ever (seen).
-        made = self._api.change(
+        # The file was parsed when it was read. Seen on 2.17: a file that is not YAML hangs the API server forever.
+        version = self._api.change(
             "upload",
             "upload_pipeline_version",
             uploadfile=str(package.path),
@@ -340,16 +342,16 @@ class KubeflowRunner:
             display_name=_version_name(package),
             pipelineid=pipeline,
         )
-        return str(made.pipeline_version_id)
+        return str(version.pipeline_version_id)
 
 
-def _perhaps(error: RefusedError | UnclearAnswerError, what: str) -> Exception:
-    """A failed creation of something that is not there afterwards: only a refusal of its content is final."""
+def _creation_error(error: RefusedError | UnclearAnswerError, subject: str) -> Exception:
+    """Return the error of a creation without effect; only a refusal of the content is final."""
     if isinstance(error, UnclearAnswerError):
         return error
     if error.status in (404, 409):
-        return UnclearAnswerError(f"Kubeflow answers {error.status} to {what}: {error.reason}")
-    return refuse(error, what)
+        return UnclearAnswerError(f"Kubeflow answers {error.status} to {subject}: {error.reason}")
+    return refusal(error, subject)
 
 
 def _version_name(package: CompiledPipeline) -> str:

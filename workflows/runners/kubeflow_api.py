@@ -1,7 +1,7 @@
-"""Talks to Kubeflow Pipelines' API through the `kfp` client, and says in our words what went wrong.
+"""Access to the Kubeflow Pipelines API, with time limits and with errors that distinguish refusal from uncertainty.
 
-It exists because the client's own convenience calls wait without a time limit, retry what must not be repeated and do
-not tell "no" from "perhaps"; its generated API underneath does, and keeps the client's ways to authenticate.
+The `kfp` client's convenience calls wait without a time limit and retry requests that must not be repeated. This uses
+the generated API below them, and keeps the client's authentication.
 """
 
 from __future__ import annotations
@@ -22,26 +22,27 @@ from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswe
 logger = logging.getLogger(__name__)
 
 PAGE = 200
-"""Items of one page; the server's largest."""
+"""Items of one page; the server's maximum."""
 
 TRIES = 4
-"""Times that a question, which changes nothing, is asked before giving up."""
+"""Attempts at a request that changes nothing."""
 
 LONGEST_PAUSE = 30.0
+"""Seconds between two attempts, at most."""
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds within which a connection must come about, and the first question of all be answered."""
+"""Seconds within which a connection must be established, and the first request answered."""
 
 _CHECK = "check [kubeflow] endpoint (or KF_PIPELINES_ENDPOINT), token_file and cookies"
 
 
 @dataclass(frozen=True)
 class Access:
-    """How the API is reached; each empty field is left to the `kfp` client to find.
+    """Address and credentials of the API; an empty field is left to the `kfp` client.
 
     Attributes:
         endpoint: URL of the API.
-        namespace: of the runs in a multi-user Kubeflow.
+        namespace: namespace of the runs, in a multi-user Kubeflow.
         token_file: file with a bearer token, read again as it changes.
         cookies: for a Kubeflow behind dex.
         timeout: seconds for one request.
@@ -55,11 +56,11 @@ class Access:
 
 
 class RefusedError(WorkflowError):
-    """The API said no, and nothing was done.
+    """The API refused a request; nothing was done.
 
     Attributes:
-        status: of the HTTP answer.
-        reason: what it said.
+        status: HTTP status.
+        reason: the API's message.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -69,15 +70,15 @@ class RefusedError(WorkflowError):
 
 
 class RefusedTokenError(RunnerUnreachableError):
-    """The API answers, and does not let us in."""
+    """The API answers, but rejects the credentials."""
 
 
 class Api:
-    """The API's services, each call with a time limit and no hidden repetition.
+    """The API's services; each call has a time limit and no hidden retries.
 
     Args:
-        access: how it is reached.
-        pause: waits that many seconds between two tries of a question.
+        access: address and credentials.
+        pause: waits that many seconds between two attempts.
     """
 
     def __init__(self, access: Access, pause: Callable[[float], None]) -> None:
@@ -87,26 +88,26 @@ class Api:
 
     @property
     def client(self) -> Any:
-        """The `kfp` client, made at the first use.
+        """The `kfp` client, created at the first use.
 
         Raises:
             RunnerUnreachableError: no API answers within `CONNECT_TIMEOUT`, or it refuses the token.
         """
         if self._client is None:
-            client = self._made()
+            client = self._new_client()
             self._reach(client)
             self._client = client
         return self._client
 
-    def _made(self) -> Any:
+    def _new_client(self) -> Any:
         from kfp.client import Client
         from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
         from kfp_server_api import V2beta1GetHealthzResponse
 
         class Quiet(Client):
-            """Asks nothing while it is made: kfp asks five times, 5 s apart, each with a traceback, and tells no why.
+            """Sends no request on creation: kfp would send five, 5 s apart, each with a traceback but no cause.
 
-            What it asks for, the namespace of its pod, is in our configuration.
+            It only needs the answer to choose a namespace, which our configuration has.
             """
 
             def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:  # noqa: ARG002
@@ -118,83 +119,83 @@ class Api:
             if access.token_file:
                 Path(access.token_file).read_bytes()
                 options["credentials"] = ServiceAccountTokenVolumeCredentials(path=access.token_file)
-            # The client prints on standard output, which belongs to our document.
+            # The client prints to standard output, which is reserved for our JSON.
             with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-                # "only works with Kubeflow Pipeline v2.0.0-beta.2 and later", at every start.
+                # "only works with Kubeflow Pipeline v2.0.0-beta.2 and later", on every start.
                 warnings.simplefilter("ignore", FutureWarning)
                 client = Quiet(**options)
-        except Exception as error:  # the client lets through whatever kubernetes and it itself raise
+        except Exception as error:  # the client raises whatever kubernetes raises
             raise RunnerUnreachableError(
                 f"no access to Kubeflow at {access.endpoint or 'the address that the kfp client finds'}: "
                 f"{_short(error)}; {_CHECK}"
             ) from error
         pool = client._run_api.api_client.rest_client.pool_manager
-        # urllib3 would repeat requests by itself.
+        # urllib3 would retry requests by itself.
         pool.connection_pool_kw["retries"] = False
         return client
 
     def _reach(self, client: Any) -> None:
-        """Ask a client's API for a sign of life, once."""
+        """Check once that the API answers."""
         where, within = _host(client), min(self._access.timeout, CONNECT_TIMEOUT)
         ask = client._healthz_api.healthz_service_get_healthz_with_http_info
         try:
             with _translated(where):
-                # A single number counts only where it is an int.
+                # The generated API ignores a single number unless it is an int.
                 _, _, headers = ask(_request_timeout=(within, within))
         except RefusedTokenError:
             raise
         except RefusedError as error:
             raise RunnerUnreachableError(
-                f"what answers at {where} is no Kubeflow Pipelines API ({error}); {_CHECK}"
+                f"what answers at {where} is not a Kubeflow Pipelines API ({error}); {_CHECK}"
             ) from error
         except RunnerUnreachableError as error:
             raise RunnerUnreachableError(f"{error}; {_CHECK}") from error
         if not _is_json(headers):
-            raise RunnerUnreachableError(_no_api(where))
+            raise RunnerUnreachableError(_not_the_api(where))
 
     def ask(self, service: str, method: str, **arguments: Any) -> Any:
-        """Call what changes nothing; tried again with growing pauses where the API is busy or away.
+        """Send a request that changes nothing; retry with growing pauses if the API is busy or away.
 
         Args:
             service: ``run``, ``pipelines``, ``experiment``.
-            method: name of the generated call.
-            arguments: of the call.
+            method: name of the generated method.
+            arguments: arguments of the method.
 
         Raises:
-            RefusedError: it said no.
-            RunnerUnreachableError: it does not answer.
+            RefusedError: the API refused it.
+            RunnerUnreachableError: the API does not answer.
         """
         for number in range(TRIES):
             try:
                 return self._call(service, method, arguments)
-            except UnclearAnswerError as trouble:
+            except UnclearAnswerError as error:
                 if number == TRIES - 1:
-                    raise RunnerUnreachableError(str(trouble)) from trouble
-                self._pause(min(max(trouble.retry_after, 0.5 * 2**number), LONGEST_PAUSE))
+                    raise RunnerUnreachableError(str(error)) from error
+                self._pause(min(max(error.retry_after, 0.5 * 2**number), LONGEST_PAUSE))
         raise AssertionError("unreachable")
 
     def change(self, service: str, method: str, **arguments: Any) -> Any:
-        """Call what changes something, once.
+        """Send a request that changes something, once.
 
         Raises:
-            RefusedError: it said no, and did nothing.
-            UnclearAnswerError: it may have done it; look before calling again.
-            RunnerUnreachableError: it does not answer, and has done nothing.
+            RefusedError: the API refused it and did nothing.
+            UnclearAnswerError: it may have taken effect; check before repeating it.
+            RunnerUnreachableError: the API does not answer, and nothing was done.
         """
         return self._call(service, method, arguments)
 
     def pages(self, service: str, method: str, items: str, **arguments: Any) -> list[Any]:
-        """Ask page by page, and begin again where the server does not know its own token.
+        """List items page by page, and start over if the server does not recognize its own page token.
 
         Raises:
-            RefusedError: it said no.
-            RunnerUnreachableError: it does not answer, or not with a whole list.
+            RefusedError: the API refused it.
+            RunnerUnreachableError: the API does not answer, or not with a complete list.
         """
         for _ in range(TRIES):
             found = self._all_pages(service, method, items, arguments)
             if found is not None:
                 return found
-        raise RunnerUnreachableError(f"Kubeflow at {self._where()} does not give a whole list of {items}")
+        raise RunnerUnreachableError(f"Kubeflow at {self._where()} does not return a complete list of {items}")
 
     def _all_pages(self, service: str, method: str, items: str, arguments: dict[str, Any]) -> list[Any] | None:
         token, seen = "", {""}
@@ -220,8 +221,8 @@ class Api:
         with _translated(self._where()):
             answer, _, headers = call(**arguments, _request_timeout=(min(timeout, CONNECT_TIMEOUT), timeout))
         if answer is None or not _is_json(headers):
-            # A cookie that ran out is answered with a login page, as a success.
-            raise UnclearAnswerError(_no_api(self._where()))
+            # An expired cookie is answered with a login page and status 200.
+            raise UnclearAnswerError(_not_the_api(self._where()))
         return answer
 
     def _where(self) -> str:
@@ -230,22 +231,22 @@ class Api:
 
 @contextlib.contextmanager
 def _translated(where: str) -> Iterator[None]:
-    """Turn what a call of the generated API raises into our errors."""
+    """Translate the exceptions of the generated API into this layer's errors."""
     import urllib3
     from kfp_server_api.exceptions import ApiException, OpenApiException
 
     try:
         yield
     except ApiException as error:
-        raise _meant(error, where) from error
+        raise _classified(error, where) from error
     except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
         raise RunnerUnreachableError(f"Kubeflow at {where} does not answer: {_short(error)}") from error
     except (urllib3.exceptions.HTTPError, OpenApiException, ValueError, OSError) as error:
-        # A time limit, a broken connection, half an answer: the request may have been carried out.
+        # Timeout, broken connection, truncated answer: the request may have taken effect.
         raise UnclearAnswerError(f"no clear answer from Kubeflow at {where}: {_short(error)}") from error
 
 
-def _meant(error: Any, where: str) -> Exception:
+def _classified(error: Any, where: str) -> Exception:
     status, reason = int(error.status or 0), _reason(error)
     if status in (401, 403):
         return RefusedTokenError(
@@ -258,12 +259,12 @@ def _meant(error: Any, where: str) -> Exception:
 
 
 def _is_json(headers: Any) -> bool:
-    """The generated API would read a page of HTML as an empty list."""
+    """Return whether the body is JSON; the generated API would parse HTML as an empty list."""
     return "json" in headers.get("Content-Type", "")
 
 
-def _no_api(where: str) -> str:
-    return f"what answers at {where} is no Kubeflow Pipelines API, perhaps a login page; {_CHECK}"
+def _not_the_api(where: str) -> str:
+    return f"what answers at {where} is not a Kubeflow Pipelines API, perhaps a login page; {_CHECK}"
 
 
 def _host(client: Any) -> str:
@@ -271,7 +272,7 @@ def _host(client: Any) -> str:
 
 
 def _reason(error: Any) -> str:
-    """The message of an API error, in one line."""
+    """Return the message of an API error, in one line."""
     text = error.body or error.reason or ""
     with contextlib.suppress(ValueError, AttributeError):
         text = json.loads(text).get("message", text)
@@ -283,10 +284,10 @@ def _retry_after(error: Any) -> float:
     return float(value) if re.fullmatch(r"\d+(\.\d+)?", value) else 0.0
 
 
-def _short(what: object) -> str:
-    return " ".join(str(what).split())[:300]
+def _short(text: object) -> str:
+    return " ".join(str(text).split())[:300]
 
 
-def refuse(error: RefusedError, what: str) -> RunInputError:
-    """A refusal as an error of the request's content, which the same request cannot mend."""
+def refusal(error: RefusedError, what: str) -> RunInputError:
+    """Return a refusal as an input error: the same request would be refused again."""
     return RunInputError(f"Kubeflow refuses {what}: {error.reason}")

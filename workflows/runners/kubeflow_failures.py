@@ -1,4 +1,4 @@
-"""Reads from a Kubeflow run that failed which tasks failed, why, and whether they failed or were killed."""
+"""Diagnosis of a failed Kubeflow run: which tasks failed, why, and whether they failed or were killed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KILLED = re.compile(
     r"|terminated due to node|exit code (?:137|143)\b",
     re.IGNORECASE,
 )
-"""Argo's and the kubelet's messages about a container that was taken away (128 + SIGKILL or SIGTERM)."""
+"""Messages of Argo and the kubelet about a container that was killed (128 + SIGKILL or SIGTERM)."""
 
 _NO_CAUSE = re.compile(r"child '.*' failed|.* have failed|Max duration limit exceeded")
 """Argo's messages about a node whose child failed; they name no cause."""
@@ -26,7 +26,7 @@ _DRIVER = "-driver"
 
 @dataclass(frozen=True)
 class Failure:
-    """How a run ended that did not succeed; see `RunState` for the attributes."""
+    """How a run failed; see `RunState` for the attributes."""
 
     phase: Phase
     error: str
@@ -34,16 +34,16 @@ class Failure:
 
 
 def failure_of(run: Any, tasks: Collection[str], remedy: str, logs: str) -> Failure:
-    """Judge a run that failed.
+    """Diagnose a run that failed.
 
-    Kubeflow's API shows one entry for each node of the Argo workflow: the tasks, and around each of them a driver, an
+    Kubeflow's API returns one entry for each node of the Argo workflow: the tasks, and around each of them a driver, an
     executor and their retries, below a root. Only the tasks are named here.
 
     Args:
         run: a ``V2beta1Run`` in a failed state.
         tasks: names of the pipeline's tasks.
-        remedy: what to do about a task that ran out of memory.
-        logs: where a person finds more: a link, a command.
+        remedy: advice for a task that ran out of memory.
+        logs: where people find more: a link, a command.
     """
     details = (run.run_details.task_details if run.run_details else None) or ()
     nodes = _Nodes(details, tasks)
@@ -78,14 +78,14 @@ class _Nodes:
             self._parents.update({child.task_id: node.task_id for child in node.child_tasks or () if child.task_id})
 
     def failed(self) -> list[str]:
-        """The tasks that failed, in the order of their names."""
+        """Return the tasks that failed, sorted by name."""
         nodes = (node for node in self._nodes.values() if node.state == "FAILED")
         return sorted({task for node in nodes if (task := self._own_task(node))})
 
     def messages(self) -> list[tuple[str, str]]:
-        """(task or empty, message) of each failed node that names a cause, in the server's order.
+        """Return (task or empty, message) of each failed node that names a cause, in the server's order.
 
-        A task that failed and was retried with success is left out.
+        A task that failed and then succeeded on a retry is left out.
         """
         failed = self.failed()
         return [
@@ -97,19 +97,19 @@ class _Nodes:
         ]
 
     def _own_task(self, node: Any) -> str:
-        """The task that a node by its own name is, or drives; empty for Argo's other nodes."""
+        """Return the task that a node runs or drives, by the node's own name; empty for Argo's other nodes."""
         name = _RETRY.sub("", node.display_name or "").removesuffix(_DRIVER)
         return name if name in self._tasks else ""
 
     def _task(self, node: Any) -> str:
-        """The task that a node belongs to, up to the root; where no task is above it, the only one that failed."""
+        """Return the nearest task on the way from a node to the root; if there is none, the only task that failed."""
         seen: set[str] = set()
-        at: Any = node
-        while at is not None and at.task_id not in seen:
-            if task := self._own_task(at):
+        ancestor: Any = node
+        while ancestor is not None and ancestor.task_id not in seen:
+            if task := self._own_task(ancestor):
                 return task
-            seen.add(at.task_id)
-            at = self._nodes.get(self._parents.get(at.task_id, ""))
+            seen.add(ancestor.task_id)
+            ancestor = self._nodes.get(self._parents.get(ancestor.task_id, ""))
         failed = self.failed()
         return failed[0] if len(failed) == 1 else ""
 

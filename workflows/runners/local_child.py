@@ -1,9 +1,7 @@
-"""The process of one local run: carries a pipeline out with `kfp.local`, and says on disk how it ended.
+"""The process of one local run: executes a pipeline with `kfp.local`, and records on disk how it ended.
 
-It exists so that a run can crash, be killed or be interrupted without its trigger, and never outlives it unnoticed:
-standard input is a pipe that the trigger holds open, and its end is the trigger's end.
-
-Started as ``python -m workflows.runners.local_child RUN_FOLDER`` in a session of its own.
+Started as ``python -m workflows.runners.local_child RUN_FOLDER`` in its own session. Standard input is a pipe that the
+trigger holds open (the lifeline): end of file means that the trigger has ended, and the run must not outlive it.
 """
 
 from __future__ import annotations
@@ -27,29 +25,29 @@ from typing import NoReturn
 import yaml
 
 from workflows.runners.log_lines import cause, plain
-from workflows.runners.processes import born, kill_group
+from workflows.runners.processes import kill_group, start_of
 from workflows.runners.run_folder import Request, RunFolder, RunProgress
 from workflows.runners.runner import Phase
 from workflows.runners.task_exits import TaskExit, observed
 
 CORRUPTED = ("python3", "{{")
-"""Texts that `kfp.local` 2.17 rewrites or trips over in paths and values (seen; kubeflow/pipelines#14459)."""
+"""Texts in paths and values that `kfp.local` 2.17 rewrites or fails on (kubeflow/pipelines#14459)."""
 
 STARTER_ENDS_TOO = 1.0
-"""Seconds after a SIGTERM within which the end of the starter shows that the whole machine or session is ending."""
+"""Seconds after a SIGTERM within which the starter's end shows that the whole machine or session is shutting down."""
 
 
 class Run:
-    """One run: its folder, and its one last word, whoever gives it first."""
+    """A run and its final state, which is recorded once, by whichever thread comes first."""
 
     def __init__(self, folder: RunFolder, lifeline: int) -> None:
         self.folder = folder
         self._lifeline = lifeline
-        self._process = (os.getpid(), born(os.getpid()) or "")
+        self._process = (os.getpid(), start_of(os.getpid()) or "")
         self._ended = threading.Lock()
 
     def begin(self) -> None:
-        """Say that it runs, unless whoever started it is gone already; from now on, see that one's end."""
+        """Record that it runs, unless its starter has ended already, and watch the starter from now on."""
         if self._starter_gone(0.0):
             self.end_now(Phase.INTERRUPTED, "the process that started it ended before the run began")
         self.folder.write(RunProgress(Phase.RUNNING, self._process))
@@ -57,14 +55,14 @@ class Run:
         threading.Thread(target=self._watch, name="lifeline", daemon=True).start()
 
     def end(self, phase: Phase, error: str = "", outputs: dict[str, dict[str, str]] | None = None) -> bool:
-        """Write the last word; False where another thread has written one."""
+        """Record the final state; return False if another thread has recorded one."""
         if not self._ended.acquire(blocking=False):
             return False
         self.folder.write(RunProgress(phase, self._process, error, time.time(), outputs or {}))
         return True
 
     def end_now(self, phase: Phase, error: str) -> NoReturn:
-        """Write the last word and kill the whole group, this process and its tasks."""
+        """Record the final state and kill the process group: this process and its tasks."""
         self.end(phase, error)
         kill_group(os.getpgid(0))
         os._exit(1)
@@ -78,23 +76,23 @@ class Run:
         self.end_now(Phase.INTERRUPTED, "the process that started it ended")
 
     def _terminated(self, number: int, frame: types.FrameType | None) -> None:  # noqa: ARG002
-        asked = self.folder.path / "terminate"
-        if asked.exists():
-            self.end_now(Phase.TERMINATED, asked.read_text().strip())
+        request = self.folder.path / "terminate"
+        if request.exists():
+            self.end_now(Phase.TERMINATED, request.read_text().strip())
         if self._starter_gone(STARTER_ENDS_TOO):
             self.end_now(Phase.INTERRUPTED, "the process that started it ended")
-        self.end_now(Phase.INTERRUPTED, "it was ended by SIGTERM")
+        self.end_now(Phase.INTERRUPTED, "it was stopped by SIGTERM")
 
 
-def carry_out(request: Request, root: Path) -> dict[str, dict[str, str]]:
-    """Run the pipeline, each task as a child process.
+def execute(request: Request, root: Path) -> dict[str, dict[str, str]]:
+    """Execute the pipeline, each task as a child process.
 
     Args:
-        request: what to run.
-        root: folder for what the tasks hand over; its path holds none of `CORRUPTED`.
+        request: the request.
+        root: folder of the tasks' artifacts; its path contains none of `CORRUPTED`.
 
     Returns:
-        task -> output -> value; values that are no text as JSON.
+        task -> output -> value; values other than text as JSON.
 
     Raises:
         RuntimeError: a task failed.
@@ -103,18 +101,18 @@ def carry_out(request: Request, root: Path) -> dict[str, dict[str, str]]:
 
     warnings.filterwarnings("ignore", message="You may be attemping to run a task")  # sic
     warnings.filterwarnings("ignore", message=r"Task '.*': settings .* have no effect")
-    # raise_on_error=False would make a failure invisible.
+    # With raise_on_error=False a failure would go unnoticed.
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
     with _plain_executable():
-        components.load_component_from_text(_tried_once(Path(request.package)))(**request.arguments)
+        components.load_component_from_text(_without_retries(Path(request.package)))(**request.arguments)
     return _outputs(root)
 
 
-def _tried_once(package: Path) -> str:
-    """The compiled pipeline without its retries, which are for pods that a cluster takes away.
+def _without_retries(package: Path) -> str:
+    """Return the compiled pipeline without its retries, which are meant for pods that a cluster takes away.
 
-    `kfp.local` 2.17 carries them out whatever the error: a minute and a half of waiting for what cannot work. A run
-    that may work the next time is tried again by the trigger.
+    `kfp.local` 2.17 retries whatever the error, and a hopeless task would take a minute and a half longer. Retries of
+    local runs are the trigger's.
     """
     documents = list(yaml.safe_load_all(package.read_text(encoding="utf-8")))
     for document in documents:
@@ -126,9 +124,9 @@ def _tried_once(package: Path) -> str:
 
 @contextmanager
 def _plain_executable() -> Iterator[None]:
-    """Reach this Python by a path without spaces: `kfp.local` 2.17 puts it into a shell script as it is.
+    """Provide a path of this Python without spaces: `kfp.local` 2.17 puts it into a shell script unquoted.
 
-    The link is to the environment's folder, not to the program, whose own place tells Python which packages it has.
+    The link points to the environment's folder, not to the program: Python finds its packages by the program's path.
     """
     executable = Path(sys.executable)
     if shlex.quote(sys.executable) == sys.executable:
@@ -155,11 +153,11 @@ def _outputs(root: Path) -> dict[str, dict[str, str]]:
 
 
 def main(folder: RunFolder, lifeline: int) -> int:
-    """Carry the run of a folder out; the exit code says whether it succeeded."""
+    """Execute the run of a folder; return the exit code, 0 for success."""
     run = Run(folder, lifeline)
     request = folder.request()
     if request is None:
-        sys.stderr.write(f"{folder.path} holds no run\n")
+        sys.stderr.write(f"no run found in {folder.path}\n")
         return 2
     run.begin()
     own_root = folder.path / "root"
@@ -167,10 +165,10 @@ def main(folder: RunFolder, lifeline: int) -> int:
         try:
             if any(text in str(own_root) for text in CORRUPTED):
                 with tempfile.TemporaryDirectory(prefix="pix2pix-run-") as elsewhere:
-                    outputs = carry_out(request, Path(elsewhere))
+                    outputs = execute(request, Path(elsewhere))
             else:
-                outputs = carry_out(request, own_root)
-        except Exception as error:  # noqa: BLE001 - whatever ended the run is its last word
+                outputs = execute(request, own_root)
+        except Exception as error:  # noqa: BLE001 - whatever the error, it is the run's final state
             sys.stdout.flush()
             run.end(*_verdict(folder, error, exits[-1] if exits else TaskExit(1)))
             return 1
@@ -179,18 +177,18 @@ def main(folder: RunFolder, lifeline: int) -> int:
 
 
 def _verdict(folder: RunFolder, error: Exception, last: TaskExit) -> tuple[Phase, str]:
-    """How a run ended that an error of `kfp.local` ended, and why."""
+    """Return the phase and cause of a run that `kfp.local` ended with an error."""
     inner = plain(str(error)) or type(error).__name__
     if last.code == 0:
         return Phase.FAILED, inner
     phase, end = last.verdict()
-    # What a task that was killed printed last is no cause.
+    # The last output of a task that was killed is not the cause.
     printed = "" if end else cause(folder.log)
     return phase, f"{printed or end} ({inner})" if printed or end else inner
 
 
 def _own_lifeline() -> int:
-    """Move standard input, the lifeline, out of the tasks' reach."""
+    """Move standard input, the lifeline, to a descriptor that the tasks do not inherit."""
     lifeline = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -1,8 +1,4 @@
-"""Follows a local run's log and picks the lines that a person wants to see.
-
-It exists because `kfp.local` prints each task's whole input, executor messages and colours around the few lines that
-the task itself said.
-"""
+"""The tasks' own lines in the log of a local run, without what `kfp.local` prints around them."""
 
 from __future__ import annotations
 
@@ -21,12 +17,12 @@ _INDENT = "    "
 
 
 def plain(text: str) -> str:
-    """Take the terminal colours out of a text."""
+    """Return a text without terminal colours."""
     return _COLOUR.sub("", text)
 
 
 class LogFollower:
-    """Reads a log that grows, and gives what the tasks said since the last time."""
+    """Follows a growing log."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -36,7 +32,7 @@ class LogFollower:
         self._task = ""
 
     def lines(self) -> list[str]:
-        """The new complete lines for a person, as ``task: what it said``; a task's carriage returns end lines too."""
+        """Return the complete lines since the last call as ``task: line``; a carriage return ends a line, too."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
@@ -56,28 +52,28 @@ class LogFollower:
             return f"{self._task}: begins" if self._task else f"{task['ends']}: {task['status'].lower()}"
         if not line.startswith(_INDENT):
             return None
-        said = line[len(_INDENT) :]
+        text = line[len(_INDENT) :]
         if self._inside_input:
-            self._inside_input = said != "}"
+            self._inside_input = text != "}"
             return None
-        if _EXECUTOR.match(said):
-            self._inside_input = said.endswith("Got executor_input:")
+        if _EXECUTOR.match(text):
+            self._inside_input = text.endswith("Got executor_input:")
             return None
-        return f"{self._task}: {said.rstrip()}" if said.strip() and self._task else None
+        return f"{self._task}: {text.rstrip()}" if text.strip() and self._task else None
 
 
 def cause(path: Path) -> str:
-    """What the task that failed said last: the end of its last traceback, else its last line; empty if neither.
+    """Return the cause of a failure: the end of the failed task's last traceback, else its last line; empty if neither.
 
-    Where no task is known to have failed, the end of the last traceback in the log.
+    If no task is known to have failed, the end of the last traceback in the log.
     """
     lines = LogFollower(path).lines()
     failures = [number for number, line in enumerate(lines) if line.endswith(": failure")]
     if failures:
         task = lines[failures[-1]].removesuffix("failure")
         begins = max((n for n, line in enumerate(lines[: failures[-1]]) if line == f"{task}begins"), default=0)
-        said = [line.removeprefix(task) for line in lines[begins + 1 : failures[-1]] if line.startswith(task)]
-        return _end_of_traceback(said) or (said[-1].strip() if said else "")
+        output = [line.removeprefix(task) for line in lines[begins + 1 : failures[-1]] if line.startswith(task)]
+        return _end_of_traceback(output) or (output[-1].strip() if output else "")
     try:
         return _end_of_traceback(plain(path.read_text(errors="replace")).splitlines())
     except OSError:

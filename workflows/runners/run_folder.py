@@ -1,10 +1,8 @@
-"""A local run's folder: what it is, how far it is and what it said, in files that any process can read.
+"""The folder of a local run: request, state and log, written by its process and readable by any other.
 
-    runs/<run id>/run.json     what was asked for, and who asked: written once, with the folder itself
-    runs/<run id>/state.json   how far it is; replaced whole, so that a reader never sees half of it
-    runs/<run id>/log.txt      everything that its tasks printed
-
-It exists apart from the runner because the child process writes what the runner, `status` and a later trigger read.
+runs/<run id>/run.json     the request and its creator; written once, together with the folder
+runs/<run id>/state.json   the progress; replaced atomically
+runs/<run id>/log.txt      the output of its tasks
 """
 
 from __future__ import annotations
@@ -20,22 +18,22 @@ from pathlib import Path
 from typing import Any
 
 from pachyderm.errors import StorageError
-from workflows.runners.processes import lives
+from workflows.runners.processes import is_alive
 from workflows.runners.runner import Phase, RunKey, RunState
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a run was started for; the content of ``run.json``.
+    """The request for a run; the content of ``run.json``.
 
     Attributes:
         run: the run's id, the folder's name.
-        pipeline: its name.
+        pipeline: name of the pipeline.
         package: path of the compiled pipeline.
         arguments: typed values for it.
         display_name: ``<pipeline> <set id> <attempt>``, or the run's id for a run that no trigger started.
         started: seconds since 1970.
-        creator: process that started it, and its birth (see `processes.born`).
+        creator: process that started it: id and start (see `processes.start_of`).
     """
 
     run: str
@@ -49,11 +47,11 @@ class Request:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is; the content of ``state.json``.
+    """The progress of a run; the content of ``state.json``.
 
     Attributes:
-        phase: how far.
-        process: the run's process and its birth.
+        phase: its phase.
+        process: the run's process: id and start (see `processes.start_of`).
         error: why it did not succeed.
         ended: seconds since 1970.
         outputs: task -> output -> value.
@@ -67,19 +65,19 @@ class RunProgress:
 
 
 class RunFolder:
-    """One run's folder; it may not be there yet."""
+    """The folder of a run; it need not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.log = path / "log.txt"
 
     def create(self, request: Request) -> bool:
-        """Make the folder with the request in it, in one step; False where it is there already.
+        """Create the folder and its request atomically; return False if it exists already.
 
         Raises:
-            StorageError: the folder cannot be made now; the disk may be full.
+            StorageError: the folder cannot be created; the disk may be full.
         """
-        with self.kept():
+        with self.storing():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self.path.parent))
             try:
@@ -93,17 +91,18 @@ class RunFolder:
         return True
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
-        """Say what a disk that is full or read-only means here: the run may be kept, and so started, later."""
+    def storing(self) -> Iterator[None]:
+        """Raise an OSError of the block as a StorageError: the disk is full or read-only, and may not be so later."""
         try:
             yield
         except OSError as error:
             raise StorageError(
-                f"runs cannot be kept in {self.path.parent}: {error.strerror or error}; free space, or mend the disk"
+                f"runs cannot be stored in {self.path.parent}: {error.strerror or error}; "
+                f"free disk space, or repair the disk"
             ) from error
 
     def request(self) -> Request | None:
-        """What the run was started for; None where there is no such run."""
+        """Return the request; None if there is no such run."""
         try:
             content = json.loads((self.path / "run.json").read_text())
         except (OSError, ValueError):
@@ -111,7 +110,7 @@ class RunFolder:
         return Request(**{**content, "creator": tuple(content["creator"])})
 
     def progress(self) -> RunProgress | None:
-        """How far the run is by its own word; None before it has said anything."""
+        """Return the progress that the run itself recorded; None before it recorded any."""
         try:
             content = json.loads((self.path / "state.json").read_text())
         except (OSError, ValueError):
@@ -119,12 +118,12 @@ class RunFolder:
         return RunProgress(**{**content, "phase": Phase(content["phase"]), "process": tuple(content["process"])})
 
     def write(self, progress: RunProgress) -> None:
-        """Replace ``state.json`` whole, durably.
+        """Replace ``state.json`` atomically and durably.
 
         Raises:
-            StorageError: it cannot be written now.
+            StorageError: it cannot be written.
         """
-        with self.kept():
+        with self.storing():
             handle, name = tempfile.mkstemp(prefix=".state-", dir=self.path)
             try:
                 with os.fdopen(handle, "w") as file:
@@ -138,21 +137,21 @@ class RunFolder:
                 raise
 
     def state(self) -> RunState | None:
-        """The run as any process of this machine sees it; None where there is no such run."""
+        """Return the run as any process of this machine sees it; None if there is no such run."""
         request = self.request()
         if request is None:
             return None
         progress = self.progress()
         if progress is None:
-            if lives(*request.creator):
+            if is_alive(*request.creator):
                 progress = RunProgress(Phase.RUNNING, request.creator)
             else:
                 why = "the process that started it ended before the run began"
                 progress = RunProgress(Phase.INTERRUPTED, request.creator, why, request.started)
-        elif progress.phase is Phase.RUNNING and not lives(*progress.process):
-            # It may have written its end between the two looks.
-            again = self.progress() or progress
-            progress = self._gone(again) if again.phase is Phase.RUNNING else again
+        elif progress.phase is Phase.RUNNING and not is_alive(*progress.process):
+            # It may have recorded its end between the two reads.
+            latest = self.progress() or progress
+            progress = self._vanished(latest) if latest.phase is Phase.RUNNING else latest
         return RunState(
             run=request.run,
             key=RunKey.parse(request.display_name),
@@ -164,10 +163,10 @@ class RunFolder:
             outputs=progress.outputs,
         )
 
-    def _gone(self, progress: RunProgress) -> RunProgress:
+    def _vanished(self, progress: RunProgress) -> RunProgress:
         try:
             ended = max(self.log.stat().st_mtime, (self.path / "state.json").stat().st_mtime)
         except OSError:
             ended = 0.0
-        why = f"its process {progress.process[0]} is gone without a word; its log is {self.log}"
+        why = f"its process {progress.process[0]} disappeared without a report; its log is {self.log}"
         return replace(progress, phase=Phase.VANISHED, error=why, ended=ended)

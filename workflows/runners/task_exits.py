@@ -1,4 +1,4 @@
-"""Observes how the tasks of a local run end: `kfp.local` reports only that they succeeded or failed."""
+"""Exit codes of the tasks of a local run; `kfp.local` 2.17 reports only success or failure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TaskExit:
 
     Attributes:
         code: exit code as `subprocess` or a shell reports it: -N or 128 + N for the signal N.
-        out_of_memory: whether the kernel killed a process for lack of memory meanwhile.
+        out_of_memory: whether the kernel killed a process for lack of memory while it ran.
     """
 
     code: int
@@ -38,7 +38,7 @@ class TaskExit:
         return None
 
     def verdict(self) -> tuple[Phase, str]:
-        """How the run of a task that did not succeed ended, and what there is to add to the task's own last words."""
+        """Return the phase of the run whose task failed, and what to add to the task's own last output."""
         if self.signal is signal.SIGKILL and self.out_of_memory:
             return Phase.FAILED, "out of memory: the kernel killed it"
         if self.signal in _FROM_OUTSIDE:
@@ -48,10 +48,10 @@ class TaskExit:
 
 @contextlib.contextmanager
 def observed(kills: Callable[[], int] | None = None) -> Iterator[list[TaskExit]]:
-    """The ends of the tasks that `kfp.local` runs in the block, in order; the list grows.
+    """Provide the exits of the tasks that `kfp.local` runs in the block; the list grows in their order.
 
     Args:
-        kills: counts the processes that the kernel has killed for lack of memory so far; `oom_kills` if None.
+        kills: returns the number of processes that the kernel has killed for lack of memory; `oom_kills` if None.
     """
     from kfp.local import subprocess_task_handler
 
@@ -72,7 +72,7 @@ def observed(kills: Callable[[], int] | None = None) -> Iterator[list[TaskExit]]
 
 
 def oom_kills(files: tuple[Path, ...] = OOM_COUNTERS) -> int:
-    """Processes that the kernel has killed for lack of memory, as far as this process can read; 0 if it cannot."""
+    """Return the number of processes that the kernel has killed for lack of memory; 0 if it cannot be read."""
     total = 0
     for file in files:
         with contextlib.suppress(OSError, ValueError):

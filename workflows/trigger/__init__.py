@@ -1,1 +1,1 @@
-"""The controller that gives every commit its run."""
+"""The trigger: a level-triggered controller that starts a run for every open output commit."""

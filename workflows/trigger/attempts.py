@@ -1,4 +1,4 @@
-"""Judges how the attempts at a work item ended: failures count, interruptions have a budget of their own."""
+"""How the attempts at a work item ended, and the budgets of failures and interruptions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workflows.runners.runner import Phase, RunState
 from workflows.trigger.work_items import ENDINGS, WorkItem
 
 INTERRUPTIONS = frozenset({Phase.INTERRUPTED.value, Phase.VANISHED.value})
-"""Ends of attempts whose work reported no error of its own: killed, evicted, node lost, gone with their trigger."""
+"""Endings without an error of the work itself: killed, evicted, node lost, ended together with the trigger."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Ending:
     """How an attempt ended.
 
     Attributes:
-        attempt: its number.
+        attempt: its number, from 1.
         decision: one of `ENDINGS`.
-        reason: why, for a person.
+        reason: the cause, for people.
         run: id of its run, or empty.
-        progress: how far the commit set had come (see `progress_of`).
+        progress: progress of the commit set at that time (see `progress_of`).
     """
 
     attempt: int
@@ -35,20 +35,20 @@ class Ending:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the attempt was interrupted, and so does not count as a failure."""
+        """Whether the attempt was interrupted, which does not count as a failure."""
         return self.decision in INTERRUPTIONS
 
 
 def ending_of(item: WorkItem, state: RunState) -> Ending:
-    """How the attempt of a run that is over ended.
+    """Return how the last attempt ended, whose run is over.
 
-    What the work itself left at the end of its claim comes first; then what the runner knows. Where the runner knows
-    only that the run ended without success, a claim that nobody gave back shows that the work was killed: a stage
-    gives its claim back with its error, whatever the error is.
+    The error that the work left at the end of its claim takes precedence over the runner's knowledge. If the runner
+    knows only that the run ended without success, a claim that was not given back shows that the work was killed:
+    a stage gives its claim back with its error, whatever the error is.
 
     Args:
-        item: the work item, at least one commit of it open.
-        state: of a run of its last attempt.
+        item: the work item, with at least one open commit.
+        state: state of a run of its last attempt.
     """
     decision, reason = _verdict(item, state)
     return Ending(item.attempt, decision, reason, state.run, progress_of(item))
@@ -59,7 +59,7 @@ def _verdict(item: WorkItem, state: RunState) -> tuple[str, str]:
     if state.phase is Phase.TERMINATED:
         return "terminated", state.error
     if state.phase is Phase.SUCCEEDED:
-        return "unfilled", f"it succeeded and left {item.anchor} open"
+        return "unfilled", f"it succeeded but left {item.anchor} open"
     if claim is not None and claim.reported:
         known = claim.reported.partition(": ")[2] in state.error
         return "failed", f"{commit}: {claim.reported}" + ("" if known else f" ({state.error})")
@@ -68,17 +68,17 @@ def _verdict(item: WorkItem, state: RunState) -> tuple[str, str]:
     if claim is not None and claim.stopped:
         return Phase.INTERRUPTED.value, f"{commit}: {claim.stopped} ({state.error})"
     if claim is not None and not state.certain:
-        return Phase.INTERRUPTED.value, f"{commit}: it was killed, for it reported no error ({state.error})"
+        return Phase.INTERRUPTED.value, f"{commit}: it was killed, since it reported no error ({state.error})"
     return "failed", state.error
 
 
 def ending_out_of_sight(item: WorkItem, silence: float | None) -> Ending:
-    """How the last attempt ended, whose run cannot be found.
+    """Return how the last attempt ended, whose run cannot be found.
 
     Args:
         item: the work item.
-        silence: seconds without a sign of life, for an attempt of another place; None where the run should be found
-            here, and so was deleted.
+        silence: seconds without a heartbeat, for an attempt at another location; None if the run should be found
+            here, and therefore was deleted.
     """
     start = next((d for d in item.decisions if d.decision == CONFIRMED and d.attempt == item.attempt), None)
     run = start.run if start is not None else ""
@@ -86,23 +86,23 @@ def ending_out_of_sight(item: WorkItem, silence: float | None) -> Ending:
     if claim is not None and claim.reported:
         decision, reason = "failed", f"{commit}: {claim.reported}"
     elif silence is None:
-        decision, reason = Phase.VANISHED.value, f"run {run} is gone"
+        decision, reason = Phase.VANISHED.value, f"run {run} was not found; it was deleted"
     else:
         decision = Phase.INTERRUPTED.value
         whose = f"run {run}" if run else "its run"
-        reason = f"no sign of life for {silence:.0f} s from {whose}, which {started_elsewhere(item)}"
-        # It may live and claim its commit yet, so nothing is recorded as the end of that run.
+        reason = f"no heartbeat for {silence:.0f} s from {whose}, which {started_elsewhere(item)}"
+        # The run may be alive and still claim its commit: record no end of that run.
         run = ""
     return Ending(item.attempt, decision, reason, run, progress_of(item))
 
 
 def started_elsewhere(item: WorkItem) -> str:
-    """Who started the last attempt and where: the end of a sentence."""
-    return f"{item.announced_by or 'another trigger'} started in {item.announced_where or 'another place'}"
+    """Return who started the last attempt and where, as the end of a sentence."""
+    return f"{item.announced_by or 'another trigger'} started in {item.announced_where or 'another location'}"
 
 
 def _last_claim(item: WorkItem, run: str) -> tuple[Commit | None, Claim | None]:
-    """The last claim of a run on the open commits of a work item."""
+    """Return the last claim of a run on the open commits of a work item, with its commit."""
     for commit in (entry.commit for entry in reversed(item.commits) if entry.commit.state == "open"):
         claims = [claim for claim in claims_of(commit.metadata) if claim.holder == run]
         if claims:
@@ -111,9 +111,9 @@ def _last_claim(item: WorkItem, run: str) -> tuple[Commit | None, Claim | None]:
 
 
 def progress_of(item: WorkItem) -> str:
-    """How far a work item has come: its open commits, each with the most work that any attempt at it has done.
+    """Return the progress of a work item: its open commits, each with the most work that any attempt at it has done.
 
-    Work that is lost and done again does not change it, so that two equal values mean that nothing was gained.
+    Lost work that is repeated does not change the value, so two equal values mean that nothing was gained.
     """
     commits = (entry.commit for entry in item.commits if entry.commit.state == "open")
     most = ((c.repo, max((claim.done for claim in claims_of(c.metadata)), default=0)) for c in commits)
@@ -121,9 +121,9 @@ def progress_of(item: WorkItem) -> str:
 
 
 def endings_of(item: WorkItem, latest: Ending | None) -> tuple[Ending, ...]:
-    """The ends of all attempts that count, oldest first: those that are recorded, and one that is not yet.
+    """Return the endings of all attempts that count, oldest first: the recorded ones, and one that is not recorded yet.
 
-    Attempts that a person's `retry` set aside are left out.
+    Attempts before a person's `retry` do not count.
     """
     recorded = {d.attempt: _recorded(d) for d in item.decisions if d.decision in ENDINGS}
     if latest is not None:
@@ -136,12 +136,12 @@ def _recorded(decision: Decision) -> Ending:
 
 
 def failures(endings: Iterable[Ending]) -> int:
-    """Attempts that failed by an error of their own."""
+    """Return the number of attempts that failed by their own error."""
     return sum(not ending.interrupted for ending in endings)
 
 
 def interruptions_in_a_row(endings: Iterable[Ending]) -> int:
-    """Interrupted attempts since the last one that failed or that brought the commit set forward."""
+    """Return the number of interrupted attempts since the last one that failed or made progress."""
     row, before = 0, None
     for ending in endings:
         forward = before is not None and ending.progress != before

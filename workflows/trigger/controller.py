@@ -1,4 +1,4 @@
-"""The trigger's loop: look, decide, do, wait; ``once`` until nothing is open, ``serve`` for ever."""
+"""The trigger's loop: poll, reconcile, act, wait; ``once`` until nothing is open, ``serve`` forever."""
 
 from __future__ import annotations
 
@@ -15,48 +15,49 @@ from pachyderm.queue.decisions import CONFIRMED, decisions_of
 from workflows.daemon.lease import Leadership
 from workflows.runners.runner import Runner
 from workflows.settings.policy import Policy
+from workflows.trigger.actions import Action, ActionPlan
 from workflows.trigger.executor import ActionExecutor
 from workflows.trigger.metrics import Metrics
 from workflows.trigger.reconcile import reconcile
-from workflows.trigger.snapshot import Action, ActionPlan, Snapshot, WorkItemId
+from workflows.trigger.snapshot import Snapshot
 from workflows.trigger.snapshot_builder import Clock, SnapshotBuilder
-from workflows.trigger.work_items import chains_of, work_items_of
+from workflows.trigger.work_items import WorkItemId
 
 logger = logging.getLogger(__name__)
 
 RUNNER_POLL_INTERVAL = 0.1
-"""Seconds between two looks at the runner's children."""
+"""Seconds between two polls of the runner."""
 
-UnitEnd = Literal["good", "failed", "superseded", "cancelled"]
+FinalState = Literal["good", "failed", "superseded", "cancelled"]
 
-_WORST_FIRST: tuple[UnitEnd, ...] = ("failed", "cancelled", "superseded", "good")
+_WORST_FIRST: tuple[FinalState, ...] = ("failed", "cancelled", "superseded", "good")
 
 
 @dataclass(frozen=True)
-class Done:
-    """How a item ended that was open while the trigger looked.
+class Outcome:
+    """How a work item ended that was open at some poll.
 
     Attributes:
         run: the last run that was started for it, or empty.
-        error: the error of its first commit that did not end well, or empty.
+        error: the error of its first commit that ended without success, or empty.
     """
 
     commit_set: str
     pipeline: str
     run: str
-    state: UnitEnd
+    state: FinalState
     error: str
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a controller works.
+    """The settings of a controller.
 
     Attributes:
         policies: pipeline -> policy.
-        max_concurrent_runs: live runs allowed at once.
-        poll_interval: seconds between two looks where nothing wakes it.
-        by: who decides, ``host:process``.
+        max_concurrent_runs: upper bound of live runs.
+        poll_interval: seconds between two polls if no event wakes it.
+        by: identity of the trigger, ``host:process``, recorded in each decision.
     """
 
     policies: Mapping[str, Policy]
@@ -70,14 +71,14 @@ class Controller:
 
     Args:
         client: the connection.
-        runner: what runs the pipelines.
-        leadership: whether this trigger is the one that acts.
-        settings: how it works.
-        clock: the time.
-        pause: waits for that many seconds, or less if something happened; True if something did.
-        metrics: takes every look into account.
-        tell: is given lines for a person about what is waited for.
-        check: called wherever the loop may stop; raises KeyboardInterrupt where the process was told to.
+        runner: the runner of the pipelines.
+        leadership: decides whether this trigger acts.
+        settings: the settings.
+        clock: the clocks.
+        pause: waits for at most that many seconds; returns True early if an event arrives.
+        metrics: records every poll.
+        show: receives lines for people about what is waited for.
+        check: called wherever the loop may stop; raises KeyboardInterrupt if the process was asked to.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Controller:
         clock: Clock,
         pause: Callable[[float], bool],
         metrics: Metrics,
-        tell: Callable[[str], None] = logger.info,
+        show: Callable[[str], None] = logger.info,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = client
@@ -99,132 +100,133 @@ class Controller:
         self._clock = clock
         self._pause = pause
         self._metrics = metrics
-        self._tell = tell
+        self._show = show
         self._check = check
-        self._observer = SnapshotBuilder(
+        self._builder = SnapshotBuilder(
             client, runner, settings.policies, settings.max_concurrent_runs, settings.by, clock
         )
-        self._hands = ActionExecutor(client, runner, settings.by, clock.wall, self._observer.started)
+        self._executor = ActionExecutor(client, runner, settings.by, clock.wall, self._builder.started)
         self._open: dict[WorkItemId, set[CommitId]] = {}
-        self._done: dict[WorkItemId, Done] = {}
-        self._told = ""
-        self._told_elsewhere: dict[WorkItemId, str] = {}
+        self._outcomes: dict[WorkItemId, Outcome] = {}
+        self._shown_obstacles = ""
+        self._shown_elsewhere: dict[WorkItemId, str] = {}
 
     @property
-    def done(self) -> tuple[Done, ...]:
-        """The items that were open at some look and have ended, in the order of their ends."""
-        return tuple(self._done.values())
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """The work items that were open at some poll and have ended, in the order of their ends."""
+        return tuple(self._outcomes.values())
 
-    def look(self) -> tuple[Snapshot, ActionPlan, tuple[Action, ...]]:
-        """Look, decide and, if it leads, do.
+    def poll(self) -> tuple[Snapshot, ActionPlan, tuple[Action, ...]]:
+        """Build a snapshot, reconcile it and, while this trigger leads, act.
 
         Returns:
-            what was seen, what was decided, and the actions that had an effect.
+            the snapshot, the plan, and the actions that had an effect.
         """
         began = self._clock.steady()
         self._check()
-        snapshot = self._observer.look()
+        snapshot = self._builder.build()
         plan = reconcile(snapshot)
-        self._keep_account(snapshot)
-        done = self._hands.carry_out(plan, self._may_act)
-        self._metrics.looked(snapshot, done, self._clock.steady() - began, self._leadership.is_leader())
-        return snapshot, plan, done
+        self._record_outcomes(snapshot)
+        effects = self._executor.execute(plan, self._may_act)
+        self._metrics.record_poll(snapshot, effects, self._clock.steady() - began, self._leadership.is_leader())
+        return snapshot, plan, effects
 
     def _may_act(self) -> bool:
-        """Asked before each action: one that has begun is completed, and none is begun after a signal."""
+        """Asked before each action: an action that has begun is completed, and none begins after a signal."""
         self._check()
         return self._leadership.is_leader()
 
-    def once(self) -> tuple[Done, ...]:
+    def once(self) -> tuple[Outcome, ...]:
         """Work until nothing is open, then stop.
 
-        Sets that wait for an input commit which somebody has left open are said, and left.
+        Commit sets that wait for an input commit left open by somebody are reported, and left.
 
         Returns:
-            how the items ended that were open meanwhile.
+            the work items that were open meanwhile, with how they ended.
         """
         while True:
-            snapshot, plan, effects = self.look()
+            snapshot, plan, effects = self.poll()
+            self._check()
             if effects:
                 continue
-            if not snapshot.commits:
-                return self.done
+            if not snapshot.items:
+                return self.outcomes
             if self._waits_for_people(snapshot, plan):
-                for one in plan.waiting:
-                    self._tell(f"{one.item} is left: {one.why}")
-                return self.done
-            self._say_what_waits(plan)
+                for waiting in plan.waiting:
+                    self._show(f"{waiting.item} is left open: {waiting.why}")
+                return self.outcomes
+            self._show_obstacles(plan)
             self._wait(plan)
 
-    def serve(self, looked: Callable[[], None]) -> NoReturn:
-        """Work for ever.
+    def serve(self, on_poll: Callable[[], None]) -> NoReturn:
+        """Work forever.
 
         Args:
-            looked: called after each look.
+            on_poll: called after each poll.
         """
         while True:
-            _, plan, effects = self.look()
-            looked()
+            _, plan, effects = self.poll()
+            on_poll()
             if not effects:
                 self._wait(plan)
 
     def _wait(self, plan: ActionPlan) -> None:
-        """Wait for the next look, while the runner is tended to."""
-        due = (
-            self._settings.poll_interval
-            if plan.next_look is None
-            else min(plan.next_look, self._settings.poll_interval)
-        )
+        """Wait until the next poll is due or something happens; poll the runner meanwhile."""
+        interval = self._settings.poll_interval
+        due = interval if plan.next_poll is None else min(plan.next_poll, interval)
         until = self._clock.steady() + max(due, RUNNER_POLL_INTERVAL)
         while (left := until - self._clock.steady()) > 0:
             self._check()
             if self._runner.poll() or self._pause(min(RUNNER_POLL_INTERVAL, left)):
                 return
 
-    def _say_what_waits(self, plan: ActionPlan) -> None:
-        lines = "\n".join(f"{one.item}: {one.why}" for one in plan.waiting if one.seconds is None)
-        if lines != self._told and not self._leadership.is_leader():
-            self._tell(f"another trigger ({self._leadership.holder()}) works here; waiting for it")
-        self._told = lines
-        for waiting in (one for one in plan.waiting if one.elsewhere):
-            if waiting.why != self._told_elsewhere.get(waiting.item):
-                self._tell(f"{waiting.item} waits: {waiting.why}")
-        self._told_elsewhere = {one.item: one.why for one in plan.waiting if one.elsewhere}
+    def _show_obstacles(self, plan: ActionPlan) -> None:
+        obstacles = "\n".join(f"{entry.item}: {entry.why}" for entry in plan.waiting if entry.seconds is None)
+        if obstacles != self._shown_obstacles and not self._leadership.is_leader():
+            self._show(f"another trigger ({self._leadership.holder()}) is active; waiting for it")
+        self._shown_obstacles = obstacles
+        elsewhere = {entry.item: entry.why for entry in plan.waiting if entry.elsewhere}
+        for item, why in elsewhere.items():
+            if why != self._shown_elsewhere.get(item):
+                self._show(f"{item} waits: {why}")
+        self._shown_elsewhere = elsewhere
 
     def _waits_for_people(self, snapshot: Snapshot, plan: ActionPlan) -> bool:
-        """Whether all that is open waits, in the end, for an input commit that is open, and nobody is at work."""
+        """Return whether everything open waits, directly or not, for an open input commit, and no run is live."""
         if any(not run.state.over for run in snapshot.runs):
             return False
-        names = {branch.repo for branch in INPUTS}
-        chains = chains_of(snapshot.commits).values()
+        input_repos = {branch.repo for branch in INPUTS}
         held: set[WorkItemId] = set()
         unfilled: set[CommitId] = set()
-        # Oldest first, so whatever holds a item has been looked at before it.
-        for item in work_items_of(snapshot.commits, ()):
-            pending = item.inputs().pending
-            behind = any(item.id in chain and held.intersection(chain[: chain.index(item.id)]) for chain in chains)
-            if behind or (pending is not None and (pending.repo in names or pending in unfilled)):
+        # Oldest first, so whatever holds up a work item has been visited before it.
+        for item in snapshot.items:
+            pending = item.inputs.pending
+            behind = any(
+                item.id in chain and held.intersection(chain[: chain.index(item.id)])
+                for chain in snapshot.chains.values()
+            )
+            if behind or (pending is not None and (pending.repo in input_repos or pending in unfilled)):
                 held.add(item.id)
-                unfilled |= item.own
-        return bool(held) and {one.item for one in plan.waiting} <= held
+                unfilled |= item.commit_ids
+        return bool(held) and {entry.item for entry in plan.waiting} <= held
 
-    def _keep_account(self, snapshot: Snapshot) -> None:
-        """Take note of the items that are open, and of how those ended that are not any more."""
-        seen: dict[WorkItemId, set[CommitId]] = {}
-        for item in work_items_of(snapshot.commits, ()):
-            seen[item.id] = set(item.own) | self._open.get(item.id, set())
-            self._done.pop(item.id, None)
-        for unit_id, commits in self._open.items():
-            if unit_id not in seen:
-                self._done[unit_id] = self._outcome(unit_id, commits)
+    def _record_outcomes(self, snapshot: Snapshot) -> None:
+        """Remember the open work items, and look up how those ended that are no longer open."""
+        open_now: dict[WorkItemId, set[CommitId]] = {}
+        for item in snapshot.items:
+            open_now[item.id] = set(item.commit_ids) | self._open.get(item.id, set())
+            self._outcomes.pop(item.id, None)
+        for item_id, commits in self._open.items():
+            if item_id not in open_now:
+                outcome = self._outcomes[item_id] = self._outcome(item_id, commits)
                 if self._leadership.is_leader():
-                    self._metrics.ended(unit_id.pipeline, self._done[unit_id].state)
-        self._open = seen
+                    self._metrics.record_end(item_id.pipeline, outcome.state)
+        self._open = open_now
 
-    def _outcome(self, item: WorkItemId, commits: set[CommitId]) -> Done:
-        ends: list[tuple[UnitEnd, str]] = []
+    def _outcome(self, item: WorkItemId, commits: set[CommitId]) -> Outcome:
+        ends: list[tuple[FinalState, str]] = []
         run = ""
-        for commit in self._found(commits):
+        for commit in self._existing(commits):
             for decision in decisions_of(commit.metadata):
                 run = decision.run if decision.decision == CONFIRMED else run
             state = commit.state
@@ -232,15 +234,16 @@ class Controller:
         if len(ends) < len(commits):
             ends.append(("cancelled", "its commits were dropped"))
         state, error = min(ends, key=lambda end: _WORST_FIRST.index(end[0]))
-        return Done(item.commit_set, item.pipeline, run, state, error)
+        return Outcome(item.commit_set, item.pipeline, run, state, error)
 
-    def _found(self, commits: set[CommitId]) -> list[Commit]:
+    def _existing(self, commits: set[CommitId]) -> list[Commit]:
         found = []
-        for one in sorted(commits, key=str):
+        for commit_id in sorted(commits, key=str):
             try:
-                commit = inspect(self._client, one.repo, one.id)
+                commit = inspect(self._client, commit_id.repo, commit_id.id)
             except RequestError:
                 continue
-            if commit.id == one.id:
+            # The server may answer with another commit, of which the id is an alias.
+            if commit.id == commit_id.id:
                 found.append(commit)
         return found

@@ -1,4 +1,4 @@
-"""Decides which newer work item makes an older one of the same pipeline unnecessary."""
+"""Coverage: which newer work item makes an older one of the same pipeline unnecessary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from workflows.trigger.work_items import WorkItem
 def covering(older: WorkItem, newer: Iterable[WorkItem]) -> WorkItem | None:
     """Return the first of the newer work items that covers an older one, or None.
 
-    A work item covers another one if it has an output commit on every branch that the other has one on: a promotion
+    A work item covers another one if it has an output commit on every branch of the other one: a promotion
     opens a commit of `generate_images` alone, and does not prepare the pictures of an older commit set.
 
     Args:
@@ -21,4 +21,4 @@ def covering(older: WorkItem, newer: Iterable[WorkItem]) -> WorkItem | None:
 
 
 def _covers(newer: WorkItem, older: WorkItem) -> bool:
-    return newer.branches >= older.branches and all(one.covers_older for one in newer.commits)
+    return newer.branches >= older.branches and all(commit.covers_older for commit in newer.commits)

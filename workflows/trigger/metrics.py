@@ -1,40 +1,37 @@
-"""Tells Prometheus and Kubernetes how the trigger is: `/metrics`, `/healthz`, `/readyz`.
-
-It exists so that somebody is told when commits wait too long or runs fail, without reading a log. Superseded and
-cancelled sets are counted apart from failures: they call for nobody.
-"""
+"""Prometheus metrics and health endpoints: `/metrics`, `/healthz` and `/readyz`."""
 
 from __future__ import annotations
 
 import re
 import threading
 from collections import Counter as Tally
-from collections.abc import Callable, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterable, Sequence
+from socketserver import ThreadingMixIn
 from types import TracebackType
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 from pachyderm.dag.repos import PIPELINES
 from workflows.errors import RunInputError
-from workflows.trigger.snapshot import Action, Note, Snapshot, Start
-from workflows.trigger.work_items import work_items_of
+from workflows.trigger.actions import Action, Note, Start
+from workflows.trigger.snapshot import Snapshot
 
 LAST_PORT = 65535
 
 READY_WITHIN = 60.0
-"""Seconds since the last look that came to its end, within which the trigger counts as ready."""
+"""Seconds since the last complete poll within which the trigger counts as ready."""
 
 ALIVE_WITHIN = 300.0
-"""Seconds since the loop last turned, in trouble or not, within which the trigger counts as alive."""
-
+"""Seconds since the loop last turned, successfully or not, within which the trigger counts as alive."""
 
 ENDS = ("good", "failed", "superseded", "cancelled")
-"""How a set may end."""
+"""Final states of a commit set. Superseded and cancelled need no attention, so they are counted apart from failed."""
 
 
 class Metrics:
-    """The trigger's figures, and when it last did what.
+    """The trigger's metrics, and the times of its last polls.
 
     Args:
         steady: seconds from an arbitrary start.
@@ -44,29 +41,29 @@ class Metrics:
     def __init__(self, steady: Callable[[], float], wall: Callable[[], float]) -> None:
         self._steady = steady
         self._wall = wall
-        self._turned = steady()
-        self._looked: float | None = None
+        self._last_turn = steady()
+        self._last_poll: float | None = None
         self.registry = CollectorRegistry()
-        self._looks = Counter("pix2pix_trigger_looks", "Looks at Pachyderm and the runner.", registry=self.registry)
-        self._troubles = Counter(
-            "pix2pix_trigger_troubles",
-            "Times that Pachyderm or the runner could not be reached.",
+        self._polls = Counter("pix2pix_trigger_polls", "Polls of Pachyderm and the runner.", registry=self.registry)
+        self._unreachable = Counter(
+            "pix2pix_trigger_unreachable",
+            "Polls that failed because Pachyderm or the runner could not be reached.",
             registry=self.registry,
         )
         self._seconds = Histogram(
-            "pix2pix_trigger_look_seconds", "Duration of a look, with what was done after it.", registry=self.registry
+            "pix2pix_trigger_poll_seconds", "Duration of a poll, including its actions.", registry=self.registry
         )
-        self._open = self._gauge("open_units", "Commit sets that are open.")
+        self._open = self._gauge("open_work_items", "Work items that are open.")
         self._live = self._gauge("live_runs", "Runs that are not over.")
         self._oldest = self._gauge("oldest_open_seconds", "Age of the oldest open commit set.")
-        self._leads = Gauge("pix2pix_trigger_leads", "Whether this trigger acts.", registry=self.registry)
+        self._leader = Gauge("pix2pix_trigger_leader", "Whether this trigger acts.", registry=self.registry)
         self._decisions = Counter(
             "pix2pix_trigger_decisions",
-            "What was decided: start, failed, vanished, interrupted, terminated, unfilled, and ends of sets.",
+            "Decisions: start, how attempts ended, and how commit sets ended.",
             ("pipeline", "decision"),
             registry=self.registry,
         )
-        # Prometheus sees no increase in what first appears as 1.
+        # Prometheus sees no increase in a series whose first sample is 1.
         for pipeline in PIPELINES:
             for state in ENDS:
                 self._decisions.labels(pipeline.name, f"end-{state}")
@@ -74,93 +71,107 @@ class Metrics:
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"pix2pix_trigger_{name}", text, ("pipeline",), registry=self.registry)
 
-    def looked(self, snapshot: Snapshot, done: Sequence[Action], seconds: float, is_leader: bool) -> None:
-        """Take one look into account."""
-        self._turned = self._looked = self._steady()
-        self._looks.inc()
+    def record_poll(self, snapshot: Snapshot, effects: Sequence[Action], seconds: float, is_leader: bool) -> None:
+        """Record a complete poll, the actions that had an effect, and its duration in seconds."""
+        self._last_turn = self._last_poll = self._steady()
+        self._polls.inc()
         self._seconds.observe(seconds)
-        self._leads.set(is_leader)
-        items = work_items_of(snapshot.commits, ())
+        self._leader.set(is_leader)
         live = Tally(r.state.key.pipeline for r in snapshot.runs if r.state.key is not None and not r.state.over)
         for name in (pipeline.name for pipeline in PIPELINES):
-            own = [item for item in items if item.id.pipeline == name]
-            started = [commit.commit.started for item in own for commit in item.commits]
-            self._open.labels(name).set(len(own))
+            items = [item for item in snapshot.items if item.id.pipeline == name]
+            started = [entry.commit.started for item in items for entry in item.commits]
+            self._open.labels(name).set(len(items))
             self._live.labels(name).set(live[name])
             self._oldest.labels(name).set(max(0.0, self._wall() - min(started)) if started else 0.0)
-        for action in done:
+        for action in effects:
             match action:
                 case Start():
                     self._decisions.labels(action.item.pipeline, "start").inc()
                 case Note():
                     self._decisions.labels(action.item.pipeline, action.decision).inc()
 
-    def ended(self, pipeline: str, state: str) -> None:
-        """Take note of how a set ended, whoever ended it."""
+    def record_end(self, pipeline: str, state: str) -> None:
+        """Record how a commit set ended, whoever ended it."""
         self._decisions.labels(pipeline, f"end-{state}").inc()
 
-    def troubled(self) -> None:
-        """Take note that something could not be reached; the loop still turns."""
-        self._turned = self._steady()
-        self._troubles.inc()
+    def record_unreachable(self) -> None:
+        """Record a failed poll; the loop still turns."""
+        self._last_turn = self._steady()
+        self._unreachable.inc()
 
     def alive(self) -> bool:
-        """Whether the loop turns."""
-        return self._steady() - self._turned < ALIVE_WITHIN
+        """Return whether the loop turns."""
+        return self._steady() - self._last_turn < ALIVE_WITHIN
 
     def ready(self) -> bool:
-        """Whether looks come to their end."""
-        return self._looked is not None and self._steady() - self._looked < READY_WITHIN
+        """Return whether polls complete."""
+        return self._last_poll is not None and self._steady() - self._last_poll < READY_WITHIN
+
+
+def endpoints(metrics: Metrics) -> WSGIApplication:
+    """Return the WSGI application with `/metrics`, `/healthz` and `/readyz`."""
+    exporter = make_wsgi_app(metrics.registry)
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        match environ["PATH_INFO"]:
+            case "/metrics":
+                return exporter(environ, start_response)
+            case "/healthz":
+                healthy, problem = metrics.alive(), "the loop does not turn"
+            case "/readyz":
+                healthy, problem = metrics.ready(), "no poll completed recently"
+            case _:
+                return _text(start_response, "404 Not Found", "not found; try /metrics, /healthz or /readyz")
+        if healthy:
+            return _text(start_response, "200 OK", "ok")
+        return _text(start_response, "503 Service Unavailable", problem)
+
+    return application
+
+
+def _text(start_response: StartResponse, status: str, line: str) -> list[bytes]:
+    content = f"{line}\n".encode()
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(content)))])
+    return [content]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Log nothing: probes arrive every few seconds."""
 
 
 class MetricsServer:
-    """Serves a `Metrics` over HTTP from a thread.
+    """Serves the endpoints of a `Metrics` over HTTP from a thread.
 
     Args:
-        metrics: what to serve.
+        metrics: the metrics.
         metrics_address: ``host:port``; port 0 takes a free one.
 
     Raises:
-        RunInputError: the address cannot be listened on.
+        RunInputError: the address is invalid or cannot be bound.
     """
 
     def __init__(self, metrics: Metrics, metrics_address: str) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if self.path == "/metrics":
-                    self._answer(200, generate_latest(metrics.registry))
-                elif self.path == "/healthz":
-                    self._answer(*((200, b"ok\n") if metrics.alive() else (503, b"the loop does not turn\n")))
-                elif self.path == "/readyz":
-                    self._answer(*((200, b"ok\n") if metrics.ready() else (503, b"no look came to its end lately\n")))
-                else:
-                    self._answer(404, b"there are /metrics, /healthz and /readyz\n")
-
-            def _answer(self, status: int, content: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: object) -> None:
-                """Probes come every few seconds and say nothing."""
-
         host, _, port = metrics_address.rpartition(":")
         if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > LAST_PORT:
             raise RunInputError(
-                f"metrics_address = {metrics_address!r} is no host:port, the port from 0 to {LAST_PORT}"
+                f"metrics_address = {metrics_address!r} is not allowed; "
+                f"it must be host:port with a port from 0 to {LAST_PORT}"
             )
         try:
-            self._server = ThreadingHTTPServer((host, int(port)), Handler)
+            self._server = make_server(host, int(port), endpoints(metrics), _Server, _QuietHandler)
         except OSError as error:
-            raise RunInputError(f"{metrics_address} cannot be listened on: {error.strerror}") from error
-        self._server.daemon_threads = True
+            raise RunInputError(f"metrics_address {metrics_address} cannot be bound: {error.strerror}") from error
         self.address = f"{host}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
 
     def __enter__(self) -> MetricsServer:
-        """Serve."""
+        """Start to serve."""
         self._thread.start()
         return self
 

@@ -1,11 +1,11 @@
-"""Writes why an attempt is started, for the decision that `pix2pix why` prints."""
+"""The reason for starting an attempt, recorded in its decision and printed by `pix2pix why`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from pachyderm.queue.decisions import Decision
-from workflows.trigger.snapshot import Action, Note
+from workflows.trigger.actions import Action, Note
 from workflows.trigger.work_items import ENDINGS, RETRY, WorkItem
 
 LONGEST_CAUSE = 300
@@ -18,7 +18,7 @@ def attempt_reason(item: WorkItem, attempt: int, actions: Iterable[Action]) -> s
     Args:
         item: the work item.
         attempt: the attempt's number, from 1.
-        actions: what is decided in the same poll: the end of the attempt before may be noted there only.
+        actions: the other actions of the same plan; the end of the previous attempt may be recorded only there.
     """
     if attempt == 1:
         return f"open: {', '.join(str(entry.commit) for entry in item.commits)}"
@@ -27,7 +27,7 @@ def attempt_reason(item: WorkItem, attempt: int, actions: Iterable[Action]) -> s
     recorded = [d for d in item.decisions if d.decision in ENDINGS and d.attempt == before]
     asked = [d.by for d in item.decisions if d.decision == RETRY and d.attempt == before]
     causes = [_cause(end) for end in recorded] + [_cause(end) for end in notes]
-    causes += [f"retry asked for by {person}" for person in asked]
+    causes += [f"retry requested by {person}" for person in asked]
     return f"attempt {attempt}: " + (f"attempt {before} {'; '.join(causes)}" if causes else f"attempt {before} ended")
 
 

@@ -1,6 +1,6 @@
-"""Lets the trigger sleep until something happens in Pachyderm.
+"""Commit subscriptions that wake the trigger before its next poll is due.
 
-A subscription is a hint and nothing more: every one may be lost, and the periodic poll finds what it would have told.
+Every event may be lost: the periodic poll finds the same work later.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from pachyderm.dag.repos import PROVENANCE
 
 logger = logging.getLogger(__name__)
 
-AGAIN_AFTER = 5.0
-"""Seconds after which a subscription that broke is made again."""
+RENEWED_AFTER = 5.0
+"""Seconds after which a broken subscription is renewed."""
 
 ENDS_WITHIN = 1.0
-"""Seconds that `close` waits for the threads, all of them together; they are daemons."""
+"""Seconds that `close` waits for all threads together; they are daemon threads."""
 
 
 class CommitSubscriptions:
-    """Subscriptions to the output repos, each in a thread and with a connection of its own.
+    """Subscriptions to the output branches, each with its own thread and connection.
 
     Args:
-        client: what to copy the connections from.
+        client: the connection to copy.
         branches: the output branches.
     """
 
@@ -39,20 +39,20 @@ class CommitSubscriptions:
         self._stop = threading.Event()
         self._clients = [client.another() for _ in branches]
         self._threads = [
-            threading.Thread(target=self._listen, args=pair, name=f"hints-{pair[1].repo}", daemon=True)
+            threading.Thread(target=self._listen, args=pair, name=f"subscription-{pair[1].repo}", daemon=True)
             for pair in zip(self._clients, branches, strict=True)
         ]
         for thread in self._threads:
             thread.start()
 
     def pause(self, seconds: float) -> bool:
-        """Wait for a hint, at most that long; True if there was one."""
-        told = self._event.wait(seconds)
+        """Wait for an event, at most that many seconds; return whether one arrived."""
+        arrived = self._event.wait(seconds)
         self._event.clear()
-        return told
+        return arrived
 
     def wake(self) -> None:
-        """Give a hint, from any thread."""
+        """End a `pause`, from any thread."""
         self._event.set()
 
     def close(self) -> None:
@@ -78,4 +78,4 @@ class CommitSubscriptions:
             except (grpc.RpcError, ConnectionError, ValueError) as error:
                 # A closed channel raises ValueError.
                 logger.debug("the subscription to %s ended: %s", branch, error)
-            self._stop.wait(AGAIN_AFTER)
+            self._stop.wait(RENEWED_AFTER)

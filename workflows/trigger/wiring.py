@@ -1,11 +1,11 @@
-"""Puts a trigger together from its configuration: connection, runner, leadership, controller."""
+"""Assembly of a trigger from its configuration: connection, runner, leadership, controller."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,8 @@ from pachyderm.client.connection import Target, connect
 from pachyderm.dag.repos import PIPELINES
 from pachyderm.dag.setup import check_set_up
 from pachyderm.errors import PachydermError
-from workflows.daemon.kubernetes_lease import KubernetesLease, coordination_api
+from workflows.daemon.coordination_api import coordination_api
+from workflows.daemon.kubernetes_lease import KubernetesLease
 from workflows.daemon.lease import Leadership, LockFile, NoElection
 from workflows.daemon.signals import Interruption
 from workflows.errors import RunnerUnreachableError, WorkflowError
@@ -25,8 +26,8 @@ from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.runner import Phase, Runner
 from workflows.settings.arguments import COMMIT_SET
-from workflows.settings.configuration import Configuration
-from workflows.trigger.controller import RUNNER_POLL_INTERVAL, Controller, Done, Settings
+from workflows.settings.configuration import Configuration, RunnerName
+from workflows.trigger.controller import RUNNER_POLL_INTERVAL, Controller, Outcome, Settings
 from workflows.trigger.metrics import Metrics, MetricsServer
 from workflows.trigger.release import release_runs
 from workflows.trigger.snapshot_builder import Clock
@@ -34,23 +35,23 @@ from workflows.trigger.wakeups import CommitSubscriptions
 
 logger = logging.getLogger(__name__)
 
-SAY_EVERY = 60.0
-"""Seconds between two lines about the same trouble."""
+REPORTED_EVERY = 60.0
+"""Seconds between two lines about the same outage."""
 
 CLOCK = Clock(time.monotonic, time.time)
 
 
 @dataclass(frozen=True)
 class TriggerContext:
-    """Where a trigger works.
+    """The environment of a trigger.
 
     Attributes:
         target: the Pachyderm.
-        folder: where local runs, scratch work and the lock lie: the embedded store's folder.
-        by: who decides, ``host:process``.
-        show: is given lines for a person.
-        interruption: tells whether the process was told to stop.
-        runner: what runs the pipelines; the one that the configuration names if None.
+        folder: folder of local runs, scratch work and the lock: the embedded store's folder.
+        by: identity of the trigger, ``host:process``.
+        show: receives lines for people.
+        runner: the runner of the pipelines; None for the one that the configuration names.
+        interruption: whether the process was asked to stop.
     """
 
     target: Target
@@ -68,167 +69,183 @@ class TriggerContext:
             time.sleep(min(RUNNER_POLL_INTERVAL, left))
 
 
-def once(place: TriggerContext, configuration: Configuration) -> tuple[Done, ...]:
-    """Work until nothing is open; how the items ended that were open meanwhile.
+def once(context: TriggerContext, configuration: Configuration) -> tuple[Outcome, ...]:
+    """Work until nothing is open; return the work items that were open meanwhile, with how they ended.
 
     Raises:
-        RequestError: set-up was not done.
-        UnreachableError: no Pachyderm answers.
+        RequestError: the repos are not set up.
+        UnreachableError: Pachyderm does not answer.
         RunnerUnreachableError: the runner does not answer.
-        KeyboardInterrupt: runs have ended and claims are given back before it is passed on.
+        KeyboardInterrupt: passed on after runs have ended and their claims are given back.
     """
     metrics = Metrics(CLOCK.steady, CLOCK.wall)
     with (
         _served(metrics, configuration),
-        _hands_and_lead(place, configuration) as (runner, leadership),
-        _controller(place, configuration, runner, leadership, metrics) as controller,
+        _runner_and_leadership(context, configuration) as (runner, leadership),
+        _controller(context, configuration, runner, leadership, metrics) as controller,
     ):
         return controller.once()
 
 
-def serve(place: TriggerContext, configuration: Configuration) -> NoReturn:
-    """Work for ever; what cannot be reached is waited for.
+def serve(context: TriggerContext, configuration: Configuration) -> NoReturn:
+    """Work forever; wait for services that cannot be reached.
 
     Raises:
-        RequestError, StoreError: at the beginning alone: nothing is set up there.
-        KeyboardInterrupt: runs have ended and claims are given back before it is passed on.
+        RequestError, StoreError: only before the first complete poll: the repos are not set up.
+        KeyboardInterrupt: passed on after runs have ended and their claims are given back.
     """
-    patience, metrics = Patience(place.show, CLOCK.steady), Metrics(CLOCK.steady, CLOCK.wall)
-    with _served(metrics, configuration), _hands_and_lead(place, configuration) as (runner, leadership):
+    outage, metrics = Outage(context.show, CLOCK.steady), Metrics(CLOCK.steady, CLOCK.wall)
+    with _served(metrics, configuration), _runner_and_leadership(context, configuration) as (runner, leadership):
         while True:
             try:
-                with _controller(place, configuration, runner, leadership, metrics) as controller:
-                    controller.serve(patience.worked)
+                with _controller(context, configuration, runner, leadership, metrics) as controller:
+                    controller.serve(outage.end)
             except (PachydermError, RunnerUnreachableError) as error:
-                if not patience.ever_worked and not error.retryable:
+                if not outage.ever_worked and not error.retryable:
                     raise
-                metrics.troubled()
-                # Runs go on meanwhile: what they do does not need the trigger.
-                until = CLOCK.steady() + patience.another(str(error))
+                metrics.record_unreachable()
+                # Runs go on meanwhile; they do not need the trigger.
+                until = CLOCK.steady() + outage.next_delay(str(error))
                 while CLOCK.steady() < until:
                     runner.poll()
-                    place.rest(RUNNER_POLL_INTERVAL)
+                    context.rest(RUNNER_POLL_INTERVAL)
 
 
-class Patience:
-    """How long to wait for what cannot be reached, and how often to say so.
+class Outage:
+    """Exponential back-off while a service cannot be reached, reported once a minute.
 
     Args:
-        tell: is given a line at most once a minute.
+        show: receives the reports.
         steady: seconds from an arbitrary start.
     """
 
-    def __init__(self, tell: Callable[[str], None], steady: Callable[[], float]) -> None:
-        self._tell = tell
+    def __init__(self, show: Callable[[str], None], steady: Callable[[], float]) -> None:
+        self._show = show
         self._steady = steady
-        self._times = 0
-        self._told: float | None = None
+        self._failures = 0
+        self._reported: float | None = None
         self.ever_worked = False
 
-    def another(self, problem: str) -> float:
-        """Seconds to wait after one more failure: 1, 2, 4, ... up to 30."""
+    def next_delay(self, problem: str) -> float:
+        """Record one more failure; return the seconds to wait: 1, 2, 4, ... up to 30."""
         now = self._steady()
-        if self._told is None or now - self._told >= SAY_EVERY:
-            self._tell(f"{problem}; trying again")
-            self._told = now
-        self._times += 1
-        return float(min(2 ** (self._times - 1), 30))
+        if self._reported is None or now - self._reported >= REPORTED_EVERY:
+            self._show(f"{problem}; retrying")
+            self._reported = now
+        self._failures += 1
+        return float(min(2 ** (self._failures - 1), 30))
 
-    def worked(self) -> None:
-        """Take note that it works."""
-        if self._times:
-            self._tell("it is back")
-        self._times, self._told, self.ever_worked = 0, None, True
-
-
-def runner_for(place: TriggerContext, configuration: Configuration) -> Runner:
-    """The runner that the configuration asks for."""
-    if place.runner is not None:
-        return place.runner
-    if configuration.runner == "kubeflow":
-        chosen = configuration.kubeflow
-        access = Access(chosen.endpoint, chosen.namespace, chosen.token_file, chosen.cookies, chosen.timeout)
-        return KubeflowRunner(
-            Api(access, place.rest),
-            experiment=chosen.experiment,
-            namespace=chosen.namespace,
-            ui=chosen.ui or os.environ.get("KF_PIPELINES_UI_ENDPOINT", ""),
-            service_account=chosen.service_account,
-            arguments=chosen.arguments,
-        )
-    environment = child_environment(place.target, place.folder.resolve() / "scratch", os.environ)
-    return LocalRunner(place.folder / "runs", environment, None, place.show)
+    def end(self) -> None:
+        """Record that every service answers."""
+        if self._failures:
+            self._show("connected again")
+        self._failures, self._reported, self.ever_worked = 0, None, True
 
 
-def leadership_for(place: TriggerContext, configuration: Configuration) -> Leadership:
-    """What keeps one trigger acting, before its `begin`: a lock file on this machine, a Lease on a cluster."""
-    if configuration.runner == "local":
-        return LockFile(place.folder / "trigger.lock")
+def runner_for(context: TriggerContext, configuration: Configuration) -> Runner:
+    """Return the runner that the configuration names."""
+    return RUNNERS[configuration.runner](context, configuration) if context.runner is None else context.runner
+
+
+def _local_runner(context: TriggerContext, configuration: Configuration) -> Runner:  # noqa: ARG001
+    environment = child_environment(context.target, context.folder.resolve() / "scratch", os.environ)
+    return LocalRunner(context.folder / "runs", environment, None, context.show)
+
+
+def _kubeflow_runner(context: TriggerContext, configuration: Configuration) -> Runner:
+    settings = configuration.kubeflow
+    access = Access(settings.endpoint, settings.namespace, settings.token_file, settings.cookies, settings.timeout)
+    return KubeflowRunner(
+        Api(access, context.rest),
+        experiment=settings.experiment,
+        namespace=settings.namespace,
+        ui=settings.ui or os.environ.get("KF_PIPELINES_UI_ENDPOINT", ""),
+        service_account=settings.service_account,
+        arguments=settings.arguments,
+    )
+
+
+RUNNERS: Mapping[RunnerName, Callable[[TriggerContext, Configuration], Runner]] = {
+    "local": _local_runner,
+    "kubeflow": _kubeflow_runner,
+}
+"""The factory of each runner that a configuration may name."""
+
+
+def leadership_for(context: TriggerContext, configuration: Configuration) -> Leadership:
+    """Return the leader election, not yet begun: a Lease for Kubeflow, a lock file for runners on this machine."""
+    if configuration.runner != "kubeflow":
+        return LockFile(context.folder / "trigger.lock")
     if not configuration.lease.name:
         return NoElection()
     api, settings = coordination_api(configuration.lease)
-    return KubernetesLease(api, settings, place.by, CLOCK.steady, CLOCK.wall)
+    return KubernetesLease(api, settings, context.by, CLOCK.steady, CLOCK.wall)
 
 
-def check(place: TriggerContext, configuration: Configuration) -> list[tuple[str, Exception | None]]:
-    """Try what the configuration names, one after the other; nothing is started or changed.
+def check(context: TriggerContext, configuration: Configuration) -> list[tuple[str, Exception | None]]:
+    """Try the services and pipelines that the configuration names; nothing is started or changed.
 
     Returns:
-        (what was tried, what is wrong with it) for each.
+        (what was tried, its problem or None) for each.
     """
 
     def pachyderm() -> None:
-        with connect(place.target) as client:
+        with connect(context.target) as client:
             check_set_up(client)
 
     def pipelines() -> None:
         for pipeline in PIPELINES:
-            given = configuration.kubeflow.arguments.get(pipeline.name, {})
-            named(shipped(), pipeline.name).typed({**given, COMMIT_SET: "0" * 32})
+            arguments = configuration.kubeflow.arguments.get(pipeline.name, {})
+            named(shipped(), pipeline.name).typed({**arguments, COMMIT_SET: "0" * 32})
 
     def kubeflow() -> None:
-        runner = runner_for(place, configuration)
+        runner = runner_for(context, configuration)
         if isinstance(runner, KubeflowRunner):
             runner.check()
 
-    tried = [("Pachyderm", pachyderm), ("pipelines", pipelines)]
+    def lease() -> None:
+        coordination_api(configuration.lease)
+
+    checks = [("Pachyderm", pachyderm), ("pipelines", pipelines)]
     if configuration.runner == "kubeflow":
-        tried += [("Kubeflow", kubeflow)]
+        checks += [("Kubeflow", kubeflow)]
         if configuration.lease.name:
-            tried += [("lease", lambda: coordination_api(configuration.lease)[0] and None)]
+            checks += [("lease", lease)]
     findings: list[tuple[str, Exception | None]] = []
-    for what, attempt in tried:
+    for name, check_service in checks:
         try:
-            attempt()
+            check_service()
         except (PachydermError, WorkflowError) as error:
-            findings.append((what, error))
+            findings.append((name, error))
         else:
-            findings.append((what, None))
+            findings.append((name, None))
     return findings
 
 
 @contextmanager
-def _hands_and_lead(place: TriggerContext, configuration: Configuration) -> Iterator[tuple[Runner, Leadership]]:
-    """A runner and a leadership.
+def _runner_and_leadership(
+    context: TriggerContext, configuration: Configuration
+) -> Iterator[tuple[Runner, Leadership]]:
+    """Provide a runner and a leadership.
 
-    At a signal the leadership is resigned at once, by the thread that sees the signal. At the end the runs that must
-    not outlive the trigger end and give their claims back, and then the lead is released.
+    At a signal the leadership is resigned at once, by the thread that receives the signal. On exit, the runs that must
+    not outlive the trigger end and give their claims back before the lead is released.
     """
-    runner = runner_for(place, configuration)
-    leadership = leadership_for(place, configuration)
-    with place.interruption.first(leadership.resign):
+    runner = runner_for(context, configuration)
+    leadership = leadership_for(context, configuration)
+    with context.interruption.on_signal(leadership.resign):
         try:
-            place.interruption.check()
+            context.interruption.check()
             leadership.begin()
             yield runner, leadership
         finally:
             ended = [state for state in runner.close() if state.phase is not Phase.SUCCEEDED]
             if ended:
                 try:
-                    with connect(place.target) as client:
-                        release_runs(client, ended, place.by, CLOCK.wall())
+                    with connect(context.target) as client:
+                        release_runs(client, ended, context.by, CLOCK.wall())
                 except PachydermError as error:
-                    # The next trigger asks the runner, and does it then.
+                    # The next trigger learns from the runner that they are over, and gives the claims back.
                     logger.warning("claims of ended runs could not be given back: %s", error)
             leadership.release()
 
@@ -245,13 +262,15 @@ def _served(metrics: Metrics, configuration: Configuration) -> Iterator[None]:
 
 @contextmanager
 def _controller(
-    place: TriggerContext, configuration: Configuration, runner: Runner, leadership: Leadership, metrics: Metrics
+    context: TriggerContext, configuration: Configuration, runner: Runner, leadership: Leadership, metrics: Metrics
 ) -> Iterator[Controller]:
-    settings = Settings(configuration.policy, configuration.max_concurrent_runs, configuration.poll_interval, place.by)
-    place.interruption.check()
-    with connect(place.target) as client:
+    settings = Settings(
+        configuration.policy, configuration.max_concurrent_runs, configuration.poll_interval, context.by
+    )
+    context.interruption.check()
+    with connect(context.target) as client:
         check_set_up(client)
-        hints = CommitSubscriptions(client)
+        subscriptions = CommitSubscriptions(client)
 
         try:
             yield Controller(
@@ -260,10 +279,10 @@ def _controller(
                 leadership,
                 settings,
                 CLOCK,
-                hints.pause,
+                subscriptions.pause,
                 metrics,
-                place.show,
-                place.interruption.check,
+                context.show,
+                context.interruption.check,
             )
         finally:
-            hints.close()
+            subscriptions.close()

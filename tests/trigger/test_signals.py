@@ -1,4 +1,4 @@
-"""What SIGTERM and Ctrl-C promise: nothing is interrupted halfway, the lead is released at once, the process ends."""
+"""SIGTERM and Ctrl-C: no action is interrupted halfway, the lead is released at once, the process ends in time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_signal_interrupts_nothing_and_is_seen_where_the_loop_asks() -> None:
     with asked.watched():
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
-        for _ in range(2):  # as often as it asks
+        for _ in range(2):  # on every call
             with pytest.raises(KeyboardInterrupt):
                 asked.check()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -76,7 +76,7 @@ def test_the_third_signal_ends_the_process_at_once() -> None:
     assert codes == [128 + signal.SIGINT]
 
 
-def test_a_signal_is_acted_on_while_the_main_thread_is_stuck_where_python_runs_no_handler() -> None:
+def test_a_signal_is_handled_while_the_main_thread_is_stuck_in_c_code() -> None:
     library = ctypes.CDLL(None)
     mutex = ctypes.create_string_buffer(64)
     library.pthread_mutex_lock(mutex)
@@ -88,13 +88,13 @@ def test_a_signal_is_acted_on_while_the_main_thread_is_stuck_where_python_runs_n
         library.pthread_mutex_unlock(mutex)
 
     sender = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
-    with asked.watched(), asked.first(release):
+    with asked.watched(), asked.on_signal(release):
         sender.start()
-        library.pthread_mutex_lock(mutex)  # goes on waiting after a signal
+        library.pthread_mutex_lock(mutex)  # keeps waiting after a signal
     assert released == ["interruption"]
 
 
-def test_an_action_that_comes_after_the_signal_is_carried_out_too_and_one_that_fails_stops_no_other() -> None:
+def test_an_action_registered_after_the_signal_runs_too_and_a_failing_one_stops_no_other() -> None:
     asked = Interruption()
     done: list[str] = []
     both = threading.Event()
@@ -107,10 +107,10 @@ def test_an_action_that_comes_after_the_signal_is_carried_out_too_and_one_that_f
         both.set()
 
     with asked.watched():
-        with asked.first(fail), asked.first(work):
+        with asked.on_signal(fail), asked.on_signal(work):
             signal.raise_signal(signal.SIGTERM)
             assert both.wait(60)
-        with asked.first(lambda: done.append("late")):
+        with asked.on_signal(lambda: done.append("late")):
             pass
     assert done == ["early", "late"]
 
@@ -119,11 +119,11 @@ def test_the_command_watches_before_its_slow_imports_and_ends_within_ten_seconds
     script = """
 import sys
 from contextlib import contextmanager
-from workflows.trigger import interruption
+from workflows.daemon import signals
 def watched(self):
     print("workflows.trigger.wiring" in sys.modules, "grpc" in sys.modules, self._end_by.args)
     raise SystemExit(0)
-interruption.Interruption.watched = watched
+signals.Interruption.watched = watched
 from cli.main import main
 main(["trigger", "--once"])
 """
@@ -148,7 +148,7 @@ def target(served: Served, tmp_path: Path) -> Target:
 
 @contextmanager
 def at_event(number: int, of: Callable[[str, Any, Any], bool]) -> Iterator[list[int]]:
-    """SIGTERM at the event `number` of this thread that `of` selects; yields how many there were."""
+    """SIGTERM at the event `number` of this thread that `of` selects; yields their number."""
     seen = [0]
 
     def profile(frame: Any, event: str, argument: Any) -> None:
@@ -176,14 +176,14 @@ def calls(event: str, frame: Any, argument: Any) -> bool:
 def stopped_at(
     harness: TriggerHarness, cluster: FakeKubernetes, number: int, of: Callable[[str, Any, Any], bool]
 ) -> int:
-    """Serve until SIGTERM at one event; the number of events until the end."""
+    """Serve until SIGTERM at one event; return the number of events until the end."""
     lease = lease_of(cluster, f"me:{number}")
     harness.draw(str(number))
     asked = Interruption()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wiring, "leadership_for", lambda *_: lease)
         with pytest.raises(KeyboardInterrupt), asked.watched(), at_event(number, of) as seen:
-            wiring.serve(replace(harness.place, interruption=asked), configuration())
+            wiring.serve(replace(harness.context, interruption=asked), configuration())
     assert cluster.leases[LEASE]["spec"]["holderIdentity"] == ""
     assert not lease.is_leader()
     return seen[0]
@@ -203,7 +203,7 @@ def test_sigterm_at_every_point_of_a_poll_ends_it_and_releases_the_lease(
     harness: TriggerHarness, of: Callable[[str, Any, Any], bool], points: int
 ) -> None:
     with FakeKubernetes() as cluster:
-        # The first poll with its start and its end is within so many events.
+        # The first poll, with its start and its end, takes fewer events than this.
         within = count_of_first_poll(harness, cluster, of)
         for number in range(1, within, max(1, within // points)):
             stopped_at(harness, cluster, number, of)
@@ -224,11 +224,11 @@ def count_of_first_poll(harness: TriggerHarness, cluster: FakeKubernetes, of: Ca
     return seen[0]
 
 
-# SIGTERM while a request hangs: the command as a process of its own, with servers that accept and never answer.
+# SIGTERM while a request hangs: the command in its own process, with servers that accept and never answer.
 
 
 class Hanging(grpc.GenericRpcHandler):
-    """A Pachyderm that never answers one method, once it was told to."""
+    """A Pachyderm that stops answering one method on request."""
 
     def __init__(self, folder: Path) -> None:
         self._engine = Engine.open(folder)
@@ -292,7 +292,7 @@ class Cluster:
     def command(self, pachd: str, exits_within: float) -> subprocess.Popen[str]:
         """Start ``pix2pix trigger`` with an earlier end than usual."""
         (self.folder / "trigger.toml").write_text(
-            f'runner = "kubeflow"\nlook_every = 0.2\n[kubeflow]\nendpoint = "{self.kubeflow.url}"\n'
+            f'runner = "kubeflow"\npoll_interval = 0.2\n[kubeflow]\nendpoint = "{self.kubeflow.url}"\n'
             '[lease]\nnamespace = "kubeflow"\nretry = 0.2\n'
         )
         contexts = {"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "current-context": "c"}
@@ -302,8 +302,8 @@ class Cluster:
         }
         (self.folder / "kubeconfig").write_text(json.dumps({**contexts, **parts}))
         script = (
-            "import sys\nfrom workflows.trigger import interruption\n"
-            f"interruption.EXITS_WITHIN = {exits_within}\nfrom cli.main import main\nmain(sys.argv[1:])\n"
+            "import sys\nfrom workflows.daemon import signals\n"
+            f"signals.EXITS_WITHIN = {exits_within}\nfrom cli.main import main\nmain(sys.argv[1:])\n"
         )
         settings = ["--config", str(self.folder / "trigger.toml")]
         process = subprocess.Popen(
@@ -340,14 +340,14 @@ def until(condition: Callable[[], object], process: subprocess.Popen[str]) -> No
 
 
 def ends(process: subprocess.Popen[str]) -> str:
-    """What a process that was told to stop logs until its end."""
+    """Return what a stopped process logs until its end."""
     _, said = process.communicate(timeout=120)
     assert "SIGTERM: stopping" in said
     return said
 
 
 FORCED = "Timeout (0:00:0"
-"""What `faulthandler` prints where it ends a process."""
+"""Printed by `faulthandler` when it ends a process."""
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def test_sigterm_while_a_request_hangs_releases_the_lease_at_once_and_ends_the_p
     process = cluster.command(cluster.pachyderm.address, exits_within=3.0)
     until(lambda: asked.is_set() and cluster.holder(), process)
     process.send_signal(signal.SIGTERM)
-    # The main thread hangs, so the lease is not released by the process's end.
+    # The main thread hangs, so it was not the process's end that released the lease.
     until(lambda: not cluster.holder(), process)
     said = ends(process)
     assert "released the lease" in said
@@ -420,7 +420,7 @@ def test_sigterm_while_the_kubernetes_api_hangs_ends_the_process_by_itself(clust
     assert FORCED not in said
 
 
-def test_a_trigger_that_is_told_to_stop_while_nothing_hangs_ends_by_itself(cluster: Cluster) -> None:
+def test_a_trigger_stops_by_itself_if_nothing_hangs(cluster: Cluster) -> None:
     process = cluster.command(cluster.pachyderm.address, exits_within=60.0)
     until(lambda: cluster.holder() and cluster.kubeflow.runs, process)
     process.send_signal(signal.SIGTERM)

@@ -61,7 +61,8 @@ class Garden:
             patch.setattr(output_commit, "publish", tamper)
             # No plan from the record of an earlier fault.
             patch.setattr(output_commit, "nearest_good", lambda *words: None)
-            return self.house.fill("resize", "new")
+            # A run id of its own: the same run would be given the commit set that it opened before.
+            return self.house.fill("resize", "new", run=f"run-{next(self.numbers)}")
 
     def open(self, branch: BranchName = PREPROCESS_IMAGES) -> Commit:
         """A fresh open output commit."""

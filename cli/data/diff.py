@@ -17,7 +17,7 @@ from pachyderm.errors import RequestError
 if TYPE_CHECKING:
     from pachyderm.client.commits import Commit
     from pachyderm.client.connection import Connection
-    from pachyderm.record.commit_diff import Difference
+    from pachyderm.record.commit_diff import RecordDiff
 
 
 @click.command()
@@ -29,13 +29,13 @@ def diff(session: Session, before: str, after: str, page: Path | None) -> None:
     """List what the second commit changed of the first: added, deleted, changed."""
     from pachyderm.client.connection import connect
     from pachyderm.record.commit_diff import diff as compare
-    from pachyderm.record.commit_diff import difference
+    from pachyderm.record.commit_diff import diff_records
     from pachyderm.record.lineage_facts import OUTPUT_REPOS
 
     with connect(session.target()) as client:
         a, b = _commit(client, before), _commit(client, after)
         changed = compare(client, a, b)
-        records = difference(client, a, b) if a.repo in OUTPUT_REPOS else None
+        records = diff_records(client, a, b) if a.repo in OUTPUT_REPOS else None
         if page is not None:
             from cli.data.diff_page import pictures_of, write_page
 
@@ -59,7 +59,7 @@ def _commit(client: Connection, text: str) -> Commit:
     return resolve(client, repo, name)
 
 
-def describe(records: Difference) -> str:
+def describe(records: RecordDiff) -> str:
     """What the records tell apart, for a person."""
     rows = [
         {"what": f"{kind} {name}", "before": pair[0], "after": pair[1]}

@@ -13,8 +13,8 @@ from pachyderm.client.connection import Connection
 from pachyderm.client.files import read
 from pachyderm.dag.repos import GENERATE_IMAGES, MODEL
 from pachyderm.errors import RequestError
-from pachyderm.record.archive import Archive
-from pachyderm.record.commit_diff import Changed, Difference
+from pachyderm.record.commit_diff import FileChange, RecordDiff
+from pachyderm.record.record_cache import RecordCache
 from pachyderm.record.stage_record import StageRecord
 from pix2pix.pages.rendering import render, write
 
@@ -56,7 +56,7 @@ class PicturePair:
 
 
 def pictures_of(
-    client: Connection, a: Commit, b: Commit, changed: Sequence[Changed], progress: Callable[[int, int, str], None]
+    client: Connection, a: Commit, b: Commit, changed: Sequence[FileChange], progress: Callable[[int, int, str], None]
 ) -> list[PicturePair]:
     """Pair the pictures that two commits differ in; for models, those that each generated from the same inputs.
 
@@ -81,15 +81,15 @@ def same_inputs(client: Connection, a: Commit, b: Commit) -> tuple[tuple[Commit,
     Raises:
         RequestError: there are none.
     """
-    archive = Archive(client)
+    cache = RecordCache(client)
     made: dict[str, dict[str, tuple[Commit, StageRecord]]] = {a.id: {}, b.id: {}}
     for commit in all_commits(client, GENERATE_IMAGES.repo):
         model = next((one.id for one in commit.provenance if one.repo == MODEL.repo), "")
         if commit.state != "good" or model not in made:
             continue
-        record = archive.record(commit)
-        if archive.trouble(commit):
-            logger.warning("%s; its pictures are passed over", archive.trouble(commit))
+        record = cache.record(commit)
+        if cache.problem(commit):
+            logger.warning("%s; its pictures are passed over", cache.problem(commit))
         if record is None or not record.files:
             continue
         pictures = next(one.digest for one in record.inputs if one.repo != MODEL.repo)
@@ -117,7 +117,7 @@ def _pairs(
 
 
 def write_page(
-    page: Path, a: str, b: str, changed: Sequence[Changed], records: Difference | None, pairs: Sequence[PicturePair]
+    page: Path, a: str, b: str, changed: Sequence[FileChange], records: RecordDiff | None, pairs: Sequence[PicturePair]
 ) -> None:
     """Write the page; it loads nothing from elsewhere."""
     counts = {word: sum(one.change == word for one in changed) for word in ("added", "deleted", "changed")}
@@ -141,7 +141,7 @@ def write_page(
     write(page, page_text)
 
 
-def _tables(records: Difference | None) -> list[tuple[str, list[dict[str, str]]]]:
+def _tables(records: RecordDiff | None) -> list[tuple[str, list[dict[str, str]]]]:
     """What differs between two records: title -> rows."""
     if records is None:
         return []

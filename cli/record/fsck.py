@@ -30,7 +30,7 @@ def fsck(session: Session, repair: bool, contents: bool) -> None:
 
     with connect(session.target()) as client, progress(session, "fsck") as show:
         found = checks.fsck(
-            client, now=time.time(), repair=repair, contents=contents, over=_local_runs(session), progress=show
+            client, now=time.time(), repair=repair, contents=contents, run_end=_local_runs(session), progress=show
         )
     document = {
         "commits": found.commits,
@@ -61,7 +61,7 @@ def _text(found: Findings, repaired: bool) -> str:
     for one in found.repaired:
         lines += [f"{one.problem.code} {one.problem.where}", f"  {one.problem.what}", f"  repaired: {one.done}"]
     for problem in found.problems:
-        how = f"--repair {problem.repair}" if problem.mend and not repaired else problem.repair
+        how = f"--repair {problem.repair}" if problem.automatic and not repaired else problem.repair
         lines += [f"{problem.code} {problem.where}", f"  {problem.what}", f"  {how}"]
     lines.append(f"{found.commits} output commits, {len(found.problems)} problems")
     if found.repaired:

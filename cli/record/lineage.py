@@ -97,13 +97,13 @@ def _find(session: Session, client: Connection, target: str) -> tuple[Commit, st
 
 def _of_picture(session: Session, client: Connection, file: Path) -> tuple[Commit, str]:
     """Find a picture on disk in the store."""
-    from pachyderm.record.picture_search import Claimed, search
+    from pachyderm.record.picture_search import EmbeddedOrigin, search
     from pix2pix.images.png.text import FINGERPRINT, INPUT, read_text
 
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     text = read_text(file)
-    found = search(client, digest, Claimed(text.get(FINGERPRINT, ""), text.get(INPUT, "")), str(file))
+    found = search(client, digest, EmbeddedOrigin(text.get(FINGERPRINT, ""), text.get(INPUT, "")), str(file))
     if not found.exact:
         say(session, f"{file} was changed since it was made; its own text leads to {found.commit}:{found.path}")
     return found.commit, found.path

@@ -24,16 +24,16 @@ def models(session: Session) -> None:
     from pachyderm.dag.repos import MODEL
     from pachyderm.dag.setup import check_set_up
     from pachyderm.queue.source_commit import source_of
-    from pachyderm.record.archive import Archive
+    from pachyderm.record.record_cache import RecordCache
 
     rows: list[dict[str, Any]] = []
     with connect(session.target()) as client:
         check_set_up(client)
         in_use = head(client, MODEL).id
-        archive = Archive(client)
+        cache = RecordCache(client)
         for commit in all_commits(client, MODEL.repo):
-            record, trouble = archive.record(commit), archive.trouble(commit)
-            if not trouble and (record is None or not record.files):
+            record, problem = cache.record(commit), cache.problem(commit)
+            if not problem and (record is None or not record.files):
                 continue
             rows.append(
                 {
@@ -44,7 +44,7 @@ def models(session: Session) -> None:
                     "promoted": bool(promotions_of(commit)),
                     "in_use": commit.id == in_use,
                     "outcome": record.outcome if record else None,
-                    "problem": trouble or None,
+                    "problem": problem or None,
                 }
             )
     shown = [

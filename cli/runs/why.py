@@ -15,7 +15,7 @@ from cli.console import emit, table
 from cli.options import Session, with_session
 
 if TYPE_CHECKING:
-    from pachyderm.record.explain import Explanation, Story
+    from pachyderm.record.explain import CommitExplanation, Explanation
 
 
 @click.command()
@@ -36,23 +36,23 @@ def _text(told: Explanation) -> str:
     lines = [f"commit set {told.commit_set}", ""]
     rows = [dataclasses.asdict(decision) for decision in told.decisions]
     lines.append(table(("time", "decision", "attempt", "run", "by", "reason"), rows) if rows else "nothing was decided")
-    for story in told.commits:
-        lines += ["", *_lines(story)]
+    for commit in told.commits:
+        lines += ["", *_lines(commit)]
     return "\n".join(lines)
 
 
-def _lines(story: Story) -> list[str]:
-    lines = [f"{story.commit} is {story.state}" + (f": {story.error}" if story.error else "")]
-    if story.waits_for:
-        lines.append(f"  waits for {story.waits_for}")
+def _lines(commit: CommitExplanation) -> list[str]:
+    lines = [f"{commit.commit} is {commit.state}" + (f": {commit.error}" if commit.error else "")]
+    if commit.waits_for:
+        lines.append(f"  waits for {commit.waits_for}")
     lines += [
-        f"  claim {number} of run {run}" + (f", over: {over}" if over else "") for number, run, over in story.claims
+        f"  claim {number} of run {run}" + (f", over: {over}" if over else "") for number, run, over in commit.claims
     ]
-    if story.outcome:
-        lines.append(f"  {story.outcome}")
-    if story.problem:
-        lines.append(f"  {story.problem}")
-    if story.compared_with:
-        differs = ", ".join(story.differs) or "nothing"
-        lines.append(f"  differs from {story.compared_with} in: {differs}")
+    if commit.outcome:
+        lines.append(f"  {commit.outcome}")
+    if commit.problem:
+        lines.append(f"  {commit.problem}")
+    if commit.compared_with:
+        differs = ", ".join(commit.differs) or "nothing"
+        lines.append(f"  differs from {commit.compared_with} in: {differs}")
     return lines

@@ -126,7 +126,7 @@ def promotions_of(commit: Commit) -> list[Promotion]:
             continue
         try:
             found.append(Promotion(float(json.loads(value)["time"]), transaction, commit.id))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             logger.warning("%s has a %s that is not ours: %r", commit, key, value)
     return sorted(found)
 
@@ -141,7 +141,7 @@ def _position(commit: Commit, done: list[Promotion]) -> Promotion | None:
         try:
             told = json.loads(value)
             time, to = float(told["time"]), told["to"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             logger.warning("%s has a %s that is not ours: %r", commit, key, value)
             continue
         if time >= since:

@@ -14,7 +14,7 @@ import grpc
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import REPORT, FileEntry, content, differing, files, with_changes
-from pachyderm.record.quarantine import trusted
+from pachyderm.record.quarantine import is_quarantined
 from pachyderm.record.stage_record import StageRecord, readable_record
 
 
@@ -48,7 +48,7 @@ def nearest_good(client: Connection, commit: Commit, datums: str) -> Ancestor | 
     at = commit
     while at.parent is not None:
         at = inspect(client, at.repo, at.parent)
-        if at.state == "good" and trusted(at):
+        if at.state == "good" and not is_quarantined(at):
             record = readable_record(client, at.repo, at.id)
             return None if record is None else _reckoned(client, at, record, datums)
     return None

@@ -45,7 +45,7 @@ from pachyderm.queue.commit_sets import NEW, commits_of, fresh_set, open_fresh, 
 from pachyderm.queue.ends import finish_with
 from pachyderm.queue.source_commit import source_of
 from pachyderm.record.fingerprints import Fingerprint, digest, listing_digest
-from pachyderm.record.quarantine import mark
+from pachyderm.record.quarantine import quarantine
 
 logger = logging.getLogger(__name__)
 
@@ -299,7 +299,7 @@ def _fill_claimed(client: Connection, stage: Stage, commit: Commit, claim: Claim
     shutil.rmtree(keep, ignore_errors=True)
     wrong = differences(look(), want)
     if wrong:
-        mark(client, commit, f"changed by another writer at {', '.join(wrong[:5])}")
+        quarantine(client, commit, f"changed by another writer at {', '.join(wrong[:5])}")
         fresh = open_fresh(client, pipeline_of(stage.output).source)
         logger.error("%s was changed by another writer at %s; the fresh set %s does it again", commit, wrong[:5], fresh)
 

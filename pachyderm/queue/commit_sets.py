@@ -162,7 +162,7 @@ def own_parameters(client: Connection, commit: Commit) -> dict[str, Any]:
         return {}
     try:
         told = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict):
         raise RequestError(

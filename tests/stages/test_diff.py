@@ -14,7 +14,7 @@ from cli.data.diff_page import PicturePair, pictures_of, same_inputs, write_page
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.dag.repos import CANDIDATE, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
 from pachyderm.errors import RequestError
-from pachyderm.record.commit_diff import Changed, diff, difference
+from pachyderm.record.commit_diff import FileChange, diff, diff_records
 from pachyderm.record.stage_record import STAGE_JSON
 from pix2pix.images.codec import png_bytes
 from pix2pix.images.likeness import Likeness, likeness
@@ -43,10 +43,10 @@ def test_an_input_repos_commits_differ_by_files_also_by_its_parameters_file(hous
     a, b = (commit(house, "input_images", one) for one in (first, second))
     found = diff(house.client, a, b)
     assert found == [
-        Changed("/b", "changed"),
-        Changed("/c", "deleted"),
-        Changed("/d", "added"),
-        Changed("/pix2pix.toml", "changed"),
+        FileChange("/b", "changed"),
+        FileChange("/c", "deleted"),
+        FileChange("/d", "added"),
+        FileChange("/pix2pix.toml", "changed"),
     ]
     assert diff(house.client, a, a) == []
     assert [one.change for one in diff(house.client, b, a)] == ["changed", "added", "deleted", "changed"]
@@ -55,7 +55,7 @@ def test_an_input_repos_commits_differ_by_files_also_by_its_parameters_file(hous
 def test_two_models_differ_by_parameters_data_and_fingerprint_parts(house: House) -> None:
     first, second = two_models(house)
     a, b = commit(house, "checkpoint", first), commit(house, "checkpoint", second)
-    told = difference(house.client, a, b)
+    told = diff_records(house.client, a, b)
     assert told is not None
     assert told.parameters == {"size": ("32", "64")}
     assert told.inputs == {"training": (first, second)}
@@ -63,7 +63,7 @@ def test_two_models_differ_by_parameters_data_and_fingerprint_parts(house: House
     assert told.metrics == {} and told.versions == {}
     assert [one.path for one in diff(house.client, a, b)] == ["/weights"], "the report is left out"
     models = commit(house, "model", first), commit(house, "model", second)
-    told = difference(house.client, *models)
+    told = diff_records(house.client, *models)
     assert told is not None
     assert told.parameters == {"train.size": ("32", "64"), "export.size": ("32", "64")}
     assert told.inputs == {"training": (first, second), "checkpoint": (first, second)}
@@ -113,7 +113,7 @@ def test_of_generated_pictures_those_that_differ_are_shown(house: House) -> None
 def test_commits_that_cannot_be_compared_are_refused_by_name(house: House) -> None:
     first = house.put(TRAINING, {"/a.png": "A"})
     model, training = house.head(CANDIDATE), commit(house, "training", first)
-    with pytest.raises(RequestError, match="two repos"):
+    with pytest.raises(RequestError, match="belong to two repos"):
         diff(house.client, training, model)
     with pytest.raises(RequestError, match="is open; compare finished commits"):
         diff(house.client, model, model)
@@ -136,7 +136,7 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(tmp_path: Path) -> None
         PicturePair("/new.png", None, picture(9), None),
     ]
     page = tmp_path / "pages" / "diff.html"
-    write_page(page, "model@a", "model@b", [Changed("/<b>.png", "changed")], None, pairs)
+    write_page(page, "model@a", "model@b", [FileChange("/<b>.png", "changed")], None, pairs)
     text = page.read_text()
     assert "<b>" not in text and "&lt;b&gt;" in text
     assert "L1 2.0000, SSIM 0.0000" in text and "missing before" in text

@@ -37,7 +37,7 @@ def check(house: House, repair: bool = False, contents: bool = True) -> Findings
         now=time.time(),
         repair=repair,
         contents=contents,
-        over=lambda run: "vanished: its process is gone" if run == "dead-run" else None,
+        run_end=lambda run: "vanished: its process is gone" if run == "dead-run" else None,
     )
 
 
@@ -175,7 +175,7 @@ def test_an_open_commit_that_no_branch_leads_to_is_told_and_cancelled() -> None:
     lost, at = commit("a"), commit("b", finishing=1.0, finished=1.0)
     (problem,) = check_ends(evidence(lost, at, head="b"))
     assert (problem.code, problem.where) == ("OUT_OF_REACH", "checkpoint@a")
-    assert problem.mend is not None
+    assert problem.automatic is not None
 
 
 def test_a_head_that_is_not_made_from_the_newest_input_is_told() -> None:
@@ -188,7 +188,7 @@ def test_a_head_that_is_not_made_from_the_newest_input_is_told() -> None:
     heads[TRAINING] = Commit("training", "newer", None, 0.0, 1.0, 1.0, "", False)
     (problem,) = check_heads(healthy)
     assert (problem.code, problem.where) == ("HEAD_BEHIND", "checkpoint@master")
-    assert "training@newer" in problem.what and problem.mend is not None
+    assert "training@newer" in problem.what and problem.automatic is not None
 
 
 def test_repairing_twice_is_harmless(house: House) -> None:

@@ -27,7 +27,7 @@ from pachyderm.errors import RequestError
 from pachyderm.record.lineage_backward import backward
 from pachyderm.record.lineage_forward import forward
 from pachyderm.record.openlineage import events
-from pachyderm.record.picture_search import Claimed, made_with, search
+from pachyderm.record.picture_search import EmbeddedOrigin, picture_fingerprint, search
 from pix2pix.images.codec import png_bytes
 
 
@@ -108,14 +108,14 @@ def test_a_record_of_a_newer_version_is_said_and_the_provenance_is_walked_all_th
         return stage_record.parse(json.dumps(record).encode(), f"{repo}@{commit_id}:/_report/stage.json")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pachyderm.record.archive.read_record", newer)
+        patch.setattr("pachyderm.record.record_cache.read_record", newer)
         graph = lineage_backward.backward(house.client, commit)
     assert "version 99" in graph.problems()[0] and "newer pix2pix" in graph.problems()[0]
     assert f"training@{set_id}" in graph.nodes
 
 
 def test_a_file_that_is_not_there_is_refused_by_name(house: House) -> None:
-    with pytest.raises(RequestError, match=r"has no file /nothing\.png; pix2pix ls"):
+    with pytest.raises(RequestError, match=r"has no file /nothing\.png; `pix2pix ls"):
         backward(house.client, house.head(GENERATE_IMAGES), "/nothing.png")
 
 
@@ -133,15 +133,15 @@ def test_a_picture_on_disk_is_found_by_its_bytes_and_else_by_what_it_says(lived:
     house, sets = lived.house, lived.sets
     record = house.record(inspect(house.client, "generate_images", sets["renamed"]))
     prepared = house.record(inspect(house.client, "preprocess_images", sets["renamed"]))
-    found = search(house.client, record.files["/cats/1.png"].sha256, Claimed(), "x.png")
+    found = search(house.client, record.files["/cats/1.png"].sha256, EmbeddedOrigin(), "x.png")
     assert found.exact and found.path in ("/cats/1.png", "/1.png")
-    claimed = Claimed(made_with(dict(record.parts)), prepared.files["/cats/1.png"].sha256)
+    claimed = EmbeddedOrigin(picture_fingerprint(dict(record.parts)), prepared.files["/cats/1.png"].sha256)
     changed = search(house.client, "0" * 64, claimed, "x.png")
     assert not changed.exact and changed.path in ("/cats/1.png", "/1.png")
     with pytest.raises(RequestError, match="another program made it"):
-        search(house.client, "0" * 64, Claimed(), "x.png")
+        search(house.client, "0" * 64, EmbeddedOrigin(), "x.png")
     with pytest.raises(RequestError, match="comes from another store"):
-        search(house.client, "0" * 64, Claimed("f" * 64, "e" * 64), "x.png")
+        search(house.client, "0" * 64, EmbeddedOrigin("f" * 64, "e" * 64), "x.png")
 
 
 def test_lineage_asks_for_the_commits_on_the_way_alone(house: House) -> None:

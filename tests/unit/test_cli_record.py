@@ -108,7 +108,7 @@ def test_why_tells_the_rest_of_a_set_whose_record_cannot_be_read(
     said = pix2pix(capsys, "--store", store, "why", made)
     assert said.code == 0
     assert f"checkpoint@{made} is good" in said.out and f"model@{made} is good" in said.out
-    assert f"model@{made}:{STAGE_JSON} is no record of a stage" in said.out
+    assert f"model@{made}:{STAGE_JSON} is not a valid stage record" in said.out
 
 
 def test_diff_lists_the_files_of_commits_whose_records_cannot_be_read(

@@ -1,4 +1,4 @@
-"""diff: files of inputs, records of what stages made, and pictures side by side."""
+"""diff: files of inputs, stage records of outputs, and pictures side by side."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ def test_an_input_repos_commits_differ_by_files_also_by_its_parameters_file(hous
 def test_two_models_differ_by_parameters_data_and_fingerprint_parts(house: House) -> None:
     first, second = two_models(house)
     a, b = commit(house, "checkpoint", first), commit(house, "checkpoint", second)
-    told = diff_records(house.client, a, b)
-    assert told is not None
-    assert told.parameters == {"size": ("32", "64")}
-    assert told.inputs == {"training": (first, second)}
-    assert told.parts == ("inputs.training", "parameters")
-    assert told.metrics == {} and told.versions == {}
-    assert [one.path for one in diff(house.client, a, b)] == ["/weights"], "the report is left out"
+    found = diff_records(house.client, a, b)
+    assert found is not None
+    assert found.parameters == {"size": ("32", "64")}
+    assert found.inputs == {"training": (first, second)}
+    assert found.parts == ("inputs.training", "parameters")
+    assert found.metrics == {} and found.versions == {}
+    assert [one.path for one in diff(house.client, a, b)] == ["/weights"], "the report is excluded"
     models = commit(house, "model", first), commit(house, "model", second)
-    told = diff_records(house.client, *models)
-    assert told is not None
-    assert told.parameters == {"train.size": ("32", "64"), "export.size": ("32", "64")}
-    assert told.inputs == {"training": (first, second), "checkpoint": (first, second)}
+    found = diff_records(house.client, *models)
+    assert found is not None
+    assert found.parameters == {"train.size": ("32", "64"), "export.size": ("32", "64")}
+    assert found.inputs == {"training": (first, second), "checkpoint": (first, second)}
 
 
 def test_two_models_are_compared_on_what_both_generated_from_the_same_pictures(house: House) -> None:
@@ -80,7 +80,7 @@ def test_two_models_are_compared_on_what_both_generated_from_the_same_pictures(h
     assert all(one.before is not None and one.after is not None for one in pairs)
 
 
-def test_generated_pictures_whose_record_cannot_be_read_are_passed_over(
+def test_generated_pictures_whose_record_cannot_be_read_are_skipped(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = two_models(house)
@@ -157,8 +157,8 @@ def test_likeness_is_what_evaluation_calls_l1_and_ssim() -> None:
     assert ours.ssim == pytest.approx(float(theirs["ssim"][0]), rel=1e-3)
 
 
-def test_likeness_of_equal_small_different_and_no_pictures() -> None:
+def test_likeness_of_equal_small_different_and_undecodable_pictures() -> None:
     assert likeness(picture(7), picture(7)) == Likeness(0.0, 1.0)
     assert likeness(picture(0, 8), picture(255, 8)) == Likeness(2.0, None)
     assert likeness(picture(7), picture(7, 8)) is None
-    assert likeness(picture(7), b"no picture") is None
+    assert likeness(picture(7), b"not a picture") is None

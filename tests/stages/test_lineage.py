@@ -32,27 +32,27 @@ from pix2pix.images.codec import png_bytes
 
 
 @dataclass(frozen=True)
-class Lived:
+class Populated:
     house: House
     sets: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
+def populated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Populated]:
     with opened(tmp_path_factory.mktemp("lived")) as house:
-        yield Lived(house, live_in(house))
+        yield Populated(house, live_in(house))
 
 
-def test_every_file_of_every_output_commit_leads_back_to_data_code_parameters_and_run(lived: Lived) -> None:
-    assert traced_back(lived.house.client) > 25
+def test_every_file_of_every_output_commit_leads_back_to_data_code_parameters_and_run(populated: Populated) -> None:
+    assert traced_back(populated.house.client) > 25
 
 
-def test_every_input_leads_forward_to_every_result_that_leads_back_to_it(lived: Lived) -> None:
-    assert led_forward(lived.house.client) > 12
+def test_every_input_leads_forward_to_every_result_that_leads_back_to_it(populated: Populated) -> None:
+    assert led_forward(populated.house.client) > 12
 
 
-def test_a_carried_picture_leads_to_the_commit_that_computed_it_under_its_older_name(lived: Lived) -> None:
-    house, sets = lived.house, lived.sets
+def test_a_carried_picture_leads_to_the_commit_that_computed_it_under_its_older_name(populated: Populated) -> None:
+    house, sets = populated.house, populated.sets
     made = inspect(house.client, "generate_images", sets["renamed"])
     graph = backward(house.client, made, "/cats/1.png")
     origin = f"generate_images@{sets['pictures']}:/1.png"
@@ -60,8 +60,8 @@ def test_a_carried_picture_leads_to_the_commit_that_computed_it_under_its_older_
     assert f"input_images@{sets['pictures']}:/1.jpg" in reaches(graph, graph.start)
 
 
-def test_a_failed_and_a_superseded_commit_are_told_with_their_reason(lived: Lived) -> None:
-    house, sets = lived.house, lived.sets
+def test_a_failed_and_a_superseded_commit_are_shown_with_their_reason(populated: Populated) -> None:
+    house, sets = populated.house, populated.sets
     for name, state in (("failed", "failed"), ("superseded", "superseded")):
         graph = backward(house.client, inspect(house.client, "checkpoint", sets[name]))
         facts = graph.nodes[graph.start].facts
@@ -71,8 +71,8 @@ def test_a_failed_and_a_superseded_commit_are_told_with_their_reason(lived: Live
         assert f"checkpoint@{sets[name]}" in ahead.nodes
 
 
-def test_forward_from_a_picture_names_results_of_later_models_and_no_others(lived: Lived) -> None:
-    house, sets = lived.house, lived.sets
+def test_forward_from_a_picture_names_results_of_later_models_and_no_others(populated: Populated) -> None:
+    house, sets = populated.house, populated.sets
     graph = forward(house.client, inspect(house.client, "input_images", sets["pictures"]), "/1.jpg")
     files_there = [name for name, node in graph.nodes.items() if node.kind == "file"]
     assert f"generate_images@{sets['pictures']}:/1.png" in files_there
@@ -80,7 +80,7 @@ def test_forward_from_a_picture_names_results_of_later_models_and_no_others(live
     assert not [name for name in files_there if name.endswith("2.png")]
 
 
-def test_a_dropped_commit_is_said_where_the_chain_breaks(house: House) -> None:
+def test_a_dropped_commit_is_reported_where_the_chain_ends(house: House) -> None:
     house.put(TRAINING, {"/a.png": "A"})
     house.run("train", "export")
     first = house.put(INPUT_IMAGES, {"/1.jpg": "1"})
@@ -90,14 +90,14 @@ def test_a_dropped_commit_is_said_where_the_chain_breaks(house: House) -> None:
     made = house.head(GENERATE_IMAGES)
     house.client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=first))
     graph = backward(house.client, made, "/1.png")
-    said = "the commit was dropped; the chain ends here"
+    problem = "the commit was dropped; the chain ends here"
     assert sorted(graph.problems()) == [
-        f"{repo}@{first}:/1.png: {said}" for repo in ("generate_images", "preprocess_images")
+        f"{repo}@{first}:/1.png: {problem}" for repo in ("generate_images", "preprocess_images")
     ]
     assert "! the commit was dropped" in tree(graph)
 
 
-def test_a_record_of_a_newer_version_is_said_and_the_provenance_is_walked_all_the_same(house: House) -> None:
+def test_a_record_of_a_newer_version_is_reported_and_the_provenance_is_walked_all_the_same(house: House) -> None:
     set_id = house.put(TRAINING, {"/a.png": "A"})
     house.run("train")
     commit = inspect(house.client, "checkpoint", set_id)
@@ -114,13 +114,13 @@ def test_a_record_of_a_newer_version_is_said_and_the_provenance_is_walked_all_th
     assert f"training@{set_id}" in graph.nodes
 
 
-def test_a_file_that_is_not_there_is_refused_by_name(house: House) -> None:
+def test_a_missing_file_is_refused_by_name(house: House) -> None:
     with pytest.raises(RequestError, match=r"has no file /nothing\.png; `pix2pix ls"):
         backward(house.client, house.head(GENERATE_IMAGES), "/nothing.png")
 
 
-def test_the_tree_names_every_node_and_draws_each_once(lived: Lived) -> None:
-    house, sets = lived.house, lived.sets
+def test_the_tree_names_every_node_and_draws_each_once(populated: Populated) -> None:
+    house, sets = populated.house, populated.sets
     graph = backward(house.client, inspect(house.client, "generate_images", sets["renamed"]), "/cats/1.png")
     text = tree(graph)
     for name, node in graph.nodes.items():
@@ -129,8 +129,8 @@ def test_the_tree_names_every_node_and_draws_each_once(lived: Lived) -> None:
     assert "size = 32 (file)" in text
 
 
-def test_a_picture_on_disk_is_found_by_its_bytes_and_else_by_what_it_says(lived: Lived) -> None:
-    house, sets = lived.house, lived.sets
+def test_a_picture_on_disk_is_found_by_its_bytes_and_else_by_its_metadata(populated: Populated) -> None:
+    house, sets = populated.house, populated.sets
     record = house.record(inspect(house.client, "generate_images", sets["renamed"]))
     prepared = house.record(inspect(house.client, "preprocess_images", sets["renamed"]))
     found = search(house.client, record.files["/cats/1.png"].sha256, EmbeddedOrigin(), "x.png")
@@ -144,7 +144,7 @@ def test_a_picture_on_disk_is_found_by_its_bytes_and_else_by_what_it_says(lived:
         search(house.client, "0" * 64, EmbeddedOrigin("f" * 64, "e" * 64), "x.png")
 
 
-def test_lineage_asks_for_the_commits_on_the_way_alone(house: House) -> None:
+def test_lineage_reads_only_the_commits_on_the_way(house: House) -> None:
     house.put(TRAINING, {"/a.png": "A"})
     house.run("train", "export")
     house.put(INPUT_IMAGES, {"/1.jpg": "1"})
@@ -177,15 +177,15 @@ def test_lineage_asks_for_the_commits_on_the_way_alone(house: House) -> None:
     assert 0 < two < 40
 
 
-def test_promotions_show_through_the_models_commit(lived: Lived) -> None:
-    house = lived.house
+def test_promotions_show_through_the_models_commit(populated: Populated) -> None:
+    house = populated.house
     made = house.head(GENERATE_IMAGES)
     graph = backward(house.client, made)
     assert str(house.head(MODEL)) in graph.nodes and str(house.head(PREPROCESS_IMAGES)) in graph.nodes
 
 
-def test_the_page_shows_every_node_and_loads_nothing_from_elsewhere(lived: Lived, tmp_path: Path) -> None:
-    house, sets = lived.house, lived.sets
+def test_the_page_shows_every_node_and_loads_nothing_from_elsewhere(populated: Populated, tmp_path: Path) -> None:
+    house, sets = populated.house, populated.sets
     graph = backward(house.client, inspect(house.client, "generate_images", sets["renamed"]), "/cats/1.png")
     page = tmp_path / "pages" / "lineage.html"
     write_page(page, graph, {graph.start: png_bytes(np.zeros((4, 4, 3), np.uint8))})
@@ -198,40 +198,40 @@ def test_the_page_shows_every_node_and_loads_nothing_from_elsewhere(lived: Lived
     assert "http" not in text and "url(" not in text and "width=device-width" in text
 
 
-def test_openlineage_events_name_runs_jobs_and_versions_of_datasets(lived: Lived) -> None:
-    house, sets = lived.house, lived.sets
+def test_openlineage_events_name_runs_jobs_and_versions_of_datasets(populated: Populated) -> None:
+    house, sets = populated.house, populated.sets
     graph = backward(house.client, inspect(house.client, "generate_images", sets["renamed"]), "/cats/1.png")
-    told = events(graph, "grpc://pachd:30650/default")
-    assert [one["job"]["name"] for one in told if one["outputs"][0]["name"] == "model"] == ["export"]
-    times = [one["eventTime"] for one in told]
+    found = events(graph, "grpc://pachd:30650/default")
+    assert [one["job"]["name"] for one in found if one["outputs"][0]["name"] == "model"] == ["export"]
+    times = [one["eventTime"] for one in found]
     assert times == sorted(times)
-    for one in told:
+    for one in found:
         assert one["eventType"] == "COMPLETE" and one["schemaURL"].startswith("https://openlineage.io/spec/2-0-2/")
         assert uuid.UUID(one["run"]["runId"]).version == 5
-        assert one["inputs"], "each is made from something"
+        assert one["inputs"], "each event has inputs"
         for dataset in (*one["inputs"], *one["outputs"]):
             assert len(dataset["facets"]["version"]["datasetVersion"]) == 32
         assert all({"_producer", "_schemaURL"} <= facet.keys() for facet in one["run"]["facets"].values())
-    assert events(graph, "x")[0]["run"]["runId"] == told[0]["run"]["runId"], "equal commits have equal ids"
+    assert events(graph, "x")[0]["run"]["runId"] == found[0]["run"]["runId"], "equal commits have equal ids"
 
 
-def test_the_command_walks_both_ways_and_refuses_what_is_no_target(
-    lived: Lived, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_the_command_walks_both_ways_and_refuses_other_targets(
+    populated: Populated, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    at, sets = lived.house.target, lived.sets
+    store, sets = populated.house.target, populated.sets
     set_id = sets["renamed"]
-    said = typed(capsys, at, "lineage", f"generate_images@{set_id}:/cats/1.png", "--json")
-    assert said[0] == 0
-    document = json.loads(said[1])
+    output = typed(capsys, store, "lineage", f"generate_images@{set_id}:/cats/1.png", "--json")
+    assert output[0] == 0
+    document = json.loads(output[1])
     assert {"from", "to", "kind"} == document["edges"][0].keys()
     assert document["nodes"][0]["id"] == f"generate_images@{set_id}:/cats/1.png"
-    said = typed(capsys, at, "lineage", f"training@{sets['first']}", "--forward")
-    assert said[1].startswith(f"training@{sets['first']}") and "generate_images@" in said[1]
+    output = typed(capsys, store, "lineage", f"training@{sets['first']}", "--forward")
+    assert output[1].startswith(f"training@{sets['first']}") and "generate_images@" in output[1]
     page = tmp_path / "l.html"
-    assert typed(capsys, at, "lineage", f"model@{sets['first']}", "--html", page)[0] == 0
+    assert typed(capsys, store, "lineage", f"model@{sets['first']}", "--html", page)[0] == 0
     assert page.exists()
-    said = typed(capsys, at, "lineage", f"model@{sets['first']}", "--openlineage")
-    assert [json.loads(line)["job"]["name"] for line in said[1].splitlines()] == ["train", "export"]
+    output = typed(capsys, store, "lineage", f"model@{sets['first']}", "--openlineage")
+    assert [json.loads(line)["job"]["name"] for line in output[1].splitlines()] == ["train", "export"]
     (tmp_path / "foreign.png").write_bytes(png_bytes(np.zeros((4, 4, 3), np.uint8)))
     for target, words in (
         (tmp_path / "foreign.png", "another program made it"),
@@ -239,19 +239,19 @@ def test_the_command_walks_both_ways_and_refuses_what_is_no_target(
         ("nothing@master", "there is no repo nothing here"),
         (f"generate_images@{set_id}:/nothing.png", "has no file /nothing.png"),
     ):
-        said = typed(capsys, at, "lineage", target)
-        assert (said[0], words in said[2]) == (2, True), said[2]
+        output = typed(capsys, store, "lineage", target)
+        assert (output[0], words in output[2]) == (2, True), output[2]
 
 
-def typed(capsys: pytest.CaptureFixture[str], at: Target, *words: object) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command line."""
+def typed(capsys: pytest.CaptureFixture[str], target: Target, *words: object) -> tuple[int, str, str]:
+    """Run a command line; return exit code, standard output and standard error."""
     capsys.readouterr()
     code = 0
-    place = ["--pachd", at.pachd] if at.pachd else ["--store", str(at.store)]
+    options = ["--pachd", target.pachd] if target.pachd else ["--store", str(target.store)]
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PACH_PROJECT", at.project)
-            main([*place, *map(str, words)])
+            patch.setenv("PACH_PROJECT", target.project)
+            main([*options, *map(str, words)])
     except SystemExit as stop:
         code = int(stop.code or 0)
     return (code, *capsys.readouterr())
@@ -266,7 +266,7 @@ def test_a_parameters_file_leads_forward_to_all_that_it_shaped(house: House) -> 
     assert [one["name"] for one in event["inputs"]] == ["input_images"]
 
 
-def test_what_was_made_before_a_commit_is_not_reached_from_it_whatever_the_clocks_said(house: House) -> None:
+def test_results_made_before_a_commit_are_not_reached_from_it_whatever_the_clocks(house: House) -> None:
     earlier = house.put(INPUT_IMAGES, {"/a.png": "1"})
     house.run("resize")
     later = house.put(INPUT_IMAGES, {"/b.png": "2"})

@@ -39,7 +39,7 @@ def test_a_set_that_failed_is_followed_by_a_fresh_one_for_the_newest_inputs(harn
     fresh, is_fresh = again(harness, commit_set)
     assert is_fresh
     assert fresh != commit_set
-    last = explain(harness.client, commit_set).decisions[-1]
+    last = explain(harness.client, commit_set, 0.0).decisions[-1]
     assert (last.decision, last.by) == ("retried", "tests")
     assert last.reason == f"the fresh commit set {fresh} runs it again"
     (done,) = harness.once()

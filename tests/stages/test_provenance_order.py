@@ -105,8 +105,8 @@ def test_an_open_commit_goes_back_to_the_input_of_its_own_pipeline(busy: House) 
 
 def triggered(house: House, at_once: int = 2) -> tuple[dict[str, str], Any]:
     """Let a trigger with the default settings work until nothing is open; how each commit set ended."""
-    place = wiring.Place(house.target, house.folder, "tests:1", lambda line: None, StageRunner(house))  # type: ignore[arg-type]
-    done = wiring.once(place, Configuration(at_once=at_once))
+    place = wiring.TriggerContext(house.target, house.folder, "tests:1", lambda line: None, StageRunner(house))  # type: ignore[arg-type]
+    done = wiring.once(place, Configuration(max_concurrent_runs=at_once))
     return {unit.commit_set: unit.error or unit.state for unit in done}, done
 
 

@@ -1,8 +1,4 @@
-"""Walks everything that a Pachyderm holds, back and forward, and compares with what the SDK alone reads.
-
-It exists so that the same audit is made of a store that has seen everything and of the main job's own files:
-`python tests/audit.py STORE` makes it of any.
-"""
+"""An audit of the lineage of a whole store against what the SDK alone reads: `python tests/audit.py STORE`."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ from pachyderm.record.lineage_graph import Graph
 
 
 def raw_record(client: Connection, repo: str, commit: str) -> dict[str, Any]:
-    """A record read with the SDK alone."""
+    """Read a record with the SDK alone."""
     file = pfs.File(commit=client.commit(repo, commit), path="/_report/stage.json")
     return dict(json.loads(client.pfs.pfs_file(file=file).read()))
 
@@ -33,18 +29,18 @@ def good(client: Connection, repo: str) -> list[Commit]:
 
 
 def reaches(graph: Graph, name: str) -> set[str]:
-    """What can be reached back from a node along the edges."""
-    found, waiting = set(), [name]
-    while waiting:
-        at = waiting.pop()
-        if at not in found:
-            found.add(at)
-            waiting += [edge.source for edge in graph.sources(at)]
+    """Return the ids of all nodes that a node leads back to, itself included."""
+    found, pending = set(), [name]
+    while pending:
+        node = pending.pop()
+        if node not in found:
+            found.add(node)
+            pending += [edge.source for edge in graph.sources(node)]
     return found
 
 
 def traced_back(client: Connection) -> int:
-    """Walk back from every file of every good output commit and compare; how many files there were."""
+    """Walk back from every file of every good output commit and compare; return the number of files."""
     traced = 0
     for repo in dict.fromkeys(branch.repo for branch in PROVENANCE):
         for commit in good(client, repo):
@@ -63,7 +59,7 @@ def traced_back(client: Connection) -> int:
                 computed = f"{repo}@{record['files'][path]['computed_in']}"
                 assert computed in reached and graph.nodes[computed].facts["outcome"] == "computed"
                 ends = {node for node in reached if graph.nodes[node].facts.get("repo") in {b.repo for b in INPUTS}}
-                assert ends, "it leads to an input commit"
+                assert ends, "leads to no input commit"
                 if repo in ("preprocess_images", "generate_images"):
                     picture = [end for end in ends if graph.nodes[end].kind == "file"]
                     assert picture and all(end.startswith("input_images@") for end in picture)
@@ -75,18 +71,18 @@ def traced_back(client: Connection) -> int:
 
 
 def ancestors(client: Connection, repo: str, commit: str) -> set[str]:
-    """All commits that a commit is made from, asked with the SDK alone."""
-    found, waiting = set(), [(repo, commit)]
-    while waiting:
-        at = waiting.pop()
-        info = client.pfs.inspect_commit(commit=client.commit(*at))
-        found.add(f"{at[0]}@{at[1]}")
-        waiting += [(one.repo.name, one.id) for one in info.direct_provenance]
+    """Return all commits that a commit is made from, read with the SDK alone."""
+    found, pending = set(), [(repo, commit)]
+    while pending:
+        repo, commit = pending.pop()
+        info = client.pfs.inspect_commit(commit=client.commit(repo, commit))
+        found.add(f"{repo}@{commit}")
+        pending += [(source.repo.name, source.id) for source in info.direct_provenance]
     return found
 
 
 def led_forward(client: Connection) -> int:
-    """Walk forward from every input, which must reach all that leads back to it; how many inputs there were."""
+    """Walk forward from every input, which must reach all that leads back to it; return the number of inputs."""
     back: dict[str, set[str]] = {}
     for repo in dict.fromkeys(branch.repo for branch in PROVENANCE):
         for commit in good(client, repo):
@@ -95,19 +91,19 @@ def led_forward(client: Connection) -> int:
                 for source in reaches(graph, graph.start):
                     back.setdefault(source, set()).add(graph.start)
                     back[source].add(str(commit))
-    seen = 0
+    followed = 0
     for commit in all_commits(client, "input_images"):
         for path in content(files(client, commit.repo, commit.id)):
             ahead = forward(client, commit, path)
             missing = back.get(ahead.start, set()) - set(ahead.nodes)
             assert not missing, f"{ahead.start} does not lead to {missing}"
-            seen += 1
+            followed += 1
     for commit in all_commits(client, "training"):
         ahead = forward(client, commit)
-        wanted = {name for name in back.get(str(commit), set()) if ":" not in name}
-        assert not wanted - set(ahead.nodes), f"{commit} does not lead to {wanted - set(ahead.nodes)}"
-        seen += 1
-    return seen
+        expected = {name for name in back.get(str(commit), set()) if ":" not in name}
+        assert not expected - set(ahead.nodes), f"{commit} does not lead to {expected - set(ahead.nodes)}"
+        followed += 1
+    return followed
 
 
 if __name__ == "__main__":

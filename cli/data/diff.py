@@ -14,7 +14,7 @@ from pachyderm.errors import RequestError
 if TYPE_CHECKING:
     from pachyderm.client.commits import Commit
     from pachyderm.client.connection import Connection
-    from pachyderm.record.commit_diff import Difference
+    from pachyderm.record.commit_diff import RecordDiff
 
 
 @click.command()
@@ -36,13 +36,13 @@ def diff(session: Session, before: str, after: str, page: Path | None) -> None:
     """
     from pachyderm.client.connection import connect
     from pachyderm.record.commit_diff import diff as compare
-    from pachyderm.record.commit_diff import difference
+    from pachyderm.record.commit_diff import diff_records
     from pachyderm.record.lineage_facts import OUTPUT_REPOS
 
     with connect(session.target()) as client:
         a, b = _commit(client, before), _commit(client, after)
         changed = compare(client, a, b)
-        records = difference(client, a, b) if a.repo in OUTPUT_REPOS else None
+        records = diff_records(client, a, b) if a.repo in OUTPUT_REPOS else None
         if page is not None:
             from cli.data.diff_page import pictures_of, write_page
 
@@ -67,7 +67,7 @@ def _commit(client: Connection, text: str) -> Commit:
     return resolve(client, repo, name)
 
 
-def describe(records: Difference) -> str:
+def describe(records: RecordDiff) -> str:
     """Lay out the differences between two records as a table; empty if there are none."""
     rows = [
         {"record": f"{kind} {name}", "before": _value(pair[0]), "after": _value(pair[1])}

@@ -13,8 +13,8 @@ from pachyderm.client.connection import Connection
 from pachyderm.client.files import read
 from pachyderm.dag.repos import GENERATE_IMAGES, MODEL
 from pachyderm.errors import RequestError
-from pachyderm.record.archive import Archive
-from pachyderm.record.commit_diff import Changed, Difference
+from pachyderm.record.commit_diff import FileChange, RecordDiff
+from pachyderm.record.record_cache import RecordCache
 from pachyderm.record.stage_record import StageRecord
 from pix2pix.pages.rendering import render, write
 
@@ -59,7 +59,7 @@ class PicturePair:
 
 
 def pictures_of(
-    client: Connection, a: Commit, b: Commit, changed: Sequence[Changed], progress: Callable[[int, int, str], None]
+    client: Connection, a: Commit, b: Commit, changed: Sequence[FileChange], progress: Callable[[int, int, str], None]
 ) -> list[PicturePair]:
     """Pair the pictures that differ between two commits; for models, those generated from the same inputs.
 
@@ -87,15 +87,15 @@ def same_inputs(client: Connection, a: Commit, b: Commit) -> tuple[tuple[Commit,
     Raises:
         RequestError: none found.
     """
-    archive = Archive(client)
+    archive = RecordCache(client)
     generated: dict[str, dict[str, tuple[Commit, StageRecord]]] = {a.id: {}, b.id: {}}
     for commit in all_commits(client, GENERATE_IMAGES.repo):
         model = next((source.id for source in commit.provenance if source.repo == MODEL.repo), "")
         if commit.state != "good" or model not in generated:
             continue
         record = archive.record(commit)
-        if archive.trouble(commit):
-            logger.warning("%s; its pictures are left out", archive.trouble(commit))
+        if archive.problem(commit):
+            logger.warning("%s; its pictures are left out", archive.problem(commit))
         if record is None or not record.files:
             continue
         pictures = next(source.digest for source in record.inputs if source.repo != MODEL.repo)
@@ -121,7 +121,7 @@ def _pairs(
 
 
 def write_page(
-    page: Path, a: str, b: str, changed: Sequence[Changed], records: Difference | None, pairs: Sequence[PicturePair]
+    page: Path, a: str, b: str, changed: Sequence[FileChange], records: RecordDiff | None, pairs: Sequence[PicturePair]
 ) -> None:
     """Write a self-contained page."""
     counts = {change: sum(file.change == change for file in changed) for change in ("added", "deleted", "changed")}
@@ -152,7 +152,7 @@ def _mean(pairs: Sequence[PicturePair]) -> str:
     return f"{text} over {len(compared)} pictures."
 
 
-def _tables(records: Difference | None) -> list[tuple[str, list[dict[str, str]]]]:
+def _tables(records: RecordDiff | None) -> list[tuple[str, list[dict[str, str]]]]:
     """Return the differences between two records: title -> rows."""
     if records is None:
         return []

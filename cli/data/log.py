@@ -11,7 +11,7 @@ from cli.options import Session, with_session
 
 if TYPE_CHECKING:
     from pachyderm.client.commits import Commit
-    from pachyderm.record.archive import Archive
+    from pachyderm.record.record_cache import RecordCache
 
 COLUMNS = ("commit", "started", "state", "outcome", "origin", "message")
 
@@ -30,19 +30,19 @@ def log(session: Session, repo: str, number: int) -> None:
     from pachyderm.client.connection import connect
     from pachyderm.dag.references import existing_repo
     from pachyderm.dag.repos import PROVENANCE
-    from pachyderm.record.archive import Archive
+    from pachyderm.record.record_cache import RecordCache
 
     with connect(session.target()) as client:
         commits = list(all_commits(client, existing_repo(client, repo), number))
         # Only a stage writes a record; reading none saves a request per commit of an input.
-        archive = Archive(client) if repo in {branch.repo for branch in PROVENANCE} else None
+        archive = RecordCache(client) if repo in {branch.repo for branch in PROVENANCE} else None
         rows = [_row(commit, archive) for commit in commits]
     shown = [{**row, "commit": shorten(session, row["commit"])} for row in rows]
     columns = (*COLUMNS, "error") if any(row["error"] for row in rows) else COLUMNS
     emit(session, rows, table(columns, shown) if rows else f"{repo} has no commits")
 
 
-def _row(commit: Commit, archive: Archive | None) -> dict[str, Any]:
+def _row(commit: Commit, archive: RecordCache | None) -> dict[str, Any]:
     record = archive.record(commit) if archive is not None else None
     return {
         "commit": commit.id,

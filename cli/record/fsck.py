@@ -32,7 +32,7 @@ def fsck(session: Session, repair: bool, contents: bool) -> None:
 
     with connect(session.target()) as client, progress(session, "fsck") as show:
         findings = checks.fsck(
-            client, now=time.time(), repair=repair, contents=contents, over=_local_runs(session), progress=show
+            client, now=time.time(), repair=repair, contents=contents, run_end=_local_runs(session), progress=show
         )
     document = {
         "commits": findings.commits,
@@ -68,7 +68,7 @@ def _text(findings: Findings, repaired: bool) -> str:
         problem = repair.problem
         lines += [f"{problem.code} {problem.where}", f"  {problem.what}", f"  repaired: {repair.done}"]
     for problem in findings.problems:
-        remedy = f"--repair {problem.repair}" if problem.mend and not repaired else problem.repair
+        remedy = f"--repair {problem.repair}" if problem.automatic and not repaired else problem.repair
         lines += [f"{problem.code} {problem.where}", f"  {problem.what}", f"  {remedy}"]
     lines.append(f"{findings.commits} output commits checked, {len(findings.problems)} problems")
     if findings.repaired:

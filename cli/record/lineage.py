@@ -106,13 +106,13 @@ def _find(session: Session, client: Connection, target: str) -> tuple[Commit, st
 
 def _of_picture(session: Session, client: Connection, file: Path) -> tuple[Commit, str]:
     """Find the commit and the path of a generated picture on disk, by its bytes or by its metadata."""
-    from pachyderm.record.picture_search import Claimed, search
+    from pachyderm.record.picture_search import EmbeddedOrigin, search
     from pix2pix.images.png.text import FINGERPRINT, INPUT, read_text
 
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     text = read_text(file)
-    found = search(client, digest, Claimed(text.get(FINGERPRINT, ""), text.get(INPUT, "")), str(file))
+    found = search(client, digest, EmbeddedOrigin(text.get(FINGERPRINT, ""), text.get(INPUT, "")), str(file))
     if not found.exact:
         print_message(
             session, f"{file} has changed since it was generated; its metadata leads to {found.commit}:{found.path}"

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pachyderm.record.lineage_graph import Edge, Graph, LineageNode
+
+DEEPEST = 24
+"""Levels of a tree, so that lines stay readable and their length does not grow with a chain of reuses."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A node to draw: its name, and what comes before it and before the lines below it."""
+
+    name: str
+    relation: str = ""
+    stem: str = ""
+    branch: str = ""
 
 
 def tree(graph: Graph, ahead: bool = False) -> str:
@@ -16,32 +31,41 @@ def tree(graph: Graph, ahead: bool = False) -> str:
         ahead: whether it was walked forward.
 
     Returns:
-        the lines; a node that occurs more than once is drawn in full the first time and by its name after that.
+        the lines; a node that occurs more than once is drawn in full the first time and by its name after that. A tree
+        deeper than `DEEPEST` levels continues as another tree below the first.
     """
     lines: list[str] = []
     shown: set[str] = set()
-
-    def draw(name: str, relation: str, stem: str, branch: str) -> None:
-        node = graph.nodes[name]
-        again = name in shown
-        lines.append(f"{branch}{relation}{title(node)}{' (see above)' if again else ''}")
-        if again:
-            return
-        shown.add(name)
-        edges = _edges(graph, name, ahead)
-        bar = f"{stem}│  " if edges else f"{stem}   "
-        lines.extend(bar + line for line in details(node))
-        for number, edge in enumerate(edges):
-            last = number == len(edges) - 1
-            draw(
-                edge.result if ahead else edge.source,
-                f"{_WORDS_AHEAD[edge.relation] if ahead else edge.relation} ",
-                stem + ("   " if last else "│  "),
-                stem + ("└─ " if last else "├─ "),
-            )
-
-    draw(graph.start, "", "", "")
+    trees = deque([graph.start])
+    while trees:
+        pending = [_Item(trees.popleft())]
+        while pending:
+            item = pending.pop()
+            node = graph.nodes[item.name]
+            edges = _edges(graph, item.name, ahead)
+            again = item.name in shown
+            continued = not again and bool(edges) and len(item.stem) >= 3 * DEEPEST
+            note = " (see above)" if again else " (continued below)" if continued else ""
+            lines.append(f"{item.branch}{item.relation}{title(node)}{note}")
+            if continued:
+                trees.append(item.name)
+            if again or continued:
+                continue
+            shown.add(item.name)
+            bar = f"{item.stem}│  " if edges else f"{item.stem}   "
+            lines.extend(bar + line for line in details(node))
+            pending.extend(reversed(_children(edges, item.stem, ahead)))
     return "\n".join(lines)
+
+
+def _children(edges: list[Edge], stem: str, ahead: bool) -> list[_Item]:
+    items = []
+    for number, edge in enumerate(edges, 1):
+        last = number == len(edges)
+        relation = _WORDS_AHEAD[edge.relation] if ahead else edge.relation
+        name = edge.result if ahead else edge.source
+        items.append(_Item(name, f"{relation} ", stem + ("   " if last else "│  "), stem + ("└─ " if last else "├─ ")))
+    return items
 
 
 _WORDS_AHEAD = {

@@ -41,13 +41,13 @@ def _rows(client: Connection) -> list[dict[str, Any]]:
     from pachyderm.dag.promotion import promotions_of
     from pachyderm.dag.repos import MODEL
     from pachyderm.queue.source_commit import source_of
-    from pachyderm.record.archive import Archive
+    from pachyderm.record.record_cache import RecordCache
 
     in_use = head(client, MODEL).id
-    archive = Archive(client)
+    archive = RecordCache(client)
     rows: list[dict[str, Any]] = []
     for commit in all_commits(client, MODEL.repo):
-        record, problem = archive.record(commit), archive.trouble(commit)
+        record, problem = archive.record(commit), archive.problem(commit)
         if not problem and (record is None or not record.files):
             continue
         rows.append(

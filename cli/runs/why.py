@@ -12,7 +12,7 @@ from cli.console import emit, shorten, table
 from cli.options import Session, with_session
 
 if TYPE_CHECKING:
-    from pachyderm.record.explain import Explanation, Story
+    from pachyderm.record.explain import CommitExplanation, Explanation
 
 
 @click.command()
@@ -38,24 +38,24 @@ def _text(explanation: Explanation) -> str:
     rows = [dataclasses.asdict(decision) for decision in explanation.decisions]
     columns = ("time", "decision", "attempt", "run", "by", "reason")
     lines.append(table(columns, rows) if rows else "no decisions")
-    for story in explanation.commits:
-        lines += ["", *_lines(story)]
+    for commit in explanation.commits:
+        lines += ["", *_lines(commit)]
     return "\n".join(lines)
 
 
-def _lines(story: Story) -> list[str]:
-    lines = [f"{story.commit} is {story.state}" + (f": {story.error}" if story.error else "")]
-    if story.waits_for:
-        lines.append(f"  waits for {story.waits_for}")
+def _lines(commit: CommitExplanation) -> list[str]:
+    lines = [f"{commit.commit} is {commit.state}" + (f": {commit.error}" if commit.error else "")]
+    if commit.waits_for:
+        lines.append(f"  waits for {commit.waits_for}")
     lines += [
         f"  claim {number} of run {run}" + (f", ended: {reason}" if reason else "")
-        for number, run, reason in story.claims
+        for number, run, reason in commit.claims
     ]
-    if story.outcome:
-        lines.append(f"  {story.outcome}")
-    if story.problem:
-        lines.append(f"  {story.problem}")
-    if story.compared_with:
-        differs = ", ".join(story.differs) or "nothing"
-        lines.append(f"  differs from {story.compared_with} in: {differs}")
+    if commit.outcome:
+        lines.append(f"  {commit.outcome}")
+    if commit.problem:
+        lines.append(f"  {commit.problem}")
+    if commit.compared_with:
+        differs = ", ".join(commit.differs) or "nothing"
+        lines.append(f"  differs from {commit.compared_with} in: {differs}")
     return lines

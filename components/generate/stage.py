@@ -15,7 +15,7 @@ from pachyderm.dag.repos import GENERATE, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
 from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
 from pachyderm.record.fingerprints import digest
-from pachyderm.record.picture_search import made_with
+from pachyderm.record.picture_search import picture_fingerprint
 from pix2pix.errors import InputError
 from pix2pix.images.png.text import FINGERPRINT
 
@@ -51,7 +51,7 @@ def picture_text(job: StageContext) -> dict[str, str]:
         **{f"versions.{name}": version for name, version in STAGE.versions().items()},
         f"inputs.{MODEL.repo}": job.inputs[MODEL.repo].digest,
     }
-    return {FINGERPRINT: made_with(parts)}
+    return {FINGERPRINT: picture_fingerprint(parts)}
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:

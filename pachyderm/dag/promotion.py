@@ -115,7 +115,7 @@ def promotions_of(commit: Commit) -> list[Promotion]:
             continue
         try:
             found.append(Promotion(float(json.loads(value)["time"]), transaction, commit.id))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             logger.warning("%s: ignoring malformed metadata %s=%r", commit, key, value)
     return sorted(found)
 
@@ -144,7 +144,7 @@ def _current(head_commit: Commit, done: list[Promotion]) -> Promotion | None:
         try:
             record = json.loads(value)
             time, target = float(record["time"]), record["to"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             logger.warning("%s: ignoring malformed metadata %s=%r", head_commit, key, value)
             continue
         if time >= since:

@@ -1,1 +1,1 @@
-"""The checks of the record and their repairs."""
+"""Consistency checks across repos, runs and stage records, and their repairs."""

@@ -1,8 +1,4 @@
-"""Checks what the design promises across repos, runs and reports, and repairs what can be repaired without loss.
-
-It exists because a record that may be wrong unnoticed is none. It is also the oracle of the tests that kill processes:
-they ask it after each restart.
-"""
+"""The check of all repos: runs every check, and carries out the repairs."""
 
 from __future__ import annotations
 
@@ -13,15 +9,15 @@ from dataclasses import dataclass
 from pachyderm.client.connection import Connection
 from pachyderm.dag.setup import check_set_up
 from pachyderm.errors import PachydermError, RequestError
-from pachyderm.fsck.claim_checks import Over, check_claims, check_metadata
+from pachyderm.fsck.claim_checks import RunEnd, check_claims, check_metadata
 from pachyderm.fsck.content_checks import check_contents
 from pachyderm.fsck.end_checks import check_ends, check_open_inputs, check_recorded
 from pachyderm.fsck.evidence import Evidence, Reading
 from pachyderm.fsck.head_checks import check_heads, check_model
-from pachyderm.fsck.origin_checks import check_once, check_origins, check_reuse
+from pachyderm.fsck.origin_checks import check_computed_once, check_origins, check_reuse
 from pachyderm.fsck.problem import Problem
 from pachyderm.fsck.record_checks import check_counts, check_fingerprint, check_identity, check_inputs, check_parameters
-from pachyderm.record.quarantine import trusted
+from pachyderm.record.quarantine import is_quarantined
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +32,12 @@ class Repaired:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-        commits: how many output commits were looked at.
-        problems: those that remain.
-        repaired: those that are no more.
+        commits: number of output commits.
+        problems: the problems that remain.
+        repaired: the problems that were repaired.
     """
 
     commits: int
@@ -55,70 +51,71 @@ def fsck(
     now: float,
     repair: bool = False,
     contents: bool = True,
-    over: Over | None = None,
+    run_end: RunEnd | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Findings:
-    """Check everything.
+    """Check all commits, branches and records.
 
     Args:
         client: the connection.
         now: seconds since 1970.
-        repair: whether to carry out the repairs that lose nothing; safe to do twice.
+        repair: whether to carry out the repairs, all of which are lossless and idempotent.
         contents: whether the bytes of each file are read and compared with its SHA-256; equal bytes are read once.
-        over: asks the runner how a run ended; without it only the commits' own decisions tell that a run is over.
-        progress: called as ``progress(done, total, note)`` after each commit that was read.
+        run_end: returns how a run ended; without it, only decisions on the commits show that a run is over.
+        progress: called as ``progress(done, total, note)`` after each commit.
     """
     try:
         check_set_up(client)
     except RequestError as error:
-        return Findings(0, (Problem("SET_UP", client.project, str(error), "pix2pix setup makes what is missing"),))
+        remedy = "`pix2pix setup` creates what is missing"
+        return Findings(0, (Problem("SET_UP", client.project, str(error), remedy),))
     evidence = Evidence(client, contents=contents, now=now, progress=progress)
-    found = tuple(dict.fromkeys(_all(evidence, over)))
+    problems = tuple(dict.fromkeys(_check_all(evidence, run_end)))
     if not repair:
-        return Findings(len(evidence.outputs), found)
+        return Findings(len(evidence.outputs), problems)
     remaining, repaired = [], []
-    for problem in found:
-        if problem.mend is None:
+    for problem in problems:
+        if problem.automatic is None:
             remaining.append(problem)
             continue
         try:
-            repaired.append(Repaired(problem, problem.mend(client)))
+            repaired.append(Repaired(problem, problem.automatic(client)))
         except PachydermError as error:
             logger.warning("%s of %s could not be repaired: %s", problem.code, problem.where, error)
             remaining.append(problem)
     return Findings(len(evidence.outputs), tuple(remaining), tuple(repaired))
 
 
-def _all(evidence: Evidence, over: Over | None) -> Iterator[Problem]:
+def _check_all(evidence: Evidence, run_end: RunEnd | None) -> Iterator[Problem]:
     yield from check_ends(evidence)
     yield from check_open_inputs(evidence)
-    yield from check_claims(evidence, over)
+    yield from check_claims(evidence, run_end)
     yield from check_metadata(evidence)
     readings: list[Reading] = []
-    # The oldest first: a listing is reckoned from its ancestor's.
+    # Oldest first: a listing is derived from that of an ancestor.
     for number, commit in enumerate(reversed(evidence.good), 1):
-        if not trusted(commit):
+        if is_quarantined(commit):
             continue
-        troubles = list(check_recorded(evidence, commit))
-        yield from troubles
-        if not any(one.code == "UNREADABLE" for one in troubles):
+        problems = list(check_recorded(evidence, commit))
+        yield from problems
+        if not any(problem.code == "UNREADABLE" for problem in problems):
             readings.append(evidence.reading(commit))
-        evidence.told(number, len(evidence.good), commit.repo)
+        evidence.report_progress(number, len(evidence.good), commit.repo)
     for reading in readings:
-        yield from _of_one(evidence, reading)
-    yield from check_once(evidence, readings)
+        yield from _check_commit(evidence, reading)
+    yield from check_computed_once(evidence, readings)
     yield from check_heads(evidence)
     yield from check_model(evidence)
 
 
-def _of_one(evidence: Evidence, reading: Reading) -> Iterator[Problem]:
+def _check_commit(evidence: Evidence, reading: Reading) -> Iterator[Problem]:
     record = reading.record
     if record is None:
         return
-    elsewhere = list(check_identity(reading, record))
-    yield from elsewhere
-    if elsewhere:
-        return  # every other comparison would be with another commit's record
+    mismatches = list(check_identity(reading, record))
+    yield from mismatches
+    if mismatches:
+        return  # the other checks would compare the commit with another commit's record
     yield from check_contents(reading, record)
     yield from check_inputs(evidence, reading, record)
     yield from check_fingerprint(reading, record)

@@ -1,7 +1,4 @@
-"""What the checks look at: every commit of the six repos, the heads, the records and listings, each read once.
-
-It exists because a thousand commits checked by a dozen checks must cost two requests a commit and not twenty.
-"""
+"""The commits, heads, records and listings that the checks examine, each read once."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ from pachyderm.record.stage_record import STAGE_JSON, StageRecord, parse
 logger = logging.getLogger(__name__)
 
 SMALL = 4 << 20
-"""Bytes up to which a commit is fetched whole, in one request, rather than its record alone."""
+"""Bytes up to which a commit is fetched as a whole, in one request, rather than file by file."""
 
 OUTPUT_REPOS = frozenset(branch.repo for branch in PROVENANCE)
 INPUT_REPOS = frozenset(branch.repo for branch in INPUTS)
@@ -35,29 +32,29 @@ INPUT_REPOS = frozenset(branch.repo for branch in INPUTS)
 
 @dataclass(frozen=True)
 class Reading:
-    """A good output commit as it was read.
+    """The content of a good output commit.
 
     Attributes:
-        commit: it.
+        commit: the commit.
         files: its whole listing, the report included.
-        record: its stage.json; None where there is none or it cannot be read.
-        trouble: why it cannot be read, or empty.
-        sha256: path -> SHA-256 of the content, of the files that were read.
+        record: its stage record; None if it has none or it cannot be read.
+        problem: why the record cannot be read, or empty.
+        sha256: path -> SHA-256 of the content, hex, of the files that were read.
     """
 
     commit: Commit
     files: Mapping[str, FileEntry]
     record: StageRecord | None
-    trouble: str
+    problem: str
     sha256: Mapping[str, str]
 
 
 class Evidence:
-    """A Pachyderm as the checks see it.
+    """The state of a Pachyderm project at the time of the check.
 
     Args:
         client: the connection.
-        contents: whether the bytes of every file are read; else sizes and hashes alone.
+        contents: whether the bytes of every file are read, or only its size and hash.
         now: seconds since 1970.
         progress: called as ``progress(done, total, note)``.
     """
@@ -76,26 +73,26 @@ class Evidence:
         self._progress = progress
         self._read: dict[tuple[str, str], Reading] = {}
         self._listings: dict[tuple[str, str], tuple[dict[str, FileEntry], str]] = {}
-        self._whole: dict[tuple[str, str], Mapping[str, FileEntry]] = {}
+        self._all_files: dict[tuple[str, str], Mapping[str, FileEntry]] = {}
         self._verified: dict[str, str] = {}
         self.commits: dict[str, list[Commit]] = {repo: list(all_commits(client, repo)) for repo in REPOS}
         self.known: dict[tuple[str, str], Commit] = {
-            (one.repo, one.id): one for found in self.commits.values() for one in found
+            (commit.repo, commit.id): commit for commits in self.commits.values() for commit in commits
         }
         self.heads: dict[BranchName, Commit] = {name: head(client, name) for name in (*INPUTS, *PROVENANCE, MODEL)}
 
     @cached_property
     def outputs(self) -> tuple[Commit, ...]:
-        """Every output commit, newest first in each repo."""
-        return tuple(one for repo, found in self.commits.items() if repo in OUTPUT_REPOS for one in found)
+        """All output commits, newest first in each repo."""
+        return tuple(commit for repo, commits in self.commits.items() if repo in OUTPUT_REPOS for commit in commits)
 
     @cached_property
     def good(self) -> tuple[Commit, ...]:
-        """The good ones of them that are made from something; the first heads of `model@master` are not."""
-        return tuple(one for one in self.outputs if one.state == "good" and one.provenance)
+        """The good output commits with provenance, which the first head of `model@master` lacks."""
+        return tuple(commit for commit in self.outputs if commit.state == "good" and commit.provenance)
 
-    def told(self, done: int, total: int, note: str) -> None:
-        """Say how far the reading is."""
+    def report_progress(self, done: int, total: int, note: str) -> None:
+        """Report the number of commits that were read."""
         if self._progress:
             self._progress(done, total, note)
 
@@ -103,7 +100,7 @@ class Evidence:
         """Read a good output commit.
 
         Raises:
-            RequestError: the server cannot read it any more.
+            RequestError: the server cannot read it.
         """
         key = (commit.repo, commit.id)
         if key not in self._read:
@@ -114,10 +111,10 @@ class Evidence:
         return self._read[key]
 
     def listing(self, repo: str, commit_id: str) -> tuple[Mapping[str, FileEntry], str]:
-        """The listing of an input of a stage without report and parameters file, and its digest.
+        """Return the listing of a stage's input, without report and parameters file, and its digest.
 
         Raises:
-            RequestError: the server cannot read it any more.
+            RequestError: the server cannot read it.
         """
         key = (repo, commit_id)
         if key not in self._listings:
@@ -129,48 +126,47 @@ class Evidence:
         return self._listings[key]
 
     def _files(self, repo: str, commit_id: str) -> Mapping[str, FileEntry]:
-        """The whole listing of a commit, reckoned from that of the nearest ancestor whose listing is known."""
+        """Return the whole listing of a commit, derived from that of the nearest ancestor that was listed."""
         key = (repo, commit_id)
-        if key not in self._whole:
+        if key not in self._all_files:
             commit = self.known.get(key)
-            above = ancestors(self, commit) if commit is not None and commit.ended else iter(())
-            near = next((one for one in above if (repo, one.id) in self._whole), None)
-            if near is None or not self._whole[repo, near.id]:
-                self._whole[key] = files(self.client, repo, commit_id)
+            older = ancestors(self, commit) if commit is not None and commit.ended else iter(())
+            near = next((ancestor for ancestor in older if (repo, ancestor.id) in self._all_files), None)
+            if near is None or not self._all_files[repo, near.id]:
+                self._all_files[key] = files(self.client, repo, commit_id)
             else:
                 changed = differing(self.client, repo, commit_id, near.id)
-                self._whole[key] = with_changes(self._whole[repo, near.id], changed)
-        return self._whole[key]
+                self._all_files[key] = with_changes(self._all_files[repo, near.id], changed)
+        return self._all_files[key]
 
     def _fetch(self, commit: Commit) -> Reading:
         listing = self._files(commit.repo, commit.id)
         unread = [
             path for path, entry in listing.items() if entry.hash not in self._verified and not path.startswith(REPORT)
         ]
-        told: bytes | None = None
-        if STAGE_JSON not in listing:
-            paths: list[str] = unread if self._contents else []
-        else:
-            paths = [*unread, STAGE_JSON] if self._contents else [STAGE_JSON]
+        paths = unread if self._contents else []
+        if STAGE_JSON in listing:
+            paths = [*paths, STAGE_JSON]
+        record_json: bytes | None = None
         for path, digest, text in self._bytes(commit, listing, dict.fromkeys(paths)):
             self._verified[listing[path].hash] = digest
             if path == STAGE_JSON:
-                told = text
+                record_json = text
         sha256 = {path: self._verified[entry.hash] for path, entry in listing.items() if entry.hash in self._verified}
-        record, trouble = None, ""
-        if told is not None:
+        record, problem = None, ""
+        if record_json is not None:
             try:
-                record = parse(told, f"{commit}:{STAGE_JSON}")
+                record = parse(record_json, f"{commit}:{STAGE_JSON}")
             except RequestError as error:
-                trouble = str(error)
-        return Reading(commit, listing, record, trouble, sha256)
+                problem = str(error)
+        return Reading(commit, listing, record, problem, sha256)
 
     def _bytes(
         self, commit: Commit, listing: Mapping[str, FileEntry], wanted: Mapping[str, None]
     ) -> Iterator[tuple[str, str, bytes]]:
-        """Path, SHA-256 and, of the record, the bytes, of the wanted files of a commit."""
-        most = 2 * len(wanted) > len(listing)
-        if most and len(wanted) > 1 and commit.bytes <= SMALL:
+        """Yield (path, SHA-256, bytes) of the wanted files; the bytes are empty except for the stage record."""
+        mostly_wanted = 2 * len(wanted) > len(listing)
+        if mostly_wanted and len(wanted) > 1 and commit.bytes <= SMALL:
             for path, stream in members(self.client, commit.repo, commit.id):
                 if path in listing:
                     yield path, *_digest(iter(partial(stream.read, PIECE), b""), path)
@@ -180,30 +176,28 @@ class Evidence:
 
 
 def _unreadable(error: grpc.RpcError) -> Exception:
-    """What a refusal to read a commit means; a server that is away says nothing about the commit."""
+    """Return what to raise for a failed read: the error itself if the server is away, since the commit may be fine."""
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         return error
     return RequestError(error.details() or error.code().name)
 
 
 def _digest(pieces: Iterator[bytes], path: str) -> tuple[str, bytes]:
-    whole, kept = hashlib.sha256(), []
+    """Return the SHA-256 of a file, and its bytes if it is the stage record."""
+    hasher, kept = hashlib.sha256(), []
     for piece in pieces:
-        whole.update(piece)
+        hasher.update(piece)
         if path == STAGE_JSON:
             kept.append(piece)
-    return whole.hexdigest(), b"".join(kept)
+    return hasher.hexdigest(), b"".join(kept)
 
 
 def ancestors(evidence: Evidence, commit: Commit) -> Iterator[Commit]:
-    """The commits before one on its branch, newest first, as far as they are there."""
-    at = commit
-    while at.parent is not None:
-        above = evidence.known.get((at.repo, at.parent))
-        if above is None:
+    """Yield the ancestors of a commit, newest first, up to the first one that was dropped."""
+    parent = commit.parent
+    while parent is not None:
+        ancestor = evidence.known.get((commit.repo, parent))
+        if ancestor is None:
             return
-        yield above
-        at = above
-
-
-__all__ = ["INPUT_REPOS", "OUTPUT_REPOS", "Evidence", "Reading", "ancestors"]
+        yield ancestor
+        parent = ancestor.parent

@@ -1,7 +1,4 @@
-"""Whether what was copied is what was computed: reuse points at equal bytes, and equal work was done once.
-
-It exists because a wrong copy would be copied on for ever.
-"""
+"""Checks of copied files: their origin recorded the same bytes, and equal work was done once."""
 
 from __future__ import annotations
 
@@ -9,82 +6,89 @@ from collections.abc import Iterator
 
 from pachyderm.client.files import content
 from pachyderm.errors import RequestError
-from pachyderm.fsck.distrusted import distrusted
 from pachyderm.fsck.evidence import Evidence, Reading
 from pachyderm.fsck.problem import Problem
+from pachyderm.fsck.quarantine_findings import quarantine_finding
 from pachyderm.output.reuse import LOOK_BACK
 from pachyderm.record.stage_record import StageRecord
 
-GONE = "nothing brings it back; what was computed there is recorded here still"
+GONE = "it cannot be restored; this commit's record still states what was computed there"
 
 
 def check_origins(evidence: Evidence, reading: Reading, record: StageRecord) -> Iterator[Problem]:
-    """Each carried file is, byte for byte, one that its computing commit recorded."""
+    """Check that the record of the commit that computed a carried file contains the same bytes."""
     commit = reading.commit
-    seen: dict[str, frozenset[str] | None] = {}
-    for path, one in record.files.items():
-        if one.computed_in == commit.id:
+    recorded: dict[str, frozenset[str] | None] = {}
+    for path, file in record.files.items():
+        origin = file.computed_in
+        if origin == commit.id:
             continue
-        if one.computed_in not in seen:
-            seen[one.computed_in] = _recorded(evidence, commit.repo, one.computed_in)
-            if seen[one.computed_in] is None:
-                what = f"{path} and others were computed in {commit.repo}@{one.computed_in}, which is gone"
+        if origin not in recorded:
+            recorded[origin] = _recorded_sha256(evidence, commit.repo, origin)
+            if recorded[origin] is None:
+                what = f"{path} and others were computed in {commit.repo}@{origin}, which was dropped"
                 yield Problem("ORIGIN_GONE", str(commit), what, GONE)
-        recorded = seen[one.computed_in]
-        if recorded is not None and one.sha256 not in recorded:
-            what = f"it was computed in {commit.repo}@{one.computed_in}, whose record names no such bytes"
-            yield distrusted(commit, "ORIGIN_UNTRUE", what, path)
-    if record.outcome == "computed" and record.counts.computed != sum(
-        one.computed_in == commit.id for one in record.files.values()
-    ):
-        yield distrusted(commit, "COUNTS", "not as many files were computed in it as its counts say")
+        known = recorded[origin]
+        if known is not None and file.sha256 not in known:
+            what = f"it was computed in {commit.repo}@{origin}, whose record has no such bytes"
+            yield quarantine_finding(commit, "ORIGIN_UNTRUE", what, path)
+    computed = sum(file.computed_in == commit.id for file in record.files.values())
+    if record.outcome == "computed" and record.counts.computed != computed:
+        what = f"{computed} files were computed in it, and its record counts {record.counts.computed}"
+        yield quarantine_finding(commit, "COUNTS", what)
 
 
 def check_reuse(evidence: Evidence, reading: Reading, record: StageRecord) -> Iterator[Problem]:
-    """A commit that was copied from another has that one's fingerprint and bytes."""
+    """Check that a reused commit has the fingerprint and the bytes of the one that it was copied from."""
     commit = reading.commit
     if record.reused_from is None:
         if record.outcome == "reused":
-            yield distrusted(commit, "REUSE_UNTRUE", "it says reused, and does not say from which commit")
+            what = "its outcome is reused, and its record does not name the commit that was copied"
+            yield quarantine_finding(commit, "REUSE_UNTRUE", what)
         return
     name = f"{commit.repo}@{record.reused_from}"
-    earlier = evidence.known.get((commit.repo, record.reused_from))
-    if earlier is None:
-        yield Problem("REUSE_GONE", str(commit), f"it was copied from {name}, which is gone", GONE)
+    source = evidence.known.get((commit.repo, record.reused_from))
+    if source is None:
+        yield Problem("REUSE_GONE", str(commit), f"it was copied from {name}, which was dropped", GONE)
         return
     try:
-        before = evidence.reading(earlier)
+        source_reading = evidence.reading(source)
     except RequestError:
         return
-    if before.record is None or before.record.fingerprint != record.fingerprint:
+    if source_reading.record is None or source_reading.record.fingerprint != record.fingerprint:
         what = f"it was copied from {name}, which has another fingerprint"
-        yield distrusted(commit, "REUSE_UNTRUE", what)
-    ours = {path: entry.hash for path, entry in content(reading.files).items()}
-    if ours != {path: entry.hash for path, entry in content(before.files).items()}:
-        yield distrusted(commit, "REUSE_BYTES", f"it was copied from {name}, and holds other bytes")
+        yield quarantine_finding(commit, "REUSE_UNTRUE", what)
+    if _hashes(reading) != _hashes(source_reading):
+        yield quarantine_finding(commit, "REUSE_BYTES", f"it was copied from {name}, and holds other bytes")
 
 
-def check_once(evidence: Evidence, readings: list[Reading]) -> Iterator[Problem]:
-    """Of the good commits with one fingerprint, one was computed; the others were copied."""
+def check_computed_once(evidence: Evidence, readings: list[Reading]) -> Iterator[Problem]:
+    """Check that of the good commits with one fingerprint only one was computed and the others were copied."""
     order = {
-        (one.repo, one.id): number for found in evidence.commits.values() for number, one in enumerate(found[::-1])
+        (commit.repo, commit.id): index
+        for commits in evidence.commits.values()
+        for index, commit in enumerate(reversed(commits))
     }
     computed: dict[tuple[str, str], Reading] = {}
-    for reading in sorted(readings, key=lambda one: order[one.commit.repo, one.commit.id]):
+    for reading in sorted(readings, key=lambda reading: order[reading.commit.repo, reading.commit.id]):
         record, commit = reading.record, reading.commit
         if record is None or record.outcome != "computed" or record.commit != str(commit):
             continue
         first = computed.setdefault((commit.repo, record.fingerprint), reading)
+        # Reuse considers the newest LOOK_BACK commits only.
         if first is reading or order[commit.repo, commit.id] - order[commit.repo, first.commit.id] > LOOK_BACK:
             continue
-        same = {p: e.hash for p, e in content(first.files).items()} == {
-            p: e.hash for p, e in content(reading.files).items()
-        }
-        what = f"{first.commit} has this fingerprint and was computed too, with {'equal' if same else 'OTHER'} bytes"
-        yield Problem("COMPUTED_TWICE", str(commit), what, "report it: equal fingerprint must mean equal output, once")
+        equality = "equal" if _hashes(first) == _hashes(reading) else "DIFFERENT"
+        what = f"{first.commit} has this fingerprint and was computed too, with {equality} bytes"
+        yield Problem("COMPUTED_TWICE", str(commit), what, "report it: equal fingerprints must mean one computation")
 
 
-def _recorded(evidence: Evidence, repo: str, commit_id: str) -> frozenset[str] | None:
+def _hashes(reading: Reading) -> dict[str, str]:
+    return {path: entry.hash for path, entry in content(reading.files).items()}
+
+
+def _recorded_sha256(evidence: Evidence, repo: str, commit_id: str) -> frozenset[str] | None:
+    """Return the SHA-256 of every file in a commit's record; None if the commit is not there to be read."""
     commit = evidence.known.get((repo, commit_id))
     if commit is None or commit.state != "good":
         return None
@@ -92,4 +96,4 @@ def _recorded(evidence: Evidence, repo: str, commit_id: str) -> frozenset[str] |
         record = evidence.reading(commit).record
     except RequestError:
         return None
-    return frozenset(one.sha256 for one in record.files.values()) if record is not None else frozenset()
+    return frozenset(file.sha256 for file in record.files.values()) if record is not None else frozenset()

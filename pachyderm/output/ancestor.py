@@ -10,7 +10,7 @@ import grpc
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import REPORT, FileEntry, content, differing, files, with_changes
-from pachyderm.record.quarantine import trusted
+from pachyderm.record.quarantine import is_quarantined
 from pachyderm.record.stage_record import StageRecord, readable_record
 
 # Listing 100,000 files takes a minute. An ancestor's record already holds the listings of what its stage read and
@@ -47,7 +47,7 @@ def nearest_good(client: Connection, commit: Commit, datums: str) -> Ancestor | 
     ancestor = commit
     while ancestor.parent is not None:
         ancestor = inspect(client, ancestor.repo, ancestor.parent)
-        if ancestor.state == "good" and trusted(ancestor):
+        if ancestor.state == "good" and not is_quarantined(ancestor):
             record = readable_record(client, ancestor.repo, ancestor.id)
             return None if record is None else _from_record(client, ancestor, record, datums)
     return None

@@ -45,7 +45,7 @@ from pachyderm.queue.claims import (
 )
 from pachyderm.queue.commit_sets import open_fresh
 from pachyderm.queue.ends import finish_with, inherited
-from pachyderm.record.quarantine import mark
+from pachyderm.record.quarantine import quarantine
 
 logger = logging.getLogger(__name__)
 
@@ -236,7 +236,7 @@ class Attempt:
         """Quarantine the finished commit and open a fresh commit set if another writer changed it before its end."""
         wrong = differences(listing, expected)
         if wrong:
-            mark(self._client, self._commit, f"changed by another writer at {', '.join(wrong[:5])}")
+            quarantine(self._client, self._commit, f"changed by another writer at {', '.join(wrong[:5])}")
             fresh = open_fresh(self._client, pipeline_of(self._stage.output).source)
             logger.error(
                 "%s was changed by another writer at %s; it is quarantined, and the fresh commit set %s replaces it",

@@ -9,7 +9,7 @@ from pachyderm.client.commits import Commit, all_commits
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import FileEntry, Listing, content, files
 from pachyderm.record.fingerprints import FINGERPRINT
-from pachyderm.record.quarantine import trusted
+from pachyderm.record.quarantine import is_quarantined
 from pachyderm.record.stage_record import StageRecord, readable_record
 
 LOOK_BACK = 1000
@@ -36,7 +36,7 @@ def reusable(client: Connection, commit: Commit, fingerprint: str) -> Earlier | 
     for earlier in all_commits(client, commit.repo, number=LOOK_BACK):
         if earlier.id == commit.id or earlier.state != "good" or earlier.metadata.get(FINGERPRINT) != fingerprint:
             continue
-        record = readable_record(client, earlier.repo, earlier.id) if trusted(earlier) else None
+        record = readable_record(client, earlier.repo, earlier.id) if not is_quarantined(earlier) else None
         listing = content(files(client, earlier.repo, earlier.id)) if record is not None else {}
         if record is not None and _matches(record, listing):
             return Earlier(earlier, listing, record)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import grpc
+import msgspec
 
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection, translate
@@ -74,20 +76,30 @@ class Claim:
         return self.over.removeprefix(STOPPED) if self.over and self.over.startswith(STOPPED) else ""
 
 
+class _Owner(msgspec.Struct):
+    run: str
+    attempt: str
+
+
+_decode_owner = msgspec.json.Decoder(_Owner).decode
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+"""Anybody may write metadata keys: ``str.isdigit`` accepts ``²``, and ``int`` refuses 4,500 digits."""
+
+
 def claims_of(metadata: Mapping[str, str]) -> tuple[Claim, ...]:
     """Read the claims from a commit's metadata, oldest first."""
     found = []
     for key, value in metadata.items():
         word, _, number = key.partition(".")
-        if word == "run" and number.isdigit():
+        if word == "run" and _NUMBER.fullmatch(number):
             try:
-                names = json.loads(value)
-                holder, attempt = str(names["run"]), str(names["attempt"])
-            except (ValueError, TypeError, KeyError):
-                holder, attempt = value, ""
+                owner = _decode_owner(value)
+            except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+                owner = _Owner(value[:_LONGEST_END], "")
             alive, done = metadata.get(f"alive.{number}"), metadata.get(f"done.{number}", "")
-            count = int(done) if done.isdecimal() else 0
-            found.append(Claim(int(number), holder, attempt, alive, metadata.get(f"over.{number}"), count))
+            count = int(done) if _NUMBER.fullmatch(done) else 0
+            found.append(Claim(int(number), owner.run, owner.attempt, alive, metadata.get(f"over.{number}"), count))
     return tuple(sorted(found, key=lambda claim: claim.number))
 
 

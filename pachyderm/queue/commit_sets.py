@@ -167,7 +167,7 @@ def own_parameters_in(source: Commit, commit_set: str) -> dict[str, Any]:
         return {}
     try:
         hyperparameters = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         hyperparameters = None
     if not isinstance(hyperparameters, dict):
         raise RequestError(

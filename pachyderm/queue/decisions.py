@@ -10,6 +10,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
 
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
@@ -43,10 +46,13 @@ class Decision:
     decision: str
     reason: str
     run: str = ""
-    attempt: int = 0
+    attempt: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     by: str = ""
     where: str = ""
     progress: str = ""
+
+
+_decode = msgspec.json.Decoder(Decision).decode
 
 
 def stamp(seconds: float) -> str:
@@ -58,7 +64,7 @@ def moment_of(decision: Decision) -> float:
     """Return the time of a decision in seconds since 1970; 0 if it is not in the format of `stamp`."""
     try:
         return datetime.fromisoformat(decision.time).timestamp()
-    except (ValueError, TypeError):
+    except (ValueError, OverflowError):
         return 0.0
 
 
@@ -84,7 +90,7 @@ def decisions_of(metadata: Mapping[str, str]) -> tuple[Decision, ...]:
         if not key.startswith(_PREFIX):
             continue
         try:
-            found.append(Decision(**json.loads(value)))
-        except (ValueError, TypeError):
+            found.append(_decode(value))
+        except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
             continue
     return tuple(sorted(found, key=lambda decision: (decision.time, decision.attempt)))

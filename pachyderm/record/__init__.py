@@ -1,1 +1,1 @@
-"""The record of what made what: stage records, fingerprints, lineage, diff."""
+"""Stage records, fingerprints, quarantine, lineage and diff."""

@@ -1,7 +1,4 @@
-"""What differs between two commits of a repo: files, and for what a stage made, parameters, data, code and figures.
-
-It exists because "what changed between these two models?" is the first question after one is worse.
-"""
+"""Differences between two commits of a repo: files and, for output commits, what their records state."""
 
 from __future__ import annotations
 
@@ -14,32 +11,32 @@ from pachyderm.client.connection import Connection
 from pachyderm.client.files import Listing, content, files
 from pachyderm.dag.repos import CHECKPOINT, MODEL, PROVENANCE
 from pachyderm.errors import RequestError
-from pachyderm.record.archive import Archive
 from pachyderm.record.fingerprints import Fingerprint
+from pachyderm.record.record_cache import RecordCache
 from pachyderm.record.stage_record import StageRecord
 
 ChangeKind = Literal["added", "deleted", "changed"]
 
 
 @dataclass(frozen=True)
-class Changed:
-    """A path at which two commits differ; `change` says what the second did to the first."""
+class FileChange:
+    """A path at which two commits differ, and how the second one differs from the first."""
 
     path: str
     change: ChangeKind
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Two output commits compared by their records.
+class RecordDiff:
+    """Differences between the records of two output commits.
 
     Attributes:
         parts: parts of the fingerprint that differ, e.g. ``code``, ``inputs.training``.
-        parameters: name (of models ``stage.name``) -> (value before, value after); None where there is none.
-        versions: package -> the same.
-        metrics: figure -> the same.
+        parameters: name (of models ``stage.name``) -> (value before, value after); None for a missing value.
+        versions: package -> (version before, version after).
+        metrics: name -> (value before, value after).
         inputs: input repo -> (commit before, commit after), of all inputs; of models back to ``training``.
-        problems: why a record cannot be read; what it would have told is left out.
+        problems: why a record cannot be read; what it would have contributed is left out.
     """
 
     parts: tuple[str, ...] = ()
@@ -50,97 +47,98 @@ class Difference:
     problems: tuple[str, ...] = ()
 
 
-def changed_files(before: Listing, after: Listing) -> list[Changed]:
-    """Compare two listings by content, in byte order."""
-    found = []
+def changed_files(before: Listing, after: Listing) -> list[FileChange]:
+    """Compare two listings by content hash; the changes are in byte order of their paths."""
+    changes = []
     for path in sorted({*before, *after}, key=str.encode):
         if path not in before:
-            found.append(Changed(path, "added"))
+            changes.append(FileChange(path, "added"))
         elif path not in after:
-            found.append(Changed(path, "deleted"))
+            changes.append(FileChange(path, "deleted"))
         elif before[path].hash != after[path].hash:
-            found.append(Changed(path, "changed"))
-    return found
+            changes.append(FileChange(path, "changed"))
+    return changes
 
 
-def diff(client: Connection, before: Commit, after: Commit) -> list[Changed]:
-    """The files that differ; a stage's own report is left out, for it differs always.
+def diff(client: Connection, before: Commit, after: Commit) -> list[FileChange]:
+    """Return the files that differ, without a stage's report, which always differs.
 
     Raises:
-        RequestError: the commits are of two repos, or one is not finished.
+        RequestError: the commits belong to two repos, or one is not finished.
     """
     if before.repo != after.repo:
         raise RequestError(
-            f"{before} and {after} are of two repos and have nothing in common; name two commits of one repo"
+            f"{before} and {after} belong to two repos and cannot be compared; name two commits of one repo"
         )
     for commit in (before, after):
         if not commit.ended:
-            raise RequestError(f"{commit} is {commit.state}; compare finished commits (pix2pix status says what runs)")
-    listings = [files(client, one.repo, one.id) for one in (before, after)]
+            raise RequestError(
+                f"{commit} is {commit.state}; compare finished commits (`pix2pix status` shows what is running)"
+            )
+    listings = [files(client, commit.repo, commit.id) for commit in (before, after)]
     if before.repo in {branch.repo for branch in PROVENANCE}:
-        listings = [content(one) for one in listings]
+        listings = [content(listing) for listing in listings]
     return changed_files(*listings)
 
 
-def difference(client: Connection, before: Commit, after: Commit) -> Difference | None:
-    """What their records tell apart, or None where one of them has none.
+def diff_records(client: Connection, before: Commit, after: Commit) -> RecordDiff | None:
+    """Compare the records of two output commits; None if one of them has no record.
 
-    Of models, also what the records of their checkpoints do: the pairs and the parameters that they were trained with.
+    For models, the records of their checkpoints are compared as well: training pairs and training parameters.
     """
-    archive = Archive(client)
-    a, b = (archive.record(one) for one in (before, after))
+    cache = RecordCache(client)
+    a, b = cache.record(before), cache.record(after)
     if a is None or b is None:
-        problems = _troubles(archive, (before, after))
-        return Difference(problems=problems) if problems else None
-    found = compared(a, b)
+        problems = _problems(cache, (before, after))
+        return RecordDiff(problems=problems) if problems else None
+    exported = compare(a, b)
     if before.repo != MODEL.repo:
-        return found
-    checkpoints = [_checkpoint(archive, record) for record in (a, b)]
-    above = [archive.record(one) if one is not None else None for one in checkpoints]
-    if above[0] is None or above[1] is None:
-        return replace(found, problems=_troubles(archive, [one for one in checkpoints if one is not None]))
-    trained = compared(above[0], above[1])
-    return Difference(
-        parts=(*found.parts, *(f"{above[0].stage}.{name}" for name in trained.parts)),
+        return exported
+    checkpoints = [_checkpoint(cache, record) for record in (a, b)]
+    c, d = (cache.record(commit) if commit is not None else None for commit in checkpoints)
+    if c is None or d is None:
+        return replace(exported, problems=_problems(cache, filter(None, checkpoints)))
+    trained = compare(c, d)
+    return RecordDiff(
+        parts=(*exported.parts, *(f"{c.stage}.{name}" for name in trained.parts)),
         parameters={
-            **{f"{above[0].stage}.{name}": pair for name, pair in trained.parameters.items()},
-            **{f"{a.stage}.{name}": pair for name, pair in found.parameters.items()},
+            **{f"{c.stage}.{name}": values for name, values in trained.parameters.items()},
+            **{f"{a.stage}.{name}": values for name, values in exported.parameters.items()},
         },
-        versions={**trained.versions, **found.versions},
-        metrics={**trained.metrics, **found.metrics},
-        inputs={**trained.inputs, **found.inputs},
+        versions={**trained.versions, **exported.versions},
+        metrics={**trained.metrics, **exported.metrics},
+        inputs={**trained.inputs, **exported.inputs},
     )
 
 
-def _troubles(archive: Archive, commits: Iterable[Commit]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(filter(None, map(archive.trouble, commits))))
+def _problems(cache: RecordCache, commits: Iterable[Commit]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, map(cache.problem, commits))))
 
 
-def _checkpoint(archive: Archive, model: StageRecord) -> Commit | None:
-    """The checkpoint that a model was exported from, or None where it was dropped."""
-    named = next((one for one in model.inputs if one.repo == CHECKPOINT.repo), None)
-    return archive.commit(named.repo, named.commit) if named is not None else None
+def _checkpoint(cache: RecordCache, model: StageRecord) -> Commit | None:
+    """Return the checkpoint from which a model was exported, or None if it was dropped."""
+    commit_id = _input_commit(model, CHECKPOINT.repo)
+    return cache.commit(CHECKPOINT.repo, commit_id) if commit_id is not None else None
 
 
-def compared(a: StageRecord, b: StageRecord) -> Difference:
+def compare(a: StageRecord, b: StageRecord) -> RecordDiff:
     """Compare two records."""
-    return Difference(
+    repos = sorted({source.repo for source in (*a.inputs, *b.inputs)})
+    return RecordDiff(
         parts=Fingerprint(a.parts).differs_from(b.parts),
-        parameters=_pairs(
-            {name: one.value for name, one in a.parameters.items()},
-            {name: one.value for name, one in b.parameters.items()},
+        parameters=_differing(
+            {name: parameter.value for name, parameter in a.parameters.items()},
+            {name: parameter.value for name, parameter in b.parameters.items()},
         ),
-        versions=_pairs(a.versions, b.versions),
-        metrics=_pairs(a.metrics, b.metrics),
-        inputs={
-            repo: (_commit(a, repo), _commit(b, repo)) for repo in sorted({one.repo for one in (*a.inputs, *b.inputs)})
-        },
+        versions=_differing(a.versions, b.versions),
+        metrics=_differing(a.metrics, b.metrics),
+        inputs={repo: (_input_commit(a, repo), _input_commit(b, repo)) for repo in repos},
     )
 
 
-def _commit(record: StageRecord, repo: str) -> str | None:
-    return next((one.commit for one in record.inputs if one.repo == repo), None)
+def _input_commit(record: StageRecord, repo: str) -> str | None:
+    return next((source.commit for source in record.inputs if source.repo == repo), None)
 
 
-def _pairs(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     return {name: (a.get(name), b.get(name)) for name in sorted({*a, *b}) if a.get(name) != b.get(name)}

@@ -1,7 +1,4 @@
-"""Tells what became of a commit set and why: decisions, claims, ends, and what differed from the commit before.
-
-It exists so that the answer comes from the commits themselves, whoever decided and wherever it ran.
-"""
+"""The history of a commit set: decisions, claims, ends and differences from the commit before."""
 
 from __future__ import annotations
 
@@ -15,25 +12,24 @@ from pachyderm.queue.blockers import waiting
 from pachyderm.queue.claims import claims_of
 from pachyderm.queue.commit_sets import commits_of
 from pachyderm.queue.decisions import Decision, decisions_of
-from pachyderm.record.archive import Archive
 from pachyderm.record.fingerprints import Fingerprint
-from pachyderm.record.stage_record import StageRecord
+from pachyderm.record.record_cache import RecordCache
 
 
 @dataclass(frozen=True)
-class Story:
-    """One output commit of a set.
+class CommitExplanation:
+    """One output commit of a commit set.
 
     Attributes:
         commit: ``repo@id``.
-        state: how far it is, or how it ended.
+        state: ``open``, ``finishing``, or how it ended.
         error: its error, or empty.
-        claims: who worked on it: (number, run, why it ended or empty), oldest first.
-        waits_for: for an open one, what; empty otherwise.
-        outcome: ``computed``, ``reused`` or ``empty``, where it was filled by a stage.
+        claims: (number, run, reason of the end or empty) of each claim, oldest first.
+        waits_for: what an open commit waits for; empty otherwise.
+        outcome: ``computed``, ``reused`` or ``empty``, if a stage filled it.
         compared_with: the good commit before it, ``repo@id``, or empty.
-        differs: the parts of the fingerprint that differ from that one's.
-        problem: why what the stage said cannot be read, of this commit or of one before it; or empty.
+        differs: parts of the fingerprint that differ from that commit's.
+        problem: why its record, or that of a commit before it, cannot be read; or empty.
     """
 
     commit: str
@@ -53,50 +49,66 @@ class Explanation:
 
     commit_set: str
     decisions: tuple[Decision, ...]
-    commits: tuple[Story, ...]
+    commits: tuple[CommitExplanation, ...]
 
 
 def explain(client: Connection, commit_set: str, now: float) -> Explanation:
-    """Gather what is known about a set.
+    """Collect the history of a commit set from the metadata and records of its commits.
 
     Args:
         client: the connection.
-        commit_set: id of the set.
+        commit_set: id of the commit set.
         now: seconds since 1970.
 
     Raises:
-        RequestError: there is no such set.
+        RequestError: the commit set does not exist.
     """
     outputs = list(dict.fromkeys(branch.repo for branch in PROVENANCE))
-    own = [one for one in commits_of(client, commit_set) if one.id == commit_set and one.repo in outputs]
-    own.sort(key=lambda commit: outputs.index(commit.repo))
-    reasons = {str(one.commit): one.reason for one in waiting(client, now)}
-    decisions = sorted((d for one in own for d in decisions_of(one.metadata)), key=lambda d: d.time)
-    archive = Archive(client)
-    return Explanation(commit_set, tuple(decisions), tuple(_story(archive, one, reasons) for one in own))
+    commits = [
+        commit
+        for commit in commits_of(client, commit_set)
+        # The commit set also lists aliases: older commits under another id.
+        if commit.id == commit_set and commit.repo in outputs
+    ]
+    commits.sort(key=lambda commit: outputs.index(commit.repo))
+    reasons = {str(blocker.commit): blocker.reason for blocker in waiting(client, now)}
+    decisions = sorted(
+        (decision for commit in commits for decision in decisions_of(commit.metadata)),
+        key=lambda decision: decision.time,
+    )
+    cache = RecordCache(client)
+    return Explanation(commit_set, tuple(decisions), tuple(_explain(cache, commit, reasons) for commit in commits))
 
 
-def _story(archive: Archive, commit: Commit, reasons: dict[str, str]) -> Story:
-    claims = tuple((claim.number, claim.holder, claim.over or "") for claim in claims_of(commit.metadata))
-    waits_for = reasons.get(str(commit), "")
-    record, problem = archive.record(commit), archive.trouble(commit)
-    before, differs, passed = ("", (), "") if record is None else _compared(archive, commit, record)
-    outcome = record.outcome if record is not None else ""
-    return Story(
-        str(commit), commit.state, commit.error, claims, waits_for, outcome, before, differs, problem or passed
+def _explain(cache: RecordCache, commit: Commit, reasons: dict[str, str]) -> CommitExplanation:
+    record = cache.record(commit)
+    earlier, passed = _previous_recorded(cache, commit) if record is not None else (None, "")
+    earlier_record = cache.record(earlier) if earlier is not None else None
+    differs: tuple[str, ...] = ()
+    if record is not None and earlier_record is not None:
+        differs = Fingerprint(record.parts).differs_from(earlier_record.parts)
+    return CommitExplanation(
+        commit=str(commit),
+        state=commit.state,
+        error=commit.error,
+        claims=tuple((claim.number, claim.holder, claim.over or "") for claim in claims_of(commit.metadata)),
+        waits_for=reasons.get(str(commit), ""),
+        outcome=record.outcome if record is not None else "",
+        compared_with=str(earlier) if earlier is not None else "",
+        differs=differs,
+        problem=cache.problem(commit) or passed,
     )
 
 
-def _compared(archive: Archive, commit: Commit, record: StageRecord) -> tuple[str, tuple[str, ...], str]:
-    """The nearest good ancestor whose record can be read, what differs from it, and why nearer ones cannot be."""
-    at, passed = commit, ""
-    while at.parent is not None:
+def _previous_recorded(cache: RecordCache, commit: Commit) -> tuple[Commit | None, str]:
+    """Return the nearest ancestor with a readable record, and why that of a nearer one cannot be read."""
+    ancestor, problem = commit, ""
+    while ancestor.parent is not None:
         try:
-            at = inspect(archive.client, at.repo, at.parent)
+            ancestor = inspect(cache.client, ancestor.repo, ancestor.parent)
         except RequestError:
             break
-        earlier = archive.record(at)
-        if earlier is not None:
-            return str(at), Fingerprint(record.parts).differs_from(earlier.parts), passed
-        passed = passed or archive.trouble(at)
-    return "", (), passed
+        if cache.record(ancestor) is not None:
+            return ancestor, problem
+        problem = problem or cache.problem(ancestor)
+    return None, problem

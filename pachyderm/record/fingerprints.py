@@ -1,7 +1,4 @@
-"""Fingerprints: a digest of everything that shapes an output commit.
-
-It exists so that equal work is done once (equal fingerprint, equal output), and a person sees which part differed.
-"""
+"""Fingerprints: digests of everything that determines the content of an output commit."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ FINGERPRINT = "fingerprint"
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The parts of a fingerprint.
+    """A fingerprint by its parts; equal fingerprints mean equal output.
 
     Attributes:
         parts: name -> text, e.g. ``stage``, ``code``, ``parameters``, ``versions.pillow``, ``inputs.training``.
@@ -28,22 +25,22 @@ class Fingerprint:
 
     @property
     def value(self) -> str:
-        """SHA-256 of the parts, as hex."""
+        """SHA-256 of the parts, hex."""
         return digest(self.parts)
 
     def differs_from(self, other: Mapping[str, str]) -> tuple[str, ...]:
-        """Names of the parts that differ from another fingerprint's, in order."""
+        """Return the names of the parts that differ from those of another fingerprint, sorted."""
         return tuple(name for name in sorted({*self.parts, *other}) if self.parts.get(name) != other.get(name))
 
 
 def digest(value: object) -> str:
-    """SHA-256 of a value's canonical JSON, as hex."""
+    """Return the SHA-256 of a value's canonical JSON (sorted keys, no spaces), hex."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def listing_digest(listing: Listing) -> str:
-    """SHA-256 over paths and hashes in byte order, as hex; dates, sizes and commits do not count."""
-    whole = hashlib.sha256()
+    """Return the SHA-256 over paths and content hashes in byte order, hex; dates, sizes and commits are ignored."""
+    hasher = hashlib.sha256()
     for path in sorted(listing, key=str.encode):
-        whole.update(f"{path}\0{listing[path].hash}\n".encode())
-    return whole.hexdigest()
+        hasher.update(f"{path}\0{listing[path].hash}\n".encode())
+    return hasher.hexdigest()

@@ -1,7 +1,4 @@
-"""What the nodes of a lineage carry: the record of a commit, a file and a run, ready for JSON.
-
-It exists so that walking back and walking forward tell the same of a commit.
-"""
+"""The facts that lineage nodes carry about commits, files and runs, ready for JSON."""
 
 from __future__ import annotations
 
@@ -12,20 +9,20 @@ from pachyderm.client.commits import Commit
 from pachyderm.client.files import REPORT
 from pachyderm.dag.repos import INPUTS, PROVENANCE
 from pachyderm.queue.decisions import stamp
-from pachyderm.record.archive import Archive
-from pachyderm.record.lineage_graph import Drawing, LineageNode, file_id
+from pachyderm.record.lineage_graph import GraphBuilder, LineageNode, commit_node_id, file_node_id
+from pachyderm.record.record_cache import RecordCache
 from pachyderm.record.stage_record import OutputFile, StageRecord
 
-INPUT_REPOS = frozenset(name.repo for name in INPUTS)
-OUTPUT_REPOS = frozenset(name.repo for name in PROVENANCE)
+INPUT_REPOS = frozenset(branch.repo for branch in INPUTS)
+OUTPUT_REPOS = frozenset(branch.repo for branch in PROVENANCE)
 
-_GONE = "the commit was dropped; the chain ends here"
+_DROPPED = "the commit was dropped; the chain ends here"
 
 _KUBEFLOW_RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def commit_facts(archive: Archive, commit: Commit) -> dict[str, Any]:
-    """The facts of a commit and of what its stage said."""
+def commit_facts(cache: RecordCache, commit: Commit) -> dict[str, Any]:
+    """Return the facts about a commit, with those of its stage record if it has one."""
     facts: dict[str, Any] = {
         "repo": commit.repo,
         "commit": commit.id,
@@ -39,31 +36,34 @@ def commit_facts(archive: Archive, commit: Commit) -> dict[str, Any]:
         facts["message"] = commit.metadata["message"]
     if commit.repo in INPUT_REPOS:
         return facts
-    record = archive.record(commit)
+    record, problem = cache.record(commit), cache.problem(commit)
     if record is not None:
         return {**facts, **record_facts(record)}
-    if archive.trouble(commit):
-        facts["problem"] = archive.trouble(commit)
+    if problem:
+        facts["problem"] = problem
     elif commit.state == "good" and commit.provenance and commit.metadata.get("fingerprint"):
-        facts["problem"] = "its stage.json is gone; pix2pix fsck says more"
+        facts["problem"] = "its stage.json is missing; `pix2pix fsck` gives details"
     elif commit.state == "good":
         facts["outcome"] = "empty"
     return facts
 
 
 def record_facts(record: StageRecord) -> dict[str, Any]:
-    """The facts that come from a stage's record."""
+    """Return the facts from a stage record."""
     counts = record.counts
     facts: dict[str, Any] = {
         "stage": record.stage,
         "outcome": record.outcome,
         "fingerprint": record.fingerprint,
         "code": record.parts.get("code"),
-        "parameters": {name: {"value": one.value, "origin": one.origin} for name, one in record.parameters.items()},
+        "parameters": {
+            name: {"value": parameter.value, "origin": parameter.origin}
+            for name, parameter in record.parameters.items()
+        },
         "parameters_from": record.parameters_from,
         "versions": dict(record.versions),
         "run": dict(record.run),
-        "inputs": [{"repo": one.repo, "commit": one.commit} for one in record.inputs],
+        "inputs": [{"repo": source.repo, "commit": source.commit} for source in record.inputs],
         "worked_from": stamp(record.started),
         "seconds": record.seconds,
         "files": len(record.files),
@@ -80,30 +80,30 @@ def record_facts(record: StageRecord) -> dict[str, Any]:
     return facts
 
 
-def file_facts(archive: Archive, commit: Commit, path: str, told: OutputFile | None) -> dict[str, Any]:
-    """The facts of a file: size and hash as the server has them, SHA-256 where a record tells it."""
+def file_facts(cache: RecordCache, commit: Commit, path: str, recorded: OutputFile | None) -> dict[str, Any]:
+    """Return the facts about a file: size and hash from the server, SHA-256 from the record if there is one."""
     facts: dict[str, Any] = {"repo": commit.repo, "commit": commit.id, "path": path}
-    entry = archive.entry(commit.repo, commit.id, path)
+    entry = cache.entry(commit.repo, commit.id, path)
     if entry is None:
-        return {**facts, "problem": f"{commit} holds no {path}"}
+        return {**facts, "problem": f"{commit} has no file {path}"}
     facts |= {"bytes": entry.bytes, "hash": entry.hash}
-    if told is not None:
-        facts["sha256"] = told.sha256
-        if told.bytes != entry.bytes:
-            facts["problem"] = f"its record says {told.bytes} bytes; pix2pix fsck says more"
+    if recorded is not None:
+        facts["sha256"] = recorded.sha256
+        if recorded.bytes != entry.bytes:
+            facts["problem"] = f"its record gives {recorded.bytes} bytes; `pix2pix fsck` gives details"
     elif commit.repo in OUTPUT_REPOS and not path.startswith(REPORT):
-        facts["problem"] = "no record names it; pix2pix fsck says more"
+        facts["problem"] = "the commit's record does not list it; `pix2pix fsck` gives details"
     return facts
 
 
-def add_run(drawing: Drawing, commit: Commit, record: StageRecord, kubeflow: str | None) -> None:
-    """Add the run that filled a commit.
+def add_run(builder: GraphBuilder, commit: Commit, record: StageRecord, kubeflow: str | None) -> None:
+    """Add the run that filled a commit, if the record names one.
 
     Args:
-        drawing: to add to.
+        builder: the graph to add to.
         commit: the output commit.
-        record: of it.
-        kubeflow: address of Kubeflow Pipelines' page, for a link; None for none.
+        record: its record.
+        kubeflow: URL of the Kubeflow Pipelines UI, for a link; None for no link.
     """
     run = record.run.get("id", "")
     if not run:
@@ -111,17 +111,17 @@ def add_run(drawing: Drawing, commit: Commit, record: StageRecord, kubeflow: str
     facts: dict[str, Any] = {"run": run}
     if kubeflow and _KUBEFLOW_RUN.fullmatch(run):
         facts["link"] = f"{kubeflow.rstrip('/')}/#/runs/details/{run}"
-    drawing.add(LineageNode(f"run:{run}", "run", facts))
-    drawing.join(str(commit), f"run:{run}", "filled by")
+    builder.add(LineageNode(f"run:{run}", "run", facts))
+    builder.join(str(commit), f"run:{run}", "filled by")
 
 
-def gone(repo: str, commit_id: str, path: str | None = None) -> LineageNode:
-    """The node of a commit, or of its file, that was dropped."""
+def dropped_node(repo: str, commit_id: str, path: str | None = None) -> LineageNode:
+    """Return the node of a dropped commit, or of a file in one."""
     facts: dict[str, Any] = {
         "repo": repo,
         "commit": commit_id,
-        "problem": _GONE,
+        "problem": _DROPPED,
     }
     if path is None:
-        return LineageNode(f"{repo}@{commit_id}", "commit", facts)
-    return LineageNode(file_id(repo, commit_id, path), "file", {**facts, "path": path})
+        return LineageNode(commit_node_id(repo, commit_id), "commit", facts)
+    return LineageNode(file_node_id(repo, commit_id, path), "file", {**facts, "path": path})

@@ -1,19 +1,18 @@
-"""The graph of a lineage: commits, files and runs as nodes, what was made from what as edges.
-
-It exists apart from the walks so that text, JSON, pages and events are drawn from one thing, whatever was walked.
-"""
+"""The graph of a lineage: commits, files and runs as nodes, their relations as edges."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 Kind = Literal["commit", "file", "run"]
 
 Relation = Literal["made from", "held by", "copied from", "reused from", "filled by"]
-"""``made from``: the source's bytes shaped the result; ``held by``: a file's commit; ``copied from``: the commit or
-file whose run computed the bytes; ``reused from``: the commit that was copied whole; ``filled by``: the run."""
+"""``made from``: the source determined the result; ``held by``: the commit of a file; ``copied from``: the commit or
+file whose run computed the bytes; ``reused from``: the commit that was copied as a whole; ``filled by``: the run."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,9 @@ class LineageNode:
     """A commit (id ``repo@id``), a file (``repo@id:/path``) or a run (``run:id``).
 
     Attributes:
-        facts: what is recorded of it, ready for JSON; ``problem`` says where the chain breaks.
+        id: the id.
+        kind: what the node stands for.
+        facts: what is recorded about it, ready for JSON; ``problem`` states why the chain ends here.
     """
 
     id: str
@@ -31,7 +32,7 @@ class LineageNode:
 
 @dataclass(frozen=True, order=True)
 class Edge:
-    """From a result to what it came from, in both directions of walking."""
+    """From a result to its source, whichever direction was walked."""
 
     result: str
     source: str
@@ -40,12 +41,12 @@ class Edge:
 
 @dataclass(frozen=True)
 class Graph:
-    """What a walk found.
+    """The result of a walk.
 
     Attributes:
-        start: id of the node that was asked about.
-        nodes: by id, in the order in which they were found.
-        edges: in the order in which they were found; each once.
+        start: id of the node where the walk began.
+        nodes: by id, in the order of discovery.
+        edges: in the order of discovery, without duplicates.
     """
 
     start: str
@@ -53,19 +54,33 @@ class Graph:
     edges: tuple[Edge, ...]
 
     def sources(self, node: str) -> list[Edge]:
-        """The edges from a node back."""
-        return [edge for edge in self.edges if edge.result == node]
+        """Return the edges from a node to its sources."""
+        return self._by_result.get(node, [])
 
     def results(self, node: str) -> list[Edge]:
-        """The edges from a node forward."""
-        return [edge for edge in self.edges if edge.source == node]
+        """Return the edges from the results of a node to it."""
+        return self._by_source.get(node, [])
+
+    @cached_property
+    def _by_result(self) -> dict[str, list[Edge]]:
+        edges = defaultdict(list)
+        for edge in self.edges:
+            edges[edge.result].append(edge)
+        return dict(edges)
+
+    @cached_property
+    def _by_source(self) -> dict[str, list[Edge]]:
+        edges = defaultdict(list)
+        for edge in self.edges:
+            edges[edge.source].append(edge)
+        return dict(edges)
 
     def problems(self) -> list[str]:
-        """Where the chain breaks, a line each."""
+        """Return where and why the chain ends early, one line each."""
         return [f"{node.id}: {node.facts['problem']}" for node in self.nodes.values() if node.facts.get("problem")]
 
     def document(self) -> dict[str, Any]:
-        """The graph for JSON."""
+        """Return the graph for JSON."""
         return {
             "start": self.start,
             "nodes": [{"id": node.id, "kind": node.kind, **node.facts} for node in self.nodes.values()],
@@ -73,36 +88,35 @@ class Graph:
         }
 
 
-class Drawing:
-    """A graph that grows; every node and edge once."""
+class GraphBuilder:
+    """A graph under construction; duplicates of nodes and edges are ignored."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, LineageNode] = {}
         self._edges: dict[Edge, None] = {}
 
     def add(self, node: LineageNode) -> bool:
-        """Add a node; False where it is there already."""
+        """Add a node; return False if it is present already."""
         if node.id in self.nodes:
             return False
         self.nodes[node.id] = node
         return True
 
     def join(self, result: str, source: str, relation: Relation) -> None:
-        """Add an edge."""
+        """Add an edge; its nodes may be added later."""
         self._edges[Edge(result, source, relation)] = None
 
-    def edges(self) -> Iterable[Edge]:
-        """The edges so far."""
-        return tuple(self._edges)
-
     def graph(self, start: str) -> Graph:
-        """What was drawn; edges to nodes that were never added are left out."""
-        known = self.nodes
-        return Graph(
-            start, dict(known), tuple(edge for edge in self._edges if edge.result in known and edge.source in known)
-        )
+        """Return the graph without edges whose nodes were never added."""
+        nodes = dict(self.nodes)
+        return Graph(start, nodes, tuple(edge for edge in self._edges if edge.result in nodes and edge.source in nodes))
 
 
-def file_id(repo: str, commit_id: str, path: str) -> str:
-    """Id of a file's node."""
+def commit_node_id(repo: str, commit_id: str) -> str:
+    """Return the id of a commit's node."""
+    return f"{repo}@{commit_id}"
+
+
+def file_node_id(repo: str, commit_id: str, path: str) -> str:
+    """Return the id of a file's node."""
     return f"{repo}@{commit_id}:{path}"

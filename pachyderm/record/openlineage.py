@@ -1,8 +1,4 @@
-"""A lineage as OpenLineage events: one completed run per output commit, its inputs and outputs as datasets.
-
-It exists so that catalogues which people run already (Marquez, DataHub, Egeria) can show ours; the form is version
-2-0-2 of the specification. Nothing is sent: the events are printed, one JSON document a line.
-"""
+"""OpenLineage 2-0-2 events of a lineage: one completed run per output commit, its repos as datasets."""
 
 from __future__ import annotations
 
@@ -15,21 +11,21 @@ from pachyderm.record.lineage_graph import Graph, LineageNode
 SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 PRODUCER = "https://github.com/pix2pix-pipelines/pix2pix-pipelines"
 FACET = f"{PRODUCER}/blob/main/docs/record.md"
-"""Names the facets of our own; `docs/record.md` describes their fields."""
+"""Schema of this project's facets; `docs/record.md` describes their fields."""
 
 RECORDED = ("outcome", "fingerprint", "code", "parameters", "parameters_from", "versions", "run")
-"""Facts of a commit that its event carries."""
+"""Facts of a commit that are copied into its event."""
 
 _RUNS = uuid.UUID("7f3ad2f0-5d0c-4f0c-9d5b-6a1c2f7a9e11")
-"""Namespace of run ids: equal commit, equal id."""
+"""Namespace of run ids: equal commits get equal ids."""
 
 
 def events(graph: Graph, namespace: str) -> list[dict[str, Any]]:
-    """Turn the output commits of a lineage into events, sources before results.
+    """Return one event per output commit of a lineage, sources before results; nothing is sent.
 
     Args:
-        graph: of `pachyderm.record.lineage_backward` or `pachyderm.record.lineage_forward`.
-        namespace: of jobs and datasets: the address of the Pachyderm and the project.
+        graph: result of `pachyderm.record.lineage_backward` or `pachyderm.record.lineage_forward`.
+        namespace: namespace of jobs and datasets: the address of Pachyderm and the project.
     """
     commits = [node for node in graph.nodes.values() if node.kind == "commit" and "stage" in node.facts]
     commits.sort(key=lambda node: (node.facts["finished"] or "", node.facts["worked_from"], node.id))
@@ -52,19 +48,19 @@ def _event(node: LineageNode, namespace: str) -> dict[str, Any]:
             },
         },
         "job": {"namespace": namespace, "name": facts["stage"]},
-        "inputs": [_dataset(one, namespace) for one in facts["inputs"]],
+        "inputs": [_dataset(source, namespace) for source in facts["inputs"]],
         "outputs": [_dataset(facts, namespace)],
     }
 
 
-def _dataset(at: Mapping[str, Any], namespace: str) -> dict[str, Any]:
-    """A repo at a version, from a mapping with ``repo`` and ``commit``."""
+def _dataset(commit: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+    """Return a repo as a dataset at a version, from a mapping with ``repo`` and ``commit``."""
     version = {
         "_producer": PRODUCER,
         "_schemaURL": "https://openlineage.io/spec/facets/1-0-1/DatasetVersionDatasetFacet.json",
-        "datasetVersion": at["commit"],
+        "datasetVersion": commit["commit"],
     }
-    return {"namespace": namespace, "name": at["repo"], "facets": {"version": version}}
+    return {"namespace": namespace, "name": commit["repo"], "facets": {"version": version}}
 
 
 def _facet(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,28 +1,26 @@
-"""Finds the commit that a picture on disk came from: by its bytes, else by what it says of itself.
-
-It exists because pictures leave the store: somebody finds one a year later and asks what made it.
-"""
+"""Search for the commit of a picture on disk, by its bytes or by the metadata embedded in it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pachyderm.client.commits import Commit, all_commits
 from pachyderm.client.connection import Connection
 from pachyderm.dag.repos import GENERATE_IMAGES, PREPROCESS_IMAGES
 from pachyderm.errors import RequestError
-from pachyderm.record.archive import Archive
 from pachyderm.record.fingerprints import digest
+from pachyderm.record.record_cache import RecordCache
 from pachyderm.record.stage_record import StageRecord
 
 
 @dataclass(frozen=True)
-class Claimed:
-    """What a picture's own text says of it; empty where it says nothing.
+class EmbeddedOrigin:
+    """The origin that a picture's own metadata states; fields are empty if it states none.
 
     Attributes:
-        fingerprint: of what it was made with: the fingerprint's parts without the listing of pictures.
-        source: SHA-256 of the prepared picture that it was made from.
+        fingerprint: `picture_fingerprint` of the commit that it was generated in.
+        source: SHA-256 of the prepared picture that it was generated from, hex.
     """
 
     fingerprint: str = ""
@@ -30,13 +28,13 @@ class Claimed:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Where a picture was found.
+class PictureMatch:
+    """The place of a picture.
 
     Attributes:
         commit: the newest commit that holds it.
-        path: of it there.
-        exact: whether the bytes are the same; else the file was changed after it left, and its text tells.
+        path: its path there.
+        exact: whether the bytes are equal; otherwise the file was changed later and was found by its metadata.
     """
 
     commit: Commit
@@ -44,62 +42,70 @@ class Found:
     exact: bool
 
 
-def made_with(parts: dict[str, str]) -> str:
-    """A fingerprint's parts without the listing of the pictures, digested: the same for each picture of a commit.
+def picture_fingerprint(parts: dict[str, str]) -> str:
+    """Return the digest of a fingerprint's parts without the listing of the pictures.
 
-    It is what a picture carries: the other pictures beside it are no part of it, so equal content stays equal.
+    It is embedded in each picture. Other pictures of the same commit do not influence it, so equal content stays equal.
     """
-    return digest({name: one for name, one in parts.items() if name != f"inputs.{PREPROCESS_IMAGES.repo}"})
+    return digest({name: part for name, part in parts.items() if name != f"inputs.{PREPROCESS_IMAGES.repo}"})
 
 
-def search(client: Connection, sha256: str, claimed: Claimed, name: str) -> Found:
-    """Find a picture through the records, newest first.
+def search(client: Connection, sha256: str, origin: EmbeddedOrigin, name: str) -> PictureMatch:
+    """Find a picture through the records of generated and prepared pictures, newest first.
 
     Args:
         client: the connection.
-        sha256: of the file, hex.
-        claimed: what the file says of itself.
-        name: of the file, for an error.
+        sha256: SHA-256 of the file, hex.
+        origin: what the file's own metadata states.
+        name: name of the file for errors.
 
     Raises:
-        RequestError: no commit here holds it or made it.
+        RequestError: no commit holds it or generated it.
     """
-    archive = Archive(client)
-    for commit, record in _records(archive, GENERATE_IMAGES.repo):
-        for path, one in record.files.items():
-            if one.sha256 == sha256:
-                return Found(commit, path, True)
-    if claimed.fingerprint and claimed.source:
-        names = _prepared(archive, claimed.source)
-        for commit, record in _records(archive, GENERATE_IMAGES.repo):
-            if made_with(dict(record.parts)) == claimed.fingerprint:
-                above = next((one.id for one in commit.provenance if one.repo == PREPROCESS_IMAGES.repo), "")
-                for path, one in record.files.items():
-                    if (above, one.source) in names:
-                        return Found(commit, path, False)
+    cache = RecordCache(client)
+    for commit, record in _recorded(cache, GENERATE_IMAGES.repo):
+        for path, file in record.files.items():
+            if file.sha256 == sha256:
+                return PictureMatch(commit, path, True)
+    if not (origin.fingerprint and origin.source):
         raise RequestError(
-            f"{name} says that pix2pix made it, and no commit of {GENERATE_IMAGES.repo} here did; it comes from another"
-            " store, or its commits were dropped"
+            f"{name} was not found in any commit of {GENERATE_IMAGES.repo}, and holds no metadata of pix2pix; another"
+            " program made it, or changed it"
         )
-    raise RequestError(
-        f"{name} is in no commit of {GENERATE_IMAGES.repo} here, and says nothing of itself; another program made it,"
-        " or changed it"
-    )
+    match = _by_origin(cache, origin)
+    if match is None:
+        raise RequestError(
+            f"{name} was made by pix2pix according to its metadata, but not by any commit of {GENERATE_IMAGES.repo}"
+            " here; it comes from another store, or its commits were dropped"
+        )
+    return match
 
 
-def _records(archive: Archive, repo: str):  # type: ignore[no-untyped-def]
-    """The good commits of a repo with a readable record, newest first."""
-    for commit in all_commits(archive.client, repo):
-        record: StageRecord | None = archive.record(commit)
+def _by_origin(cache: RecordCache, origin: EmbeddedOrigin) -> PictureMatch | None:
+    prepared = _prepared(cache, origin.source)
+    for commit, record in _recorded(cache, GENERATE_IMAGES.repo):
+        if picture_fingerprint(dict(record.parts)) != origin.fingerprint:
+            continue
+        input_id = next((source.id for source in commit.provenance if source.repo == PREPROCESS_IMAGES.repo), "")
+        for path, file in record.files.items():
+            if (input_id, file.source) in prepared:
+                return PictureMatch(commit, path, False)
+    return None
+
+
+def _recorded(cache: RecordCache, repo: str) -> Iterator[tuple[Commit, StageRecord]]:
+    """Yield the good commits of a repo with a readable record, newest first."""
+    for commit in all_commits(cache.client, repo):
+        record = cache.record(commit)
         if record is not None:
             yield commit, record
 
 
-def _prepared(archive: Archive, sha256: str) -> set[tuple[str, str | None]]:
-    """Every commit and path that holds a prepared picture."""
+def _prepared(cache: RecordCache, sha256: str) -> set[tuple[str, str | None]]:
+    """Return (commit id, path) of every file that holds a prepared picture."""
     return {
         (commit.id, path)
-        for commit, record in _records(archive, PREPROCESS_IMAGES.repo)
-        for path, one in record.files.items()
-        if one.sha256 == sha256
+        for commit, record in _recorded(cache, PREPROCESS_IMAGES.repo)
+        for path, file in record.files.items()
+        if file.sha256 == sha256
     }

@@ -1,23 +1,23 @@
-"""Marks a good output commit whose files are not what its record says, so that nothing is copied from it any more.
-
-It exists because a finished commit never changes: without a mark, the next commit would carry its files over, and equal
-inputs would take them again, however often somebody asks for fresh results.
-"""
+"""Quarantine of good output commits whose files differ from their record."""
 
 from __future__ import annotations
 
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
 
-UNTRUE = "untrue"
-"""Metadata key of a commit that is marked; its value says what was found."""
+QUARANTINED = "untrue"
+"""Metadata key of a quarantined commit; its value is the reason.
+
+A finished commit cannot be changed. Without the mark, later commits would carry its files over, and equal inputs would
+reuse it.
+"""
 
 
-def mark(client: Connection, commit: Commit, found: str) -> None:
-    """Mark a commit; doing it twice changes only what is said."""
-    client.edit_keys(commit.repo, commit.id, put={UNTRUE: found})
+def quarantine(client: Connection, commit: Commit, reason: str) -> None:
+    """Quarantine a commit; a second call replaces the reason."""
+    client.edit_keys(commit.repo, commit.id, put={QUARANTINED: reason})
 
 
-def trusted(commit: Commit) -> bool:
-    """Whether what a good output commit holds may be taken for what its record says."""
-    return UNTRUE not in commit.metadata
+def is_quarantined(commit: Commit) -> bool:
+    """Return whether files of a commit must not be carried over or reused."""
+    return QUARANTINED in commit.metadata

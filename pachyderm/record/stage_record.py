@@ -1,15 +1,15 @@
-"""What a stage says about an output commit: `/_report/stage.json`, written and read.
-
-It exists as one schema, versioned, because the next commit plans from it and people read it without this project.
-"""
+"""The record that a stage writes about an output commit: `/_report/stage.json`."""
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import REPORT, read
@@ -18,30 +18,37 @@ from pachyderm.errors import RequestError
 logger = logging.getLogger(__name__)
 
 SCHEMA = 1
-"""Version of the schema; a reader refuses a newer one."""
+"""Version of the schema. A reader refuses a newer one and ignores fields that it does not know."""
 
 STAGE_JSON = f"{REPORT}stage.json"
 REPORT_HTML = f"{REPORT}report.html"
 REJECTED_JSON = f"{REPORT}rejected.json"
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Timestamp = Annotated[float, msgspec.Meta(ge=0, le=253402300799.0)]
+"""Seconds since 1970, up to the year 9999: later ones have no date."""
+CommitHex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+"""Id of a commit, 32 hex digits: anything else would be resolved as the name of a branch."""
+Scalar = str | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float | bool | None
+
 
 @dataclass(frozen=True)
 class Rejected:
-    """An input file that no output was made from.
+    """An input file from which no output was made.
 
     Attributes:
-        path: in the input commit.
-        code: of the decision table, e.g. ``TRUNCATED``, ``NAME_COLLISION``.
-        reason: the same for a person.
+        path: path in the input commit.
+        code: reason from the decision table, e.g. ``TRUNCATED``, ``NAME_COLLISION``.
+        reason: the same as a sentence.
         hash: the server's content hash of the input file.
-        bytes: its size.
+        bytes: size in bytes.
     """
 
     path: str
     code: str
     reason: str
     hash: str = ""
-    bytes: int = 0
+    bytes: Count = 0
 
 
 @dataclass(frozen=True)
@@ -49,85 +56,88 @@ class OutputFile:
     """A file of the output commit.
 
     Attributes:
-        bytes: its size.
-        sha256: of its content, hex.
-        hash: the server's content hash, or empty where it is not known before the file is there (above one chunk).
-        source: path of the input file that it was made from, where there is exactly one.
+        bytes: size in bytes.
+        sha256: SHA-256 of the content, hex.
+        hash: the server's content hash; empty if it was unknown before the upload (files above one chunk).
+        source: path of the input file that it was made from, if there is exactly one.
         source_hash: the server's content hash of that input file.
-        source_bytes: its size.
-        computed_in: id of the commit whose run really computed the bytes.
+        source_bytes: size of that input file in bytes.
+        computed_in: id of the commit whose run computed the bytes.
     """
 
-    bytes: int
+    bytes: Count
     sha256: str
     hash: str
     source: str | None
     source_hash: str | None
-    source_bytes: int | None
-    computed_in: str
+    source_bytes: Count | None
+    computed_in: CommitHex
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many files; ``inputs = accepted + rejected``, and every file of the output was computed, kept or copied."""
+    """Numbers of files: ``inputs = accepted + rejected`` and ``computed + carried`` = files of the output."""
 
-    inputs: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    computed: int = 0
-    carried: int = 0
-    deleted: int = 0
+    inputs: Count = 0
+    accepted: Count = 0
+    rejected: Count = 0
+    computed: Count = 0
+    carried: Count = 0
+    deleted: Count = 0
 
 
 @dataclass(frozen=True)
 class InputRecord:
-    """An input commit as it was read.
+    """An input commit as the stage read it.
 
     Attributes:
-        repo: its repo.
-        commit: its id.
-        files: how many files counted.
-        digest: of the listing (`pachyderm.record.fingerprints.listing_digest`).
+        repo: name of the repo.
+        commit: id of the commit.
+        files: number of files, without the report and the parameters file.
+        digest: digest of the listing (`pachyderm.record.fingerprints.listing_digest`).
     """
 
     repo: str
-    commit: str
-    files: int
+    commit: CommitHex
+    files: Count
     digest: str
 
 
 @dataclass(frozen=True)
 class RecordedParameter:
-    """A resolved parameter and where it came from: ``default``, ``file`` or ``run``."""
+    """A resolved parameter and its origin: ``default``, ``file`` or ``run``."""
 
-    value: Any
+    value: Scalar
     origin: str
 
 
 @dataclass(frozen=True)
 class StageRecord:
-    """Everything that a stage says about one output commit.
+    """The record of one output commit.
 
     Attributes:
-        stage: its name.
+        stage: name of the stage.
         commit: ``repo@id`` of the output commit.
         outcome: ``computed``, ``reused`` or ``empty``.
-        awaited: what an empty commit waits for.
         inputs: the commits in its direct provenance.
-        fingerprint: value and parts.
+        fingerprint: SHA-256 of `parts`, hex.
+        parts: parts of the fingerprint (`pachyderm.record.fingerprints.Fingerprint`).
         parameters: name -> value and origin.
-        parameters_from: ``repo@id`` of the input commit whose parameters file counted.
+        parameters_from: ``repo@id`` of the input commit whose parameters file was used.
         versions: package -> version.
-        run: id, attempt, claim number of the run that filled the commit.
+        run: ``id``, ``attempt`` and ``claim`` number of the run that filled the commit.
         started: seconds since 1970.
-        seconds: from the claim to the publication.
-        reused_from: id of the commit whose files were copied.
-        base: id of the commit that carried files come from.
+        seconds: from the claim to the publication; negative if the clock was set back meanwhile.
+        counts: numbers of files.
         files: output path -> file.
-        deleted: paths of the parent that do not belong to this commit.
+        deleted: paths of the parent commit that do not belong to this one.
         rejected: input files that were left out.
-        metrics: figures of the work, e.g. ``held_out_l1``.
-        notes: sentences about the work, such as that training was resumed.
+        metrics: name -> value, e.g. ``held_out_l1``; finite.
+        notes: sentences about the work, e.g. that a training was resumed.
+        awaited: the input that an empty commit waits for.
+        reused_from: id of the commit whose files were copied.
+        base: id of the commit from which files were carried over.
+        schema: version of the schema.
     """
 
     stage: str
@@ -140,7 +150,7 @@ class StageRecord:
     parameters_from: str
     versions: Mapping[str, str]
     run: Mapping[str, str]
-    started: float
+    started: Timestamp
     seconds: float
     counts: Counts
     files: Mapping[str, OutputFile]
@@ -149,63 +159,69 @@ class StageRecord:
     metrics: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     awaited: str | None = None
-    reused_from: str | None = None
-    base: str | None = None
+    reused_from: CommitHex | None = None
+    base: CommitHex | None = None
     schema: int = SCHEMA
 
     def to_json(self) -> bytes:
-        """The record as the bytes of `/_report/stage.json`: a line for each file, input and parameter."""
-        fields = ",\n".join(f" {_line(name)}: {_block(value)}" for name, value in sorted(vars(self).items()))
+        """Return the bytes of `/_report/stage.json`: one line per file, input and parameter.
+
+        Metrics that are not finite have no form in JSON and are left out.
+        """
+        values = vars(self) | {"metrics": {name: value for name, value in self.metrics.items() if math.isfinite(value)}}
+        fields = ",\n".join(f" {_encode(name)}: {_block(value)}" for name, value in sorted(values.items()))
         return f"{{\n{fields}\n}}\n".encode()
 
 
-# Without indentation, for which Python's own encoder would take a minute over 100,000 files.
-_line = json.JSONEncoder(default=vars, sort_keys=True).encode
+# Python's C encoder works without indentation only; the pure Python one takes a minute over 100,000 files.
+_encode = json.JSONEncoder(default=vars, sort_keys=True, allow_nan=False).encode
 
 
 def _block(value: Any) -> str:
-    """A mapping or a list with a line for each of its entries; anything else on one line."""
+    """Encode a mapping or a tuple with one line per entry, anything else on one line."""
     if not value or not isinstance(value, Mapping | tuple):
-        return _line(value)
+        return _encode(value)
     if isinstance(value, Mapping):
-        return "{\n" + ",\n".join(f"  {_line(key)}: {_line(value[key])}" for key in sorted(value)) + "\n }"
-    return "[\n" + ",\n".join(f"  {_line(one)}" for one in value) + "\n ]"
+        return "{\n" + ",\n".join(f"  {_encode(key)}: {_encode(value[key])}" for key in sorted(value)) + "\n }"
+    return "[\n" + ",\n".join(f"  {_encode(entry)}" for entry in value) + "\n ]"
+
+
+class _Version(msgspec.Struct):
+    schema: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
+
+_decode_version = msgspec.json.Decoder(_Version).decode
+_decode_record = msgspec.json.Decoder(StageRecord).decode
 
 
 def parse(text: bytes, where: str) -> StageRecord:
-    """Read a record.
+    """Parse a record.
 
     Args:
         text: the bytes of a `stage.json`.
-        where: what to name in an error.
+        where: name of the file for errors.
 
     Raises:
-        RequestError: it is none, or of a newer version.
+        RequestError: the bytes are not JSON, a field is missing, mistyped or out of range, or the version is newer.
     """
     try:
-        told = json.loads(text)
-        if told["schema"] > SCHEMA:
-            raise RequestError(
-                f"{where} has version {told['schema']} of the record, and this pix2pix knows {SCHEMA};"
-                " use a newer pix2pix"
-            )
-        told["inputs"] = tuple(InputRecord(**one) for one in told["inputs"])
-        told["parameters"] = {name: RecordedParameter(**one) for name, one in told["parameters"].items()}
-        told["files"] = {path: OutputFile(**one) for path, one in told["files"].items()}
-        told["rejected"] = tuple(Rejected(**one) for one in told["rejected"])
-        told["deleted"] = tuple(told["deleted"])
-        told["notes"] = tuple(told["notes"])
-        told["counts"] = Counts(**told["counts"])
-        return StageRecord(**told)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RequestError(f"{where} is no record of a stage: {error}") from error
+        version = _decode_version(text).schema
+        if version <= SCHEMA:
+            return _decode_record(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(
+            f"{where} is not a valid stage record: {error}; `pix2pix fsck` reports what to do"
+        ) from error
+    raise RequestError(
+        f"{where} has version {version} of the record, and this pix2pix reads up to {SCHEMA}; use a newer pix2pix"
+    )
 
 
 def read_record(client: Connection, repo: str, commit_id: str) -> StageRecord | None:
-    """Read the record of a commit, or None where it has none.
+    """Read the record of a commit, or None if it has none.
 
     Raises:
-        RequestError: there is one that cannot be read, or that speaks of another commit (a copy of a stranger's).
+        RequestError: as `parse`.
     """
     text = read(client, repo, commit_id, STAGE_JSON)
     if text is None:
@@ -214,7 +230,7 @@ def read_record(client: Connection, repo: str, commit_id: str) -> StageRecord | 
 
 
 def readable_record(client: Connection, repo: str, commit_id: str) -> StageRecord | None:
-    """Read the record of a commit to build on; None also where it cannot be read, for then all is work."""
+    """Read the record of a commit to build on; None also if it cannot be read, so that everything is computed."""
     try:
         return read_record(client, repo, commit_id)
     except RequestError as error:

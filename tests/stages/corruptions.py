@@ -1,6 +1,6 @@
-"""Faults to plant into a store: what somebody did to it, and what `fsck` must say.
+"""Corruptions of a store, and the codes that `fsck` must report for each.
 
-They are planted all into one store, so that one check finds each under its own name and none hides another.
+All are made in one store, so that one check finds each under its own code and none hides another.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from pachyderm.queue.claims import take
 from pachyderm.queue.commit_sets import open_fresh
 from pachyderm.record.stage_record import REPORT_HTML, STAGE_JSON
 
-Told = dict[str, Any]
+RecordJson = dict[str, Any]
 Files = dict[str, FileContent]
-NOBODY = "0" * 32
+MISSING = "0" * 32
 
 
 @dataclass
-class Garden:
-    """A harness with an older and a present commit of pictures, and a promoted model."""
+class CorruptibleStore:
+    """A store with an older and a current commit of pictures, and a promoted model."""
 
     harness: StageHarness
     numbers: Any = field(default_factory=lambda: itertools.count(1))
     older: str = ""
 
-    def lay_out(self) -> None:
+    def populate(self) -> None:
         self.harness.put(TRAINING, {"/a.png": "A"})
         self.harness.run("train", "export")
         self.older = self.harness.put(INPUT_IMAGES, {"/1.jpg": "before", "/bad.jpg": "bad"})
@@ -45,29 +45,30 @@ class Garden:
         self.harness.put(INPUT_IMAGES, {"/1.jpg": "one", "/2.jpg": "two", "/bad.jpg": "bad"})
         self.harness.run("resize", "generate")
 
-    def fill(self, change: Callable[[Told, Files], None], new_code: bool = True) -> Commit:
-        """Let the stage resize publish something else than it made."""
+    def fill(self, change: Callable[[RecordJson, Files], None], new_code: bool = True) -> Commit:
+        """Let the stage resize publish something other than its result."""
 
         def tamper(client: Any, commit: Commit, result: Files, *rest: Any) -> Any:
-            changed, told = dict(result), json.loads(bytes(result[STAGE_JSON]))  # type: ignore[arg-type]
+            changed, record = dict(result), json.loads(bytes(result[STAGE_JSON]))  # type: ignore[arg-type]
             changed.pop(STAGE_JSON)
-            change(told, changed)
-            changed.setdefault(STAGE_JSON, json.dumps(told).encode())
+            change(record, changed)
+            changed.setdefault(STAGE_JSON, json.dumps(record).encode())
             return really_publish(client, commit, {p: c for p, c in changed.items() if c != b"GONE"}, *rest)
 
         if new_code:
-            self.harness.code = f"code {next(self.numbers)}"  # nothing is carried over or reused
+            self.harness.code = f"code {next(self.numbers)}"  # so that nothing is carried over or reused
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(attempt, "publish", tamper)
-            # No plan from the record of an earlier fault.
-            patch.setattr(attempt, "nearest_good", lambda *words: None)
-            return self.harness.fill("resize", "new")
+            # No plan from the record of an earlier corruption.
+            patch.setattr(attempt, "nearest_good", lambda *arguments: None)
+            # A run id of its own: the same run would be given the commit set that it opened before.
+            return self.harness.fill("resize", "new", run=f"run-{next(self.numbers)}")
 
     def open(self, branch: BranchName = PREPROCESS_IMAGES) -> Commit:
-        """A fresh open output commit."""
+        """Open a fresh output commit."""
         if branch == GENERATE_IMAGES:
-            # A stage would wait for ever for an older open commit of its own branch.
-            set_id = self.fill(lambda told, files: None).id
+            # A stage would wait forever for an older open commit of its own branch.
+            set_id = self.fill(lambda record, files: None).id
         else:
             set_id = open_fresh(self.harness.client, TRAINING if branch == CHECKPOINT else INPUT_IMAGES)
         return inspect(self.harness.client, branch.repo, set_id)
@@ -84,142 +85,148 @@ class Garden:
 
 
 @dataclass(frozen=True)
-class Fault:
-    """What is done to the store.
+class Corruption:
+    """A corruption of the store.
 
     Attributes:
-        plant: does it, and returns where fsck must find it.
-        codes: what fsck must say there, and nothing else.
-        repaired: whether ``--repair`` makes it good.
+        name: what is wrong.
+        plant: makes it, and returns where fsck must find it.
+        codes: the codes that fsck must report there, and no others.
+        repaired: whether ``--repair`` removes the problem.
     """
 
     name: str
-    plant: Callable[[Garden], str]
+    plant: Callable[[CorruptibleStore], str]
     codes: frozenset[str]
     repaired: bool = False
 
 
-def recorded(change: Callable[[Told, Files], None]) -> Callable[[Garden], str]:
-    return lambda garden: str(garden.fill(change))
+def recorded(change: Callable[[RecordJson, Files], None]) -> Callable[[CorruptibleStore], str]:
+    return lambda store: str(store.fill(change))
 
 
-def counted(name: str, by: int) -> Callable[[Told, Files], None]:
-    def change(told: Told, files: Files) -> None:
-        told["counts"][name] += by
-
-    return change
-
-
-def of_file(**values: Any) -> Callable[[Told, Files], None]:
-    def change(told: Told, files: Files) -> None:
-        told["files"]["/1.png"].update(values)
+def with_count(name: str, by: int) -> Callable[[RecordJson, Files], None]:
+    def change(record: RecordJson, files: Files) -> None:
+        record["counts"][name] += by
 
     return change
 
 
-def told(**values: Any) -> Callable[[Told, Files], None]:
+def with_file_fields(**values: Any) -> Callable[[RecordJson, Files], None]:
+    def change(record: RecordJson, files: Files) -> None:
+        record["files"]["/1.png"].update(values)
+
+    return change
+
+
+def with_fields(**values: Any) -> Callable[[RecordJson, Files], None]:
     return lambda record, files: record.update(values)
 
 
-def other_bytes(told: Told, files: Files) -> None:
-    files["/1.png"] = b"X" * int(told["files"]["/1.png"]["bytes"])
+def other_bytes(record: RecordJson, files: Files) -> None:
+    files["/1.png"] = b"X" * int(record["files"]["/1.png"]["bytes"])
 
 
-def larger(told: Told, files: Files) -> None:
-    told["files"]["/1.png"]["bytes"] += 1
+def larger(record: RecordJson, files: Files) -> None:
+    record["files"]["/1.png"]["bytes"] += 1
 
 
-def gone(path: str) -> Callable[[Told, Files], None]:
-    return lambda told, files: files.update({path: b"GONE"})
+def without(path: str) -> Callable[[RecordJson, Files], None]:
+    return lambda record, files: files.update({path: b"GONE"})
 
 
-def foreign(told: Told, files: Files) -> None:
-    files["/stray.png"] = b"a stranger's"
+def foreign(record: RecordJson, files: Files) -> None:
+    files["/stray.png"] = b"foreign"
 
 
-def forgotten_picture(told: Told, files: Files) -> None:
-    del told["files"]["/1.png"], files["/1.png"]
-    told["counts"]["computed"] -= 1
+def unaccounted_picture(record: RecordJson, files: Files) -> None:
+    del record["files"]["/1.png"], files["/1.png"]
+    record["counts"]["computed"] -= 1
 
 
-def rejected_unknown(told: Told, files: Files) -> None:
-    told["rejected"][0]["path"] = "/nobody.jpg"
+def rejected_unknown(record: RecordJson, files: Files) -> None:
+    record["rejected"][0]["path"] = "/missing.jpg"
 
 
-def no_json(told: Told, files: Files) -> None:
+def not_json(record: RecordJson, files: Files) -> None:
     files[STAGE_JSON] = b"<html>"
 
 
-def another_input(garden: Garden) -> str:
-    def change(told: Told, files: Files) -> None:
-        told["inputs"][0]["commit"] = garden.older
-
-    return str(garden.fill(change))
+def deeply_nested(record: RecordJson, files: Files) -> None:
+    record["later"] = "DEEP"
+    files[STAGE_JSON] = json.dumps(record).replace('"DEEP"', "[" * 50_000 + "]" * 50_000).encode()
 
 
-def dropped_input(told: Told, files: Files) -> None:
-    told["inputs"][0]["commit"] = NOBODY
+def another_input(store: CorruptibleStore) -> str:
+    def change(record: RecordJson, files: Files) -> None:
+        record["inputs"][0]["commit"] = store.older
+
+    return str(store.fill(change))
 
 
-def other_digest(told: Told, files: Files) -> None:
-    told["inputs"][0]["digest"] = "0" * 64
+def dropped_input(record: RecordJson, files: Files) -> None:
+    record["inputs"][0]["commit"] = MISSING
 
 
-def other_part(told: Told, files: Files) -> None:
-    told["parts"]["versions.pillow"] = "99"
+def other_digest(record: RecordJson, files: Files) -> None:
+    record["inputs"][0]["digest"] = "0" * 64
 
 
-def other_parameter(told: Told, files: Files) -> None:
-    told["parameters"]["size"]["value"] = "1"
+def other_part(record: RecordJson, files: Files) -> None:
+    record["parts"]["versions.pillow"] = "99"
 
 
-def from_a_run(told: Told, files: Files) -> None:
-    told["parameters"]["size"]["origin"] = "run"
+def other_parameter(record: RecordJson, files: Files) -> None:
+    record["parameters"]["size"]["value"] = "1"
 
 
-def origin_untrue(garden: Garden) -> str:
-    return str(garden.fill(of_file(computed_in=garden.older)))
+def from_a_run(record: RecordJson, files: Files) -> None:
+    record["parameters"]["size"]["origin"] = "run"
 
 
-def reuse_untrue(garden: Garden) -> str:
-    return str(garden.fill(told(outcome="reused", reused_from=garden.older)))
+def wrong_origin(store: CorruptibleStore) -> str:
+    return str(store.fill(with_file_fields(computed_in=store.older)))
 
 
-def computed_twice(garden: Garden) -> str:
-    garden.fill(lambda told, files: None)
+def wrong_reuse(store: CorruptibleStore) -> str:
+    return str(store.fill(with_fields(outcome="reused", reused_from=store.older)))
+
+
+def computed_twice(store: CorruptibleStore) -> str:
+    store.fill(lambda record, files: None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attempt, "reusable", lambda *words: None)
-        return str(garden.fill(lambda told, files: None, new_code=False))
+        patch.setattr(attempt, "reusable", lambda *arguments: None)
+        return str(store.fill(lambda record, files: None, new_code=False))
 
 
-def fingerprint_edited(garden: Garden) -> str:
-    return garden.key(garden.fill(lambda told, files: None), fingerprint="0" * 64)
+def fingerprint_edited(store: CorruptibleStore) -> str:
+    return store.key(store.fill(lambda record, files: None), fingerprint="0" * 64)
 
 
-def dead_run(garden: Garden) -> str:
-    commit = garden.open(GENERATE_IMAGES)
-    assert take(garden.harness.client, commit, "dead-run", "attempt") is not None
+def dead_run(store: CorruptibleStore) -> str:
+    commit = store.open(GENERATE_IMAGES)
+    assert take(store.harness.client, commit, "dead-run", "attempt") is not None
     return str(commit)
 
 
-def double_claim(garden: Garden) -> str:
-    return garden.key(garden.open(GENERATE_IMAGES), run_1='{"run": "a", "attempt": "1"}', run_2="b")
+def double_claim(store: CorruptibleStore) -> str:
+    return store.key(store.open(GENERATE_IMAGES), run_1='{"run": "a", "attempt": "1"}', run_2="b")
 
 
-def claim_gap(garden: Garden) -> str:
-    return garden.key(garden.open(GENERATE_IMAGES), run_5="b")
+def claim_gap(store: CorruptibleStore) -> str:
+    return store.key(store.open(GENERATE_IMAGES), run_5="b")
 
 
-def ended(error: str) -> Callable[[Garden], str]:
-    return lambda garden: garden.finish(garden.open(), error)
+def ended(error: str) -> Callable[[CorruptibleStore], str]:
+    return lambda store: store.finish(store.open(), error)
 
 
-def finished_by_hand(garden: Garden) -> str:
-    return garden.finish(garden.open())
+def finished_by_hand(store: CorruptibleStore) -> str:
+    return store.finish(store.open())
 
 
-def model_moved(garden: Garden) -> str:
-    harness = garden.harness
+def model_moved(store: CorruptibleStore) -> str:
+    harness = store.harness
     harness.put(TRAINING, {"/a.png": "B", "/pix2pix.toml": "promote=never"})
     harness.run("train", "export")
     commit = harness.client.commit("model", harness.head(CANDIDATE).id)
@@ -227,20 +234,20 @@ def model_moved(garden: Garden) -> str:
     return str(MODEL)
 
 
-def promotion_garbled(garden: Garden) -> str:
-    return garden.key(garden.harness.head(CANDIDATE), promoted_x="{")
+def malformed_promotion(store: CorruptibleStore) -> str:
+    return store.key(store.harness.head(CANDIDATE), promoted_x="{")
 
 
-def hyperparameters_garbled(garden: Garden) -> str:
-    return garden.key(garden.harness.head(TRAINING), hyperparameters_x="max_steps = 3")
+def malformed_hyperparameters(store: CorruptibleStore) -> str:
+    return store.key(store.harness.head(TRAINING), hyperparameters_x="max_steps = 3")
 
 
-def newest_superseded(garden: Garden) -> str:
-    return garden.finish(garden.open(CHECKPOINT), "superseded: by " + NOBODY)
+def newest_superseded(store: CorruptibleStore) -> str:
+    return store.finish(store.open(CHECKPOINT), "superseded: by " + MISSING)
 
 
-def input_left_open(garden: Garden) -> str:
-    client, before = garden.harness.client, garden.harness.head(INPUT_IMAGES)
+def input_left_open(store: CorruptibleStore) -> str:
+    client, before = store.harness.client, store.harness.head(INPUT_IMAGES)
     opened = client.pfs.start_commit(branch=client.branch(INPUT_IMAGES))
     client.pfs.create_branch(
         branch=client.branch(INPUT_IMAGES), head=client.commit(before.repo, before.id), provenance=[]
@@ -248,82 +255,122 @@ def input_left_open(garden: Garden) -> str:
     return f"{INPUT_IMAGES.repo}@{opened.id}"
 
 
-def one(*codes: str) -> frozenset[str]:
-    return frozenset(codes)
+def codes(*names: str) -> frozenset[str]:
+    return frozenset(names)
 
 
-FAULTS = (
-    Fault("a changed byte", recorded(other_bytes), one("FILE_CHANGED"), repaired=True),
-    Fault("another SHA-256", recorded(of_file(sha256="0" * 64)), one("FILE_CHANGED"), repaired=True),
-    Fault("another hash", recorded(of_file(hash="0" * 64)), one("FILE_CHANGED"), repaired=True),
-    Fault("another size", recorded(larger), one("FILE_SIZE"), repaired=True),
-    Fault("a missing file", recorded(gone("/1.png")), one("FILE_MISSING"), repaired=True),
-    Fault("a foreign file", recorded(foreign), one("FILE_FOREIGN"), repaired=True),
-    Fault("a missing report", recorded(gone(REPORT_HTML)), one("REPORT_MISSING")),
-    Fault("a wrong count of inputs", recorded(counted("inputs", 1)), one("COUNTS"), repaired=True),
-    Fault("a wrong count of computed files", recorded(counted("computed", 1)), one("COUNTS"), repaired=True),
-    Fault("a wrong count of rejected files", recorded(counted("rejected", 1)), one("COUNTS"), repaired=True),
-    Fault("a picture that became nothing", recorded(forgotten_picture), one("INPUT_UNACCOUNTED"), repaired=True),
-    Fault("rejections taken away", recorded(told(rejected=[])), one("COUNTS", "INPUT_UNACCOUNTED"), repaired=True),
-    Fault(
-        "a rejection of no file",
+CORRUPTIONS = (
+    Corruption("a changed byte", recorded(other_bytes), codes("FILE_CHANGED"), repaired=True),
+    Corruption("another SHA-256", recorded(with_file_fields(sha256="0" * 64)), codes("FILE_CHANGED"), repaired=True),
+    Corruption("another hash", recorded(with_file_fields(hash="0" * 64)), codes("FILE_CHANGED"), repaired=True),
+    Corruption("another size", recorded(larger), codes("FILE_SIZE"), repaired=True),
+    Corruption("a missing file", recorded(without("/1.png")), codes("FILE_MISSING"), repaired=True),
+    Corruption("a foreign file", recorded(foreign), codes("FILE_FOREIGN"), repaired=True),
+    Corruption("a missing report", recorded(without(REPORT_HTML)), codes("REPORT_MISSING")),
+    Corruption("a wrong count of inputs", recorded(with_count("inputs", 1)), codes("COUNTS"), repaired=True),
+    Corruption("a wrong count of computed files", recorded(with_count("computed", 1)), codes("COUNTS"), repaired=True),
+    Corruption("a wrong count of rejected files", recorded(with_count("rejected", 1)), codes("COUNTS"), repaired=True),
+    Corruption("a picture without an output", recorded(unaccounted_picture), codes("INPUT_UNACCOUNTED"), repaired=True),
+    Corruption(
+        "deleted rejections", recorded(with_fields(rejected=[])), codes("COUNTS", "INPUT_UNACCOUNTED"), repaired=True
+    ),
+    Corruption(
+        "a rejection of an unknown file",
         recorded(rejected_unknown),
-        one("REJECTED_UNKNOWN", "INPUT_UNACCOUNTED"),
+        codes("REJECTED_UNKNOWN", "INPUT_UNACCOUNTED"),
         repaired=True,
     ),
-    Fault("a source of other bytes", recorded(of_file(source_hash="0" * 64)), one("SOURCE_UNTRUE"), repaired=True),
-    Fault(
-        "a source that is none",
-        recorded(of_file(source="/x")),
-        one("SOURCE_UNTRUE", "INPUT_UNACCOUNTED"),
+    Corruption(
+        "a source with other bytes",
+        recorded(with_file_fields(source_hash="0" * 64)),
+        codes("SOURCE_UNTRUE"),
         repaired=True,
     ),
-    Fault(
+    Corruption(
+        "an unknown source",
+        recorded(with_file_fields(source="/x")),
+        codes("SOURCE_UNTRUE", "INPUT_UNACCOUNTED"),
+        repaired=True,
+    ),
+    Corruption(
         "a stage.json of another commit",
-        recorded(told(commit=f"model@{NOBODY}")),
-        one("RECORD_ELSEWHERE"),
+        recorded(with_fields(commit=f"model@{MISSING}")),
+        codes("RECORD_ELSEWHERE"),
         repaired=True,
     ),
-    Fault("no stage.json", recorded(gone(STAGE_JSON)), one("NO_RECORD")),
-    Fault("a stage.json that is none", recorded(no_json), one("RECORD_UNREADABLE")),
-    Fault("a stage.json of a newer version", recorded(told(schema=99)), one("RECORD_UNREADABLE")),
-    Fault("the record of another stage", recorded(told(stage="train")), one("RECORD_STAGE"), repaired=True),
-    Fault("another input commit", another_input, one("INPUTS_DIFFER", "INPUT_CHANGED", "SOURCE_UNTRUE"), repaired=True),
-    Fault("an input that was dropped", recorded(dropped_input), one("INPUT_GONE", "INPUTS_DIFFER"), repaired=True),
-    Fault(
-        "another digest of the input", recorded(other_digest), one("INPUT_CHANGED", "FINGERPRINT_PARTS"), repaired=True
+    Corruption("a missing stage.json", recorded(without(STAGE_JSON)), codes("NO_RECORD")),
+    Corruption("a malformed stage.json", recorded(not_json), codes("RECORD_UNREADABLE")),
+    Corruption("a deeply nested stage.json", recorded(deeply_nested), codes("RECORD_UNREADABLE")),
+    Corruption("a mistyped stage.json", recorded(with_fields(files=[1])), codes("RECORD_UNREADABLE")),
+    Corruption(
+        "an infinite number in stage.json", recorded(with_fields(seconds=float("inf"))), codes("RECORD_UNREADABLE")
     ),
-    Fault("another fingerprint in the metadata", fingerprint_edited, one("FINGERPRINT_METADATA"), repaired=True),
-    Fault(
+    Corruption("a stage.json of a newer version", recorded(with_fields(schema=99)), codes("RECORD_UNREADABLE")),
+    Corruption(
+        "the record of another stage", recorded(with_fields(stage="train")), codes("RECORD_STAGE"), repaired=True
+    ),
+    Corruption(
+        "another input commit", another_input, codes("INPUTS_DIFFER", "INPUT_CHANGED", "SOURCE_UNTRUE"), repaired=True
+    ),
+    Corruption("a dropped input", recorded(dropped_input), codes("INPUT_GONE", "INPUTS_DIFFER"), repaired=True),
+    Corruption(
+        "another digest of the input",
+        recorded(other_digest),
+        codes("INPUT_CHANGED", "FINGERPRINT_PARTS"),
+        repaired=True,
+    ),
+    Corruption("another fingerprint in the metadata", fingerprint_edited, codes("FINGERPRINT_METADATA"), repaired=True),
+    Corruption(
         "another fingerprint in the record",
-        recorded(told(fingerprint="0" * 64)),
-        one("FINGERPRINT_UNTRUE", "FINGERPRINT_METADATA"),
+        recorded(with_fields(fingerprint="0" * 64)),
+        codes("FINGERPRINT_UNTRUE", "FINGERPRINT_METADATA"),
         repaired=True,
     ),
-    Fault(
-        "a part of the fingerprint", recorded(other_part), one("FINGERPRINT_UNTRUE", "FINGERPRINT_PARTS"), repaired=True
+    Corruption(
+        "another part of the fingerprint",
+        recorded(other_part),
+        codes("FINGERPRINT_UNTRUE", "FINGERPRINT_PARTS"),
+        repaired=True,
     ),
-    Fault("another parameter", recorded(other_parameter), one("FINGERPRINT_PARTS"), repaired=True),
-    Fault("parameters of another commit", recorded(told(parameters_from="x")), one("PARAMETERS_FROM"), repaired=True),
-    Fault("a run's parameter that no run gave", recorded(from_a_run), one("PARAMETERS_UNEXPLAINED"), repaired=True),
-    Fault("computed in no commit", recorded(of_file(computed_in=NOBODY)), one("ORIGIN_GONE", "COUNTS"), repaired=True),
-    Fault("computed where other bytes are", origin_untrue, one("ORIGIN_UNTRUE", "COUNTS"), repaired=True),
-    Fault("copied from no commit", recorded(told(outcome="reused", reused_from=NOBODY)), one("REUSE_GONE")),
-    Fault("copied from another commit", reuse_untrue, one("REUSE_UNTRUE", "REUSE_BYTES"), repaired=True),
-    Fault("copied from nowhere", recorded(told(outcome="reused")), one("REUSE_UNTRUE"), repaired=True),
-    Fault("equal work done twice", computed_twice, one("COMPUTED_TWICE")),
-    Fault("a claim of a dead run", dead_run, one("CLAIM_DEAD"), repaired=True),
-    Fault("two claims at once", double_claim, one("CLAIM_DOUBLE"), repaired=True),
-    Fault("a claim taken away", claim_gap, one("CLAIM_GAP")),
-    Fault("an end of no kind", ended("boom"), one("NO_REASON")),
-    Fault("an end without a reason", ended("failed:"), one("NO_REASON")),
-    Fault("superseded by nothing", ended("superseded: by " + "a" * 32), one("SUPERSEDED_BY_NOTHING")),
-    # It shows the files of its parent, the record included.
-    Fault("finished by hand", finished_by_hand, one("RECORD_ELSEWHERE"), repaired=True),
-    Fault("model@master moved by hand", model_moved, one("MODEL_NOT_PROMOTED")),
-    Fault("the newest superseded", newest_superseded, one("NEWEST_SUPERSEDED")),
-    Fault("a promotion that does not parse", promotion_garbled, one("PROMOTION_UNREADABLE")),
-    Fault("hyperparameters that do not parse", hyperparameters_garbled, one("HYPERPARAMETERS_UNREADABLE")),
-    # The last, for what is open behind it is filled by nobody.
-    Fault("an open input that no branch leads to", input_left_open, one("INPUT_OUT_OF_REACH")),
+    Corruption("another parameter", recorded(other_parameter), codes("FINGERPRINT_PARTS"), repaired=True),
+    Corruption(
+        "parameters of another commit",
+        recorded(with_fields(parameters_from="x")),
+        codes("PARAMETERS_FROM"),
+        repaired=True,
+    ),
+    Corruption(
+        "a run's parameter that was never given", recorded(from_a_run), codes("PARAMETERS_UNEXPLAINED"), repaired=True
+    ),
+    Corruption(
+        "computed in a missing commit",
+        recorded(with_file_fields(computed_in=MISSING)),
+        codes("ORIGIN_GONE", "COUNTS"),
+        repaired=True,
+    ),
+    Corruption("computed in a commit with other bytes", wrong_origin, codes("ORIGIN_UNTRUE", "COUNTS"), repaired=True),
+    Corruption(
+        "copied from a missing commit",
+        recorded(with_fields(outcome="reused", reused_from=MISSING)),
+        codes("REUSE_GONE"),
+    ),
+    Corruption("copied from another commit", wrong_reuse, codes("REUSE_UNTRUE", "REUSE_BYTES"), repaired=True),
+    Corruption(
+        "copied from an unnamed commit", recorded(with_fields(outcome="reused")), codes("REUSE_UNTRUE"), repaired=True
+    ),
+    Corruption("equal work done twice", computed_twice, codes("COMPUTED_TWICE")),
+    Corruption("a claim of a dead run", dead_run, codes("CLAIM_DEAD"), repaired=True),
+    Corruption("two live claims", double_claim, codes("CLAIM_DOUBLE"), repaired=True),
+    Corruption("a deleted claim", claim_gap, codes("CLAIM_GAP")),
+    Corruption("an end of unknown kind", ended("boom"), codes("NO_REASON")),
+    Corruption("an end without a reason", ended("failed:"), codes("NO_REASON")),
+    Corruption("superseded by a missing commit", ended("superseded: by " + "a" * 32), codes("SUPERSEDED_BY_NOTHING")),
+    # The commit shows the files of its parent, the record included.
+    Corruption("finished by hand", finished_by_hand, codes("RECORD_ELSEWHERE"), repaired=True),
+    Corruption("model@master moved by hand", model_moved, codes("MODEL_NOT_PROMOTED")),
+    Corruption("a superseded newest commit", newest_superseded, codes("NEWEST_SUPERSEDED")),
+    Corruption("a malformed promotion", malformed_promotion, codes("PROMOTION_UNREADABLE")),
+    Corruption("malformed hyperparameters", malformed_hyperparameters, codes("HYPERPARAMETERS_UNREADABLE")),
+    # Must be last: no run fills the commits opened after it.
+    Corruption("an open input on no branch", input_left_open, codes("INPUT_OUT_OF_REACH")),
 )

@@ -15,10 +15,10 @@ STAGES = {TRAINING_AND_EXPORT.name: ("train", "export"), PREPROCESSING_AND_GENER
 
 class StageRunner:
     name = "stages"
-    one_creator = True
+    atomic_start = True
 
     def __init__(self, harness: StageHarness) -> None:
-        self._house = harness
+        self._harness = harness
         self.states: dict[RunKey, RunState] = {}
 
     def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
@@ -26,7 +26,7 @@ class StageRunner:
             run, phase, error = key.display_name.replace(" ", "-"), Phase.SUCCEEDED, ""
             try:
                 for stage in STAGES[key.pipeline]:
-                    self._house.fill(stage, arguments["commit_set"], run)
+                    self._harness.fill(stage, arguments["commit_set"], run)
             except CommitFailedError as failure:
                 phase, error = Phase.FAILED, str(failure)
             self.states[key] = RunState(run, key, phase, error, 0.0, 0.0)
@@ -44,7 +44,7 @@ class StageRunner:
     def terminate(self, run: str, why: str) -> None:
         raise AssertionError("nothing runs")
 
-    def place(self) -> str:
+    def location(self) -> str:
         return "tests"
 
     def poll(self) -> bool:

@@ -1,4 +1,4 @@
-"""diff: files of inputs, records of what stages made, and pictures side by side."""
+"""diff: files of inputs, stage records of outputs, and pictures side by side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cli.data.diff_page import PicturePair, pictures_of, same_inputs, write_page
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.dag.repos import CANDIDATE, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
 from pachyderm.errors import RequestError
-from pachyderm.record.commit_diff import Changed, diff, difference
+from pachyderm.record.commit_diff import FileChange, diff, diff_records
 from pachyderm.record.stage_record import STAGE_JSON
 from pix2pix.images.codec import png_bytes
 from pix2pix.images.similarity import Likeness, likeness
@@ -43,10 +43,10 @@ def test_an_input_repos_commits_differ_by_files_also_by_its_parameters_file(harn
     a, b = (commit(harness, "input_images", one) for one in (first, second))
     found = diff(harness.client, a, b)
     assert found == [
-        Changed("/b", "changed"),
-        Changed("/c", "deleted"),
-        Changed("/d", "added"),
-        Changed("/pix2pix.toml", "changed"),
+        FileChange("/b", "changed"),
+        FileChange("/c", "deleted"),
+        FileChange("/d", "added"),
+        FileChange("/pix2pix.toml", "changed"),
     ]
     assert diff(harness.client, a, a) == []
     assert [one.change for one in diff(harness.client, b, a)] == ["changed", "added", "deleted", "changed"]
@@ -55,18 +55,18 @@ def test_an_input_repos_commits_differ_by_files_also_by_its_parameters_file(harn
 def test_two_models_differ_by_parameters_data_and_fingerprint_parts(harness: StageHarness) -> None:
     first, second = two_models(harness)
     a, b = commit(harness, "checkpoint", first), commit(harness, "checkpoint", second)
-    told = difference(harness.client, a, b)
-    assert told is not None
-    assert told.parameters == {"size": ("32", "64")}
-    assert told.inputs == {"training": (first, second)}
-    assert told.parts == ("inputs.training", "parameters")
-    assert told.metrics == {} and told.versions == {}
-    assert [one.path for one in diff(harness.client, a, b)] == ["/weights"], "the report is left out"
+    found = diff_records(harness.client, a, b)
+    assert found is not None
+    assert found.parameters == {"size": ("32", "64")}
+    assert found.inputs == {"training": (first, second)}
+    assert found.parts == ("inputs.training", "parameters")
+    assert found.metrics == {} and found.versions == {}
+    assert [one.path for one in diff(harness.client, a, b)] == ["/weights"], "the report is excluded"
     models = commit(harness, "model", first), commit(harness, "model", second)
-    told = difference(harness.client, *models)
-    assert told is not None
-    assert told.parameters == {"train.size": ("32", "64"), "export.size": ("32", "64")}
-    assert told.inputs == {"training": (first, second), "checkpoint": (first, second)}
+    found = diff_records(harness.client, *models)
+    assert found is not None
+    assert found.parameters == {"train.size": ("32", "64"), "export.size": ("32", "64")}
+    assert found.inputs == {"training": (first, second), "checkpoint": (first, second)}
 
 
 def test_two_models_are_compared_on_what_both_generated_from_the_same_pictures(harness: StageHarness) -> None:
@@ -80,7 +80,7 @@ def test_two_models_are_compared_on_what_both_generated_from_the_same_pictures(h
     assert all(one.before is not None and one.after is not None for one in pairs)
 
 
-def test_generated_pictures_whose_record_cannot_be_read_are_passed_over(
+def test_generated_pictures_whose_record_cannot_be_read_are_skipped(
     harness: StageHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = two_models(harness)
@@ -113,7 +113,7 @@ def test_of_generated_pictures_those_that_differ_are_shown(harness: StageHarness
 def test_commits_that_cannot_be_compared_are_refused_by_name(harness: StageHarness) -> None:
     first = harness.put(TRAINING, {"/a.png": "A"})
     model, training = harness.head(CANDIDATE), commit(harness, "training", first)
-    with pytest.raises(RequestError, match="two repos"):
+    with pytest.raises(RequestError, match="belong to two repos"):
         diff(harness.client, training, model)
     with pytest.raises(RequestError, match="is open; compare finished commits"):
         diff(harness.client, model, model)
@@ -136,7 +136,7 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(tmp_path: Path) -> None
         PicturePair("/new.png", None, picture(9), None),
     ]
     page = tmp_path / "pages" / "diff.html"
-    write_page(page, "model@a", "model@b", [Changed("/<b>.png", "changed")], None, pairs)
+    write_page(page, "model@a", "model@b", [FileChange("/<b>.png", "changed")], None, pairs)
     text = page.read_text()
     assert "<b>" not in text and "&lt;b&gt;" in text
     assert "L1 2.0000, SSIM 0.0000" in text and "missing before" in text
@@ -157,8 +157,8 @@ def test_likeness_is_what_evaluation_calls_l1_and_ssim() -> None:
     assert ours.ssim == pytest.approx(float(theirs["ssim"][0]), rel=1e-3)
 
 
-def test_likeness_of_equal_small_different_and_no_pictures() -> None:
+def test_likeness_of_equal_small_different_and_undecodable_pictures() -> None:
     assert likeness(picture(7), picture(7)) == Likeness(0.0, 1.0)
     assert likeness(picture(0, 8), picture(255, 8)) == Likeness(2.0, None)
     assert likeness(picture(7), picture(7, 8)) is None
-    assert likeness(picture(7), b"no picture") is None
+    assert likeness(picture(7), b"not a picture") is None

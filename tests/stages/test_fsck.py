@@ -1,4 +1,4 @@
-"""fsck: healthy stores have no findings, and every planted fault is found, named, and repaired or left with advice."""
+"""fsck: healthy stores have no findings; every corruption is found by its code and repaired or left with advice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from corruptions import FAULTS, Fault, Garden
+from corruptions import CORRUPTIONS, CorruptibleStore, Corruption
 from pachyderm_sdk.api import pfs
 from populated_store import populate
 from stage_harness import StageHarness, set_up_harness
@@ -37,7 +37,7 @@ def check(harness: StageHarness, repair: bool = False, contents: bool = True) ->
         now=time.time(),
         repair=repair,
         contents=contents,
-        over=lambda run: "vanished: its process is gone" if run == "dead-run" else None,
+        run_end=lambda run: "vanished: its process is gone" if run == "dead-run" else None,
     )
 
 
@@ -60,48 +60,48 @@ def by_place(found: Findings) -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
     with set_up_harness(tmp_path_factory.mktemp("planted")) as harness:
-        garden = Garden(harness)
-        garden.lay_out()
+        store = CorruptibleStore(harness)
+        store.populate()
         assert check(harness).problems == ()
-        where = {fault.name: fault.plant(garden) for fault in FAULTS}
+        where = {corruption.name: corruption.plant(store) for corruption in CORRUPTIONS}
         yield Planted(where, check(harness), check(harness, repair=True), check(harness))
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_planted_fault_is_found_named_and_repaired_or_left_with_advice(planted: Planted, fault: Fault) -> None:
-    where = planted.where[fault.name]
-    assert by_place(planted.found)[where] == fault.codes
+@pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda corruption: corruption.name)
+def test_a_corruption_is_found_named_and_repaired_or_left_with_advice(planted: Planted, corruption: Corruption) -> None:
+    where = planted.where[corruption.name]
+    assert by_place(planted.found)[where] == corruption.codes
     for problem in planted.found.problems:
         if problem.where.startswith(where):
             assert problem.what and problem.repair
-    assert by_place(planted.after)[where] == (set() if fault.repaired else fault.codes)
-    told = [one.done for one in planted.repaired.repaired if one.problem.where.startswith(where)]
-    assert bool(told) == fault.repaired
+    assert by_place(planted.after)[where] == (set() if corruption.repaired else corruption.codes)
+    done = [repaired.done for repaired in planted.repaired.repaired if repaired.problem.where.startswith(where)]
+    assert bool(done) == corruption.repaired
 
 
 def test_nothing_but_what_was_planted_is_found(planted: Planted) -> None:
-    assert len(FAULTS) >= 30
+    assert len(CORRUPTIONS) >= 30
     assert set(by_place(planted.found)) == set(planted.where.values())
 
 
-def test_a_store_that_has_lived_has_no_findings(harness: StageHarness) -> None:
+def test_a_populated_store_has_no_findings(harness: StageHarness) -> None:
     assert check(harness).problems == ()
     populate(harness)
     assert check(harness).problems == ()
 
 
-def test_without_contents_the_servers_hash_tells_a_changed_byte_and_no_sha256_is_checked(harness: StageHarness) -> None:
-    garden = Garden(harness)
-    garden.lay_out()
-    faults = {fault.name: fault for fault in FAULTS}
-    changed = faults["a changed byte"].plant(garden)
-    missing = faults["a missing file"].plant(garden)
-    digest = faults["another SHA-256"].plant(garden)
+def test_without_contents_the_servers_hash_shows_a_changed_byte_and_no_sha256_is_checked(harness: StageHarness) -> None:
+    store = CorruptibleStore(harness)
+    store.populate()
+    by_name = {corruption.name: corruption for corruption in CORRUPTIONS}
+    changed = by_name["a changed byte"].plant(store)
+    missing = by_name["a missing file"].plant(store)
+    digest = by_name["another SHA-256"].plant(store)
     assert set(by_place(check(harness, contents=False))) == {changed, missing}
     assert set(by_place(check(harness))) == {changed, missing, digest}
 
 
-def test_work_that_is_open_or_waits_or_failed_with_a_reason_is_no_fault(harness: StageHarness) -> None:
+def test_work_that_is_open_or_waits_or_failed_with_a_reason_is_healthy(harness: StageHarness) -> None:
     first = harness.put(TRAINING, {"/a.png": "A"})
     harness.put(INPUT_IMAGES, {"/1.jpg": "1"})
     assert check(harness).problems == ()
@@ -126,7 +126,7 @@ def test_a_commit_that_was_dropped_leaves_what_is_left_consistent(harness: Stage
     }
 
 
-def test_a_store_without_set_up_is_told_so(harness: StageHarness) -> None:
+def test_a_store_without_set_up_is_reported(harness: StageHarness) -> None:
     harness.client.pfs.delete_branch(branch=harness.client.branch(GENERATE_IMAGES))
     found = check(harness)
     assert [one.code for one in found.problems] == ["SET_UP"]
@@ -140,14 +140,14 @@ def commit(name: str, parent: str | None = None, **facts: Any) -> Commit:
 
 
 def evidence(*commits: Commit, head: str, now: float = 0.0) -> Any:
-    """What a server tells that the embedded store refuses to become."""
+    """Return the state of a server that the embedded store never reaches."""
     known = {(one.repo, one.id): one for one in commits}
     idle = commit("idle", finished=1.0, finishing=1.0)
     heads = dict.fromkeys(PROVENANCE, idle) | {CHECKPOINT: known["checkpoint", head]}
     return SimpleNamespace(outputs=commits, known=known, heads=heads, now=now)
 
 
-def test_a_commit_finished_before_an_older_open_one_is_told_with_the_way_out() -> None:
+def test_a_commit_finished_before_an_older_open_one_is_reported_with_the_remedy() -> None:
     open_one, later = commit("a"), commit("b", parent="a", finishing=1.0)
     (problem,) = check_ends(evidence(open_one, later, head="b"))
     assert (problem.code, problem.where) == ("LOCKED_UP", "checkpoint@b")
@@ -164,39 +164,39 @@ def test_a_grandparent_locks_up_as_well_and_what_is_behind_a_good_commit_does_no
     assert found == []
 
 
-def test_a_commit_that_a_late_writer_destroyed_is_told_after_ten_minutes() -> None:
+def test_a_commit_that_a_late_writer_destroyed_is_reported_after_ten_minutes() -> None:
     finishing = commit("a", finishing=100.0)
     assert list(check_ends(evidence(finishing, head="a", now=600.0))) == []
     (problem,) = check_ends(evidence(finishing, head="a", now=760.0))
     assert (problem.code, "11 minutes" in problem.what) == ("NEVER_FINISHES", True)
 
 
-def test_an_open_commit_that_no_branch_leads_to_is_told_and_cancelled() -> None:
-    lost, at = commit("a"), commit("b", finishing=1.0, finished=1.0)
-    (problem,) = check_ends(evidence(lost, at, head="b"))
+def test_an_open_commit_on_no_branch_is_reported_and_cancelled() -> None:
+    lost, newest = commit("a"), commit("b", finishing=1.0, finished=1.0)
+    (problem,) = check_ends(evidence(lost, newest, head="b"))
     assert (problem.code, problem.where) == ("OUT_OF_REACH", "checkpoint@a")
-    assert problem.mend is not None
+    assert problem.automatic is not None
 
 
-def test_a_head_that_is_not_made_from_the_newest_input_is_told() -> None:
+def test_a_head_that_is_not_made_from_the_newest_input_is_reported() -> None:
     heads: dict[BranchName, Commit] = {}
     for branch in (TRAINING, INPUT_IMAGES, BranchName("model", "master"), *PROVENANCE):
-        above = tuple(CommitId(one.repo, heads[one].id) for one in PROVENANCE.get(branch, ()))
-        heads[branch] = Commit(branch.repo, f"{branch}1", None, 0.0, 1.0, 1.0, "", True, {}, above)
+        sources = tuple(CommitId(one.repo, heads[one].id) for one in PROVENANCE.get(branch, ()))
+        heads[branch] = Commit(branch.repo, f"{branch}1", None, 0.0, 1.0, 1.0, "", True, {}, sources)
     healthy: Any = SimpleNamespace(heads=heads)
     assert list(check_heads(healthy)) == []
     heads[TRAINING] = Commit("training", "newer", None, 0.0, 1.0, 1.0, "", False)
     (problem,) = check_heads(healthy)
     assert (problem.code, problem.where) == ("HEAD_BEHIND", "checkpoint@master")
-    assert "training@newer" in problem.what and problem.mend is not None
+    assert "training@newer" in problem.what and problem.automatic is not None
 
 
 def test_repairing_twice_is_harmless(harness: StageHarness) -> None:
-    garden = Garden(harness)
-    garden.lay_out()
-    faults = {fault.name: fault for fault in FAULTS}
-    for name in ("a claim of a dead run", "two claims at once", "another fingerprint in the metadata"):
-        faults[name].plant(garden)
+    store = CorruptibleStore(harness)
+    store.populate()
+    by_name = {corruption.name: corruption for corruption in CORRUPTIONS}
+    for name in ("a claim of a dead run", "two live claims", "another fingerprint in the metadata"):
+        by_name[name].plant(store)
     first, second = check(harness, repair=True), check(harness, repair=True)
     assert len(first.repaired) == 3 and first.problems == ()
     assert second.repaired == () and second.problems == ()
@@ -205,7 +205,7 @@ def test_repairing_twice_is_harmless(harness: StageHarness) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_a_thousand_commits_are_checked_in_ten_seconds_and_a_picture_is_traced_in_one(harness: StageHarness) -> None:
-    """Seconds of this process, which holds the store as well: what else the machine does counts for nothing."""
+    """Measures CPU seconds of this process, which includes the store: other load on the machine has no effect."""
     harness.put(TRAINING, {"/a.png": "A"})
     harness.run("train", "export")
     for number in range(int(os.environ.get("PIX2PIX_TEST_SETS", "332"))):
@@ -222,9 +222,9 @@ def test_a_thousand_commits_are_checked_in_ten_seconds_and_a_picture_is_traced_i
     first = list(all_commits(harness.client, "input_images"))[-2]
     ahead = forward(harness.client, first, next(iter(files(harness.client, first.repo, first.id))))
     followed = time.process_time() - start
-    said = f"{commits} commits: fsck {checked:.2f} s, lineage {traced:.3f} s, forward {followed:.2f} s"
-    assert found.problems == () and graph.problems() == [] and len(ahead.nodes) > 2, said
-    assert checked < 10 * commits / 1000 and traced < 1, said
+    figures = f"{commits} commits: fsck {checked:.2f} s, lineage {traced:.3f} s, forward {followed:.2f} s"
+    assert found.problems == () and graph.problems() == [] and len(ahead.nodes) > 2, figures
+    assert checked < 10 * commits / 1000 and traced < 1, figures
 
 
 def test_a_superseded_set_on_both_inputs_is_healthy(harness: StageHarness) -> None:
@@ -273,5 +273,5 @@ def test_a_commit_that_the_server_cannot_read_is_a_finding_and_not_the_end(
         monkeypatch.setattr(reading, name, forgetful(getattr(reading, name)))
     problems = fsck(harness.client, now=time.time()).problems
     assert [one.where for one in problems if one.code == "UNREADABLE"] == [f"{repo}@{lost}"]
-    # What was carried over from it cannot be held against it any more.
+    # The origin of files carried over from it can no longer be checked.
     assert {one.code for one in problems} <= {"UNREADABLE", "ORIGIN_GONE"}

@@ -27,32 +27,32 @@ from pachyderm.errors import RequestError
 from pachyderm.record.lineage_backward import backward
 from pachyderm.record.lineage_forward import forward
 from pachyderm.record.openlineage import events
-from pachyderm.record.picture_search import Claimed, made_with, search
+from pachyderm.record.picture_search import EmbeddedOrigin, picture_fingerprint, search
 from pix2pix.images.codec import png_bytes
 
 
 @dataclass(frozen=True)
-class Lived:
+class Populated:
     harness: StageHarness
     sets: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
+def populated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Populated]:
     with set_up_harness(tmp_path_factory.mktemp("lived")) as harness:
-        yield Lived(harness, populate(harness))
+        yield Populated(harness, populate(harness))
 
 
-def test_every_file_of_every_output_commit_leads_back_to_data_code_parameters_and_run(lived: Lived) -> None:
-    assert traced_back(lived.harness.client) > 25
+def test_every_file_of_every_output_commit_leads_back_to_data_code_parameters_and_run(populated: Populated) -> None:
+    assert traced_back(populated.harness.client) > 25
 
 
-def test_every_input_leads_forward_to_every_result_that_leads_back_to_it(lived: Lived) -> None:
-    assert led_forward(lived.harness.client) > 12
+def test_every_input_leads_forward_to_every_result_that_leads_back_to_it(populated: Populated) -> None:
+    assert led_forward(populated.harness.client) > 12
 
 
-def test_a_carried_picture_leads_to_the_commit_that_computed_it_under_its_older_name(lived: Lived) -> None:
-    harness, sets = lived.harness, lived.sets
+def test_a_carried_picture_leads_to_the_commit_that_computed_it_under_its_older_name(populated: Populated) -> None:
+    harness, sets = populated.harness, populated.sets
     made = inspect(harness.client, "generate_images", sets["renamed"])
     graph = backward(harness.client, made, "/cats/1.png")
     origin = f"generate_images@{sets['pictures']}:/1.png"
@@ -60,8 +60,8 @@ def test_a_carried_picture_leads_to_the_commit_that_computed_it_under_its_older_
     assert f"input_images@{sets['pictures']}:/1.jpg" in reaches(graph, graph.start)
 
 
-def test_a_failed_and_a_superseded_commit_are_told_with_their_reason(lived: Lived) -> None:
-    harness, sets = lived.harness, lived.sets
+def test_a_failed_and_a_superseded_commit_are_shown_with_their_reason(populated: Populated) -> None:
+    harness, sets = populated.harness, populated.sets
     for name, state in (("failed", "failed"), ("superseded", "superseded")):
         graph = backward(harness.client, inspect(harness.client, "checkpoint", sets[name]))
         facts = graph.nodes[graph.start].facts
@@ -71,8 +71,8 @@ def test_a_failed_and_a_superseded_commit_are_told_with_their_reason(lived: Live
         assert f"checkpoint@{sets[name]}" in ahead.nodes
 
 
-def test_forward_from_a_picture_names_results_of_later_models_and_no_others(lived: Lived) -> None:
-    harness, sets = lived.harness, lived.sets
+def test_forward_from_a_picture_names_results_of_later_models_and_no_others(populated: Populated) -> None:
+    harness, sets = populated.harness, populated.sets
     graph = forward(harness.client, inspect(harness.client, "input_images", sets["pictures"]), "/1.jpg")
     files_there = [name for name, node in graph.nodes.items() if node.kind == "file"]
     assert f"generate_images@{sets['pictures']}:/1.png" in files_there
@@ -80,7 +80,7 @@ def test_forward_from_a_picture_names_results_of_later_models_and_no_others(live
     assert not [name for name in files_there if name.endswith("2.png")]
 
 
-def test_a_dropped_commit_is_said_where_the_chain_breaks(harness: StageHarness) -> None:
+def test_a_dropped_commit_is_reported_where_the_chain_ends(harness: StageHarness) -> None:
     harness.put(TRAINING, {"/a.png": "A"})
     harness.run("train", "export")
     first = harness.put(INPUT_IMAGES, {"/1.jpg": "1"})
@@ -90,14 +90,16 @@ def test_a_dropped_commit_is_said_where_the_chain_breaks(harness: StageHarness) 
     made = harness.head(GENERATE_IMAGES)
     harness.client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=first))
     graph = backward(harness.client, made, "/1.png")
-    said = "the commit was dropped; the chain ends here"
+    problem = "the commit was dropped; the chain ends here"
     assert sorted(graph.problems()) == [
-        f"{repo}@{first}:/1.png: {said}" for repo in ("generate_images", "preprocess_images")
+        f"{repo}@{first}:/1.png: {problem}" for repo in ("generate_images", "preprocess_images")
     ]
     assert "! the commit was dropped" in tree(graph)
 
 
-def test_a_record_of_a_newer_version_is_said_and_the_provenance_is_walked_all_the_same(harness: StageHarness) -> None:
+def test_a_record_of_a_newer_version_is_reported_and_the_provenance_is_walked_all_the_same(
+    harness: StageHarness,
+) -> None:
     set_id = harness.put(TRAINING, {"/a.png": "A"})
     harness.run("train")
     commit = inspect(harness.client, "checkpoint", set_id)
@@ -108,19 +110,19 @@ def test_a_record_of_a_newer_version_is_said_and_the_provenance_is_walked_all_th
         return stage_record.parse(json.dumps(record).encode(), f"{repo}@{commit_id}:/_report/stage.json")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pachyderm.record.archive.read_record", newer)
+        patch.setattr("pachyderm.record.record_cache.read_record", newer)
         graph = lineage_backward.backward(harness.client, commit)
     assert "version 99" in graph.problems()[0] and "newer pix2pix" in graph.problems()[0]
     assert f"training@{set_id}" in graph.nodes
 
 
-def test_a_file_that_is_not_there_is_refused_by_name(harness: StageHarness) -> None:
-    with pytest.raises(RequestError, match=r"has no file /nothing\.png; pix2pix ls"):
+def test_a_missing_file_is_refused_by_name(harness: StageHarness) -> None:
+    with pytest.raises(RequestError, match=r"has no file /nothing\.png; `pix2pix ls"):
         backward(harness.client, harness.head(GENERATE_IMAGES), "/nothing.png")
 
 
-def test_the_tree_names_every_node_and_draws_each_once(lived: Lived) -> None:
-    harness, sets = lived.harness, lived.sets
+def test_the_tree_names_every_node_and_draws_each_once(populated: Populated) -> None:
+    harness, sets = populated.harness, populated.sets
     graph = backward(harness.client, inspect(harness.client, "generate_images", sets["renamed"]), "/cats/1.png")
     text = tree(graph)
     for name, node in graph.nodes.items():
@@ -129,22 +131,22 @@ def test_the_tree_names_every_node_and_draws_each_once(lived: Lived) -> None:
     assert "size = 32 (file)" in text
 
 
-def test_a_picture_on_disk_is_found_by_its_bytes_and_else_by_what_it_says(lived: Lived) -> None:
-    harness, sets = lived.harness, lived.sets
+def test_a_picture_on_disk_is_found_by_its_bytes_and_else_by_its_metadata(populated: Populated) -> None:
+    harness, sets = populated.harness, populated.sets
     record = harness.record(inspect(harness.client, "generate_images", sets["renamed"]))
     prepared = harness.record(inspect(harness.client, "preprocess_images", sets["renamed"]))
-    found = search(harness.client, record.files["/cats/1.png"].sha256, Claimed(), "x.png")
+    found = search(harness.client, record.files["/cats/1.png"].sha256, EmbeddedOrigin(), "x.png")
     assert found.exact and found.path in ("/cats/1.png", "/1.png")
-    claimed = Claimed(made_with(dict(record.parts)), prepared.files["/cats/1.png"].sha256)
+    claimed = EmbeddedOrigin(picture_fingerprint(dict(record.parts)), prepared.files["/cats/1.png"].sha256)
     changed = search(harness.client, "0" * 64, claimed, "x.png")
     assert not changed.exact and changed.path in ("/cats/1.png", "/1.png")
     with pytest.raises(RequestError, match="another program made it"):
-        search(harness.client, "0" * 64, Claimed(), "x.png")
+        search(harness.client, "0" * 64, EmbeddedOrigin(), "x.png")
     with pytest.raises(RequestError, match="comes from another store"):
-        search(harness.client, "0" * 64, Claimed("f" * 64, "e" * 64), "x.png")
+        search(harness.client, "0" * 64, EmbeddedOrigin("f" * 64, "e" * 64), "x.png")
 
 
-def test_lineage_asks_for_the_commits_on_the_way_alone(harness: StageHarness) -> None:
+def test_lineage_reads_only_the_commits_on_the_way(harness: StageHarness) -> None:
     harness.put(TRAINING, {"/a.png": "A"})
     harness.run("train", "export")
     harness.put(INPUT_IMAGES, {"/1.jpg": "1"})
@@ -177,15 +179,15 @@ def test_lineage_asks_for_the_commits_on_the_way_alone(harness: StageHarness) ->
     assert 0 < two < 40
 
 
-def test_promotions_show_through_the_models_commit(lived: Lived) -> None:
-    harness = lived.harness
+def test_promotions_show_through_the_models_commit(populated: Populated) -> None:
+    harness = populated.harness
     made = harness.head(GENERATE_IMAGES)
     graph = backward(harness.client, made)
     assert str(harness.head(MODEL)) in graph.nodes and str(harness.head(PREPROCESS_IMAGES)) in graph.nodes
 
 
-def test_the_page_shows_every_node_and_loads_nothing_from_elsewhere(lived: Lived, tmp_path: Path) -> None:
-    harness, sets = lived.harness, lived.sets
+def test_the_page_shows_every_node_and_loads_nothing_from_elsewhere(populated: Populated, tmp_path: Path) -> None:
+    harness, sets = populated.harness, populated.sets
     graph = backward(harness.client, inspect(harness.client, "generate_images", sets["renamed"]), "/cats/1.png")
     page = tmp_path / "pages" / "lineage.html"
     write_page(page, graph, {graph.start: png_bytes(np.zeros((4, 4, 3), np.uint8))})
@@ -198,60 +200,60 @@ def test_the_page_shows_every_node_and_loads_nothing_from_elsewhere(lived: Lived
     assert "http" not in text and "url(" not in text and "width=device-width" in text
 
 
-def test_openlineage_events_name_runs_jobs_and_versions_of_datasets(lived: Lived) -> None:
-    harness, sets = lived.harness, lived.sets
+def test_openlineage_events_name_runs_jobs_and_versions_of_datasets(populated: Populated) -> None:
+    harness, sets = populated.harness, populated.sets
     graph = backward(harness.client, inspect(harness.client, "generate_images", sets["renamed"]), "/cats/1.png")
-    told = events(graph, "grpc://pachd:30650/default")
-    assert [one["job"]["name"] for one in told if one["outputs"][0]["name"] == "model"] == ["export"]
-    times = [one["eventTime"] for one in told]
+    found = events(graph, "grpc://pachd:30650/default")
+    assert [one["job"]["name"] for one in found if one["outputs"][0]["name"] == "model"] == ["export"]
+    times = [one["eventTime"] for one in found]
     assert times == sorted(times)
-    for one in told:
+    for one in found:
         assert one["eventType"] == "COMPLETE" and one["schemaURL"].startswith("https://openlineage.io/spec/2-0-2/")
         assert uuid.UUID(one["run"]["runId"]).version == 5
-        assert one["inputs"], "each is made from something"
+        assert one["inputs"], "each event has inputs"
         for dataset in (*one["inputs"], *one["outputs"]):
             assert len(dataset["facets"]["version"]["datasetVersion"]) == 32
         assert all({"_producer", "_schemaURL"} <= facet.keys() for facet in one["run"]["facets"].values())
-    assert events(graph, "x")[0]["run"]["runId"] == told[0]["run"]["runId"], "equal commits have equal ids"
+    assert events(graph, "x")[0]["run"]["runId"] == found[0]["run"]["runId"], "equal commits have equal ids"
 
 
-def test_the_command_walks_both_ways_and_refuses_what_is_no_target(
-    lived: Lived, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_the_command_walks_both_ways_and_refuses_other_targets(
+    populated: Populated, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    at, sets = lived.harness.target, lived.sets
+    store, sets = populated.harness.target, populated.sets
     set_id = sets["renamed"]
-    said = typed(capsys, at, "lineage", f"generate_images@{set_id}:/cats/1.png", "--json")
-    assert said[0] == 0
-    document = json.loads(said[1])
+    output = typed(capsys, store, "lineage", f"generate_images@{set_id}:/cats/1.png", "--json")
+    assert output[0] == 0
+    document = json.loads(output[1])
     assert {"from", "to", "kind"} == document["edges"][0].keys()
     assert document["nodes"][0]["id"] == f"generate_images@{set_id}:/cats/1.png"
-    said = typed(capsys, at, "lineage", f"training@{sets['first']}", "--forward")
-    assert said[1].startswith(f"training@{sets['first'][:12]}") and "generate_images@" in said[1]
+    output = typed(capsys, store, "lineage", f"training@{sets['first']}", "--forward")
+    assert output[1].startswith(f"training@{sets['first']}") and "generate_images@" in output[1]
     page = tmp_path / "l.html"
-    assert typed(capsys, at, "lineage", f"model@{sets['first']}", "--html", page)[0] == 0
+    assert typed(capsys, store, "lineage", f"model@{sets['first']}", "--html", page)[0] == 0
     assert page.exists()
-    said = typed(capsys, at, "lineage", f"model@{sets['first']}", "--openlineage")
-    assert [json.loads(line)["job"]["name"] for line in said[1].splitlines()] == ["train", "export"]
+    output = typed(capsys, store, "lineage", f"model@{sets['first']}", "--openlineage")
+    assert [json.loads(line)["job"]["name"] for line in output[1].splitlines()] == ["train", "export"]
     (tmp_path / "foreign.png").write_bytes(png_bytes(np.zeros((4, 4, 3), np.uint8)))
     for target, words in (
         (tmp_path / "foreign.png", "another program made it"),
-        (tmp_path / "missing.png", "is neither a file on this machine nor REPO@COMMIT[:PATH]"),
-        ("nothing@master", "repo nothing not found"),
+        (tmp_path / "missing.png", "is no file here"),
+        ("nothing@master", "there is no repo nothing here"),
         (f"generate_images@{set_id}:/nothing.png", "has no file /nothing.png"),
     ):
-        said = typed(capsys, at, "lineage", target)
-        assert (said[0], words in said[2]) == (2, True), said[2]
+        output = typed(capsys, store, "lineage", target)
+        assert (output[0], words in output[2]) == (2, True), output[2]
 
 
-def typed(capsys: pytest.CaptureFixture[str], at: Target, *words: object) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command line."""
+def typed(capsys: pytest.CaptureFixture[str], target: Target, *words: object) -> tuple[int, str, str]:
+    """Run a command line; return exit code, standard output and standard error."""
     capsys.readouterr()
     code = 0
-    place = ["--pachd", at.pachd] if at.pachd else ["--store", str(at.store)]
+    options = ["--pachd", target.pachd] if target.pachd else ["--store", str(target.store)]
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PACH_PROJECT", at.project)
-            main([*place, *map(str, words)])
+            patch.setenv("PACH_PROJECT", target.project)
+            main([*options, *map(str, words)])
     except SystemExit as stop:
         code = int(stop.code or 0)
     return (code, *capsys.readouterr())
@@ -266,7 +268,7 @@ def test_a_parameters_file_leads_forward_to_all_that_it_shaped(harness: StageHar
     assert [one["name"] for one in event["inputs"]] == ["input_images"]
 
 
-def test_what_was_made_before_a_commit_is_not_reached_from_it_whatever_the_clocks_said(harness: StageHarness) -> None:
+def test_results_made_before_a_commit_are_not_reached_from_it_whatever_the_clocks(harness: StageHarness) -> None:
     earlier = harness.put(INPUT_IMAGES, {"/a.png": "1"})
     harness.run("resize")
     later = harness.put(INPUT_IMAGES, {"/b.png": "2"})

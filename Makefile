@@ -4,10 +4,10 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-cpus test-long test-clients coverage lint structure docs lock clean help images image-control image-worker image-worker-gpu builder render upload
+.PHONY: demo test test-cpus test-long test-clients coverage lint structure docs parameters-page lock clean help images image-control image-worker image-worker-gpu builder render upload
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/runtime ## the main job, end to end, into demo/
 	$(PY) -m cli.main demo
@@ -39,6 +39,9 @@ structure: .venv/dev ## modules per package, imports between packages, long func
 
 docs: .venv-docs/installed ## the documentation as a site, in build/docs/
 	.venv-docs/bin/python -m sphinx -W --keep-going -b html docs build/docs
+
+parameters-page: .venv/dev ## rewrite the tables of docs/parameters.md from the docstrings
+	$(PY) tests/docs/parameters_page.py
 
 lint: .venv/dev ## ruff, mypy and the layers contracts
 	$(PY) -m ruff check .

@@ -116,7 +116,7 @@ def promotions_of(commit: Commit) -> list[Promotion]:
         try:
             found.append(Promotion(float(json.loads(value)["time"]), transaction, commit.id))
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-            logger.warning("%s: ignoring malformed metadata %s=%r", commit, key, value)
+            logger.warning("%s: ignoring malformed metadata %r=%r", commit, key, value[:200])
     return sorted(found)
 
 
@@ -145,7 +145,7 @@ def _current(head_commit: Commit, done: list[Promotion]) -> Promotion | None:
             record = json.loads(value)
             time, target = float(record["time"]), record["to"]
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-            logger.warning("%s: ignoring malformed metadata %s=%r", head_commit, key, value)
+            logger.warning("%s: ignoring malformed metadata %r=%r", head_commit, key, value[:200])
             continue
         if time >= since:
             since = time

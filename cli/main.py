@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fsck": ("cli.record.fsck:fsck", "Check the consistency of commits and records; repair."),
     "pairs": ("cli.folders.pairs:pairs", "Make A|B pairs from a folder of pictures."),
     "resize": ("cli.folders.pairs:resize", "Convert pictures of any format and size for the model."),
+    "check": ("cli.folders.check:check", "Find faults in a folder of A|B pairs."),
     "split": ("cli.folders.split:split", "Split a folder by content into train, val and test."),
     "train": ("cli.folders.train:train", "Train a model on a folder of A|B pairs."),
     "evaluate": ("cli.folders.generate:evaluate", "Measure a model on a folder of A|B pairs."),

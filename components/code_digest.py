@@ -20,6 +20,8 @@ SHAPE_NOTHING = frozenset(
         "components.importing",
         "components.page",
         "components.parameters",  # the resolved values are a part of the fingerprint
+        "pix2pix.datasets.aspect",  # warnings only
+        "pix2pix.datasets.pair_notes",
         "pix2pix.errors",
         "pix2pix.progress",
         "pix2pix.training.saving",  # when a checkpoint is saved, not what is in it

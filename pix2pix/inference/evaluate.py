@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from pix2pix.datasets.aspect import MAX_DISTORTION, distortion
+from pix2pix.datasets.pair_notes import warnings_about
 from pix2pix.datasets.pairs import read_pair, survey
 from pix2pix.errors import InputError, PictureError
 from pix2pix.hyperparameters import GenerateParameters, TrainParameters
@@ -23,6 +26,9 @@ from pix2pix.inference.translator import Translator
 from pix2pix.model.metrics import NAMES, SMALLEST, measure
 from pix2pix.pages.gallery import write_page
 from pix2pix.progress import Progress, silent
+
+logger = logging.getLogger(__name__)
+
 
 KINDS = ("input", "output", "target")
 """Folders of the pictures that the page shows."""
@@ -49,20 +55,27 @@ class Evaluation:
         mean: each metric's mean over the pairs.
         pictures: the pairs, worst L1 first.
         rejected: files that were left out.
+        notes: warnings about the pairs, such as halves far from the model's aspect ratio.
     """
 
     mean: dict[str, float]
     pictures: tuple[MeasuredPair, ...]
     rejected: tuple[Rejection, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _TestPair:
-    """A pair at the training size: uint8 input ``[H, W, 3]`` and target ``[H, W, 1 or 3]``."""
+    """A pair at the training size: uint8 input ``[H, W, 3]`` and target ``[H, W, 1 or 3]``.
+
+    Attributes:
+        size: height and width of its halves before scaling, pixels.
+    """
 
     path: str
     input: Pixels
     target: Pixels
+    size: tuple[int, int]
 
 
 def evaluate(
@@ -93,6 +106,7 @@ def evaluate(
     translator = Translator(model)
     rejected: list[Rejection] = []
     measured: list[MeasuredPair] = []
+    far: dict[str, tuple[int, int]] = {}
 
     def read(name: str) -> _TestPair | Rejection:
         return _read(pairs, name, translator.trained)
@@ -102,13 +116,17 @@ def evaluate(
         rejected += [result for result in results if isinstance(result, Rejection)]
         batch = [result for result in results if isinstance(result, _TestPair)]
         measured += _measured(translator, batch, output)
+        far |= {p.path: p.size for p in batch if distortion(p.size, translator.trained.shape) > MAX_DISTORTION}
         progress(min(first + options.batch_size, len(names)), len(names), "")
     if not measured:
         first_reason = f"the first: {rejected[0].path}: {rejected[0].reason} ({rejected[0].code})"
         raise InputError(f"none of the {len(names)} pictures in {pairs} is a usable pair; {first_reason}")
     worst_first = tuple(sorted(measured, key=lambda pair: (-pair.metrics["l1"], pair.path)))
     mean = {name: float(np.mean([pair.metrics[name] for pair in measured])) for name in NAMES}
-    evaluation = Evaluation(mean, worst_first, (*rejected, *listing.left_out))
+    notes = warnings_about(far, len(measured), translator.trained)
+    for note in notes:
+        logger.warning("%s", note)
+    evaluation = Evaluation(mean, worst_first, (*rejected, *listing.left_out), notes)
     _write(evaluation, output)
     return evaluation
 
@@ -138,11 +156,12 @@ def _measured(translator: Translator, batch: Sequence[_TestPair], folder: Path) 
         yield MeasuredPair(pair.path, {name: float(found[name][n]) for name in NAMES})
 
 
-def _input_and_target(path: Path, trained: TrainParameters) -> tuple[Pixels, Pixels]:
-    """Read a pair and scale it as training does."""
+def _input_and_target(path: Path, trained: TrainParameters) -> tuple[Pixels, Pixels, tuple[int, int]]:
+    """Read a pair and scale it as training does; return also the height and width that its halves had."""
     if trained.lab_colorization:
-        picture = _scale(decode(path), trained, Image.Resampling.BICUBIC)
-        return picture, picture
+        decoded = decode(path)
+        picture = _scale(decoded, trained, Image.Resampling.BICUBIC)
+        return picture, picture, (decoded.shape[0], decoded.shape[1])
     a, b = read_pair(path)
     if min(a.shape[:2]) < SMALLEST:
         raise PictureError(TOO_SMALL, f"{a.shape[1]}x{a.shape[0]}, and SSIM needs {SMALLEST} pixels each way")
@@ -150,7 +169,7 @@ def _input_and_target(path: Path, trained: TrainParameters) -> tuple[Pixels, Pix
     x, y = _scale(a, trained, resampling), _scale(b, trained, Image.Resampling.BICUBIC)
     if trained.direction == "BtoA":
         x, y = y, x
-    return x, _gray(y) if trained.output_channels == 1 else y
+    return x, _gray(y) if trained.output_channels == 1 else y, (a.shape[0], a.shape[1])
 
 
 def _scale(pixels: Pixels, trained: TrainParameters, resampling: Image.Resampling) -> Pixels:

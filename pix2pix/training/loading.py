@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pix2pix.datasets.aspect import MAX_DISTORTION, distortion
+from pix2pix.datasets.held_out import is_held_out
+from pix2pix.datasets.pair_notes import warnings_about
 from pix2pix.datasets.pairs import survey
 from pix2pix.errors import InputError, PictureError
 from pix2pix.hyperparameters import TrainParameters
@@ -21,9 +24,6 @@ from pix2pix.training.memory import free_megabytes
 from pix2pix.training.pair_pixels import decode_parts, stack_parts
 
 logger = logging.getLogger(__name__)
-
-MAX_DISTORTION = 1.9
-"""Aspect ratio of a half over the model's, or the inverse, above which the user is warned."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def load(folder: Path, parameters: TrainParameters, progress: Progress = silent)
     if all(pair.held_out for pair in pairs.values()):
         all_of_them = load(folder, dataclasses.replace(parameters, held_out=0.0, keep_best="last"), progress)
         note = f"all {len(pairs)} pairs fell to the held-out side; they are trained on, and nothing is measured"
-        return dataclasses.replace(all_of_them, rejected=left_out, notes=(note,))
+        return dataclasses.replace(all_of_them, rejected=left_out, notes=(note, *all_of_them.notes))
     return Dataset(
         training=_side(folder, pairs, parameters, held_out=False),
         held_out=_side(folder, pairs, parameters, held_out=True),
@@ -91,7 +91,7 @@ def _read(folder: Path, name: str, parameters: TrainParameters, cached: bool) ->
     try:
         data = read_file(folder / name)
         digest = hashlib.sha256(data).hexdigest()
-        held_out = _is_held_out(digest, parameters.held_out)
+        held_out = is_held_out(digest, parameters.held_out)
         parts = decode_parts(data, parameters)
         pixels = stack_parts(parts, _shape(parameters, held_out), parameters)
     except PictureError as error:
@@ -102,13 +102,6 @@ def _read(folder: Path, name: str, parameters: TrainParameters, cached: bool) ->
 def _shape(parameters: TrainParameters, held_out: bool) -> tuple[int, int]:
     """Return the size to which pairs are scaled; only training pairs are cropped afterwards."""
     return parameters.shape if held_out else parameters.load_shape
-
-
-def _is_held_out(digest: str, share: float) -> bool:
-    # Hashed once more: `pix2pix split` decides by the content's own hash, and all pairs of one of its parts would
-    # otherwise fall to the same side here.
-    number = int.from_bytes(hashlib.sha256(f"held out {digest}".encode()).digest()[:8], "big")
-    return number < share * 2**64
 
 
 def _side(folder: Path, pairs: Mapping[str, _LoadedPair], parameters: TrainParameters, *, held_out: bool) -> PairSet:
@@ -125,36 +118,15 @@ def _digest(pairs: Mapping[str, _LoadedPair]) -> str:
 
 
 def _notes(pairs: Mapping[str, _LoadedPair], parameters: TrainParameters) -> list[str]:
-    """Return remarks on the split and on distorted pairs; the latter are logged, too."""
+    """Return remarks on the split, the pairs and the parameters; all but the first are logged, too."""
     notes = []
     if parameters.held_out and not any(pair.held_out for pair in pairs.values()):
         notes.append(
             f"none of the {len(pairs)} pairs fell to the held-out side (held_out = {parameters.held_out}); nothing is"
             " measured. Add pairs, or raise held_out"
         )
-    distorted = {name: pair.size for name, pair in pairs.items() if _is_distorted(pair.size, parameters.shape)}
-    if distorted:
-        notes.append(_distortion_note(distorted, len(pairs), parameters))
-        logger.warning("%s", notes[-1])
+    far = {name: pair.size for name, pair in pairs.items() if distortion(pair.size, parameters.shape) > MAX_DISTORTION}
+    for warning in warnings_about(far, len(pairs), parameters):
+        logger.warning("%s", warning)
+        notes.append(warning)
     return notes
-
-
-def _is_distorted(size: tuple[int, int], shape: tuple[int, int]) -> bool:
-    """Return whether scaling distorts a picture so much that the file is probably not what it is taken for."""
-    factor = (size[1] / size[0]) / (shape[1] / shape[0])
-    return max(factor, 1 / factor) > MAX_DISTORTION
-
-
-def _distortion_note(distorted: Mapping[str, tuple[int, int]], count: int, parameters: TrainParameters) -> str:
-    name = min(distorted)
-    (height, width), (rows, columns) = distorted[name], parameters.shape
-    kind = "pictures" if parameters.lab_colorization else "halves"
-    cause = (
-        "A|B pairs are not pictures to colorize"
-        if parameters.lab_colorization
-        else "square pictures, for example, are not A|B pairs; `pix2pix pairs` makes pairs of them"
-    )
-    return (
-        f"{len(distorted)} of {count} files have {kind} far from the model's {columns}x{rows}; the first,"
-        f" {name}: {width}x{height}. They are distorted to fit: {cause}"
-    )

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 from tiny_model import tiny, write_pairs
 
+from pix2pix.datasets.pair_notes import note_on_levels
 from pix2pix.errors import InputError, WorkError
+from pix2pix.hyperparameters import TrainParameters
 from pix2pix.training import loading
 from pix2pix.training.dataset import batch, batches
 from pix2pix.training.loading import load
@@ -216,3 +218,20 @@ def test_pairs_of_the_usual_shapes_cause_no_warning(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert load(tmp_path, tiny(size=32, held_out=0.0)).notes == ()
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(("size", "levels"), [(440, 3), (352, 5), (1000, 3)])
+def test_a_size_that_gives_few_levels_is_reported_before_the_first_step(tmp_path, caplog, size, levels):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    with caplog.at_level(logging.WARNING):
+        data = load(tmp_path, TrainParameters(size=size, held_out=0.0, keep_best="last"))
+    assert f"the U-Net has {levels} levels" in caplog.text
+    [note] = data.notes
+    better = int(re.search(r"set size = (\d+)$", note)[1])
+    assert note_on_levels(TrainParameters(size=better)) is None
+    assert abs(better - size) <= size / 8
+
+
+@pytest.mark.parametrize("values", [{"size": 256}, {"size": 384}, {"size": 320}, {"size": 440, "depth": 3}])
+def test_a_usual_size_or_a_chosen_depth_is_not_remarked_on(values):
+    assert note_on_levels(TrainParameters(**values)) is None

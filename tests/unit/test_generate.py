@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 
 import numpy as np
@@ -190,6 +191,17 @@ def test_evaluation_measures_each_pair_worst_first_and_the_mean(model, tmp_path)
     for pair in outcome.pictures:
         # A few values differ by one level; SSIM of unlike pictures is near 0.
         assert metrics[pair.path] == pytest.approx(pair.metrics, rel=1e-3, abs=1e-3)
+
+
+def test_evaluation_warns_where_the_pictures_are_no_pairs(model, tmp_path, caplog):
+    pairs = write_pairs(tmp_path / "pairs", 2)
+    assert evaluate(model, pairs, tmp_path / "none").notes == ()
+    write_pairs(tmp_path / "photos", 1, size=64, halves=1)
+    (tmp_path / "photos" / "000.png").rename(pairs / "photo.png")
+    with caplog.at_level(logging.WARNING):
+        [note] = evaluate(model, pairs, tmp_path / "out").notes
+    assert note.startswith("1 of 3 files have halves far from the model's 32x32; the first, photo.png: 32x64.")
+    assert note in caplog.text
 
 
 def test_evaluation_without_a_usable_pair_is_refused(model, tmp_path):

@@ -107,7 +107,7 @@ class InputRecord:
 class RecordedParameter:
     """A resolved parameter and its origin: ``default``, ``file`` or ``run``."""
 
-    value: Scalar
+    value: Scalar | list[Scalar]
     origin: str
 
 

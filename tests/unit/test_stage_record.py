@@ -170,6 +170,11 @@ def test_a_wrongly_typed_field_is_refused_with_its_name(name: str) -> None:
         parse(json.dumps({**DOCUMENT, name: [[0]]}).encode(), "x")
 
 
+def test_a_parameter_with_several_values_is_read_back() -> None:
+    record = dataclasses.replace(VALID, parameters={"range": RecordedParameter([0, 255.5], "file")})
+    assert parse(record.to_json(), "x").parameters["range"].value == [0, 255.5]
+
+
 def test_a_metric_that_is_not_finite_is_left_out_of_the_file() -> None:
     record = dataclasses.replace(VALID, metrics={"l1": 0.5, "loss": float("nan"), "psnr": float("inf")})
     assert parse(record.to_json(), "x").metrics == {"l1": 0.5}

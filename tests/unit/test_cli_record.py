@@ -111,7 +111,7 @@ def test_why_explains_the_rest_of_a_commit_set_whose_record_cannot_be_read(
     result = pix2pix(capsys, "--store", store, "why", commit)
     assert result.code == 0
     assert f"checkpoint@{commit[:12]} is good" in result.out and f"model@{commit[:12]} is good" in result.out
-    assert f"model@{commit[:12]}:{STAGE_JSON} is no record of a stage" in result.out
+    assert f"model@{commit[:12]}:{STAGE_JSON} is not a valid stage record" in result.out
 
 
 def test_diff_lists_the_files_of_commits_whose_records_cannot_be_read(

@@ -120,7 +120,8 @@ def test_each_command_that_uses_tensorflow_configures_it(
 ) -> None:
     (tmp_path / "in").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cli.folders.model.configure_tensorflow", configured)
+    for module in ("train", "generate"):
+        monkeypatch.setattr(f"cli.folders.{module}.configure_tensorflow", configured)
     with pytest.raises(ConfiguredError):
         pix2pix.main(args=arguments, standalone_mode=False)
 
@@ -143,7 +144,7 @@ def test_each_task_that_uses_tensorflow_configures_it(
 
     monkeypatch.setattr("components.task.configure_tensorflow", configured)
     monkeypatch.setattr("components.task.Target.from_environment", unconfigured)
-    for module in ("logging", "signal"):  # a task sets up those of its process
-        monkeypatch.setattr(f"components.task.{module}", MagicMock())
+    for name in ("logging", "Termination"):  # a task sets up those of its process
+        monkeypatch.setattr(f"components.task.{name}", MagicMock())
     with pytest.raises(error):
         perform(stage, "", "", "run", "report.html", None)

@@ -76,7 +76,7 @@ class Bench:
 
 
 class Timed(generation.Translator):
-    """A model that tells how long TensorFlow took until it could be used.
+    """A model that records how long TensorFlow took to load it.
 
     Attributes:
         ready: seconds of each model that was loaded.

@@ -1,6 +1,6 @@
 """Measures the embedded store and prints one table: what, measured, bound.
 
-It exists so that every figure about the store in the documentation can be had again with
+Every figure about the store in the documentation comes from
 `python benchmarks/store.py`, on any machine. `--quick` uses a tenth of the volume. `--against grpc://HOST:PORT` runs
 the same reads and writes against the store and that server in turns, in a repo of its own that is deleted afterwards.
 """

@@ -63,7 +63,7 @@ def test_every_overlay_has_its_render() -> None:
     assert sorted(path.stem for path in RENDERED.glob("*.yaml")) == OVERLAYS
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl renders, and is not here")
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="rendering needs kubectl, which is not installed")
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_committed_render_is_what_kubectl_makes(overlay: str) -> None:
     command = ["kubectl", "kustomize", str(KUSTOMIZE / "overlays" / overlay)]

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import sys
 import threading
+from collections.abc import Iterator
 
 
-def import_meanwhile(module: str) -> None:
-    """Start to import a module in another thread; a later import statement waits for it.
+@contextlib.contextmanager
+def imported_meanwhile(module: str) -> Iterator[None]:
+    """Import a module in another thread while the block runs; the block's end waits for the import.
 
-    TensorFlow takes three seconds of processor time to import, during which files can arrive. Call this only once
-    there is work: a run that copies everything needs no TensorFlow.
+    TensorFlow takes three seconds of processor time to import, during which files can arrive. Use this only if there is
+    work: a run that copies everything needs no TensorFlow.
 
     Args:
-        module: dotted name. An error in it is raised by the later import statement, not here.
+        module: dotted name. An import error is raised by the import statement after the block, not here.
     """
-    if module not in sys.modules:
-        threading.Thread(target=_import, args=(module,), name=f"import-{module}").start()
+    thread = threading.Thread(target=_import, args=(module,), name=f"import-{module}")
+    thread.start()
+    try:
+        yield
+    finally:
+        # An import statement that meets an import which is under way in another thread, and which then fails, returns
+        # the half-initialized module instead of the error (CPython 3.11).
+        thread.join()
 
 
 def _import(module: str) -> None:
-    # The import statement where the module is used raises the error again.
+    # A failed import leaves no entry in sys.modules: the import statement where the module is used raises the error.
     with contextlib.suppress(Exception):
         importlib.import_module(module)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from components.code_digest import TENSORFLOW, code_digest, versions_of
-from components.importing import import_meanwhile
+from components.importing import imported_meanwhile
 from components.page import page
 from components.parameters import resolver
 from components.transfer import fetch, files_below
@@ -18,8 +18,8 @@ from pix2pix.errors import InputError
 
 def work(job: StageContext) -> StageOutput:
     """Export the checkpoint."""
-    import_meanwhile("pix2pix.inference.export")
-    checkpoint, target = fetch(job, CHECKPOINT.repo), job.scratch / "model"
+    with imported_meanwhile("pix2pix.inference.export"):
+        checkpoint, target = fetch(job, CHECKPOINT.repo), job.scratch / "model"
     from pix2pix.inference.export import export
 
     try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from components.code_digest import PICTURES, TENSORFLOW, code_digest, versions_of
-from components.importing import import_meanwhile
+from components.importing import imported_meanwhile
 from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, assign
@@ -24,8 +24,8 @@ def work(job: StageContext) -> StageOutput:
     """Translate the pictures of the plan, in batches, in one process."""
     if job.plan is None or not job.plan.compute:
         return StageOutput({})
-    import_meanwhile("pix2pix.inference.generate")
-    model, source = fetch(job, MODEL.repo), fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
+    with imported_meanwhile("pix2pix.inference.generate"):
+        model, source = fetch(job, MODEL.repo), fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
     from pix2pix.inference.generate import generate
 
     target = job.scratch / "generated"

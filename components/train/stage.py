@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from components.code_digest import PICTURES, TENSORFLOW, code_digest, versions_of
-from components.importing import import_meanwhile
+from components.importing import imported_meanwhile
 from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected
@@ -24,8 +24,8 @@ HELD_OUT = {"l1": "held_out_l1", "psnr": "held_out_psnr", "ssim": "held_out_ssim
 
 def work(job: StageContext) -> StageOutput:
     """Train on all pairs, resuming where an earlier attempt at the same work stopped."""
-    import_meanwhile("pix2pix.training.train")
-    pairs = fetch(job, TRAINING.repo)
+    with imported_meanwhile("pix2pix.training.train"):
+        pairs = fetch(job, TRAINING.repo)
     from pix2pix.training.train import train
 
     try:

@@ -42,19 +42,18 @@ def failing_server(code: grpc.StatusCode, text: str) -> Iterator[Target]:
 
 
 def trigger(target: Target, folder: Path) -> Any:
-    """Serve until the trigger reports that it tries again."""
+    """Serve until the trigger reports a problem that it waits for."""
 
-    def stop_at_retry(line: str) -> None:
-        if "trying again" in line:
-            raise KeyboardInterrupt(line)
+    def stop(line: str) -> None:
+        raise KeyboardInterrupt(line)
 
-    return serve(TriggerContext(target, folder, "tests:1", stop_at_retry), Configuration())
+    return serve(TriggerContext(target, folder, "tests:1", stop), Configuration())
 
 
 def test_a_trigger_waits_for_a_server_that_fails(tmp_path: Path) -> None:
     with (
         failing_server(grpc.StatusCode.INTERNAL, "database is starting") as target,
-        pytest.raises(KeyboardInterrupt, match="database is starting; trying again"),
+        pytest.raises(KeyboardInterrupt, match="database is starting; retrying"),
     ):
         trigger(target, tmp_path)
 

@@ -15,9 +15,6 @@ import click
 
 from cli.options import Session
 
-EVERY = 5.0
-"""Seconds between two plain progress lines when standard error is not a terminal."""
-
 SHORT_ID = 12
 """Digits of a commit id shown to people; every command accepts a unique prefix."""
 
@@ -110,19 +107,17 @@ def _bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def _lines(label: str, clock: Callable[[], float]) -> Callable[[int, int, str], None]:
+    from pix2pix.progress import throttled
+
     start = clock()
-    last = [start - EVERY]
 
     def show(done: int, total: int, note: str) -> None:
         now = clock()
-        if now - last[0] < EVERY and not (total and done >= total):
-            return
-        last[0] = now
         rate = done / (now - start) if now > start and done else 0.0
         left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
         click.echo(f"{label}: {done}/{total or '?'} ({rate:.1f}/s{left}) {note}".rstrip(), err=True)
 
-    return show
+    return throttled(show, clock)
 
 
 def moment(seconds: float | None) -> str | None:

@@ -59,6 +59,16 @@ _OPTIONS = (
 )
 
 
+settings_option = click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Settings of the trigger, TOML.",
+)
+"""The option of subcommands that read the trigger's settings."""
+
+
 def with_session(function: F) -> F:
     """Give a click callback the common options and pass them as its first argument, a `Session`."""
 

@@ -24,14 +24,10 @@ from pachyderm.output.stage import Stage
 from pachyderm.output.worker import Worker
 from pachyderm.record.stage_record import REPORT_HTML, read_record
 from pix2pix.errors import Pix2PixError
+from pix2pix.progress import Progress, throttled
 from pix2pix.tensorflow import configure_tensorflow
 
 logger = logging.getLogger(__name__)
-
-LOG_INTERVAL = 5.0
-"""Seconds between two log lines about progress."""
-
-ProgressCallback = Callable[[int, int, str], None]
 
 
 def perform(
@@ -101,25 +97,21 @@ def _fill(
     return commit.id, next_set
 
 
-def logged(stage: str, clock: Callable[[], float] = time.monotonic) -> ProgressCallback:
-    """Return a progress callback that logs at most one line in `LOG_INTERVAL` seconds, and the last one.
+def logged(stage: str, clock: Callable[[], float] = time.monotonic) -> Progress:
+    """Return a progress callback that logs; see `pix2pix.progress.throttled`.
 
     Args:
         stage: name at the beginning of each line.
         clock: seconds, from any origin.
     """
-    last = [clock() - LOG_INTERVAL]
 
     def log(done: int, total: int, note: str) -> None:
-        now = clock()
-        if now - last[0] >= LOG_INTERVAL or (total and done >= total):
-            last[0] = now
-            logger.info("%s %d/%s %s", stage, done, total or "?", note)
+        logger.info("%s %d/%s %s", stage, done, total or "?", note)
 
-    return log
+    return throttled(log, clock)
 
 
-def interruptible(progress: ProgressCallback, termination: Termination) -> ProgressCallback:
+def interruptible(progress: Progress, termination: Termination) -> Progress:
     """Return a progress callback that ends the task after SIGTERM."""
 
     def report(done: int, total: int, note: str) -> None:

@@ -9,7 +9,7 @@ import click
 
 from cli.console import emit, progress
 from cli.folders import rejections
-from cli.folders.parameters import FOLDER, workers_option
+from cli.folders.parameters import FOLDER, fit_option, labels_option, workers_option
 from cli.options import Session, with_session
 
 
@@ -42,15 +42,9 @@ class OperationName(click.ParamType[str]):
     type=int,
     help="Side of A and of B.  [default: 256; combine: unchanged, equal sizes required]",
 )
-@click.option(
-    "--fit",
-    type=click.Choice(["crop", "pad"]),
-    default="crop",
-    show_default=True,
-    help="Take the centre square, or the whole picture with black bars.",
-)
+@fit_option
 @click.option("--only-input", is_flag=True, help="Write A alone: pictures to generate from, not to train on.")
-@click.option("--labels", is_flag=True, help="INPUT has label maps: scale by nearest neighbour, inventing no labels.")
+@labels_option
 @click.option("--target-labels", is_flag=True, help="--target has label maps.")
 @workers_option
 @with_session
@@ -87,15 +81,9 @@ def pairs(
 @click.argument("source", metavar="INPUT", type=FOLDER)
 @click.argument("output", metavar="OUTPUT", type=FOLDER)
 @click.option("--size", metavar="PIXELS", type=int, default=256, show_default=True, help="Side of the result.")
-@click.option(
-    "--fit",
-    type=click.Choice(["crop", "pad"]),
-    default="crop",
-    show_default=True,
-    help="Take the centre square, or the whole picture with black bars.",
-)
+@fit_option
 @click.option("--exact", is_flag=True, help="Decode large JPEGs at full size; about 1.5 times slower.")
-@click.option("--labels", is_flag=True, help="INPUT has label maps: scale by nearest neighbour, inventing no labels.")
+@labels_option
 @click.option(
     "--frames",
     type=click.Choice(["reject", "first"]),

@@ -21,6 +21,16 @@ assignments_option = click.option(
     "-p", "assigned", metavar="NAME=VALUE", multiple=True, help="Set a hyperparameter; repeatable."
 )
 batch_size_option = click.option("--batch-size", metavar="N", type=int, help="Pictures per batch.  [default: 8]")
+fit_option = click.option(
+    "--fit",
+    type=click.Choice(["crop", "pad"]),
+    default="crop",
+    show_default=True,
+    help="Take the centre square, or the whole picture with black bars.",
+)
+labels_option = click.option(
+    "--labels", is_flag=True, help="INPUT has label maps: scale by nearest neighbour, inventing no labels."
+)
 workers_option = click.option(
     "--workers", metavar="N", type=click.IntRange(1, 256), help="Number of threads.  [default: one per core]"
 )

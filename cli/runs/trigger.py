@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.console import emit, print_message, shorten, table
-from cli.options import Session, with_session
+from cli.options import Session, settings_option, with_session
 
 if TYPE_CHECKING:
     from workflows.daemon.signals import Interruption
@@ -27,13 +27,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--once", is_flag=True, help="Stop when no commit is open; exit code 1 if a run failed.")
 @click.option("--runner", metavar="NAME", help="Where the pipelines run: local or kubeflow.  [default: local]")
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Settings of the trigger, TOML.",
-)
+@settings_option
 @click.option("--check", is_flag=True, help="Check the settings and the services they name; start nothing.")
 @with_session
 def trigger(session: Session, once: bool, runner: str | None, file: Path | None, check: bool) -> None:

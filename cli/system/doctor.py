@@ -11,17 +11,11 @@ from pathlib import Path
 import click
 
 from cli.console import emit
-from cli.options import Session, with_session
+from cli.options import Session, settings_option, with_session
 
 
 @click.command()
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Settings of the trigger, TOML.",
-)
+@settings_option
 @click.option("--gpu", is_flag=True, help="Report a missing GPU as a problem.")
 @with_session
 def doctor(session: Session, file: Path | None, gpu: bool) -> None:

@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from pix2pix.files import write_atomically
 from pix2pix.images.header import decoder_failures, open_header, read_file
+from pix2pix.images.orientation import ORIENTATION, upright
 from pix2pix.images.png.chunks import check_rows
 from pix2pix.images.png.transparency import keyed
 from pix2pix.images.rejections import CODES, Rejection
@@ -34,17 +35,6 @@ HEAVY = 12_500_000
 colours are converted."""
 
 _two_heavy = threading.BoundedSemaphore(2)
-
-_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def decode(path: Path, channels: int = 3) -> Pixels:
@@ -98,9 +88,9 @@ def load(
             picture.load()
             if picture.format == "PNG" and not np.asarray(picture.crop((0, picture.height - 1, *picture.size))).any():
                 check_rows(data)  # Pillow leaves missing rows black and reports nothing.
-            turn = _orientation(picture)
+            orientation = _orientation(picture)
             converted = to_mode(keyed(picture, data) if picture.format == "PNG" else picture, mode)
-            return converted.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else converted
+            return upright(converted, orientation)
 
 
 def png_bytes(pixels: Pixels, text: Mapping[str, str] | None = None) -> bytes:
@@ -145,7 +135,7 @@ def _orientation(picture: Image.Image) -> int:
     if picture.format == "TIFF":
         return 1  # Pillow turns a TIFF upright while it loads it.
     try:
-        turn = picture.getexif().get(_ORIENTATION, 1)
+        turn = picture.getexif().get(ORIENTATION, 1)
     except Exception:  # noqa: BLE001 - broken EXIF is not a reason to refuse the pixels, and its parser raises anything
         return 1
     return turn if isinstance(turn, int) else 1

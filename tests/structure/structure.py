@@ -111,7 +111,7 @@ def long_functions() -> list[Function]:
 
 
 def formula_docstrings() -> list[str]:
-    """Files with the formula "It exists so that ..." in a docstring or comment."""
+    """Files in which a docstring explains why the module exists instead of what it does."""
     return [str(file.relative_to(ROOT)) for file in sources() if FORMULA.search(file.read_text())]
 
 
@@ -140,7 +140,7 @@ def report() -> str:
     functions = long_functions()
     lines += ["", f"functions over {LONGEST_FUNCTION} lines: {len(functions)}"]
     lines += [f"  {function.lines:>4}  {function.place}" for function in functions]
-    lines += ["", f"docstrings with the formula: {len(formula_docstrings())}"]
+    lines += ["", f"docstrings that explain why a module exists: {len(formula_docstrings())}"]
     twice = types_in_two_files()
     lines += [f"type names in two files: {len(twice)}"]
     lines += [f"  {name}: {', '.join(files)}" for name, files in twice.items()]

@@ -69,6 +69,7 @@ STAGES: dict[str, str] = {
     "pix2pix.images.heif": "train resize generate",
     "pix2pix.images.limits": "train resize generate",
     "pix2pix.images.names": "train resize generate",
+    "pix2pix.images.orientation": "train resize generate",
     "pix2pix.images.png.chunks": "train resize generate",
     "pix2pix.images.png.text": "generate",
     "pix2pix.images.png.transparency": "train resize generate",

@@ -19,6 +19,7 @@ from PIL import Image, TiffImagePlugin
 from pix2pix.errors import PictureError
 from pix2pix.images.depth import to_bytes
 from pix2pix.images.limits import MAX_PIXELS
+from pix2pix.images.orientation import upright
 from pix2pix.images.rejections import DAMAGED, TOO_LARGE, TRUNCATED
 from pix2pix.images.tiff.directory import Directory, Tag
 from pix2pix.images.tiff.layout import CMYK, FLOAT, RGB, SIGNED, UNCOMPRESSED, WHITE_IS_ZERO, Layout
@@ -26,16 +27,6 @@ from pix2pix.reading import Range
 
 MAX_SAMPLE_BYTES = 8 * MAX_PIXELS
 """Maximum bytes of unpacked samples: 16-bit RGB with alpha at the limit of pixels."""
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True)
@@ -81,8 +72,7 @@ class SampledTiff:
             mode += "a" if layout.premultiplied else "A"
         pixels = planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
         picture = Image.frombytes(mode, (layout.width, layout.height), pixels.tobytes())
-        turn = self.directory.integer(Tag.ORIENTATION, 1)
-        picture = picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
+        picture = upright(picture, self.directory.integer(Tag.ORIENTATION, 1))
         if profile := self.directory.content(Tag.ICC_PROFILE):
             picture.info["icc_profile"] = profile
         return picture

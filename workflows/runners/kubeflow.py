@@ -17,8 +17,9 @@ from typing import Any
 
 from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswerError
 from workflows.runners.compiled import CompiledPipeline, named, shipped
-from workflows.runners.kubeflow_api import Api, RefusedError, refusal
+from workflows.runners.kubeflow_api import Api, RefusedError, equals, refusal
 from workflows.runners.kubeflow_failures import Failure, failure_of
+from workflows.runners.kubeflow_registry import Registry
 from workflows.runners.runner import Phase, RunKey, RunState
 
 logger = logging.getLogger(__name__)
@@ -71,15 +72,13 @@ class KubeflowRunner:
         arguments: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._api = api
-        self._experiment_name = experiment
+        self._registry = Registry(api, experiment, namespace)
         self._namespace = namespace
         self._ui = ui.rstrip("/")
         self._service_account = service_account
         self._pipelines = shipped() if pipelines is None else pipelines
         self._steady = steady
         self._arguments = arguments or {}
-        self._experiment = ""
-        self._versions: dict[str, tuple[str, str]] = {}
         self._unclear: dict[RunKey, float] = {}
 
     def location(self) -> str:
@@ -87,7 +86,7 @@ class KubeflowRunner:
 
         The id is unique to an installation, whereas many clusters have their API at the same address.
         """
-        return f"kubeflow experiment {self._experiment_id()}"
+        return f"kubeflow experiment {self._registry.experiment_id()}"
 
     def start(self, key: RunKey, arguments: Mapping[str, str]) -> RunState:
         """Create the run of a key, or return the existing one; see `Runner.start`."""
@@ -105,11 +104,11 @@ class KubeflowRunner:
     def _create(self, key: RunKey, package: CompiledPipeline, parameters: Mapping[str, Any]) -> RunState:
         from kfp_server_api import V2beta1PipelineVersionReference, V2beta1Run, V2beta1RuntimeConfig
 
-        pipeline, version = self._version(package)
+        pipeline, version = self._registry.version(package)
         body = V2beta1Run(
             display_name=_cut(key.display_name),
             description=_cut(f"Fills the open commits of commit set {key.commit_set}; attempt {key.attempt}."),
-            experiment_id=self._experiment_id(),
+            experiment_id=self._registry.experiment_id(),
             pipeline_version_reference=V2beta1PipelineVersionReference(
                 pipeline_id=pipeline, pipeline_version_id=version
             ),
@@ -121,7 +120,7 @@ class KubeflowRunner:
         except UnclearAnswerError:
             self._unclear[key] = self._steady()
             # Seen on 2.17: a deleted version or experiment is answered with status 500, as are many other errors.
-            self._forget(package)
+            self._registry.forget(package)
             found = self.find(key)
             if not found:
                 raise
@@ -132,15 +131,10 @@ class KubeflowRunner:
         self._unclear.pop(key, None)
         return state
 
-    def _forget(self, package: CompiledPipeline) -> None:
-        """Look up the experiment and the version again next time."""
-        self._versions.pop(package.digest, None)
-        self._experiment = ""
-
     def _refused(self, key: RunKey, package: CompiledPipeline, error: RefusedError) -> RunState:
         if error.status in (404, 409):
             # The version or the experiment was deleted, or a run of this name has just been created.
-            self._forget(package)
+            self._registry.forget(package)
             found = self.find(key)
             if found:
                 return found[0]
@@ -149,7 +143,7 @@ class KubeflowRunner:
 
     def find(self, key: RunKey) -> tuple[RunState, ...]:
         """Return the runs of a key, archived ones included; see `Runner.find`."""
-        return self._list([_equals("display_name", _cut(key.display_name))])
+        return self._list([equals("display_name", _cut(key.display_name))])
 
     def state(self, run: str) -> RunState | None:
         """Return a run by id; see `Runner.state`."""
@@ -162,7 +156,7 @@ class KubeflowRunner:
 
     def live(self) -> tuple[RunState, ...]:
         """Return the trigger's runs that are not over; see `Runner.live`."""
-        states = [state for name in _LIVE for state in self._list([_equals("state", name)])]
+        states = [state for name in _LIVE for state in self._list([equals("state", name)])]
         return tuple({state.run: state for state in states if state.key is not None and not state.over}.values())
 
     def terminate(self, run: str, why: str) -> None:
@@ -188,10 +182,10 @@ class KubeflowRunner:
         Raises:
             RunnerUnreachableError: the API does not answer or refuses the token.
         """
-        self._find_experiment()
+        self._registry.find_experiment()
 
     def _list(self, predicates: list[dict[str, str]]) -> tuple[RunState, ...]:
-        experiment = self._experiment or self._find_experiment()
+        experiment = self._registry.known_experiment or self._registry.find_experiment()
         if not experiment:
             return ()
         arguments = {"experiment_id": experiment, "filter": json.dumps({"predicates": predicates})}
@@ -200,17 +194,11 @@ class KubeflowRunner:
         except RefusedError as error:
             if error.status == 404:
                 # The experiment was deleted, and its runs with it.
-                self._experiment = ""
+                self._registry.forget()
                 return ()
             raise RunnerUnreachableError(f"Kubeflow refuses to list runs: {error}") from error
         states = {run.run_id: self._state(run) for run in found}
         return tuple(sorted(states.values(), key=lambda state: (state.started, state.run)))
-
-    def _pages(self, service: str, method: str, items: str, **arguments: Any) -> list[Any]:
-        try:
-            return self._api.pages(service, method, items, **arguments)
-        except RefusedError as error:
-            raise RunnerUnreachableError(f"Kubeflow refuses to list {items}: {error}") from error
 
     def _state(self, run: Any) -> RunState:
         if not run.run_id:
@@ -258,108 +246,6 @@ class KubeflowRunner:
         # KFP labels the pods of a run with its id; `main` is the container of the task itself.
         command = f"kubectl logs -n {self._namespace or NAMESPACE} -l pipeline/runid={run.run_id} -c main --tail=50"
         return failure_of(run, tasks, remedy, f"see {' or '.join(filter(None, (self._link(run.run_id), command)))}")
-
-    def _experiment_id(self) -> str:
-        if not self._experiment:
-            self._experiment = self._find_experiment() or self._create_experiment()
-        return self._experiment
-
-    def _find_experiment(self) -> str:
-        arguments = {"filter": json.dumps({"predicates": [_equals("display_name", self._experiment_name)]})}
-        if self._namespace:
-            arguments["namespace"] = self._namespace
-        pages = self._pages("experiment", "experiment_service_list_experiments", "experiments", **arguments)
-        found = [experiment for experiment in pages if experiment.display_name == self._experiment_name]
-        self._experiment = found[0].experiment_id if found else ""
-        return self._experiment
-
-    def _create_experiment(self) -> str:
-        from kfp_server_api import V2beta1Experiment
-
-        body = V2beta1Experiment(display_name=self._experiment_name, namespace=self._namespace or None)
-        try:
-            return str(
-                self._api.change("experiment", "experiment_service_create_experiment", experiment=body).experiment_id
-            )
-        except (RefusedError, UnclearAnswerError) as error:
-            found = self._find_experiment()
-            if found:
-                return found
-            raise _creation_error(error, f"the experiment {self._experiment_name}") from error
-
-    def _version(self, package: CompiledPipeline) -> tuple[str, str]:
-        """Return the ids of the pipeline and of its version for this file; upload it if it is missing."""
-        if package.digest not in self._versions:
-            pipeline = self._find_or_create(
-                lambda: self._find_pipeline(package), lambda: self._create_pipeline(package)
-            )
-            version = self._find_or_create(
-                lambda: self._find_version(package, pipeline), lambda: self._upload(package, pipeline)
-            )
-            self._versions[package.digest] = (pipeline, version)
-        return self._versions[package.digest]
-
-    def _find_or_create(self, find: Callable[[], str], create: Callable[[], str]) -> str:
-        found = find()
-        if found:
-            return found
-        try:
-            return create()
-        except (RefusedError, UnclearAnswerError) as error:
-            # Another client was faster (409), or the answer was lost.
-            found = find()
-            if found:
-                return found
-            raise _creation_error(error, "the pipeline") from error
-
-    def _find_pipeline(self, package: CompiledPipeline) -> str:
-        arguments = {"filter": json.dumps({"predicates": [_equals("name", package.name)]})}
-        if self._namespace:
-            arguments["namespace"] = self._namespace
-        pages = self._pages("pipelines", "pipeline_service_list_pipelines", "pipelines", **arguments)
-        return next((entry.pipeline_id for entry in pages if package.name in (entry.name, entry.display_name)), "")
-
-    def _create_pipeline(self, package: CompiledPipeline) -> str:
-        from kfp_server_api import V2beta1Pipeline
-
-        body = V2beta1Pipeline(name=package.name, display_name=package.name, namespace=self._namespace or None)
-        return str(self._api.change("pipelines", "pipeline_service_create_pipeline", pipeline=body).pipeline_id)
-
-    def _find_version(self, package: CompiledPipeline, pipeline: str) -> str:
-        name = _version_name(package)
-        pages = self._pages(
-            "pipelines", "pipeline_service_list_pipeline_versions", "pipeline_versions", pipeline_id=pipeline
-        )
-        return next((entry.pipeline_version_id for entry in pages if name in (entry.name, entry.display_name)), "")
-
-    def _upload(self, package: CompiledPipeline, pipeline: str) -> str:
-        # The file was parsed when it was read. Seen on 2.17: a file that is not YAML hangs the API server forever.
-        version = self._api.change(
-            "upload",
-            "upload_pipeline_version",
-            uploadfile=str(package.path),
-            name=_version_name(package),
-            display_name=_version_name(package),
-            pipelineid=pipeline,
-        )
-        return str(version.pipeline_version_id)
-
-
-def _creation_error(error: RefusedError | UnclearAnswerError, subject: str) -> Exception:
-    """Return the error of a creation without effect; only a refusal of the content is final."""
-    if isinstance(error, UnclearAnswerError):
-        return error
-    if error.status in (404, 409):
-        return UnclearAnswerError(f"Kubeflow answers {error.status} to {subject}: {error.reason}")
-    return refusal(error, subject)
-
-
-def _version_name(package: CompiledPipeline) -> str:
-    return f"{package.name}-{package.digest}"
-
-
-def _equals(key: str, value: str) -> dict[str, str]:
-    return {"operation": "EQUALS", "key": key, "stringValue": value}
 
 
 def _cut(text: str) -> str:

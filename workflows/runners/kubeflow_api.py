@@ -291,3 +291,8 @@ def _short(text: object) -> str:
 def refusal(error: RefusedError, what: str) -> RunInputError:
     """Return a refusal as an input error: the same request would be refused again."""
     return RunInputError(f"Kubeflow refuses {what}: {error.reason}")
+
+
+def equals(key: str, value: str) -> dict[str, str]:
+    """Return the predicate of a list filter that a field has a value."""
+    return {"operation": "EQUALS", "key": key, "stringValue": value}

@@ -25,7 +25,7 @@ def demo(session: Session, output: Path) -> None:
     Trains, generates, adds a picture, trains again with other parameters, and rolls back. Takes a few minutes on a
     laptop. An earlier demo in the output folder is replaced.
     """
-    from cli.demo.report import write_report
+    from cli.demo.report import LINEAGE, write_report
     from cli.demo.steps import STEPS, Demo
 
     _clear(output)
@@ -33,7 +33,8 @@ def demo(session: Session, output: Path) -> None:
     run = Demo(session, output)
     for step in STEPS:
         run.perform(step)
-    page = write_report(output, run.target(), run.rows)
+    run.write_lineage(output / LINEAGE)
+    page = write_report(output, run.target(), run.rows, run.timeline.entries)
     print_message(session, table(("step", "what", "moved", "ran", "seconds"), run.rows))
     print_message(session, _closing(page, run.store, time.monotonic() - start))
     if session.json:

@@ -1,4 +1,4 @@
-"""The demo's report: pictures, curves and the chain of commits."""
+"""The demo's report: the timeline, the pictures of both models, samples over time, curves and the chain of commits."""
 
 from __future__ import annotations
 
@@ -8,67 +8,96 @@ from pathlib import Path
 from typing import Any
 
 from cli.console import SHORT_ID
+from cli.demo.timeline import TimelineEntry
 from pachyderm.client.commits import all_commits
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import read
 from pachyderm.dag.repos import REPOS
 from pix2pix.pages.rendering import render, write
 
+RECORDS, LINEAGE = "records", "lineage"
+"""Folders beside the report: the stages' own reports, and a lineage page for each output commit."""
 
-def write_report(folder: Path, target: Target, steps: Sequence[Mapping[str, Any]]) -> Path:
-    """Write ``report.html`` and ``picture.png`` (input | generated | target).
+COLUMNS = (
+    ("input", Path("source") / "labels"),
+    ("first model", Path("generated-1")),
+    ("second model", Path("generated-2")),
+    ("after the rollback", Path("generated-3")),
+    ("target", Path("source") / "targets"),
+)
+"""Caption and folder of each column of pictures; the demo downloads the generated ones after the step named."""
+
+
+def write_report(
+    folder: Path, target: Target, steps: Sequence[Mapping[str, Any]], timeline: Sequence[TimelineEntry]
+) -> Path:
+    """Write ``report.html``, the stages' reports that it links to, and ``picture.png`` (input | generated | target).
 
     Args:
-        folder: folder of the demo.
+        folder: folder of the demo; ``lineage/`` in it holds the pages that the report links to.
         target: where its data is.
         steps: rows of the closing table.
+        timeline: the steps that moved a branch head.
 
     Returns:
         path of the page.
     """
-    from pix2pix.pages.training_report import curves_of
-
-    names = sorted(path.name for path in (folder / "generated-3").glob("*.png"))
-    folders = (folder / "source" / "labels", folder / "generated-3", folder / "source" / "targets")
-    rows = [tuple(source / name for source in folders) for name in names]
-    _picture(rows[:6], folder / "picture.png")
+    _write_records(folder / RECORDS, timeline)
+    names = sorted(path.name for path in (folder / "generated-1").glob("*.png"))
+    _picture(folder, names[:6])
     with connect(target) as client:
-        trainings = [
-            (commit.id, _history(client, commit.id))
-            for commit in reversed(list(all_commits(client, "checkpoint")))
-            if read(client, "checkpoint", commit.id, "/metrics.jsonl")
-        ]
+        trainings = _trainings(client)
         chain = _chain(client)
     page = folder / "report.html"
-    captions = ("input", "generated", "target")
     text = render(
         "cli.demo",
         "demo.html",
-        rows=[[(caption, path.read_bytes()) for caption, path in zip(captions, row, strict=True)] for row in rows],
+        columns=[caption for caption, _ in COLUMNS],
+        rows=[(name, [(folder / source / name).read_bytes() for _, source in COLUMNS]) for name in names],
+        timeline=timeline,
         steps=steps,
-        trainings=[(commit, curves_of(history)) for commit, history in trainings],
+        trainings=trainings,
         chain=chain,
+        records=RECORDS,
+        lineage=LINEAGE,
     )
     write(page, text)
     return page
 
 
-def _picture(rows: Sequence[Sequence[Path]], target: Path) -> None:
+def _write_records(folder: Path, timeline: Sequence[TimelineEntry]) -> None:
+    folder.mkdir(exist_ok=True)
+    for entry in timeline:
+        for commit in entry.commits:
+            if commit.report is not None:
+                (folder / commit.page).write_bytes(commit.report)
+
+
+def _picture(folder: Path, names: Sequence[str]) -> None:
     """Write a grid of pictures at twice their size, two triples in a row."""
     import numpy as np
 
     from pix2pix.images.codec import decode, encode_png
     from pix2pix.training.samples import grid
 
-    triples = [[np.kron(decode(path), np.ones((2, 2, 1), np.uint8)) for path in row] for row in rows]
+    sources = dict(COLUMNS)
+    folders = [folder / sources[caption] for caption in ("input", "first model", "target")]
+    triples = [[np.kron(decode(source / name), np.ones((2, 2, 1), np.uint8)) for source in folders] for name in names]
     half = len(triples) // 2
-    encode_png(grid([triples[i] + triples[half + i] for i in range(half)]), target)
+    encode_png(grid([triples[i] + triples[half + i] for i in range(half)]), folder / "picture.png")
 
 
-def _history(client: Connection, commit_id: str) -> list[dict[str, Any]]:
-    """Read the metrics of a training, one entry per evaluation."""
-    text = read(client, "checkpoint", commit_id, "/metrics.jsonl") or b""
-    return [json.loads(line) for line in text.splitlines()]
+def _trainings(client: Connection) -> list[tuple[str, bytes | None, list[tuple[str, Any]]]]:
+    """Return commit id, sample pictures over time as PNG, and curves (title, SVG) of each training, oldest first."""
+    from pix2pix.pages.training_report import curves_of
+
+    trainings = []
+    for commit in reversed(list(all_commits(client, "checkpoint"))):
+        log = read(client, "checkpoint", commit.id, "/metrics.jsonl")
+        if log:
+            samples = read(client, "checkpoint", commit.id, "/samples/over_time.png")
+            trainings.append((commit.id, samples, curves_of([json.loads(line) for line in log.splitlines()])))
+    return trainings
 
 
 def _chain(client: Connection) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.console import SHORT_ID, print_message
+from cli.demo.timeline import Timeline
 from cli.options import Session
 from pachyderm.client.connection import Target, connect
 from pachyderm.errors import RequestError
@@ -59,11 +60,16 @@ class Demo:
     Attributes:
         folder: holds everything that the demo writes.
         rows: rows of the closing table.
+        timeline: what each step after the set-up changed in the store.
     """
 
     session: Session
     folder: Path
     rows: list[dict[str, Any]] = field(default_factory=list)
+    timeline: Timeline = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.timeline = Timeline(self.target())
 
     @property
     def store(self) -> Path:
@@ -88,7 +94,12 @@ class Demo:
         """Perform a step and record its row of the closing table."""
         start = time.monotonic()
         done = step(self)
-        seconds = f"{time.monotonic() - start:.1f}"
+        elapsed = time.monotonic() - start
+        if self.rows:
+            self.timeline.add(done.title, elapsed)
+        else:
+            self.timeline.begin()
+        seconds = f"{elapsed:.1f}"
         number = len(self.rows) + 1
         self.rows.append({"step": number, "what": done.title, "moved": done.moved, "ran": done.ran, "seconds": seconds})
         print_message(self.session, f"  -> {done.ran} ({seconds} s)\n")
@@ -103,6 +114,13 @@ class Demo:
         with contextlib.redirect_stdout(output):
             pix2pix.main(["--store", str(self.store), "--json", *quiet, *words], standalone_mode=False)
         return json.loads(output.getvalue())
+
+    def write_lineage(self, folder: Path) -> None:
+        """Write the lineage page of each commit of the timeline."""
+        folder.mkdir()
+        for entry in self.timeline.entries:
+            for commit in entry.commits:
+                self.command("lineage", f"{commit.repo}@{commit.id}", "--html", str(folder / commit.page))
 
     def run_open(self) -> Sequence[dict[str, Any]]:
         """Run the trigger until no commit is open; return the work items."""

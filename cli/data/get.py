@@ -44,9 +44,11 @@ def get(session: Session, source: str, target: Path, pattern: str | None) -> Non
         entries = matching(client, repo, commit.id, pattern) if pattern else files(client, repo, commit.id, path)
         if not entries and (pattern or path != "/"):
             raise RequestError(f"no file in {commit} matches {pattern or path}; pix2pix ls {commit} lists its files")
-        _download(client, commit, entries, target, whole=pattern is None and path == "/", show=show)
+        renamed = _download(client, commit, entries, target, whole=pattern is None and path == "/", show=show)
+    for stored, local in renamed.items():
+        print_message(session, f"{stored} cannot be decoded to the name of a local file; it is saved as {local}")
     total = sum(entry.bytes for entry in entries.values())
-    document = {"commit": commit.id, "files": len(entries), "bytes": total}
+    document = {"commit": commit.id, "files": len(entries), "bytes": total, "renamed": renamed}
     emit(session, document, f"{shorten(session, str(commit))}: {len(entries)} files, {total} bytes in {target}")
 
 
@@ -82,14 +84,19 @@ def _download(
     *,
     whole: bool,
     show: Callable[[int, int, str], None],
-) -> None:
-    """Download files into a folder beside `target` and rename it, so that `target` appears whole or not at all."""
+) -> dict[str, str]:
+    """Download files into a folder beside `target` and rename it, so that `target` appears whole or not at all.
+
+    Returns:
+        the paths in the commit whose decoded forms cannot be local paths -> their local paths.
+    """
     from pachyderm.client.download import download
-    from pachyderm.client.file_names import decode
+    from pachyderm.client.file_names import decode, local_paths
 
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
+        names = local_paths(entries, str(partial))
         download(
             client,
             commit.repo,
@@ -97,7 +104,7 @@ def _download(
             entries,
             partial,
             whole=whole,
-            rename=lambda stored: decode(stored.lstrip("/")),
+            rename=names.__getitem__,
             progress=show,
         )
         # mkdtemp makes a folder that only its owner can read.
@@ -106,6 +113,7 @@ def _download(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    return {stored: local for stored, local in names.items() if local != decode(stored.lstrip("/"))}
 
 
 def _warn_of_error(session: Session, commit: Commit) -> None:

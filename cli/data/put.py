@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
@@ -23,15 +22,27 @@ from pachyderm.errors import RequestError
 )
 @click.option("--mirror", is_flag=True, help="Also delete files under --prefix that SOURCE does not have.")
 @click.option("-m", "--message", metavar="TEXT", default="", help="Description of the commit.")
+@click.option(
+    "--resend",
+    is_flag=True,
+    help="Also send files that the repo has, to restore content that `store fsck` found damaged.",
+)
 @with_session
 def put(
-    session: Session, repo: str, sources: tuple[str, ...], branch: str, prefix: str, mirror: bool, message: str
+    session: Session,
+    repo: str,
+    sources: tuple[str, ...],
+    branch: str,
+    prefix: str,
+    mirror: bool,
+    message: str,
+    resend: bool,
 ) -> None:
     """Put files or folders into REPO as one commit.
 
     Only files that differ from those in the repo are sent; if none does, no commit is made. The contents of a folder
-    are put under the same relative paths. File names that Pachyderm refuses are percent-encoded, and `get` decodes
-    them.
+    are put under the same relative paths. Links to files and folders are followed inside SOURCE, and refused if they
+    lead out of it. File names that Pachyderm refuses are percent-encoded, and `get` decodes them.
     """
     from pachyderm.client import upload
     from pachyderm.client.branches import BranchName
@@ -48,7 +59,13 @@ def put(
     with connect(session.target()) as client, progress(session, f"put {repo}") as show:
         existing_repo(client, repo)
         result = upload.put(
-            client, name, files, mirror_under=folder if mirror else None, message=message, progress=show
+            client,
+            name,
+            files,
+            mirror_under=folder if mirror else None,
+            message=message,
+            resend=resend,
+            progress=show,
         )
     if encoded:
         print_message(session, f"{encoded} file names that Pachyderm refuses were percent-encoded; get decodes them")
@@ -59,10 +76,13 @@ def put(
         "files_deleted": result.deleted,
         "bytes": result.bytes,
         "names_encoded": encoded,
+        "files_resent": result.resent,
     }
     name_shown = f"{repo}@{shorten(session, result.commit)}"
     text = f"{name_shown}: {result.put} files put, {result.deleted} deleted, {result.bytes} bytes sent"
-    emit(session, document, text if result.commit else f"nothing to do: {name} has the same files already")
+    if not result.commit:
+        text = f"nothing to do: {name} has the same files already"
+    emit(session, document, f"{text}; {result.resent} files sent again" if resend else text)
 
 
 def _folder(prefix: str) -> str:
@@ -107,12 +127,23 @@ def _walk(source: Path, store: Path) -> Iterator[tuple[str, Path]]:
         yield source.name, source
         return
     files: list[Path] = []
-    for root, folders, names in os.walk(source, onerror=_refuse_folder):
-        here = Path(root)
-        # Links to folders are not followed; the check below refuses them instead of leaving them out silently.
-        links = [name for name in folders if (here / name).is_symlink()]
-        files += [here / name for name in (*names, *links)]
-        folders[:] = [name for name in folders if (here / name).resolve() != store]
+    real = source.resolve()
+    folders: list[tuple[Path, tuple[Path, ...]]] = [(source, (real,))]
+    while folders:
+        folder, above = folders.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            # With --mirror an unreadable folder would otherwise count as deleted.
+            raise RequestError(
+                f"the folder {folder} cannot be read: {error.strerror}; change its permissions"
+            ) from error
+        for path in (folder / entry.name for entry in entries):
+            target = _target(path, real, above) if path.is_symlink() else above[-1] / path.name
+            if not path.is_dir():
+                files.append(path)
+            elif target != store:
+                folders.append((path, (*above, target)))
     for path in sorted(files):
         if not path.is_file():
             raise RequestError(f"{path} is not a regular file; remove it from the folder")
@@ -121,8 +152,20 @@ def _walk(source: Path, store: Path) -> Iterator[tuple[str, Path]]:
         yield path.relative_to(source).as_posix(), path
 
 
-def _refuse_folder(error: OSError) -> NoReturn:
-    # With --mirror an unreadable folder would otherwise count as deleted.
-    raise RequestError(
-        f"the folder {error.filename} cannot be read: {error.strerror}; change its permissions"
-    ) from error
+def _target(link: Path, source: Path, above: tuple[Path, ...]) -> Path:
+    """Return what a link leads to, refusing one out of the source or into itself.
+
+    Args:
+        link: a symbolic link.
+        source: real path of the folder that is put.
+        above: real paths of the folders that the link was reached through.
+    """
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise RequestError(f"{link} is a link that leads nowhere; remove it, or put a copy in its place") from error
+    if not target.is_relative_to(source):
+        raise RequestError(f"{link} is a link to {target}, outside {source}; remove it, or put a copy in its place")
+    if target in above:
+        raise RequestError(f"{link} is a link to {target}, a folder that contains it; remove the link")
+    return target

@@ -216,6 +216,8 @@ def translate(error: grpc.RpcError, target: str = "Pachyderm") -> PachydermError
         return UnreachableError(f"Pachyderm at {target} does not answer: {text}; check the server and its logs")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED or "No space left" in text or "disk is full" in text:
         return StorageError(text)
+    if code is grpc.StatusCode.ABORTED:
+        return ServerError(f"Pachyderm at {target} refused the write: {text}")
     if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS):
         return ServerError(f"Pachyderm at {target} failed ({code.name}): {text or 'no reason given'}")
     # pachd answers many refusals with UNKNOWN and a text.

@@ -12,7 +12,9 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 from pachyderm_sdk.api import pfs
@@ -23,6 +25,8 @@ from pachyderm.client.connection import Connection
 from pachyderm.client.file_contents import expected, pieces
 from pachyderm.client.files import Listing, files, read_pieces
 from pachyderm.errors import RequestError
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +46,14 @@ class Put:
         put: number of files sent.
         deleted: number of files deleted.
         bytes: total size of the files sent.
+        resent: number of files sent although the commit has them.
     """
 
     commit: str | None
     put: int
     deleted: int
     bytes: int
+    resent: int = 0
 
 
 def put(
@@ -57,6 +63,7 @@ def put(
     *,
     mirror_under: str | None = None,
     message: str = "",
+    resend: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Put:
@@ -71,6 +78,8 @@ def put(
         sources: absolute path in the commit -> local file.
         mirror_under: delete the files below this path that `sources` lacks; None deletes nothing.
         message: the commit's description.
+        resend: send the files that do not differ too, in a file set that no commit gets: an embedded store that holds
+            their content damaged replaces it.
         progress: called as ``progress(files sent, files to send, path)``.
         sleep: called with seconds to wait for another writer.
 
@@ -81,30 +90,27 @@ def put(
     before = _head(client, branch)
     base = _readable_base(client, before)
     present = files(client, branch.repo, base.id) if base else {}
-    changed = {path: local for path, local in sources.items() if not _same(client, base, path, local, present)}
+    changed = {path: local for path, local in sources.items() if not _same(client, base, path, local, present, resend)}
+    unchanged = {path: local for path, local in sources.items() if path not in changed} if resend else {}
+    if unchanged:
+        _send(unchanged, [], progress, client.pfs.create_file_set)
     deleted = [] if mirror_under is None else _missing_below(mirror_under, present, sources)
     if not changed and not deleted:
-        return Put(None, 0, 0, 0)
+        return Put(None, 0, 0, 0, len(unchanged))
     _refuse_collisions(branch, (present.keys() - deleted) | sources.keys())
-    failures: list[OSError] = []
-    requests = _requests(changed, deleted, progress, failures)
-    try:
-        if message:
-            commit_id = _write_described(client, branch, requests, message, sleep)
-        else:
-            # To the branch by name: pachd receives the whole stream, then creates the commit and finishes it at once.
-            target = pfs.ModifyFileRequest(set_commit=client.head(branch))
-            client.pfs.modify_file(itertools.chain([target], requests))
-            commit_id = _find_own_commit(client, branch, before, changed, deleted).id
-    except grpc.RpcError:
-        if failures:
-            # gRPC reports an exception of the request iterator as UNKNOWN, without its text.
-            raise failures[0] from None
-        raise
+    if message:
+        write = partial(_write_described, client, branch, message, sleep)
+        commit_id = _send(changed, deleted, progress, write)
+    else:
+        # To the branch by name: pachd receives the whole stream, then creates the commit and finishes it at once.
+        target = pfs.ModifyFileRequest(set_commit=client.head(branch))
+        _send(changed, deleted, progress, lambda requests: client.pfs.modify_file(itertools.chain([target], requests)))
+        commit_id = _find_own_commit(client, branch, before, changed, deleted).id
     commit = inspect(client, branch.repo, commit_id, wait=True)
     if commit.error:
         raise RequestError(f"the server rejected {commit}: {commit.error}")
-    return Put(commit.id, len(changed), len(deleted), sum(local.stat().st_size for local in changed.values()))
+    total = sum(local.stat().st_size for local in changed.values())
+    return Put(commit.id, len(changed), len(deleted), total, len(unchanged))
 
 
 def _missing_below(folder: str, present: Listing, sources: Mapping[str, Path]) -> list[str]:
@@ -115,9 +121,9 @@ def _missing_below(folder: str, present: Listing, sources: Mapping[str, Path]) -
 def _write_described(
     client: Connection,
     branch: BranchName,
-    requests: Iterator[pfs.ModifyFileRequest],
     message: str,
     sleep: Callable[[float], None],
+    requests: Iterator[pfs.ModifyFileRequest],
 ) -> str:
     """Commit with a description and return the commit's id; a commit that cannot be completed is deleted."""
     file_set = client.pfs.create_file_set(requests).file_set_id
@@ -192,8 +198,14 @@ def _refuse_collisions(branch: BranchName, paths: Set[str]) -> None:
             parent = parent.rpartition("/")[0]
 
 
-def _same(client: Connection, commit: Commit | None, path: str, local: Path, present: Listing) -> bool:
-    """Return whether a commit holds the content of a local file at a path; reads it only if it is over one chunk."""
+def _same(
+    client: Connection, commit: Commit | None, path: str, local: Path, present: Listing, resend: bool = False
+) -> bool:
+    """Return whether a commit holds the content of a local file at a path; reads it only if it is over one chunk.
+
+    With `resend`, the commit's content may be damaged, and a file of the same size whose content cannot be read counts
+    as the same.
+    """
     entry = present.get(path)
     if commit is None or entry is None:
         return False
@@ -203,8 +215,13 @@ def _same(client: Connection, commit: Commit | None, path: str, local: Path, pre
     if want.bytes == 0:
         return True
     stored = hashlib.sha256()
-    for piece in read_pieces(client, commit.repo, commit.id, path):
-        stored.update(piece)
+    try:
+        for piece in read_pieces(client, commit.repo, commit.id, path):
+            stored.update(piece)
+    except grpc.RpcError as error:
+        if resend and error.code() is grpc.StatusCode.DATA_LOSS:
+            return True
+        raise
     with local.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest() == stored.digest()
 
@@ -234,6 +251,27 @@ def _find_own_commit(
     raise RequestError(
         f"the files put into {branch} are no longer there: another writer deleted or changed that commit; put again"
     )
+
+
+def _send(
+    changed: Mapping[str, Path],
+    deleted: list[str],
+    progress: Callable[[int, int, str], None] | None,
+    write: Callable[[Iterator[pfs.ModifyFileRequest]], T],
+) -> T:
+    """Call `write` with the requests for the changes.
+
+    Raises:
+        OSError: a local file cannot be read.
+    """
+    failures: list[OSError] = []
+    try:
+        return write(_requests(changed, deleted, progress, failures))
+    except grpc.RpcError:
+        if failures:
+            # gRPC reports an exception of the request iterator as UNKNOWN, without its text.
+            raise failures[0] from None
+        raise
 
 
 def _requests(

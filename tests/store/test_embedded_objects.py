@@ -233,7 +233,7 @@ def test_a_collection_during_a_write_refuses_it_or_leaves_it_whole(tmp_path: Pat
         error = writing.exception(30)
         if error is not None:
             assert isinstance(error, grpc.RpcError)
-            assert error.code() is grpc.StatusCode.UNAVAILABLE
+            assert error.code() is grpc.StatusCode.ABORTED
             pachd.client.pfs.modify_file(stream(branch, "/again", [LARGE]))
         assert pachd.read(pachd.commit(branch), "/again") == LARGE
     assert check(tmp_path / "data") == []
@@ -261,5 +261,5 @@ def test_a_collection_during_a_copy_refuses_it_or_leaves_it_whole(tmp_path: Path
         end.set()
         error = copying.exception(30)
         assert error is None or isinstance(error, grpc.RpcError)
-        assert error is None or error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND)
+        assert error is None or error.code() in (grpc.StatusCode.ABORTED, grpc.StatusCode.NOT_FOUND)
     assert check(tmp_path / "data") == []

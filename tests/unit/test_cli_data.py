@@ -129,7 +129,7 @@ def test_get_downloads_all_files_or_those_that_match(
 ) -> None:
     commit = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document["commit"]
     whole = pix2pix(capsys, "--store", store, "get", "training", tmp_path / "all", "--json").document
-    assert whole == {"commit": commit, "files": 2, "bytes": 3}
+    assert whole == {"commit": commit, "files": 2, "bytes": 3, "renamed": {}}
     assert (tmp_path / "all" / "cats" / "b.png").read_bytes() == b"BB"
     some = pix2pix(capsys, "--store", store, "get", f"training@{commit[:8]}", tmp_path / "some", "--glob", "/cats/*")
     assert some.code == 0

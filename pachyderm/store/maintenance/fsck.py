@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import time
@@ -17,7 +16,7 @@ from pachyderm.store.database.schema import sync_folder, translated_errors
 from pachyderm.store.graph.graph_update import graph_update
 from pachyderm.store.maintenance.graph_check import graph_problems
 from pachyderm.store.maintenance.reachable import reachable
-from pachyderm.store.objects.blocks import DIGEST, identify
+from pachyderm.store.objects.blocks import identify, note_removal
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.objects.prolly_tree import name_of
 
@@ -94,14 +93,14 @@ def _database(connection: SqlConnection) -> Iterator[StoreProblem]:
 
 
 def _objects(engine: Engine, connection: SqlConnection) -> Iterator[StoreProblem]:
-    hint = "--repair moves it aside; put the file again"
+    hint = "put the file again with --resend; --repair moves it aside"
     for number, name in connection.execute("SELECT id, name FROM packs ORDER BY id").fetchall():
         yield from _pack(engine, connection, number, name, hint)
     for block, data in connection.execute("SELECT id, data FROM inlined"):
         if identify(data) != block:
             yield StoreProblem("DAMAGED", f"object {block.hex()}", "its content does not match its hash", hint)
     for name, blocks in connection.execute("SELECT id, blocks FROM lists"):
-        if hashlib.blake2b(blocks, digest_size=DIGEST).digest() != name:
+        if name_of(blocks) != name:
             yield StoreProblem("DAMAGED", f"list {name.hex()}", "its content does not match its hash", hint)
     for name, data in connection.execute("SELECT id, data FROM pages"):
         if name_of(data) != name:
@@ -134,7 +133,7 @@ def _pack(engine: Engine, connection: SqlConnection, number: int, name: str, hin
 
 
 def _references(engine: Engine, connection: SqlConnection) -> Iterator[StoreProblem]:
-    hint = "put the file again, or drop the commit"
+    hint = "put the file again with --resend, or drop the commit"
     found = reachable(connection, engine.database.now())
     for kind, name, user in found.missing:
         yield StoreProblem("MISSING", f"{kind} {name.hex()}", f"needed by {user}", hint)
@@ -164,34 +163,41 @@ def _repaired(engine: Engine, problem: StoreProblem) -> StoreProblem:
 
 
 def _move_aside(engine: Engine, kind: str, name: bytes) -> None:
-    """Save the bytes of a damaged object to a file and remove it from the tables, so that it can be put again."""
+    """Save the bytes of a damaged object to a file and remove it from the tables, so that it can be put again.
+
+    A write that was in progress may have replaced the object since it was checked, so it is checked again.
+    """
     folder = engine.database.folder / BAD
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     sync_folder(engine.database.folder)
     with engine.database.writing() as connection:
-        data = _bytes_of(engine, connection, kind, name)
-        failpoint("repair.before_move")
-        target = folder / f"{kind}-{name.hex()}"
-        if not target.exists():
-            engine.database.on_rollback(partial(target.unlink, missing_ok=True))
-        with target.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(folder)
-        failpoint("repair.after_move")
-        for table in {"object": ("blocks", "inlined"), "list": ("lists",), "page": ("pages",)}[kind]:
+        for table, data in _damaged_copies(engine, connection, kind, name):
+            failpoint("repair.before_move")
+            target = folder / f"{kind}-{name.hex()}"
+            if not target.exists():
+                engine.database.on_rollback(partial(target.unlink, missing_ok=True))
+            with target.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            sync_folder(folder)
+            failpoint("repair.after_move")
             connection.execute(f"DELETE FROM {table} WHERE id=?", (name,))
+            note_removal(connection)
 
 
-def _bytes_of(engine: Engine, connection: SqlConnection, kind: str, name: bytes) -> bytes:
+def _damaged_copies(engine: Engine, connection: SqlConnection, kind: str, name: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the table and the bytes of each copy of an object that does not match its hash."""
     column, table = {"object": ("data", "inlined"), "list": ("blocks", "lists"), "page": ("data", "pages")}[kind]
     row = connection.execute(f"SELECT {column} FROM {table} WHERE id=?", (name,)).fetchone()
-    if row is not None:
-        return bytes(row[0])
-    location = engine.blocks.locate([name]).get(name)
+    hash_of = identify if kind == "object" else name_of
+    if row is not None and hash_of(row[0]) != name:
+        yield table, bytes(row[0])
+    location = engine.blocks.locate([name]).get(name) if kind == "object" else None
     if location is None:
-        return b""
+        return
     with (engine.blocks.packs / location.pack).open("rb") as file:
         file.seek(location.offset)
-        return file.read(location.size)
+        data = file.read(location.size)
+    if identify(data) != name:
+        yield "blocks", data

@@ -15,6 +15,7 @@ from pachyderm.store.database.failpoints import failpoint
 from pachyderm.store.database.rows import SqlConnection
 from pachyderm.store.database.schema import sync_folder, translated_errors
 from pachyderm.store.maintenance.reachable import reachable
+from pachyderm.store.objects.blocks import note_removal
 from pachyderm.store.objects.engine import Engine
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def collect(folder: Path, grace: float, clock: Callable[[], float] = time.time) 
     """Remove what is unreachable and older than `grace` seconds.
 
     The collection is one write transaction and locks out all writers. A stream that is being uploaded meanwhile checks
-    the blocks that it depends on when it is recorded, and is refused with UNAVAILABLE if one was removed.
+    the blocks that it depends on when it is recorded, and is refused with ABORTED if one was removed.
 
     Raises:
         StoreError: the folder is not a store.
@@ -76,10 +77,7 @@ def _collect(engine: Engine, connection: SqlConnection, grace: float) -> tuple[C
     obsolete = _leftovers(engine, connection, limit)
     packs, in_packs, bytes_in_packs, emptied = _sweep_packs(engine, connection, limit, needed.blocks)
     obsolete += emptied
-    connection.execute(
-        "INSERT INTO cluster VALUES ('collections', ?) ON CONFLICT (key) DO UPDATE SET value=excluded.value",
-        (uuid.uuid4().hex,),
-    )
+    note_removal(connection)
     return Collected(blocks + in_packs, len(pages), packs, filesets, size + bytes_in_packs), obsolete
 
 

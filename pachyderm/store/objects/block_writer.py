@@ -20,8 +20,8 @@ import grpc
 from pachyderm.store.database.database import Database
 from pachyderm.store.database.failpoints import failpoint
 from pachyderm.store.database.schema import sync_folder
-from pachyderm.store.objects.blocks import BLOCK, Blocks, identify
-from pachyderm.store.status_errors import StatusError
+from pachyderm.store.objects.blocks import BLOCK, Blocks, identify, last_removal
+from pachyderm.store.status_errors import StatusError, data_loss
 
 logger = logging.getLogger(__name__)
 
@@ -45,20 +45,23 @@ class BlockWriter:
         self._pending: dict[bytes, bytes] = {}
         self._placed: dict[bytes, tuple[int, int]] = {}
         self._reused: set[bytes] = set()
+        self._damaged: list[bytes] = []
         self._bytes = 0
         self._file: BinaryIO | None = None
         self._path: Path | None = None
         self._name = ""
-        self._collections = self._last_collection(database.connection())
+        self._removal = last_removal(database.connection())
 
     def add(self, data: bytes) -> bytes:
-        """Add a block of at most `BLOCK` bytes and return its id."""
+        """Add a block of at most `BLOCK` bytes and return its id; one that the store has, but damaged, is replaced."""
         block = identify(data)
         if block in self._pending or block in self._placed or block in self._reused:
             return block
         if self._blocks.known(block):
-            self._reused.add(block)
-            return block
+            if self._blocks.intact(block):
+                self._reused.add(block)
+                return block
+            self._damaged.append(block)
         if self._file is None and self._bytes + len(data) <= INLINE:
             self._pending[block] = data
             self._bytes += len(data)
@@ -81,7 +84,15 @@ class BlockWriter:
         return self._blocks.read(block)
 
     def reuse(self, block: bytes) -> None:
-        """Note that the write depends on a block of the store, which a collection must not have removed meanwhile."""
+        """Note that the write depends on a block of the store, which must not be removed before it is recorded.
+
+        Raises:
+            StatusError: DATA_LOSS if the block is missing or damaged.
+        """
+        if block in self._pending or block in self._placed or block in self._reused:
+            return
+        if not self._blocks.known(block) or not self._blocks.intact(block):
+            raise data_loss(f"object {block.hex()} is missing or damaged")
         self._reused.add(block)
 
     def seal(self) -> None:
@@ -100,7 +111,7 @@ class BlockWriter:
         try:
             self._path.rename(target)
         except FileNotFoundError as error:
-            raise _collected() from error
+            raise _removed() from error
         self._path = target
         failpoint("pack.after_rename")
         failpoint("pack.before_folder_sync")
@@ -111,18 +122,20 @@ class BlockWriter:
         """Name the blocks in the tables, as part of the caller's write transaction; its rollback removes the pack.
 
         Raises:
-            StatusError: UNAVAILABLE if a collection removed a block that this write depends on.
+            StatusError: ABORTED if a collection or a repair removed a block that this write depends on.
         """
         now = self._database.now()
-        if self._last_collection(connection) != self._collections and not all(map(self._blocks.known, self._reused)):
-            raise _collected()
+        if last_removal(connection) != self._removal and not all(map(self._blocks.known, self._reused)):
+            raise _removed()
+        for table in ("inlined", "blocks"):
+            connection.executemany(f"DELETE FROM {table} WHERE id=?", ((block,) for block in self._damaged))
         connection.executemany(
             "INSERT OR IGNORE INTO inlined VALUES (?, ?, ?)",
             ((block, now, data) for block, data in self._pending.items()),
         )
         if self._placed:
             if self._path is None or not self._path.exists():
-                raise _collected()
+                raise _removed()
             self._database.on_rollback(partial(self._path.unlink, missing_ok=True))
             pack = connection.execute(
                 "INSERT INTO packs VALUES (NULL, ?, ?, ?)", (self._name, self._bytes, now)
@@ -166,10 +179,10 @@ class BlockWriter:
         self._placed[block] = (self._bytes, len(data))
         self._bytes += len(data)
 
-    def _last_collection(self, connection: sqlite3.Connection) -> str:
-        row = connection.execute("SELECT value FROM cluster WHERE key='collections'").fetchone()
-        return row[0] if row else ""
 
-
-def _collected() -> StatusError:
-    return StatusError("a collection ran during this write; send it again", grpc.StatusCode.UNAVAILABLE)
+def _removed() -> StatusError:
+    return StatusError(
+        "`store gc` or `store fsck --repair` removed data that this write relies on while it was being sent; "
+        "nothing was written; send it again",
+        grpc.StatusCode.ABORTED,
+    )

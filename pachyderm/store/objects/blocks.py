@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import sqlite3
 import threading
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pachyderm.store.database.database import Database
-from pachyderm.store.status_errors import data_loss
+from pachyderm.store.status_errors import StatusError, data_loss
 
 BLOCK = 1 << 20
 """Bytes in a block; only the last block of a file is shorter."""
@@ -19,6 +21,8 @@ DIGEST = 32
 """Bytes in a hash."""
 LOCATED = 256
 """Maximum number of blocks in one call of `Blocks.locate`."""
+REMEMBERED = 1 << 18
+"""Maximum number of blocks that a process remembers as intact."""
 
 
 class Location(NamedTuple):
@@ -37,6 +41,23 @@ class Location(NamedTuple):
 def identify(data: bytes | bytearray | memoryview) -> bytes:
     """Return a block's id: BLAKE2b-256 of the BLAKE2b-256 of its bytes, pachd's hash of a file of less than 1 MB."""
     return hashlib.blake2b(hashlib.blake2b(data, digest_size=DIGEST).digest(), digest_size=DIGEST).digest()
+
+
+def last_removal(connection: sqlite3.Connection) -> str:
+    """Return an identifier of the last transaction that removed recorded blocks; empty if none did."""
+    row = connection.execute("SELECT value FROM cluster WHERE key='collections'").fetchone()
+    return row[0] if row else ""
+
+
+def note_removal(connection: sqlite3.Connection) -> None:
+    """Make the writes that are in progress look up the blocks that they rely on again, in any process.
+
+    Call it in each transaction that removes recorded blocks.
+    """
+    connection.execute(
+        "INSERT INTO cluster VALUES ('collections', ?) ON CONFLICT (key) DO UPDATE SET value=excluded.value",
+        (uuid.uuid4().hex,),
+    )
 
 
 class _Pack:
@@ -66,6 +87,7 @@ class Blocks:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._local = threading.local()
+        self._intact: set[bytes] = set()
         self.packs = database.folder / "objects" / "packs"
         self.parts = database.folder / "objects" / "parts"
 
@@ -75,6 +97,16 @@ class Blocks:
             "SELECT 1 FROM blocks WHERE id=?1 UNION ALL SELECT 1 FROM inlined WHERE id=?1 LIMIT 1", (block,)
         )
         return found.fetchone() is not None
+
+    def intact(self, block: bytes) -> bool:
+        """Whether the bytes of a recorded block match its id; a process reads each block once."""
+        if block in self._intact:
+            return True
+        try:
+            self.read(block)
+        except (StatusError, OSError):
+            return False
+        return True
 
     def locate(self, blocks: Sequence[bytes]) -> dict[bytes, Location]:
         """Return the locations of those blocks that are in packs; at most `LOCATED` ids, one query."""
@@ -105,7 +137,11 @@ class Blocks:
         if data is None:
             raise data_loss(f"object {block.hex()} is missing")
         if identify(data) != block:
+            self._intact.discard(block)
             raise data_loss(f"object {block.hex()} is damaged")
+        if len(self._intact) >= REMEMBERED:
+            self._intact.clear()
+        self._intact.add(block)
         return data
 
     def _fetch(self, block: bytes) -> bytes | None:

@@ -106,7 +106,11 @@ class ContentWriter:
         return builder.finish()
 
     def rely(self, content: Content) -> None:
-        """Note that the write depends on a content of the store; `record` checks that no collection removed it."""
+        """Note that the write depends on a content of the store, which must not be removed before it is recorded.
+
+        Raises:
+            StatusError: DATA_LOSS if the content is missing or damaged.
+        """
         blocks = self.blocks_of(content)
         for block in blocks:
             self.blocks.reuse(block)
@@ -135,7 +139,8 @@ class ContentWriter:
         self.blocks.record(connection)
         now = self._database.now()
         connection.executemany(
-            "INSERT OR IGNORE INTO lists VALUES (?, ?, ?)",
+            "INSERT INTO lists VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET blocks=excluded.blocks "
+            "WHERE blocks<>excluded.blocks",
             ((name, now, joined) for name, joined in self._lists.items()),
         )
 

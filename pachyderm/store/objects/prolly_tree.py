@@ -116,9 +116,11 @@ class PageWriter:
         return name
 
     def record(self, connection: sqlite3.Connection) -> None:
-        """Store the pages, as part of the caller's write transaction."""
+        """Store the pages, as part of the caller's write transaction; a damaged page with the same id is replaced."""
         connection.executemany(
-            "INSERT OR IGNORE INTO pages VALUES (?, ?)", ((name, data) for name, (_, data) in self._new.items())
+            "INSERT INTO pages VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET data=excluded.data "
+            "WHERE data<>excluded.data",
+            ((name, data) for name, (_, data) in self._new.items()),
         )
         self._new.clear()
 

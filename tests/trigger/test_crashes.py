@@ -34,7 +34,10 @@ from workflows.trigger.snapshot_builder import Clock
 
 
 def trigger(harness: TriggerHarness, filling: dict[str, Path], **more: str) -> subprocess.Popen[bytes]:
-    pipelines = {"preprocessing_and_generation": str(filling["quick"]), "training_and_export": str(filling["quick"])}
+    pipelines = {
+        "preprocessing_and_generation": str(filling["quick"]),
+        "training_and_export": str(filling["training_and_export"]),
+    }
     at = {"store": str(harness.target.store), "pachd": harness.target.pachd, "project": harness.target.project}
     order = json.dumps({**at, "pipelines": pipelines, **more})
     return subprocess.Popen([sys.executable, str(Path(__file__).parent / "trigger_process.py"), order])

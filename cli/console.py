@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import click
 
 from cli.options import Session
+from pix2pix.escaping import escape, escape_lines, escape_message
 
 SHORT_ID = 12
 """Digits of a commit id shown to people; every command accepts a unique prefix."""
@@ -23,17 +24,35 @@ _ID = re.compile(r"(?<![\w./-])[0-9a-f]{32}(?![\w./-])")
 
 
 def emit(session: Session, document: Any, text: str = "") -> None:
-    """Print `document` as JSON with ``--json``, otherwise `text`."""
+    """Print `document` as JSON with ``--json``, otherwise `text`.
+
+    Args:
+        session: the common options.
+        document: ready for JSON.
+        text: in lines. Control characters are escaped but for line feeds; `escape` values that are not cells of a
+            `table`, so that they stay on their line.
+    """
     if session.json:
-        click.echo(json.dumps(document, indent=2))
+        # Of the control characters, JSON leaves DEL alone.
+        click.echo(json.dumps(document, indent=2).replace("\x7f", r"\u007f"))
     elif text:
-        click.echo(_printable(text, sys.stdout))
+        click.echo(_printable(escape_lines(text), sys.stdout))
 
 
 def print_message(session: Session, text: str) -> None:
-    """Print a message to standard error, unless ``-q`` was given."""
+    """Print a message to standard error, unless ``-q`` was given; its second and later lines are indented."""
     if session.verbosity >= 0:
-        click.echo(_printable(text, sys.stderr), err=True)
+        print_error(text)
+
+
+def print_error(text: str) -> None:
+    """Print a message to standard error, whatever the verbosity."""
+    print_lines(escape_message(text))
+
+
+def print_lines(text: str) -> None:
+    """Print text that is laid out in lines to standard error, whatever the verbosity."""
+    click.echo(_printable(escape_lines(text), sys.stderr), err=True)
 
 
 def _printable(text: str, stream: TextIO | None) -> str:
@@ -51,14 +70,14 @@ def shorten(session: Session, text: str | None) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Lay rows out in columns of equal width.
+    """Lay rows out in columns of equal width; control characters are escaped.
 
     Args:
         columns: keys of the rows, in order; in upper case they are the headings.
         rows: one mapping per line; a missing, None or empty value is shown as ``-``.
     """
     cells = [[name.upper().replace("_", " ") for name in columns]]
-    cells += [["-" if row.get(name) in (None, "") else str(row[name]) for name in columns] for row in rows]
+    cells += [["-" if row.get(name) in (None, "") else escape(str(row[name])) for name in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
 
@@ -94,14 +113,15 @@ def _bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), transient=False) as bar:
         task = bar.add_task(label, total=None, note="", rate="")
 
         def show(done: int, total: int, note: str) -> None:
             speed = bar.tasks[task].speed
-            bar.update(task, completed=done, total=total or None, note=note, rate=f"{speed:.1f}/s" if speed else "")
+            rate = f"{speed:.1f}/s" if speed else ""
+            bar.update(task, completed=done, total=total or None, note=escape(note), rate=rate)
 
         yield show
 
@@ -115,7 +135,7 @@ def _lines(label: str, clock: Callable[[], float]) -> Callable[[int, int, str], 
         now = clock()
         rate = done / (now - start) if now > start and done else 0.0
         left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
-        click.echo(f"{label}: {done}/{total or '?'} ({rate:.1f}/s{left}) {note}".rstrip(), err=True)
+        print_error(f"{label}: {done}/{total or '?'} ({rate:.1f}/s{left}) {note}".rstrip())
 
     return throttled(show, clock)
 

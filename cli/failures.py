@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import errno
 import logging
-import sys
 
 import click
+
+from cli.console import print_error, print_lines
+from pix2pix.escaping import escape_message
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ def report(error: BaseException) -> int:
         _print("interrupted; everything acknowledged so far is kept")
         return INTERRUPTED
     if isinstance(error, click.ClickException):
-        error.show(sys.stderr)
+        print_lines(_usage(error))
         return WRONG
     logger.info("the command failed", exc_info=error)
     code = _code(error)
@@ -30,6 +32,16 @@ def report(error: BaseException) -> int:
     if code is None:
         _print("this is a bug in pix2pix; run the command again with -v and report the output")
     return FAILED if code is None else code
+
+
+def _usage(error: click.ClickException) -> str:
+    """Return what click shows of an error, with the message escaped."""
+    message = f"Error: {escape_message(error.format_message())}"
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None:
+        return message
+    hint = f"Try '{context.command_path} {context.help_option_names[0]}' for help."
+    return f"{context.get_usage()}\n{hint}\n\n{message}"
 
 
 def _code(error: BaseException) -> int | None:
@@ -55,4 +67,4 @@ def _code(error: BaseException) -> int | None:
 
 
 def _print(text: str) -> None:
-    click.echo(f"pix2pix: {text}", err=True)
+    print_error(f"pix2pix: {text}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from pix2pix.escaping import escaping_handler
 
 if TYPE_CHECKING:
     from pachyderm.client.connection import Target
@@ -119,4 +120,4 @@ def _merged(context: click.Context, own: Session) -> Session:
 def _set_up_logging(session: Session) -> None:
     levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
     level = levels[max(-1, min(session.verbosity, 2))]
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
+    logging.basicConfig(handlers=[escaping_handler("%(levelname)s %(name)s: %(message)s")], level=level, force=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import tempfile
 import time
 import uuid
@@ -24,6 +23,7 @@ from pachyderm.output.stage import Stage
 from pachyderm.output.worker import Worker
 from pachyderm.record.stage_record import REPORT_HTML, read_record
 from pix2pix.errors import Pix2PixError
+from pix2pix.escaping import escape_message, escaping_handler
 from pix2pix.progress import Progress, throttled
 from pix2pix.tensorflow import configure_tensorflow
 
@@ -51,7 +51,7 @@ def perform(
     Raises:
         SystemExit: the stage failed, with a message as text, or SIGTERM was received, with 143.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", force=True)
+    logging.basicConfig(handlers=[escaping_handler("%(asctime)s %(message)s")], level=logging.WARNING, force=True)
     for package in ("components", "pachyderm", "pix2pix"):
         logging.getLogger(package).setLevel(logging.INFO)
     termination = Termination()
@@ -63,7 +63,7 @@ def perform(
     except (PachydermError, Pix2PixError) as error:
         # The message names the remedy; a traceback would bury it in the task's log.
         logger.debug("the task failed", exc_info=error)
-        raise SystemExit(f"{stage.name}: {error}") from error
+        raise SystemExit(escape_message(f"{stage.name}: {error}")) from error
 
 
 def _fill(

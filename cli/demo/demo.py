@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from pathlib import Path
 
 import click
 
-from cli.console import print_message, table
+from cli.console import emit, print_lines, table
 from cli.options import Session, with_session
 from pachyderm.errors import RequestError
 
@@ -35,10 +34,10 @@ def demo(session: Session, output: Path) -> None:
         run.perform(step)
     run.write_lineage(output / LINEAGE)
     page = write_report(output, run.target(), run.rows, run.timeline.entries)
-    print_message(session, table(("step", "what", "moved", "ran", "seconds"), run.rows))
-    print_message(session, _closing(page, run.store, time.monotonic() - start))
-    if session.json:
-        click.echo(json.dumps({"steps": run.rows, "report": str(page)}, indent=2))
+    if session.verbosity >= 0:
+        print_lines(table(("step", "what", "moved", "ran", "seconds"), run.rows))
+        print_lines(_closing(page, run.store, time.monotonic() - start))
+    emit(session, {"steps": run.rows, "report": str(page)})
 
 
 def _clear(output: Path) -> None:

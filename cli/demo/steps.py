@@ -102,7 +102,8 @@ class Demo:
         seconds = f"{elapsed:.1f}"
         number = len(self.rows) + 1
         self.rows.append({"step": number, "what": done.title, "moved": done.moved, "ran": done.ran, "seconds": seconds})
-        print_message(self.session, f"  -> {done.ran} ({seconds} s)\n")
+        print_message(self.session, f"  -> {done.ran} ({seconds} s)")
+        print_message(self.session, "")
 
     def command(self, *words: str) -> Any:
         """Run a command line in this process and return its JSON document."""

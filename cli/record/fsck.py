@@ -11,6 +11,7 @@ import click
 
 from cli.console import emit, progress
 from cli.options import Session, with_session
+from pix2pix.escaping import escape
 
 if TYPE_CHECKING:
     from pachyderm.fsck.check import Findings
@@ -73,4 +74,4 @@ def _text(findings: Findings, repaired: bool) -> str:
     lines.append(f"{findings.commits} output commits checked, {len(findings.problems)} problems")
     if findings.repaired:
         lines[-1] += f", {len(findings.repaired)} repaired"
-    return "\n".join(lines)
+    return "\n".join(map(escape, lines))

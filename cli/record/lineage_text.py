@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pachyderm.record.lineage_graph import Edge, Graph, LineageNode
+from pix2pix.escaping import escape
 
 DEEPEST = 24
 """Levels of a tree, so that lines stay readable and their length does not grow with a chain of reuses."""
@@ -46,14 +47,14 @@ def tree(graph: Graph, ahead: bool = False) -> str:
             again = item.name in shown
             continued = not again and bool(edges) and len(item.stem) >= 3 * DEEPEST
             note = " (see above)" if again else " (continued below)" if continued else ""
-            lines.append(f"{item.branch}{item.relation}{title(node)}{note}")
+            lines.append(escape(f"{item.branch}{item.relation}{title(node)}{note}"))
             if continued:
                 trees.append(item.name)
             if again or continued:
                 continue
             shown.add(item.name)
             bar = f"{item.stem}│  " if edges else f"{item.stem}   "
-            lines.extend(bar + line for line in details(node))
+            lines.extend(escape(bar + line) for line in details(node))
             pending.extend(reversed(_children(edges, item.stem, ahead)))
     return "\n".join(lines)
 

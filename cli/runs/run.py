@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.console import emit, print_message, shorten
+from cli.console import emit, print_error, print_message, shorten
 from cli.options import Session, with_session
 from pachyderm.errors import RequestError
+from pix2pix.escaping import escape
 
 if TYPE_CHECKING:
     from workflows.runners.run_once import RunResult
@@ -50,10 +51,10 @@ def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str,
         show=lambda line: print_message(session, line),
     )
     document = _document(pipeline, arguments, result)
-    text = "\n".join(shorten(session, f"{repo}@{commit}") for repo, commit in document["outputs"].items())
+    text = "\n".join(shorten(session, escape(f"{repo}@{commit}")) for repo, commit in document["outputs"].items())
     emit(session, document, text)
     if document["state"] == "failed":
-        click.echo(f"pix2pix: the run {result.run} failed: {result.state.error}; log: {result.log}", err=True)
+        print_error(f"pix2pix: the run {result.run} failed: {result.state.error}; log: {result.log}")
         raise click.exceptions.Exit(1)
 
 

@@ -16,6 +16,7 @@ import click
 
 from cli.console import emit, print_message, shorten, table
 from cli.options import Session, settings_option, with_session
+from pix2pix.escaping import escape
 
 if TYPE_CHECKING:
     from workflows.daemon.signals import Interruption
@@ -99,7 +100,7 @@ def _check(session: Session, context: TriggerContext, configuration: Configurati
 
     findings = wiring.check(context, configuration)
     document = [{"what": what, "good": error is None, "error": error and str(error)} for what, error in findings]
-    lines = "\n".join(f"{what}: {'good' if error is None else error}" for what, error in findings)
+    lines = "\n".join(escape(f"{what}: {'good' if error is None else error}") for what, error in findings)
     emit(session, {"checks": document}, lines)
     for _, error in findings:
         if error is not None:

@@ -10,6 +10,7 @@ import click
 
 from cli.console import emit, shorten, table
 from cli.options import Session, with_session
+from pix2pix.escaping import escape
 
 if TYPE_CHECKING:
     from pachyderm.record.explain import CommitExplanation, Explanation
@@ -39,7 +40,7 @@ def _text(explanation: Explanation) -> str:
     columns = ("time", "decision", "attempt", "run", "by", "reason")
     lines.append(table(columns, rows) if rows else "no decisions")
     for commit in explanation.commits:
-        lines += ["", *_lines(commit)]
+        lines += ["", *map(escape, _lines(commit))]
     return "\n".join(lines)
 
 

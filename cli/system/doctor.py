@@ -12,6 +12,7 @@ import click
 
 from cli.console import emit
 from cli.options import Session, settings_option, with_session
+from pix2pix.escaping import escape
 
 
 @click.command()
@@ -42,6 +43,6 @@ def doctor(session: Session, file: Path | None, gpu: bool) -> None:
             lines.append(f"         remedy: {finding.remedy}")
     code = max((finding.code for finding in findings), default=0)
     document = {"ok": code == 0, "findings": [dataclasses.asdict(finding) for finding in findings]}
-    emit(session, document, "\n".join(lines))
+    emit(session, document, "\n".join(map(escape, lines)))
     if code:
         sys.exit(code)

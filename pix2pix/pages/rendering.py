@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from pix2pix.escaping import escape_lines
 from pix2pix.files import write_atomically
 
 
@@ -16,15 +18,28 @@ from pix2pix.files import write_atomically
 def environment(package: str) -> Environment:
     """Return the Jinja2 environment of a package: its templates, and the base template and macros of this package.
 
-    Autoescape is on for every template, since names, messages and parameters are not trusted.
+    Autoescape is on for every template, and control characters are escaped: names, messages and parameters are not
+    trusted.
 
     Args:
         package: dotted name of a package with a folder ``templates``.
     """
     loader = ChoiceLoader([PackageLoader(package), PackageLoader("pix2pix.pages")])
-    jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    jinja = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_escape_text,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     jinja.filters["data_uri"] = data_uri
     return jinja
+
+
+def _escape_text(value: Any) -> Any:
+    """Escape control characters in what a template prints, except in markup."""
+    return escape_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def render(package: str, template: str, **values: Any) -> str:

@@ -50,6 +50,7 @@ STAGES: dict[str, str] = {
     "pix2pix.datasets.resize": "resize",
     "pix2pix.datasets.split": "",
     "pix2pix.errors": "",
+    "pix2pix.escaping": "",
     "pix2pix.facades.generator": "",
     "pix2pix.facades.layout": "",
     "pix2pix.facades.painting": "",

@@ -35,7 +35,8 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        # Of the control characters, JSON leaves DEL alone.
+        return json.dumps(line).replace("\x7f", r"\u007f")
 
 
 def log_json(stream: TextIO, wall: Callable[[], float]) -> None:

@@ -106,10 +106,13 @@ class Demo:
         print_message(self.session, "")
 
     def command(self, *words: str) -> Any:
-        """Run a command line in this process and return its JSON document."""
+        """Print a command line, run it in this process and return its JSON document."""
+        print_message(self.session, f"$ pix2pix {shlex.join(words)}")
+        return self._run(*words)
+
+    def _run(self, *words: str) -> Any:
         from cli.main import pix2pix
 
-        print_message(self.session, f"$ pix2pix {shlex.join(words)}")
         output = io.StringIO()
         quiet = ["-q"] if self.session.verbosity < 0 else []
         with contextlib.redirect_stdout(output):
@@ -121,7 +124,7 @@ class Demo:
         folder.mkdir()
         for entry in self.timeline.entries:
             for commit in entry.commits:
-                self.command("lineage", f"{commit.repo}@{commit.id}", "--html", str(folder / commit.page))
+                self._run("lineage", f"{commit.repo}@{commit.id}", "--html", str(folder / commit.page))
 
     def run_open(self) -> Sequence[dict[str, Any]]:
         """Run the trigger until no commit is open; return the work items."""

@@ -10,7 +10,7 @@ from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, all_commits, head
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import read
-from pachyderm.dag.repos import INPUTS, MODEL, STAGES, stage_of
+from pachyderm.dag.repos import INPUTS, MODEL, STAGES, TRAIN, stage_of
 from pachyderm.record.stage_record import REPORT_HTML, StageRecord, read_record
 
 _METRICS = {"steps": ("steps:", ".0f"), "held_out_l1": ("held-out L1", ".4f"), "held_out_ssim": ("SSIM", ".3f")}
@@ -142,9 +142,9 @@ def _filled_commit(client: Connection, commit: Commit) -> FilledCommit | None:
 def _figures(record: StageRecord) -> Iterator[str]:
     counts = record.counts
     if record.reused_from is not None:
-        yield f"{counts.carried} files reused from {record.reused_from[:SHORT_ID]}, none computed"
+        yield f"{counts.carried} reused from {record.reused_from[:SHORT_ID]}, none computed"
     elif stage_of(record.commit.partition("@")[0]).per_file:
         yield f"{counts.computed} of {counts.inputs} computed, {counts.carried} carried over"
     metrics = record.metrics
-    if record.reused_from is None:
+    if record.stage == TRAIN.name and record.reused_from is None:
         yield from (f"{label} {metrics[name]:{form}}" for name, (label, form) in _METRICS.items() if name in metrics)

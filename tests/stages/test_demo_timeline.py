@@ -53,7 +53,7 @@ def test_the_timeline_shows_who_moved_each_head_and_what_each_stage_computed(har
         ("model@master", "you: pix2pix rollback", first.moves[1].commit)
     ]
     (reused,) = back.commits
-    assert reused.outcome == "reused" and reused.figures[0].startswith("3 files reused from ")
+    assert reused.outcome == "reused" and reused.figures[0].startswith("3 reused from ")
 
 
 def test_the_report_shows_the_loop_first_and_links_records_and_lineages(harness: StageHarness, tmp_path: Path) -> None:

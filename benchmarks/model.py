@@ -190,8 +190,8 @@ def limits() -> tuple[float, float]:
 def first_image(rounds: int) -> float:
     """Return the seconds from the start of a process to its first picture, with an exported model."""
     code = (
-        "import sys; from pathlib import Path; from pix2pix import configure_tensorflow\n"
-        "configure_tensorflow(); from pix2pix import generate\n"
+        "import sys; from pathlib import Path; from pix2pix.tensorflow import configure_tensorflow\n"
+        "configure_tensorflow(); from pix2pix.inference.generate import generate\n"
         "generate(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))"
     )
     make = (

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -15,6 +12,7 @@ from cli.folders.metrics_text import metrics_text
 from cli.folders.parameters import FOLDER, assignments_option, parameters_option, require_folder, resolve_parameters
 from cli.folders.rejections import print_rejected
 from cli.options import Session, with_session
+from pix2pix.stop_request import stop_on_signal
 from pix2pix.tensorflow import configure_tensorflow
 
 
@@ -32,7 +30,7 @@ def train(session: Session, source: Path, output: Path, file: Path | None, assig
     """
     parameters = resolve_parameters("train", file, assigned)
     require_folder(source)
-    with _stop_request() as stop:
+    with stop_on_signal() as stop:
         configure_tensorflow()
         from pix2pix.training.train import train as train_model
 
@@ -66,36 +64,3 @@ def export(session: Session, checkpoint: Path, output: Path, file: Path | None, 
     result = export_model(checkpoint, output, parameters)
     document = {**dataclasses.asdict(result), "folder": str(result.folder)}
     emit(session, document, f"{result.folder}: step {result.step}, {result.size / 1e6:.1f} MB")
-
-
-class StopRequest:
-    """Whether SIGTERM or Ctrl-C asked the training to stop; it is polled by being called.
-
-    The signal handler stores a flag and takes no lock: it runs between two instructions of the main thread, which may
-    hold the lock of a `threading.Event` at that moment and would wait for itself.
-    """
-
-    def __init__(self) -> None:
-        self._requested = False
-
-    def __call__(self) -> bool:
-        """Return whether a stop was requested."""
-        return self._requested
-
-    def handle(self, number: int, frame: object) -> None:  # noqa: ARG002
-        """Handle a signal; a second Ctrl-C raises KeyboardInterrupt."""
-        if self._requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self._requested = True
-
-
-@contextmanager
-def _stop_request() -> Iterator[StopRequest]:
-    """Within the block, turn SIGTERM and the first Ctrl-C into a request to stop."""
-    stop = StopRequest()
-    handlers = {number: signal.signal(number, stop.handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

@@ -22,7 +22,7 @@ import tensorflow as tf
 from pix2pix.errors import InputError
 from pix2pix.files import NO_SPACE, reporting_full_disk
 from pix2pix.hyperparameters import ExportParameters, TrainParameters
-from pix2pix.inference.saved_model import OPTIONS, TFLITE
+from pix2pix.inference.saved_model import FORMAT, OPTIONS, TFLITE
 from pix2pix.inference.served_model import ServedModel
 from pix2pix.model.networks import Generator, assign
 from pix2pix.model.translation import translate
@@ -90,7 +90,7 @@ def export(checkpoint: Path, target: Path, parameters: ExportParameters | None =
 def _describe(checkpoint: checkpoints.Checkpoint, digest: str, options: ExportParameters) -> str:
     """Return the description of a model, JSON."""
     document = {
-        "format": 1,
+        "format": FORMAT,
         "step": checkpoint.step,
         "checkpoint_sha256": digest,
         "metrics": checkpoint.metrics,

@@ -10,6 +10,8 @@ GRAPH = "saved_model.pb"
 """Inside a version's folder: TensorFlow's graph."""
 OPTIONS = Path("assets.extra") / "pix2pix.json"
 """Inside a version's folder: description of the model. TensorFlow Serving leaves ``assets.extra`` alone."""
+FORMAT = 1
+"""Version of the description's layout, its entry ``format``."""
 TFLITE = Path("assets.extra") / "model.tflite"
 """Inside a version's folder: the model for TensorFlow Lite, if one was exported."""
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pix2pix.errors import InputError
+from pix2pix.errors import HyperparameterError, InputError
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import Pixels
-from pix2pix.inference.saved_model import OPTIONS, find_version
+from pix2pix.inference.saved_model import FORMAT, OPTIONS, find_version
 
 MAX_PIXELS = 2**24
 """Pixels of a batch at most; more would need tens of gigabytes of memory."""
@@ -36,15 +36,17 @@ class Translator:
             model: folder with versions of a model, or one version.
 
         Raises:
-            InputError: the model is missing, damaged or was not exported by `pix2pix export`.
+            InputError: the model is missing, damaged, of another version or was not exported by `pix2pix export`.
         """
         folder = find_version(model)
         try:
             self.options: dict[str, Any] = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
-            self.trained: TrainParameters = TrainParameters.of(self.options["train"])
+            self.trained: TrainParameters = _trained(folder, self.options)
             # The signature does not keep the loaded object, and with it the variables, alive.
             self._loaded = tf.saved_model.load(str(folder))
             self._image = self._loaded.signatures["image"]
+        except InputError:
+            raise
         except Exception as error:  # TensorFlow raises anything on a truncated or changed SavedModel: IndexError, ...
             raise InputError(f"the model {folder} is damaged ({type(error).__name__}); export it again") from error
         self.multiple = 2**self.trained.levels
@@ -64,6 +66,19 @@ class Translator:
         """
         _check_batch(pictures)
         return np.asarray(self._image(image=tf.constant(pictures))["image"])
+
+
+def _trained(folder: Path, options: dict[str, Any]) -> TrainParameters:
+    """Read the hyperparameters of a model's training; refuse a description that another version wrote."""
+    remedy = "use the version of pix2pix that exported it, or export its checkpoint again with this one"
+    if options["format"] != FORMAT:
+        raise InputError(
+            f"the model {folder} has format {options['format']}, and this version reads {FORMAT}; {remedy}"
+        )
+    try:
+        return TrainParameters.of(options["train"])
+    except HyperparameterError as error:
+        raise InputError(f"the model {folder} was trained by another version ({error}); {remedy}") from error
 
 
 def _check_batch(pictures: Any) -> None:

@@ -14,8 +14,8 @@ import pytest
 from command_line import pix2pix
 from tiny_model import TINY, tiny, write_checkpoint, write_pairs
 
-from cli.folders.train import _stop_request
 from pix2pix.inference.export import export
+from pix2pix.stop_request import stop_on_signal
 
 SMALL = [
     argument for name, value in {**TINY, "max_steps": 3}.items() for argument in ("-p", f"{name}={json.dumps(value)}")
@@ -157,7 +157,7 @@ def test_wrong_input_is_one_clear_line_and_code_2(tmp_path: Path, run: Any, argu
 def test_a_stop_signal_is_handled_without_taking_a_lock() -> None:
     """The main thread may hold the lock of a `threading.Event` when the handler interrupts it."""
     calls: list[str] = []
-    with _stop_request() as stop:
+    with stop_on_signal() as stop:
         assert not stop()
         sys.setprofile(lambda frame, event, arg: calls.append(getattr(arg, "__name__", frame.f_code.co_name)))
         try:
@@ -170,7 +170,7 @@ def test_a_stop_signal_is_handled_without_taking_a_lock() -> None:
 
 
 def test_a_second_ctrl_c_interrupts_at_once_and_a_second_sigterm_does_not() -> None:
-    with _stop_request():
+    with stop_on_signal():
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):

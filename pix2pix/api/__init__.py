@@ -1,0 +1,1 @@
+"""The public API: training, models and folders of pictures, for scripts and notebooks."""

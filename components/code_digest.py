@@ -20,9 +20,9 @@ SHAPE_NOTHING = frozenset(
         "components.importing",
         "components.page",
         "components.parameters",  # the resolved values are a part of the fingerprint
-        "pix2pix.datasets.aspect",  # warnings only
-        "pix2pix.datasets.pair_notes",
+        "pix2pix.datasets.pair_notes",  # warnings only
         "pix2pix.errors",
+        "pix2pix.inference.suitability",  # warnings only
         "pix2pix.progress",
         "pix2pix.training.saving",  # when a checkpoint is saved, not what is in it
     }
@@ -33,6 +33,7 @@ SHAPE_NOTHING_PACKAGES = ("pix2pix.pages.",)
 """Packages that no output file depends on; pages are published as reports."""
 
 PICTURES = ("pillow", "pillow-heif", "numpy")
+DRAWINGS = ("opencv-python-headless",)
 TENSORFLOW = ("tensorflow", "keras", "numpy")
 """Packages whose versions are parts of a fingerprint."""
 

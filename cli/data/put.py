@@ -44,6 +44,7 @@ def put(
     are put under the same relative paths. Links to files and folders are followed inside SOURCE, and refused if they
     lead out of it. File names that Pachyderm refuses are percent-encoded, and `get` decodes them.
     """
+    from cli.data.put_warnings import input_warnings
     from pachyderm.client import upload
     from pachyderm.client.branches import BranchName
     from pachyderm.client.connection import connect
@@ -67,8 +68,11 @@ def put(
             resend=resend,
             progress=show,
         )
+        warnings = input_warnings(client, files) if result.commit and name == repos.INPUT_IMAGES else ()
     if encoded:
         print_message(session, f"{encoded} file names that Pachyderm refuses were percent-encoded; get decodes them")
+    for warning in warnings:
+        print_message(session, f"warning: {warning}")
     document = {
         "repo": repo,
         "commit": result.commit,
@@ -77,6 +81,7 @@ def put(
         "bytes": result.bytes,
         "names_encoded": encoded,
         "files_resent": result.resent,
+        "warnings": list(warnings),
     }
     name_shown = f"{repo}@{shorten(session, result.commit)}"
     text = f"{name_shown}: {result.put} files put, {result.deleted} deleted, {result.bytes} bytes sent"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cli.console import emit, progress, table
+from cli.console import emit, print_message, progress, table
 from cli.folders.metrics_text import metrics_text
 from cli.folders.parameters import (
     FOLDER,
@@ -90,4 +90,6 @@ def generate(
     kept = f", {len(result.kept)} kept (same model, same input)" if result.kept else ""
     text = f"{len(result.written)} pictures written{kept}; gallery: {output / 'index.html'}"
     emit(session, dataclasses.asdict(result), text)
+    for warning in result.warnings:
+        print_message(session, f"warning: {warning}")
     print_rejected(session, result.rejected)

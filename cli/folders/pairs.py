@@ -80,7 +80,15 @@ def pairs(
 @click.command("resize")
 @click.argument("source", metavar="INPUT", type=FOLDER)
 @click.argument("output", metavar="OUTPUT", type=FOLDER)
-@click.option("--size", metavar="PIXELS", type=int, default=256, show_default=True, help="Side of the result.")
+@click.option("--size", metavar="PIXELS", type=int, default=256, show_default=True, help="Height of the result.")
+@click.option("--width", metavar="PIXELS", type=int, default=0, help="Width of the result.  [default: as --size]")
+@click.option(
+    "--operation",
+    type=click.Choice(["none", "edges", "grayscale"]),
+    default="none",
+    show_default=True,
+    help="Make the model's inputs from photographs: line drawings, or pictures without colours.",
+)
 @fit_option
 @click.option("--exact", is_flag=True, help="Decode large JPEGs at full size; about 1.5 times slower.")
 @labels_option
@@ -106,6 +114,8 @@ def resize(
     source: Path,
     output: Path,
     size: int,
+    width: int,
+    operation: str,
     fit: str,
     exact: bool,
     labels: bool,
@@ -113,12 +123,14 @@ def resize(
     black_and_white: tuple[float, float] | None,
     workers: int | None,
 ) -> None:
-    """Convert the pictures in INPUT, of any format and size, to square PNG files under the same paths in OUTPUT."""
+    """Convert the pictures in INPUT, of any format and size, to PNGs of one size under the same paths in OUTPUT."""
     from pix2pix.datasets.resize import resize_folder
     from pix2pix.hyperparameters import resolve
 
     values = {
         "size": size,
+        "width": width,
+        "operation": operation,
         "fit": fit,
         "exact": exact,
         "labels": labels,

@@ -18,15 +18,18 @@ def status(session: Session) -> None:
     """Show the head of each repo, and what each open commit waits for."""
     from pachyderm.client.commits import head
     from pachyderm.client.connection import connect
-    from pachyderm.dag.repos import INPUTS, MODEL, PROVENANCE
+    from pachyderm.dag.repos import GENERATE_IMAGES, INPUTS, MODEL, PROVENANCE
     from pachyderm.dag.setup import check_set_up
     from pachyderm.queue.blockers import waiting
+    from pachyderm.record.record_cache import RecordCache
 
     with connect(session.target()) as client:
         check_set_up(client)
         branches = (*INPUTS, *PROVENANCE, MODEL)
         heads = [head(client, branch) for branch in branches]
         blockers = waiting(client, time.time())
+        record = RecordCache(client).record(head(client, GENERATE_IMAGES))
+    warnings = list(record.warnings) if record else []
     repos = [
         {
             "repo": branch.repo,
@@ -47,7 +50,8 @@ def status(session: Session) -> None:
         }
         for blocker in blockers
     ]
-    emit(session, {"repos": repos, "waiting": rows}, _text(session, repos, rows))
+    text = "\n\n".join((_text(session, repos, rows), *(f"warning: {warning}" for warning in warnings)))
+    emit(session, {"repos": repos, "waiting": rows, "warnings": warnings}, text)
 
 
 def _text(session: Session, repos: Sequence[dict[str, Any]], waiting: Sequence[dict[str, Any]]) -> str:

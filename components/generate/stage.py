@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 
@@ -16,8 +17,11 @@ from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
 from pachyderm.record.fingerprints import digest
 from pachyderm.record.picture_search import picture_fingerprint
+from pachyderm.record.stage_record import readable_record
 from pix2pix.errors import InputError
 from pix2pix.images.png.text import FINGERPRINT
+
+logger = logging.getLogger(__name__)
 
 
 def work(job: StageContext) -> StageOutput:
@@ -27,6 +31,7 @@ def work(job: StageContext) -> StageOutput:
     with imported_meanwhile("pix2pix.inference.generate"):
         model, source = fetch(job, MODEL.repo), fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
     from pix2pix.inference.generate import generate
+    from pix2pix.inference.suitability import SCALED_LABELS
 
     target = job.scratch / "generated"
     only = [path.lstrip("/") for path in job.plan.compute]
@@ -36,10 +41,23 @@ def work(job: StageContext) -> StageOutput:
         )
     except InputError as error:
         raise PermanentError(str(error)) from error
+    warnings = generated.warnings
+    if generated.takes_labels and not _scaled_as_labels(job):
+        warnings += (SCALED_LABELS,)
+    for warning in warnings:
+        logger.warning("%s", warning)
     return StageOutput(
         {job.plan.compute[f"/{path}"]: target / output for path, output in generated.written.items()},
         rejected=as_rejected(generated.rejected),
+        warnings=warnings,
     )
+
+
+def _scaled_as_labels(job: StageContext) -> bool:
+    """Return whether the stage resize scaled the pictures by nearest neighbour; True if it recorded nothing."""
+    prepared = job.inputs[PREPROCESS_IMAGES.repo].commit
+    record = readable_record(job.client, prepared.repo, prepared.id)
+    return record is None or "labels" not in record.parameters or bool(record.parameters["labels"].value)
 
 
 def picture_text(job: StageContext) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.code_digest import PICTURES, code_digest, versions_of
+from components.code_digest import DRAWINGS, PICTURES, code_digest, versions_of
 from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, assign
@@ -36,7 +36,7 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 STAGE = Stage(
     spec=RESIZE,
     code=lambda: code_digest(__name__, "pix2pix.datasets.resize"),
-    versions=versions_of(*PICTURES),
+    versions=versions_of(*PICTURES, *DRAWINGS),
     resolve=resolver(INPUT_IMAGES.repo, "resize"),
     work=work,
     awaited=awaited,

@@ -56,12 +56,14 @@ class Plan:
         carried: input path -> (output path, the earlier output that is copied there).
         rejected: inputs that are known to give no output.
         base: id of the commit that outputs are carried over from, or None if none are.
+        warnings: about that commit's outputs.
     """
 
     compute: Mapping[str, str]
     carried: Mapping[str, tuple[str, Carried]]
     rejected: tuple[Rejected, ...]
     base: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def plan(inputs: Listing, assign: Assign, base: CarryBase | None) -> Plan:
@@ -85,7 +87,9 @@ def plan(inputs: Listing, assign: Assign, base: CarryBase | None) -> Plan:
             carried[path] = (output, outputs[content].get(output) or next(iter(outputs[content].values())))
         else:
             compute[path] = output
-    return Plan(compute, carried, tuple(rejected), base.commit if base and carried else None)
+    if base is None or not carried:
+        return Plan(compute, carried, tuple(rejected))
+    return Plan(compute, carried, tuple(rejected), base.commit, base.record.warnings)
 
 
 def _known(base: CarryBase) -> tuple[dict[str, dict[str, Carried]], dict[str, Rejected]]:

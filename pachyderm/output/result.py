@@ -58,6 +58,7 @@ class Result:
         metrics: name -> figure.
         html: the work's own report, or empty for the stage's plain page.
         notes: sentences for the report.
+        warnings: about results that are probably unintended.
         awaited: what an empty commit waits for.
         reused_from: id of the commit that was reused.
         base: id of the commit that files were carried over from.
@@ -71,6 +72,7 @@ class Result:
     metrics: Mapping[str, float] = field(default_factory=dict)
     html: str = ""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     awaited: str | None = None
     reused_from: str | None = None
     base: str | None = None
@@ -102,6 +104,7 @@ class Result:
             rejected=self.rejected,
             metrics=dict(self.metrics),
             notes=self.notes,
+            warnings=self.warnings,
             awaited=self.awaited,
             reused_from=self.reused_from,
             base=self.base,
@@ -142,6 +145,7 @@ def reused(earlier: Earlier) -> Result:
         files=dict(earlier.record.files),
         rejected=earlier.record.rejected,
         metrics=earlier.record.metrics,
+        warnings=earlier.record.warnings,
         reused_from=commit.id,
     )
 
@@ -165,6 +169,8 @@ def computed(context: StageContext, output: StageOutput) -> Result:
         metrics=output.metrics,
         html=output.report,
         notes=output.notes,
+        # Warnings about the pictures computed now stand for those about the pictures carried over.
+        warnings=output.warnings or plan.warnings,
         base=plan.base,
     )
 

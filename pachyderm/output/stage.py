@@ -84,6 +84,7 @@ class StageOutput:
         metrics: name -> figure, for the record and the Kubeflow UI.
         report: self-contained HTML for people; empty for the stage's plain page.
         notes: sentences for the report, for example that a training was resumed.
+        warnings: sentences about results that are probably unintended, with the remedy; `pix2pix status` shows them.
     """
 
     files: Mapping[str, Path]
@@ -91,6 +92,7 @@ class StageOutput:
     metrics: Mapping[str, float] = field(default_factory=dict)
     report: str = ""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,8 @@ def record_facts(record: StageRecord) -> dict[str, Any]:
         facts["awaited"] = record.awaited
     if record.notes:
         facts["notes"] = list(record.notes)
+    if record.warnings:
+        facts["warnings"] = list(record.warnings)
     return facts
 
 

@@ -134,6 +134,7 @@ class StageRecord:
         rejected: input files that were left out.
         metrics: name -> value, e.g. ``held_out_l1``; finite.
         notes: sentences about the work, e.g. that a training was resumed.
+        warnings: sentences about results that are probably unintended, with the remedy.
         awaited: the input that an empty commit waits for.
         reused_from: id of the commit whose files were copied.
         base: id of the commit from which files were carried over.
@@ -158,6 +159,7 @@ class StageRecord:
     rejected: tuple[Rejected, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     awaited: str | None = None
     reused_from: CommitHex | None = None
     base: CommitHex | None = None

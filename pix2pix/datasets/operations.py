@@ -7,65 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from pix2pix.datasets.batch_convert import Converted, convert_folder
-from pix2pix.datasets.resize import canvas, fit, scaled
+from pix2pix.datasets.drawings import DRAWINGS
 from pix2pix.errors import InputError, PictureError
 from pix2pix.images.codec import load
+from pix2pix.images.fitting import canvas, fit, scaled
 from pix2pix.images.folders import check_apart, check_spared, survey
 from pix2pix.images.header import read_file
 from pix2pix.images.names import assign_outputs
 from pix2pix.images.rejections import BAD_PAIR, UNPAIRED, Rejection
 from pix2pix.progress import Progress, silent
-
-Size = tuple[int, int]
-"""Width and height, pixels."""
-
-BLANK_FRACTION = 0.3
-"""Side of the square that `blank` leaves white, as a fraction of the picture's."""
-
-
-@dataclass(frozen=True)
-class PairDrawing:
-    """How A is made from B.
-
-    Attributes:
-        description: one line for people.
-        draw: called with B (RGB, narrower or lower than the size if padded) and the size; returns A, RGB, of that size.
-    """
-
-    description: str
-    draw: Callable[[Image.Image, Size], Image.Image]
-
-
-def _edges(photograph: Image.Image, size: Size) -> Image.Image:
-    # Imported here because only line drawings need OpenCV.
-    from pix2pix.datasets.edges import draw_edges
-
-    drawing = draw_edges(np.asarray(photograph))[..., 0]
-    return canvas(Image.fromarray(drawing).convert("RGB"), size, "white")
-
-
-def _grayscale(photograph: Image.Image, size: Size) -> Image.Image:
-    return canvas(photograph.convert("L").convert("RGB"), size)
-
-
-def _blank(photograph: Image.Image, size: Size) -> Image.Image:
-    picture = canvas(photograph, size).copy()
-    side = int(picture.width * BLANK_FRACTION)
-    corner = int(picture.width / 2 - side / 2)
-    picture.paste("white", (corner, corner, corner + side, corner + side))
-    return picture
-
-
-DRAWINGS: Mapping[str, PairDrawing] = {
-    "edges": PairDrawing("A is a line drawing of B, the photograph", _edges),
-    "grayscale": PairDrawing("A is B without its colours", _grayscale),
-    "blank": PairDrawing("A is B with a white square, 0.3 of its side, in the middle", _blank),
-}
-"""Name of an operation that draws A from B -> how. The command line offers every entry."""
 
 OPERATIONS: Mapping[str, str] = {
     **{name: drawing.description for name, drawing in DRAWINGS.items()},
@@ -83,7 +36,7 @@ class Operation:
         name: one of `OPERATIONS`.
         size: height of the result and width of each half, pixels, 8 to 4096. None, for ``combine`` only, keeps the
             pictures as they are and requires A and B to be of one size.
-        fit: ``crop`` or ``pad``, as in `pix2pix.datasets.resize.fit`; a line drawing is padded with white.
+        fit: ``crop`` or ``pad``, as in `pix2pix.images.fitting.fit`; a line drawing is padded with white.
         only_input: whether A is written alone, for pictures to generate from.
         labels: whether A is a label map (INPUT of ``combine`` and ``resize``), which is scaled by nearest neighbour.
         target_labels: whether B is one, for ``combine``.

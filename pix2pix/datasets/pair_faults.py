@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pix2pix.datasets.aspect import MAX_DISTORTION, distortion
 from pix2pix.datasets.near_duplicates import BITS, close
+from pix2pix.datasets.pair_notes import MAX_DISTORTION, distortion
 from pix2pix.datasets.pair_statistics import HalfStatistics, PairStatistics
 
 BLANK, SWAPPED, MIRRORED, SHIFTED = "BLANK", "SWAPPED", "MIRRORED", "SHIFTED"

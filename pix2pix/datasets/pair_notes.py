@@ -6,8 +6,22 @@ from collections.abc import Mapping
 
 from pix2pix.hyperparameters import TrainParameters
 
+MAX_DISTORTION = 1.9
+"""Aspect ratio (width / height) of a half over the model's, or the inverse, above which scaling is reported."""
+
 WIDEST_BOTTLENECK = 8
 """Side of the innermost feature map, pixels, above which a U-Net is reported as shallow; powers of two reach 1."""
+
+
+def distortion(shape: tuple[int, ...], wanted: tuple[int, int]) -> float:
+    """How much scaling changes the aspect ratio: 1 not at all.
+
+    Args:
+        shape: height and width of the picture, pixels.
+        wanted: height and width that it is scaled to.
+    """
+    factor = (shape[1] / shape[0]) / (wanted[1] / wanted[0])
+    return max(factor, 1 / factor)
 
 
 def warnings_about(far: Mapping[str, tuple[int, int]], count: int, parameters: TrainParameters) -> tuple[str, ...]:

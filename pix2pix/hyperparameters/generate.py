@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -18,7 +18,8 @@ class GenerateParameters(Section):
         batch_size: pictures that go through the network at once; it changes the speed, and single values by one level
             at most. With 1, equal pictures give equal bytes on one machine, whatever pictures are beside them.
         size: height and width to which pictures are scaled first, pixels, a multiple of the model's 2^depth; 0 means
-            each at its own size, padded to such a multiple and cropped back.
+            the size that the model was trained at, ``"own"`` each picture's own, padded to such a multiple and cropped
+            back. Label maps are scaled by nearest neighbour where the model was trained on them.
         aspect_ratio: width / height factor by which the result is stretched, for models trained on squashed pictures.
         workers: threads that decode and encode; 0 means one per core.
     """
@@ -26,6 +27,9 @@ class GenerateParameters(Section):
     NAME: ClassVar[str] = "generate"
 
     batch_size: Annotated[int, Meta(ge=1, le=256)] = 8
-    size: Annotated[int, Meta(ge=0, le=4096)] = 0
+    size: Annotated[
+        Annotated[int, Meta(ge=0, le=4096)] | Literal["own"],
+        Meta(description='a whole number from 0 to 4096, or "own"'),
+    ] = 0
     aspect_ratio: Annotated[float, Meta(ge=0.1, le=10.0)] = 1.0
     workers: Annotated[int, Meta(ge=0, le=256)] = 0

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
+from pix2pix.errors import HyperparameterError
 from pix2pix.hyperparameters.section import Section
 from pix2pix.reading import ReadOptions
 
@@ -23,8 +24,11 @@ class ResizeParameters(Section):
     """How pictures of any kind are brought to the size that the model takes.
 
     Attributes:
-        size: height and width of the result, pixels; 8 to 4096. The paper's pictures: 256.
-        fit: ``crop`` (the centre square) or ``pad`` (the whole picture on a black square).
+        size: height of the result, pixels; 8 to 4096: that of the model, as in ``[train]``. The paper's pictures: 256.
+        width: its width, pixels; 0 means square.
+        operation: what the model's inputs are drawn from: ``none`` (the pictures are inputs already), or photographs of
+            which ``edges`` (line drawings) or ``grayscale`` are made, as `pix2pix pairs --operation` makes A.
+        fit: ``crop`` (the centre) or ``pad`` (the whole picture on black; a line drawing on white).
         exact: whether JPEGs are decoded in full. Otherwise those at least twice as large are decoded at half size or
             less, which is about 1.5 times as fast and differs by less than one grey level on average.
         labels: whether pictures are label maps, which are scaled by nearest neighbour so that no new label appears.
@@ -39,11 +43,22 @@ class ResizeParameters(Section):
     CHECKS: ClassVar[Mapping[str, Callable[[Any], bool]]] = {"range": _is_range}
 
     size: Annotated[int, Meta(ge=8, le=4096)] = 256
+    width: Annotated[int, Meta(ge=0, le=4096)] = 0
+    operation: Literal["none", "edges", "grayscale"] = "none"
     fit: Literal["crop", "pad"] = "crop"
     exact: bool = False
     labels: bool = False
     frames: Literal["reject", "first"] = "reject"
     range: Annotated[tuple[float, ...], Meta(description="[low, high] with low below high, or []")] = ()
+
+    def check_together(self) -> None:
+        """Refuse a width that is too small, and line drawings of label maps."""
+        if 0 < self.width < 8:
+            raise HyperparameterError(f"width = {self.width} cannot be used; allowed: 8 to 4096, or 0 for square")
+        if self.labels and self.operation != "none":
+            raise HyperparameterError(
+                f'operation = "{self.operation}" takes photographs, and labels = true label maps; set one of the two'
+            )
 
     @property
     def reading(self) -> ReadOptions:

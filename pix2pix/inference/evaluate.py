@@ -12,8 +12,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from pix2pix.datasets.aspect import MAX_DISTORTION, distortion
-from pix2pix.datasets.pair_notes import warnings_about
+from pix2pix.datasets.pair_notes import MAX_DISTORTION, distortion, warnings_about
 from pix2pix.datasets.pairs import read_pair, survey
 from pix2pix.errors import InputError, PictureError
 from pix2pix.hyperparameters import GenerateParameters, TrainParameters

@@ -96,6 +96,7 @@ def _describe(checkpoint: checkpoints.Checkpoint, digest: str, options: ExportPa
         "metrics": checkpoint.metrics,
         "train": dataclasses.asdict(checkpoint.parameters),
         "export": dataclasses.asdict(options),
+        **({"inputs": checkpoint.inputs} if checkpoint.inputs else {}),
     }
     return json.dumps(document, indent=2) + "\n"
 

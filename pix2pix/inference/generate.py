@@ -23,8 +23,9 @@ from PIL import Image
 
 from pix2pix.errors import HyperparameterError, PictureError
 from pix2pix.files import reporting_full_disk
-from pix2pix.hyperparameters import GenerateParameters, TrainParameters
+from pix2pix.hyperparameters import GenerateParameters
 from pix2pix.images.codec import Pixels, Rejection, decode_bytes, encode_png
+from pix2pix.images.fitting import stretched
 from pix2pix.images.folders import check_apart, check_spared, survey
 from pix2pix.images.header import read_file
 from pix2pix.images.names import assign_outputs
@@ -32,6 +33,7 @@ from pix2pix.images.png.text import INPUT, MODEL, OPTIONS_USED, read_text
 from pix2pix.images.rejections import TOO_LARGE
 from pix2pix.images.thread_map import cores
 from pix2pix.inference.batching import ReadyPicture, batches, stack_padded
+from pix2pix.inference.suitability import ModelInputs, SuitabilityCheck
 from pix2pix.inference.translator import MAX_PIXELS, Translator
 from pix2pix.pages.gallery import write_gallery
 from pix2pix.progress import Progress, silent
@@ -47,11 +49,15 @@ class Generated:
         written: input -> output, relative to their folders, of the pictures made now.
         kept: the same, of pictures that this model had already made from this input.
         rejected: inputs that were left out.
+        warnings: about inputs of another size or kind than the model's; they were translated all the same.
+        takes_labels: whether the model's inputs are label maps.
     """
 
     written: dict[str, str]
     kept: dict[str, str]
     rejected: tuple[Rejection, ...]
+    warnings: tuple[str, ...]
+    takes_labels: bool
 
 
 def generate(
@@ -88,11 +94,13 @@ def generate(
     chosen = {path: name for path, name in names.items() if only is None or path in only}
     left_out = [file for file in (*collisions, *listing.left_out) if only is None or file.path in only]
     translator = Translator(model)
-    _check_size(options.size, translator)
+    shape = _shape(options.size, translator)
+    check = SuitabilityCheck(ModelInputs.of(translator.options), scaled=options.size == 0)
     tally = _Tally(chosen, progress)
     workers = options.workers or cores()
     with reporting_full_disk(str(target)), ThreadPoolExecutor(workers, "pictures") as pool:
-        reader = _Reader(source, target, chosen, options, translator, text or {})
+        metadata = {MODEL: translator.digest, OPTIONS_USED: _options_used(options, shape), **(text or {})}
+        reader = _Reader(source, target, chosen, metadata, shape, check)
         writer = _Writer(pool, target, chosen, options)
         results = _read_ahead(pool, reader, list(chosen), workers + options.batch_size)
         for batch in batches(tally.ready(results), options.batch_size, MAX_PIXELS, 2 * MAX_PIXELS):
@@ -104,15 +112,24 @@ def generate(
     written, kept = tally.outputs(tally.written), tally.outputs(tally.kept)
     rejected = (*left_out, *tally.rejected)
     write_gallery(target, source, tally.outputs({*written, *kept}), rejected)
-    return Generated(written, kept, rejected)
+    return Generated(written, kept, rejected, check.warnings(), check.inputs.labels)
 
 
-def _check_size(size: int, translator: Translator) -> None:
+def _shape(size: int | str, translator: Translator) -> tuple[int, int] | None:
+    """Return the height and width to which inputs are scaled; None keeps those of each."""
+    if isinstance(size, str):
+        return None
     if size % translator.multiple:
         raise HyperparameterError(
-            f"size = {size} does not fit the model; allowed: multiples of {translator.multiple}, or 0 for each"
-            " picture's own size"
+            f"size = {size} does not fit the model; allowed: multiples of {translator.multiple}, 0 for the size that it"
+            ' was trained at, or "own" for each picture\'s own size'
         )
+    return (size, size) if size else translator.trained.shape
+
+
+def _options_used(options: GenerateParameters, shape: tuple[int, int] | None) -> str:
+    """Return the options that shape an output, as text."""
+    return json.dumps({"size": shape or options.size, "aspect_ratio": options.aspect_ratio})
 
 
 class _Reader:
@@ -123,14 +140,12 @@ class _Reader:
         source: Path,
         target: Path,
         names: Mapping[str, str],
-        options: GenerateParameters,
-        translator: Translator,
         text: Mapping[str, str],
+        shape: tuple[int, int] | None,
+        check: SuitabilityCheck,
     ) -> None:
-        self._source, self._target, self._names, self._size = source, target, names, options.size
-        used = json.dumps({"size": options.size, "aspect_ratio": options.aspect_ratio})
-        self._text = {MODEL: translator.digest, OPTIONS_USED: used, **text}
-        self._labels = _takes_labels(translator.trained)
+        self._source, self._target, self._names, self._text = source, target, names, text
+        self._shape, self._check = shape, check
 
     def __call__(self, path: str) -> ReadyPicture | Rejection | None:
         """Read one input; None if its output is up to date."""
@@ -139,9 +154,12 @@ class _Reader:
             text = {**self._text, INPUT: hashlib.sha256(data).hexdigest()}
             if read_text(self._target / self._names[path]) == text:
                 return None
-            return ReadyPicture(path, text, _prepare(decode_bytes(data), self._size, self._labels))
+            decoded = decode_bytes(data)
+            prepared = _prepare(decoded, self._shape, self._check.inputs.labels)
         except PictureError as error:
             return Rejection(path, error.code, error.reason)
+        self._check.add(path, (decoded.shape[0], decoded.shape[1]), prepared)
+        return ReadyPicture(path, text, prepared)
 
 
 class _Writer:
@@ -214,16 +232,10 @@ def _read_ahead(pool: ThreadPoolExecutor, read: Callable[[str], T], paths: Seque
         yield future.result()
 
 
-def _takes_labels(trained: TrainParameters) -> bool:
-    """Return whether the model's inputs are label maps: of a pair, only A can be one; colorization has photographs."""
-    return trained.labels and trained.direction == "AtoB" and not trained.lab_colorization
-
-
-def _prepare(pixels: Pixels, size: int, labels: bool) -> Pixels:
-    """Scale an input as training scaled the model's inputs; 0 keeps its size."""
-    if size:
-        resampling = Image.Resampling.NEAREST if labels else Image.Resampling.BICUBIC
-        return np.asarray(Image.fromarray(pixels).resize((size, size), resampling))
+def _prepare(pixels: Pixels, shape: tuple[int, int] | None, labels: bool) -> Pixels:
+    """Scale an input to height and width as training scaled the model's inputs; None keeps its size."""
+    if shape:
+        return stretched(pixels, shape, labels=labels)
     height, width = pixels.shape[:2]
     if height * width > MAX_PIXELS:
         reason = f"{width}x{height} is more than the {MAX_PIXELS:,} pixels that are translated at once"

@@ -48,6 +48,7 @@ class Checkpoint:
         parameters: of the training.
         arrays: archive -> name -> float32 values, e.g. ``generator`` -> ``e1/kernel``.
         metrics: name -> value, on held-out pairs and training pairs.
+        inputs: statistics of the inputs that were learnt from (`pix2pix.model.look.InputLook.document`); JSON.
         state: whatever else a resumption needs; JSON.
     """
 
@@ -55,6 +56,7 @@ class Checkpoint:
     parameters: TrainParameters
     arrays: dict[str, Arrays]
     metrics: dict[str, float] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
 
 
@@ -78,6 +80,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
             "step": checkpoint.step,
             "parameters": dataclasses.asdict(checkpoint.parameters),
             "metrics": checkpoint.metrics,
+            **({"inputs": checkpoint.inputs} if checkpoint.inputs else {}),
             **({"state": checkpoint.state} if checkpoint.state else {}),
         }
         with (partial / DOCUMENT).open("w", encoding="utf-8") as file:
@@ -104,6 +107,7 @@ def read(folder: Path, *archives: str) -> Checkpoint:
             parameters=TrainParameters.of(document["parameters"]),
             arrays={name: _load(folder / f"{name}.npz") for name in archives},
             metrics=document["metrics"],
+            inputs=document.get("inputs", {}),
             state=document.get("state", {}),
         )
     except HyperparameterError as error:

@@ -19,6 +19,7 @@ from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import Pixels, Rejection
 from pix2pix.images.header import read_file
 from pix2pix.images.thread_map import in_threads
+from pix2pix.model.look import InputLook
 from pix2pix.training.pair_pixels import decode_parts, stack_parts
 
 Batch = tuple[Pixels, NDArray[np.int32]]
@@ -79,6 +80,7 @@ class Dataset:
         rejected: the files that were left out.
         digest: of the names and contents of all pairs that are used.
         notes: remarks for the user, e.g. that no pair was held out.
+        look: statistics of the inputs (the A half, or B with ``direction = "BtoA"``) that are learnt from.
     """
 
     training: PairSet
@@ -86,6 +88,7 @@ class Dataset:
     rejected: tuple[Rejection, ...]
     digest: str
     notes: tuple[str, ...]
+    look: InputLook
 
 
 def batch(pairs: PairSet, parameters: TrainParameters, step: int) -> Batch:

@@ -5,25 +5,31 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pix2pix.datasets.aspect import MAX_DISTORTION, distortion
+import numpy as np
+from numpy.typing import NDArray
+
 from pix2pix.datasets.held_out import is_held_out
-from pix2pix.datasets.pair_notes import warnings_about
+from pix2pix.datasets.pair_notes import MAX_DISTORTION, distortion, warnings_about
 from pix2pix.datasets.pairs import survey
 from pix2pix.errors import InputError, PictureError
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import Pixels, Rejection
 from pix2pix.images.header import read_file
 from pix2pix.images.thread_map import in_threads
+from pix2pix.model.look import InputLook, measure_look, summarize
 from pix2pix.progress import Progress, silent
 from pix2pix.training.dataset import Dataset, PairSet
 from pix2pix.training.memory import free_megabytes
 from pix2pix.training.pair_pixels import decode_parts, stack_parts
 
 logger = logging.getLogger(__name__)
+
+LOOKED_AT = 500
+"""Training pairs whose inputs are measured for `Dataset.look`, evenly distributed over the names."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,18 @@ def load(folder: Path, parameters: TrainParameters, progress: Progress = silent)
         rejected=left_out,
         digest=_digest(pairs),
         notes=tuple(_notes(pairs, parameters)),
+        look=_look(folder, [name for name, pair in pairs.items() if not pair.held_out], parameters),
     )
+
+
+def _look(folder: Path, names: Sequence[str], parameters: TrainParameters) -> InputLook:
+    """Measure the inputs of training pairs at the size that the model takes, without the scaling for crops."""
+
+    def measured(name: str) -> NDArray[np.float64]:
+        parts = decode_parts(read_file(folder / name), parameters)
+        return measure_look(stack_parts(parts, parameters.shape, parameters)[..., :3], parameters.input_channels)
+
+    return summarize(in_threads(measured, names[:: -(-len(names) // LOOKED_AT)]))
 
 
 def _fits_into_memory(count: int, parameters: TrainParameters) -> bool:

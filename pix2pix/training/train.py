@@ -195,7 +195,9 @@ class _Training:
         if not self._devices.chief:
             return
         arrays = {name: values for name, values in copy_arrays(self._network).items() if name != "optimizer" and values}
-        checkpoints.write(self._work / checkpoints.RESULT, Checkpoint(step, self._parameters, arrays, state.metrics))
+        inputs = self._data.look.document()
+        result = Checkpoint(step, self._parameters, arrays, state.metrics, inputs)
+        checkpoints.write(self._work / checkpoints.RESULT, result)
         document = json.dumps(dataclasses.asdict(self._parameters), indent=2) + "\n"
         (self._work / "hyperparameters.json").write_text(document, encoding="utf-8")
         self._preview.publish(self._log, state.step, self.seconds())

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix.datasets.resize import fit, resize_folder
+from pix2pix.datasets.resize import resize_folder
 from pix2pix.errors import InputError
 from pix2pix.hyperparameters import ResizeParameters
 from pix2pix.images.codec import decode, load
+from pix2pix.images.fitting import fit
 from pix2pix.images.rejections import NAME_COLLISION
 
 

@@ -171,7 +171,9 @@ def each(word: str) -> Callable[[StageContext], StageOutput]:
                 continue
             outputs[output] = context.scratch / str(number)
             outputs[output].write_text(f"{word}({text})")
-        return StageOutput(outputs, rejected=tuple(rejected))
+        unlike = any("unlike" in path for path in context.plan.compute)
+        warnings = (f"{word} from pictures unlike the model's",) if unlike else ()
+        return StageOutput(outputs, rejected=tuple(rejected), warnings=warnings)
 
     return work
 

@@ -64,6 +64,24 @@ def test_only_changed_added_and_deleted_pictures_are_work(harness: StageHarness)
     assert (counts.computed, counts.carried, counts.deleted) == (2, 1, 1)
 
 
+def test_a_warning_stays_with_pictures_that_are_carried_over_or_reused_and_goes_with_them(
+    harness: StageHarness,
+) -> None:
+    trained(harness)
+
+    def warnings(pictures: dict[str, str]) -> tuple[str, ...]:
+        commit_set = harness.put(INPUT_IMAGES, pictures, mirror=True)
+        harness.run("resize", "generate")
+        return harness.record(harness.output(GENERATE_IMAGES, commit_set)).warnings
+
+    warned = ("made from pictures unlike the model's",)
+    assert warnings({"/unlike.jpg": "1"}) == warned
+    assert warnings({"/unlike.jpg": "1", "/b.jpg": "2"}) == warned
+    assert warnings({"/b.jpg": "2"}) == warned
+    assert warnings({"/c.jpg": "3"}) == ()
+    assert warnings({"/unlike.jpg": "1"}) == warned
+
+
 def test_a_renamed_picture_is_not_computed_again(harness: StageHarness) -> None:
     trained(harness)
     harness.put(INPUT_IMAGES, {"/a.jpg": "1"})

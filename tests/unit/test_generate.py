@@ -20,6 +20,8 @@ from pix2pix.inference.export import export
 from pix2pix.inference.generate import _prepare, generate
 from pix2pix.inference.translator import MAX_PIXELS, Translator
 
+OWN = GenerateParameters(size="own")
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
@@ -45,14 +47,14 @@ def source(tmp_path_factory):
 @pytest.fixture(scope="module")
 def generated(model, source, tmp_path_factory):
     target = tmp_path_factory.mktemp("target")
-    return generate(model, source, target), target
+    return generate(model, source, target, OWN), target
 
 
 def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.png")}
 
 
-def test_every_output_has_the_size_and_the_path_of_its_input(generated, source):
+def test_with_their_own_size_outputs_have_size_and_path_of_their_inputs(generated, source):
     outcome, target = generated
     assert (
         set(outcome.written.values())
@@ -75,7 +77,7 @@ def test_every_output_has_the_size_and_the_path_of_its_input(generated, source):
 
 @pytest.mark.parametrize(("batch", "workers"), [(1, 1), (2, 5), (3, 2), (64, 1)])
 def test_batch_size_and_threads_change_a_value_by_one_level_at_most(model, source, generated, tmp_path, batch, workers):
-    generate(model, source, tmp_path, GenerateParameters(batch_size=batch, workers=workers))
+    generate(model, source, tmp_path, GenerateParameters(size="own", batch_size=batch, workers=workers))
     assert_folders_nearly_equal(tmp_path, generated[1])
 
 
@@ -83,7 +85,7 @@ def test_batch_size_and_threads_change_a_value_by_one_level_at_most(model, sourc
 def test_order_and_neighbours_change_no_byte_one_by_one_and_one_level_at_most_in_batches(
     model, source, generated, tmp_path, batch
 ):
-    options = GenerateParameters(batch_size=batch)
+    options = GenerateParameters(size="own", batch_size=batch)
     generate(model, source, tmp_path / "expected", options)
     names = sorted(generated[0].written)
     for n, name in enumerate(names):
@@ -253,7 +255,7 @@ def test_no_batch_has_more_pixels_than_the_network_is_given(model, source, gener
 
     monkeypatch.setattr(Translator, "__call__", watched)
     monkeypatch.setattr("pix2pix.inference.generate.MAX_PIXELS", 64 * 33)
-    generate(model, source, tmp_path)
+    generate(model, source, tmp_path, OWN)
     assert set(shapes) == {(2, 32, 32, 3), (1, 40, 40, 3), (1, 64, 33, 3)}
     assert_folders_nearly_equal(tmp_path, generated[1])
 

@@ -48,7 +48,9 @@ def unusable(kind):
         return [kind.le + 1, kind.ge - 1, "1", True, 8.0]
     if isinstance(kind, FloatType):
         return [float("nan"), float("inf"), kind.ge - 1, "1", True]
-    return [1, "yes", None] if isinstance(kind, BoolType) else ["elsewhere", 7, True, [2.0, 1.0]]
+    if isinstance(kind, BoolType):
+        return [1, "yes", None]
+    return ["elsewhere", -7, True, [2.0, 1.0]]
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pix2pix.datasets.operations import DRAWINGS, Operation, operate
+from pix2pix.datasets.drawings import DRAWINGS
+from pix2pix.datasets.operations import Operation, operate
 from pix2pix.datasets.pairs import find_pictures, read_pair
 from pix2pix.errors import InputError, PictureError
 from pix2pix.images.codec import decode, encode_png

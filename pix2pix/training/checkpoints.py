@@ -48,16 +48,16 @@ class Checkpoint:
         parameters: of the training.
         arrays: archive -> name -> float32 values, e.g. ``generator`` -> ``e1/kernel``.
         metrics: name -> value, on held-out pairs and training pairs.
-        inputs: statistics of the inputs that were learnt from (`pix2pix.model.look.InputLook.document`); JSON.
         state: whatever else a resumption needs; JSON.
+        inputs: statistics of the inputs that were learnt from (`pix2pix.model.look.InputLook.document`); JSON.
     """
 
     step: int
     parameters: TrainParameters
     arrays: dict[str, Arrays]
     metrics: dict[str, float] = field(default_factory=dict)
-    inputs: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
 
 
 def write(folder: Path, checkpoint: Checkpoint) -> None:

@@ -196,7 +196,7 @@ class _Training:
             return
         arrays = {name: values for name, values in copy_arrays(self._network).items() if name != "optimizer" and values}
         inputs = self._data.look.document()
-        result = Checkpoint(step, self._parameters, arrays, state.metrics, inputs)
+        result = Checkpoint(step, self._parameters, arrays, state.metrics, inputs=inputs)
         checkpoints.write(self._work / checkpoints.RESULT, result)
         document = json.dumps(dataclasses.asdict(self._parameters), indent=2) + "\n"
         (self._work / "hyperparameters.json").write_text(document, encoding="utf-8")

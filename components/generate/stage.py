@@ -31,7 +31,7 @@ def work(job: StageContext) -> StageOutput:
     with imported_meanwhile("pix2pix.inference.generate"):
         model, source = fetch(job, MODEL.repo), fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
     from pix2pix.inference.generate import generate
-    from pix2pix.inference.suitability import SCALED_LABELS
+    from pix2pix.inference.suitability import SCALED_LABELS, ModelInputs
 
     target = job.scratch / "generated"
     only = [path.lstrip("/") for path in job.plan.compute]
@@ -42,7 +42,7 @@ def work(job: StageContext) -> StageOutput:
     except InputError as error:
         raise PermanentError(str(error)) from error
     warnings = generated.warnings
-    if generated.takes_labels and not _scaled_as_labels(job):
+    if ModelInputs.of_model(model).labels and not _scaled_as_labels(job):
         warnings += (SCALED_LABELS,)
     for warning in warnings:
         logger.warning("%s", warning)

@@ -50,14 +50,12 @@ class Generated:
         kept: the same, of pictures that this model had already made from this input.
         rejected: inputs that were left out.
         warnings: about inputs of another size or kind than the model's; they were translated all the same.
-        takes_labels: whether the model's inputs are label maps.
     """
 
     written: dict[str, str]
     kept: dict[str, str]
     rejected: tuple[Rejection, ...]
     warnings: tuple[str, ...]
-    takes_labels: bool
 
 
 def generate(
@@ -112,7 +110,7 @@ def generate(
     written, kept = tally.outputs(tally.written), tally.outputs(tally.kept)
     rejected = (*left_out, *tally.rejected)
     write_gallery(target, source, tally.outputs({*written, *kept}), rejected)
-    return Generated(written, kept, rejected, check.warnings(), check.inputs.labels)
+    return Generated(written, kept, rejected, check.warnings())
 
 
 def _shape(size: int | str, translator: Translator) -> tuple[int, int] | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import Pixels
+from pix2pix.inference.saved_model import OPTIONS, find_version
 from pix2pix.model.look import InputLook, differing, look_of, measure_look, summarize
 
 MEASURED = 200
@@ -39,6 +42,11 @@ class ModelInputs:
             HyperparameterError: the model was trained by another version.
         """
         return cls(TrainParameters.of(options["train"]), look_of(options.get("inputs")))
+
+    @classmethod
+    def of_model(cls, model: Path) -> ModelInputs:
+        """Read them from the folder of an exported model."""
+        return cls.of(json.loads((find_version(model) / OPTIONS).read_text(encoding="utf-8")))
 
     @property
     def labels(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,14 +13,9 @@ from typing import Any, TextIO
 
 import click
 
+from cli.commit_ids import short_ids
 from cli.options import Session
 from pix2pix.escaping import escape, escape_lines, escape_message
-
-SHORT_ID = 12
-"""Digits of a commit id shown to people; every command accepts a unique prefix."""
-
-# Not a file name such as /0123...cdef.png, nor part of a longer digest.
-_ID = re.compile(r"(?<![\w./-])[0-9a-f]{32}(?![\w./-])")
 
 
 def emit(session: Session, document: Any, text: str = "") -> None:
@@ -46,8 +41,9 @@ def print_message(session: Session, text: str) -> None:
 
 
 def print_error(text: str) -> None:
-    """Print a message to standard error, whatever the verbosity."""
-    print_lines(escape_message(text))
+    """Print a message to standard error, whatever the verbosity; commit ids are short unless ``-v`` was given."""
+    verbose = logging.getLogger().isEnabledFor(logging.INFO)
+    print_lines(escape_message(text if verbose else short_ids(text)))
 
 
 def print_lines(text: str) -> None:
@@ -62,11 +58,8 @@ def _printable(text: str, stream: TextIO | None) -> str:
 
 
 def shorten(session: Session, text: str | None) -> str:
-    """Shorten the commit ids in a text to `SHORT_ID` digits, unless ``-v`` was given; None becomes empty.
-
-    Not for messages that quote ``pachctl`` commands: pachd does not accept prefixes.
-    """
-    return (text or "") if session.verbosity > 0 else _ID.sub(lambda match: match[0][:SHORT_ID], text or "")
+    """Shorten the commit ids in a text, unless ``-v`` was given; None becomes empty."""
+    return (text or "") if session.verbosity > 0 else short_ids(text or "")
 
 
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:

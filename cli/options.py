@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.commit_ids import ShorteningFormatter
 from pix2pix.escaping import escaping_handler
 
 if TYPE_CHECKING:
@@ -36,11 +37,16 @@ class Session:
     json: bool = False
     verbosity: int = 0
 
-    def target(self) -> Target:
-        """Return where the data is; the project and the token come from the environment."""
+    def target(self, *, create: bool = False) -> Target:
+        """Return where the data is; the project and the token come from the environment.
+
+        Args:
+            create: whether a missing embedded store is created; only set-up does so.
+        """
         from pachyderm.client.connection import Target
 
-        return replace(Target.from_environment(dict(os.environ)), pachd=self.pachd, store=self.store)
+        environment = Target.from_environment(dict(os.environ))
+        return replace(environment, pachd=self.pachd, store=self.store, create=create)
 
 
 _OPTIONS = (
@@ -120,4 +126,8 @@ def _merged(context: click.Context, own: Session) -> Session:
 def _set_up_logging(session: Session) -> None:
     levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
     level = levels[max(-1, min(session.verbosity, 2))]
-    logging.basicConfig(handlers=[escaping_handler("%(levelname)s %(name)s: %(message)s")], level=level, force=True)
+    layout = "%(levelname)s %(name)s: %(message)s"
+    handler = escaping_handler(layout)
+    if session.verbosity <= 0:
+        handler.setFormatter(ShorteningFormatter(layout))
+    logging.basicConfig(handlers=[handler], level=level, force=True)

@@ -20,7 +20,7 @@ def setup(session: Session) -> None:
     from pachyderm.client.connection import connect
     from pachyderm.dag.setup import set_up
 
-    with connect(session.target()) as client:
+    with connect(session.target(create=True)) as client:
         result = set_up(client)
     text = f"created {', '.join(result.created)}" if result.created else "nothing to do: everything exists already"
     emit(session, {key: list(value) for key, value in dataclasses.asdict(result).items()}, text)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.console import SHORT_ID
+from cli.commit_ids import SHORT_ID
 from cli.demo.timeline import TimelineEntry
 from pachyderm.client.commits import all_commits
 from pachyderm.client.connection import Connection, Target, connect

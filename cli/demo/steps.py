@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.console import SHORT_ID, print_message
+from cli.commit_ids import SHORT_ID
+from cli.console import print_message
 from cli.demo.timeline import Timeline
 from cli.options import Session
 from pachyderm.client.connection import Target, connect

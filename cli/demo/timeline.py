@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cli.console import SHORT_ID
+from cli.commit_ids import SHORT_ID
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, all_commits, head
 from pachyderm.client.connection import Connection, Target, connect

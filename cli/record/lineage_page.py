@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.console import SHORT_ID
+from cli.commit_ids import SHORT_ID
 from cli.record.lineage_text import details, title
 from pachyderm.dag.repos import INPUTS, STAGES
 from pachyderm.record.lineage_graph import Graph, LineageNode

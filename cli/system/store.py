@@ -87,11 +87,13 @@ def _is_local(listen: str) -> bool:
 @with_session
 def gc(session: Session, grace: float) -> None:
     """Delete data that no commit and no open write refers to and that is older than the grace period."""
+    from pachyderm.client.connection import require_store
     from pachyderm.store.maintenance.gc import collect
 
     # NaN compares false with everything, so the test states what is accepted.
     if not 0 <= grace <= LONGEST_GRACE:
         raise RequestError(f"--grace {grace} is invalid; give hours from 0 to {LONGEST_GRACE}, usually 24")
+    require_store(session.store)
     removed = collect(session.store, grace * 3600)
     emit(
         session,
@@ -108,8 +110,10 @@ def fsck(session: Session, repair: bool) -> None:
 
     Exit code 1 if problems remain.
     """
+    from pachyderm.client.connection import require_store
     from pachyderm.store.maintenance.fsck import check
 
+    require_store(session.store)
     problems: list[dict[str, Any]] = [asdict(problem) for problem in check(session.store, repair)]
     text = table(("code", "where", "what", "repair"), problems) if problems else "no problems found"
     emit(session, {"problems": problems}, text)

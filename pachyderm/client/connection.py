@@ -36,12 +36,14 @@ class Target:
         store: folder of the embedded store; used if `pachd` is None.
         project: the Pachyderm project that holds the repos.
         token: authentication token; None if the cluster requires none.
+        create: whether a missing embedded store is created.
     """
 
     pachd: str | None = None
     store: Path = Path(".pix2pix")
     project: str = "default"
     token: str | None = None
+    create: bool = True
 
     @classmethod
     def from_environment(cls, environment: dict[str, str]) -> Target:
@@ -157,12 +159,15 @@ def connect(target: Target) -> Iterator[Connection]:
         ServerError: the server failed.
         StoreError: the store's folder cannot be used.
         StorageError: the store's disk is full or failed.
-        RequestError: the address is malformed, or the server refused a request.
+        RequestError: the address is malformed, the server refused a request, or there is no store and `target` creates
+            none.
     """
     if target.pachd is not None:
         with translated(str(target)), _closing(_connect_to_address(target)) as client:
             yield client
         return
+    if not target.create:
+        require_store(target.store)
     from pachyderm.store.maintenance.cron_triggers import CronTriggers
     from pachyderm.store.objects.engine import Engine
     from pachyderm.store.rpc.inprocess_channel import InProcessChannel
@@ -179,6 +184,16 @@ def connect(target: Target) -> Iterator[Connection]:
     finally:
         cron.stop()
         engine.close()
+
+
+def require_store(folder: Path) -> None:
+    """Refuse a folder that does not exist or is empty.
+
+    Raises:
+        RequestError: as stated.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        raise RequestError(f"there is no store in {folder}; run: pix2pix setup (or name a store with --store)")
 
 
 @contextmanager

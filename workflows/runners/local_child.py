@@ -102,7 +102,14 @@ def execute(request: Request, root: Path) -> dict[str, dict[str, str]]:
     warnings.filterwarnings("ignore", message="You may be attemping to run a task")  # sic
     warnings.filterwarnings("ignore", message=r"Task '.*': settings .* have no effect")
     # With raise_on_error=False a failure would go unnoticed.
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
+    workspace = root / "workspace"  # by default a folder in the system's temporary folder, which nothing removes
+    workspace.mkdir(parents=True, exist_ok=True)
+    local.init(
+        local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(root),
+        workspace_root=str(workspace),
+        raise_on_error=True,
+    )
     with _plain_executable():
         components.load_component_from_text(_without_retries(Path(request.package)))(**request.arguments)
     return _outputs(root)

@@ -40,7 +40,7 @@ def _usage(error: click.ClickException) -> str:
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is None:
         return message
-    hint = f"Try '{context.command_path} {context.help_option_names[0]}' for help."
+    hint = f"Try '{context.command_path} --help' for help."
     return f"{context.get_usage()}\n{hint}\n\n{message}"
 
 

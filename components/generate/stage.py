@@ -11,6 +11,7 @@ from components.importing import imported_meanwhile
 from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected, assign
+from components.recorded_model import fetch_model
 from components.transfer import fetch
 from pachyderm.dag.repos import GENERATE, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES
 from pachyderm.errors import PermanentError
@@ -29,7 +30,7 @@ def work(job: StageContext) -> StageOutput:
     if job.plan is None or not job.plan.compute:
         return StageOutput({})
     with imported_meanwhile("pix2pix.inference.generate"):
-        model, source = fetch(job, MODEL.repo), fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
+        model, source = fetch_model(job), fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
     from pix2pix.inference.generate import generate
     from pix2pix.inference.suitability import SCALED_LABELS, ModelInputs
 

@@ -22,6 +22,7 @@ import tensorflow as tf
 from pix2pix.errors import InputError
 from pix2pix.files import NO_SPACE, reporting_full_disk
 from pix2pix.hyperparameters import ExportParameters, TrainParameters
+from pix2pix.inference.manifest import write_manifest
 from pix2pix.inference.saved_model import FORMAT, OPTIONS, TFLITE
 from pix2pix.inference.served_model import ServedModel
 from pix2pix.model.networks import Generator, assign
@@ -81,6 +82,7 @@ def export(checkpoint: Path, target: Path, parameters: ExportParameters | None =
             )
         generator.to_serve(tf.float16 if options.weights == "float16" else tf.float32)
         _save(ServedModel(generator, loaded.parameters, options), partial)
+        write_manifest(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

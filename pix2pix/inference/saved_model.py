@@ -12,6 +12,8 @@ OPTIONS = Path("assets.extra") / "pix2pix.json"
 """Inside a version's folder: description of the model. TensorFlow Serving leaves ``assets.extra`` alone."""
 FORMAT = 1
 """Version of the description's layout, its entry ``format``."""
+MANIFEST = Path("assets.extra") / "manifest.json"
+"""Inside a version's folder: size and digest of every other file (see `pix2pix.inference.manifest`)."""
 TFLITE = Path("assets.extra") / "model.tflite"
 """Inside a version's folder: the model for TensorFlow Lite, if one was exported."""
 

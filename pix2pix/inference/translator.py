@@ -13,6 +13,7 @@ import tensorflow as tf
 from pix2pix.errors import HyperparameterError, InputError
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import Pixels
+from pix2pix.inference.manifest import require_unchanged
 from pix2pix.inference.saved_model import FORMAT, OPTIONS, find_version
 
 MAX_PIXELS = 2**24
@@ -36,9 +37,12 @@ class Translator:
             model: folder with versions of a model, or one version.
 
         Raises:
-            InputError: the model is missing, damaged, of another version or was not exported by `pix2pix export`.
+            InputError: the model is missing, was not exported by `pix2pix export` or by another version, or was changed
+                since.
         """
         folder = find_version(model)
+        # Before TensorFlow reads any of it: a SavedModel is a program.
+        require_unchanged(folder)
         try:
             self.options: dict[str, Any] = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
             self.trained: TrainParameters = _trained(folder, self.options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from tiny_model import tiny, write_checkpoint, write_pairs
 
 import pix2pix
+from pix2pix.inference.manifest import write_manifest
 from pix2pix.inference.saved_model import OPTIONS
 
 
@@ -244,10 +246,9 @@ def _with_an_unknown_hyperparameter(text: str) -> str:
 def test_a_model_of_another_version_is_refused_with_what_to_do(
     folder: Path, tmp_path: Path, change: Callable[[str], str], problem: str
 ) -> None:
-    file = tmp_path / "model" / "1" / OPTIONS
-    file.parent.mkdir(parents=True)
-    (tmp_path / "model" / "1" / "saved_model.pb").touch()
-    file.write_text(change((folder / "1" / OPTIONS).read_text(encoding="utf-8")), encoding="utf-8")
+    version = Path(shutil.copytree(folder / "1", tmp_path / "model" / "1"))
+    (version / OPTIONS).write_text(change((version / OPTIONS).read_text(encoding="utf-8")), encoding="utf-8")
+    write_manifest(version)
     with pytest.raises(pix2pix.InputError, match=f"{problem}.*version"):
         pix2pix.load(tmp_path / "model")
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +14,6 @@ from pachyderm.errors import RequestError
 if TYPE_CHECKING:
     from pachyderm.client.commits import Commit
     from pachyderm.client.connection import Connection
-    from pachyderm.client.files import FileEntry
 
 
 @click.command()
@@ -31,11 +26,12 @@ def get(session: Session, source: str, target: Path, pattern: str | None) -> Non
 
     TARGET appears whole or not at all. An open commit is waited for.
     """
+    from pachyderm.client.check_out import check_out, new_folder
     from pachyderm.client.connection import connect
     from pachyderm.client.files import files, matching
     from pachyderm.dag.references import split
 
-    target = _new_folder(target)
+    target = new_folder(target)
     repo, name, path = split(source)
     if pattern and path != "/":
         raise RequestError(f"{source} names a path, and --glob a pattern; give one of the two")
@@ -44,22 +40,12 @@ def get(session: Session, source: str, target: Path, pattern: str | None) -> Non
         entries = matching(client, repo, commit.id, pattern) if pattern else files(client, repo, commit.id, path)
         if not entries and (pattern or path != "/"):
             raise RequestError(f"no file in {commit} matches {pattern or path}; pix2pix ls {commit} lists its files")
-        renamed = _download(client, commit, entries, target, whole=pattern is None and path == "/", show=show)
+        renamed = check_out(client, commit, entries, target, whole=pattern is None and path == "/", show=show)
     for stored, local in renamed.items():
         print_message(session, f"{stored} cannot be decoded to the name of a local file; it is saved as {local}")
     total = sum(entry.bytes for entry in entries.values())
     document = {"commit": commit.id, "files": len(entries), "bytes": total, "renamed": renamed}
     emit(session, document, f"{shorten(session, str(commit))}: {len(entries)} files, {total} bytes in {target}")
-
-
-def _new_folder(target: Path) -> Path:
-    """Return the real path of a folder that is to be made, refusing one with contents."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise RequestError(f"{target} exists and is not an empty folder; give the path of a new folder")
-    target = Path(os.path.realpath(target))
-    if target == Path.cwd():
-        raise RequestError(f"{target} is the current folder, which cannot be replaced; give the path of a new folder")
-    return target
 
 
 def _finished(session: Session, client: Connection, repo: str, name: str) -> Commit:
@@ -76,46 +62,6 @@ def _finished(session: Session, client: Connection, repo: str, name: str) -> Com
     return commit
 
 
-def _download(
-    client: Connection,
-    commit: Commit,
-    entries: Mapping[str, FileEntry],
-    target: Path,
-    *,
-    whole: bool,
-    show: Callable[[int, int, str], None],
-) -> dict[str, str]:
-    """Download files into a folder beside `target` and rename it, so that `target` appears whole or not at all.
-
-    Returns:
-        the paths in the commit whose decoded forms cannot be local paths -> their local paths.
-    """
-    from pachyderm.client.download import download
-    from pachyderm.client.file_names import decode, local_paths
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        names = local_paths(entries, str(partial))
-        download(
-            client,
-            commit.repo,
-            commit.id,
-            entries,
-            partial,
-            whole=whole,
-            rename=names.__getitem__,
-            progress=show,
-        )
-        # mkdtemp makes a folder that only its owner can read.
-        partial.chmod(0o777 & ~_umask())
-        partial.replace(target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    return {stored: local for stored, local in names.items() if local != decode(stored.lstrip("/"))}
-
-
 def _warn_of_error(session: Session, commit: Commit) -> None:
     if commit.error:
         print_message(
@@ -123,12 +69,6 @@ def _warn_of_error(session: Session, commit: Commit) -> None:
             f"{shorten(session, str(commit))} ended with an error; the files may be those of the last good commit "
             f"before it: {commit.error}",
         )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @click.command()

@@ -77,6 +77,12 @@ class Commit:
             return word if word in ("superseded", "cancelled") else "failed"  # type: ignore[return-value]
         return "good" if self.finished is not None else "finishing"
 
+    def _repr_html_(self) -> str:
+        """Describe the commit in a notebook."""
+        from pachyderm.fragments import render
+
+        return render("commit.html", commit=self)
+
     @property
     def ended(self) -> bool:
         """Whether the server has finished the commit."""

@@ -13,7 +13,7 @@ from pachyderm_sdk.api import pfs
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, all_commits, head, inspect
 from pachyderm.client.connection import Connection
-from pachyderm.dag.repos import PROVENANCE, REPOS
+from pachyderm.dag.repos import INPUTS, MODEL, PROVENANCE, REPOS
 from pachyderm.dag.setup import check_set_up
 from pachyderm.errors import RequestError
 
@@ -91,6 +91,17 @@ def split(text: str, branch: str = "master") -> tuple[str, str, str]:
     name, _, path = text.partition(":")
     repo, _, commit = name.partition("@")
     return repo, commit or branch, path or "/"
+
+
+def refuse_output(name: BranchName) -> None:
+    """Refuse to write by hand to a branch that a pipeline fills.
+
+    Raises:
+        RequestError: it is one; the message names the inputs.
+    """
+    if name in PROVENANCE or name == MODEL:
+        inputs = " or ".join(source.repo for source in INPUTS)
+        raise RequestError(f"{name} is filled by a pipeline and cannot be written by hand; put the files into {inputs}")
 
 
 def existing_repo(client: Connection, repo: str) -> str:

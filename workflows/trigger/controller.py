@@ -38,7 +38,10 @@ class Outcome:
     """How a work item ended that was open at some poll.
 
     Attributes:
+        commit_set: id of its commit set.
+        pipeline: name of the pipeline that fills its commits.
         run: the last run that was started for it, or empty.
+        state: ``good``, ``failed``, ``superseded`` or ``cancelled``, the worst end of its commits.
         error: the error of its first commit that ended without success, or empty.
     """
 

@@ -1,0 +1,1 @@
+"""The public API: versioned data in scripts and notebooks."""

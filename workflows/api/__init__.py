@@ -1,0 +1,1 @@
+"""The public API: runs of the pipelines from scripts and notebooks."""

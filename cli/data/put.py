@@ -45,6 +45,7 @@ def put(
     from pachyderm.client.connection import connect
     from pachyderm.client.local_files import collect, folder_of
     from pachyderm.dag.references import existing_repo, refuse_output
+    from pachyderm.dag.repos import INPUT_IMAGES
 
     name = BranchName(repo, branch)
     refuse_output(name)
@@ -61,7 +62,7 @@ def put(
             resend=resend,
             progress=show,
         )
-        warnings = input_warnings(client, files) if result.commit and name == repos.INPUT_IMAGES else ()
+        warnings = input_warnings(client, files) if result.commit and name == INPUT_IMAGES else ()
     if encoded:
         print_message(session, f"{encoded} file names that Pachyderm refuses were percent-encoded; get decodes them")
     for warning in warnings:

@@ -13,7 +13,9 @@ from pix2pix.api.picture_input import to_batch, to_like
 from pix2pix.errors import InputError
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import Pixels
+from pix2pix.images.fitting import stretched
 from pix2pix.inference.saved_model import find_version
+from pix2pix.inference.suitability import ModelInputs
 from pix2pix.pages.rendering import render
 from pix2pix.tensorflow import configure_tensorflow
 
@@ -105,14 +107,10 @@ class Model:
             )
         return (size, size) if size else self.size
 
-    def _scaled(self, batch: Pixels, size: tuple[int, int]) -> Pixels:
-        """Scale a batch as training scaled the model's inputs."""
-        if batch.shape[1:3] == size:
-            return batch
-        # Of a pair, only A can be a label map; colorization learns from photographs.
-        labels = self.parameters.labels and self.parameters.direction == "AtoB" and not self.parameters.lab_colorization
-        filtering = Image.Resampling.NEAREST if labels else Image.Resampling.BICUBIC
-        return np.stack([np.asarray(Image.fromarray(pixels).resize(size[::-1], filtering)) for pixels in batch])
+    def _scaled(self, batch: Pixels, shape: tuple[int, int]) -> Pixels:
+        """Scale a batch to height and width as training scaled the model's inputs."""
+        labels = ModelInputs.of(self._translator.options).labels
+        return np.stack([stretched(pixels, shape, labels=labels) for pixels in batch])
 
     def __repr__(self) -> str:
         height, width = self.size

@@ -82,7 +82,7 @@ def test_a_path_and_a_pil_image_give_a_pil_image_of_the_size_of_the_training(
 def test_a_picture_is_prepared_as_generate_prepares_files(model: pix2pix.Model, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     Image.fromarray(noise(50, 70, 3)).save(tmp_path / "in" / "a.png")
-    pix2pix.generate(model, tmp_path / "in", tmp_path / "out", size=32, batch_size=1)
+    pix2pix.generate(model, tmp_path / "in", tmp_path / "out", batch_size=1)
     with Image.open(tmp_path / "out" / "a.png") as generated:
         assert np.abs(np.asarray(generated).astype(int) - np.asarray(model(tmp_path / "in" / "a.png"))).max() <= 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Collection
 from typing import Any
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -37,8 +38,12 @@ def decode(content: bytes) -> str:
         ) from error
 
 
-def parse(text: str) -> dict[str, Any]:
+def parse(text: str, secrets: Collection[str] = ()) -> dict[str, Any]:
     """Parse TOML; a byte order mark and Windows line ends are accepted.
+
+    Args:
+        text: the content of the file.
+        secrets: names of settings; messages about a text that holds one of them quote none of its lines.
 
     Raises:
         TomlError: the text is not valid TOML.
@@ -51,7 +56,7 @@ def parse(text: str) -> dict[str, Any]:
     except RecursionError as error:
         raise TomlError("tables or lists are nested too deep") from error
     except ValueError as error:  # A number of thousands of digits is not a TOMLDecodeError.
-        raise TomlError(_explained(text, str(error))) from error
+        raise TomlError(_explained(text, str(error), secrets)) from error
 
 
 def place(text: str, section: str, name: str | None = None) -> str:
@@ -73,7 +78,7 @@ def place(text: str, section: str, name: str | None = None) -> str:
     return ""
 
 
-def _explained(text: str, message: str) -> str:
+def _explained(text: str, message: str, secrets: Collection[str]) -> str:
     """Return tomllib's message with the place first, then the line and what was expected."""
     found = _PLACE.match(message)
     if not found:
@@ -84,7 +89,9 @@ def _explained(text: str, message: str) -> str:
     column = len(lines[-1]) + 1 if at_end else int(found["column"])
     shown = lines[line - 1].strip()[:80] if line <= len(lines) else ""
     expected = _expected(found["problem"], shown)
-    return f"line {line}, column {column}: {found['problem']} in {shown!r}; {expected}"
+    # A value may go on over several lines, so any line may be part of a secret.
+    quoted = "" if any(name in text for name in secrets) else f" in {shown!r}"
+    return f"line {line}, column {column}: {found['problem']}{quoted}; {expected}"
 
 
 def _expected(problem: str, line: str) -> str:

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlparse
@@ -35,14 +35,14 @@ class Target:
         pachd: address of a cluster, ``grpc://host:port`` or ``grpcs://host:port``; None for the embedded store.
         store: folder of the embedded store; used if `pachd` is None.
         project: the Pachyderm project that holds the repos.
-        token: authentication token; None if the cluster requires none.
+        token: authentication token; None if the cluster requires none. A secret: not in the repr.
         create: whether a missing embedded store is created.
     """
 
     pachd: str | None = None
     store: Path = Path(".pix2pix")
     project: str = "default"
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     create: bool = True
 
     @classmethod

@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,14 @@ class Access:
         endpoint: URL of the API.
         namespace: namespace of the runs, in a multi-user Kubeflow.
         token_file: file with a bearer token, read again as it changes.
-        cookies: for a Kubeflow behind dex.
+        cookies: for a Kubeflow behind dex. A secret: not in the repr.
         timeout: seconds for one request.
     """
 
     endpoint: str = ""
     namespace: str = ""
     token_file: str = ""
-    cookies: str = ""
+    cookies: str = field(default="", repr=False)
     timeout: float = 30.0
 
 

@@ -16,7 +16,7 @@ from workflows.daemon.kubernetes_lease import LeaseSettings
 from workflows.errors import RunInputError
 from workflows.settings.arguments import Arguments, merged, settable_arguments
 from workflows.settings.policy import Policy, changed, defaults
-from workflows.settings.values import check_name, checked, declared, parsed
+from workflows.settings.values import HIDDEN, check_name, checked, declared, parsed
 
 PREFIX = "PIX2PIX_TRIGGER_"
 """``PIX2PIX_TRIGGER_MAX_CONCURRENT_RUNS`` sets ``max_concurrent_runs``; ``PIX2PIX_TRIGGER_KUBEFLOW_ENDPOINT`` sets
@@ -29,6 +29,9 @@ ARGUMENTS = f"{PREFIX}KUBEFLOW_ARGUMENTS_"
 SERVICE_LINKS = (f"{PREFIX}SERVICE_", f"{PREFIX}PORT")
 """Variables that Kubernetes sets in every pod of a namespace with a Service of this name; they are not settings."""
 
+
+SECRETS = ("cookies",)
+"""Settings whose values no message shows."""
 
 RunnerName = Literal["local", "kubeflow"]
 """The runners that a configuration may name."""
@@ -44,7 +47,7 @@ class KubeflowSettings:
         namespace: namespace of the runs, in a multi-user Kubeflow.
         experiment: experiment that the runs belong to.
         token_file: file with a bearer token (a projected service account token); empty: as the client finds one.
-        cookies: for a Kubeflow behind dex, e.g. ``authservice_session=...``.
+        cookies: for a Kubeflow behind dex, e.g. ``authservice_session=...``. A secret: not in the repr.
         timeout: seconds for one request.
         service_account: service account of the runs' pods; empty: the cluster's default for pipelines.
         arguments: pipeline -> parameter -> value as text, passed to each run: image, GPU, memory, ...
@@ -55,7 +58,7 @@ class KubeflowSettings:
     namespace: str = ""
     experiment: str = "pix2pix"
     token_file: str = ""
-    cookies: str = ""
+    cookies: str = field(default="", repr=False)
     timeout: Annotated[float, Meta(ge=1)] = 30.0
     service_account: str = ""
     arguments: Arguments = field(default_factory=dict)
@@ -121,7 +124,7 @@ def with_runner(configuration: Configuration, runner: str, source: str) -> Confi
 
 def _content(file: Path) -> dict[str, Any]:
     try:
-        return toml_text.parse(toml_text.decode(file.read_bytes()))
+        return toml_text.parse(toml_text.decode(file.read_bytes()), secrets=SECRETS)
     except OSError as error:
         raise RunInputError(f"the configuration {file} cannot be read: {error.strerror}") from error
     except TomlError as error:
@@ -143,7 +146,8 @@ def _apply(settings: Any, content: Mapping[str, Any], source: str, section: str 
                 raise RunInputError(f"{source}: {full_name} = {value!r} is not allowed; it is a section, [{full_name}]")
             settings = replace(settings, **{name: _apply(before, value, source, full_name)})
         else:
-            settings = replace(settings, **{name: checked(value, kinds[name], f"{source}: {full_name}")})
+            shown = HIDDEN if name in SECRETS else None
+            settings = replace(settings, **{name: checked(value, kinds[name], f"{source}: {full_name}", shown)})
     return settings
 
 

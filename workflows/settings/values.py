@@ -49,24 +49,30 @@ def _suggestion(name: str, names: Sequence[str], prefix: str) -> str:
     return f" (did you mean {candidates[near[0]]}?)" if near and near[0] in candidates else ""
 
 
-def checked(value: Any, kind: Any, setting: str) -> Any:
+HIDDEN = "(hidden)"
+"""Shown in a message in place of a secret."""
+
+
+def checked(value: Any, kind: Any, setting: str, shown: str | None = None) -> Any:
     """Return a value as its declared type; a whole number counts as a number.
 
     Args:
         value: as TOML gives it.
         kind: the declared type, with its constraints.
         setting: source and full name, for the message.
+        shown: what the message shows in place of the value; None for the value itself.
 
     Raises:
         RunInputError: the value has another type, or is out of range.
     """
+    text = repr(value) if shown is None else shown
     try:
         converted = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise _not_allowed(value, kind, setting) from error
+        raise _not_allowed(text, kind, setting) from error
     # msgspec's bounds let infinity through.
     if isinstance(converted, float) and not math.isfinite(converted):
-        raise _not_allowed(value, kind, setting)
+        raise _not_allowed(text, kind, setting)
     return converted
 
 
@@ -84,8 +90,8 @@ def parsed(text: str, kind: type, setting: str) -> Any:
         raise RunInputError(f"{setting}={text!r} is not allowed; it must be {expected(kind)}") from error
 
 
-def _not_allowed(value: Any, kind: Any, setting: str) -> RunInputError:
-    return RunInputError(f"{setting} = {value!r} is not allowed; it must be {expected(kind)}")
+def _not_allowed(shown: str, kind: Any, setting: str) -> RunInputError:
+    return RunInputError(f"{setting} = {shown} is not allowed; it must be {expected(kind)}")
 
 
 def expected(kind: Any) -> str:

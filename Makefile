@@ -4,7 +4,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-cpus test-long test-clients coverage lint structure docs parameters-page lock clean help images image-control image-worker image-worker-gpu builder render upload
+.PHONY: demo test test-cpus test-long test-rotation mutants test-clients coverage lint structure docs parameters-page lock clean help images image-control image-worker image-worker-gpu builder render upload
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -12,12 +12,22 @@ help: ## list the targets
 demo: .venv/runtime ## the main job, end to end, into demo/
 	$(PY) -m cli.main demo
 
-test: .venv/dev ## lint, types, layers and every test that is not long
+test: .venv/dev ## lint, types, layers, every test that is not long, and this commit's slice of the long ones
 	$(MAKE) lint
 	$(PY) -m pytest -n 2 --dist loadscope -m "not long"
+	$(MAKE) test-rotation
 
-test-long: .venv/dev ## the long tests: crashes, races and random histories by the thousand
+# At a fiftieth of their volume, other ones at each commit; ROTATION_SECONDS bounds how many.
+ROTATION_SECONDS ?= 90
+
+test-rotation: .venv/dev ## the slice of the long tests that the commit's hash chooses, within ROTATION_SECONDS
+	$(PY) -m pytest -m "long and not clients" --slice-of "$(shell git rev-parse HEAD 2>/dev/null || echo none)" --budget $(ROTATION_SECONDS) --volume 0.02
+
+test-long: .venv/dev ## the long tests: crashes, races and random histories by the thousand; prints which ran when
 	$(PY) -m pytest -m "long and not clients" --timeout 7200
+
+mutants: .venv/dev ## break the product in every way of tests/mutations/data, and see the tests of each fail
+	$(PY) tests/mutations/sweep.py
 
 test-clients: .venv/dev .venv-clients/installed ## the main job by python-pachyderm, which has an environment of its own
 	$(PY) -m pytest -m clients tests/clients

@@ -244,6 +244,9 @@ def large_file(client: Any, pid: int, scale: int) -> Iterator[Row]:
 def main() -> None:
     """Run everything and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--volume", action="store_true", help="commands on a large commit, a long history and a long queue"
+    )
     parser.add_argument("--quick", action="store_true", help="a tenth of the volume")
     parser.add_argument("--only", default="", help="part of a benchmark's name")
     parser.add_argument(
@@ -251,6 +254,12 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     scale = 10 if arguments.quick else 1
+    if arguments.volume:
+        from store_volume import table
+
+        for line in table(arguments.only, scale):
+            print(line, flush=True)
+        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if arguments.against:

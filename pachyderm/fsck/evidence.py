@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -24,7 +24,7 @@ from pachyderm.record.stage_record import STAGE_JSON, StageRecord, parse
 logger = logging.getLogger(__name__)
 
 SMALL = 4 << 20
-"""Bytes up to which a commit is fetched as a whole, in one request, rather than file by file."""
+"""Bytes up to which a commit is fetched as a whole, in one request, even if less than half of its bytes are wanted."""
 
 OUTPUT_REPOS = frozenset(branch.repo for branch in PROVENANCE)
 INPUT_REPOS = frozenset(branch.repo for branch in INPUTS)
@@ -165,14 +165,19 @@ class Evidence:
         self, commit: Commit, listing: Mapping[str, FileEntry], wanted: Mapping[str, None]
     ) -> Iterator[tuple[str, str, bytes]]:
         """Yield (path, SHA-256, bytes) of the wanted files; the bytes are empty except for the stage record."""
-        mostly_wanted = 2 * len(wanted) > len(listing)
-        if mostly_wanted and len(wanted) > 1 and commit.bytes <= SMALL:
+        if len(wanted) > 1 and 2 * len(wanted) > len(listing) and _worth_whole(commit, listing, wanted):
             for path, stream in members(self.client, commit.repo, commit.id):
                 if path in listing:
                     yield path, *_digest(iter(partial(stream.read, PIECE), b""), path)
             return
         for path in wanted:
             yield path, *_digest(read_pieces(self.client, commit.repo, commit.id, path), path)
+
+
+def _worth_whole(commit: Commit, listing: Mapping[str, FileEntry], wanted: Iterable[str]) -> bool:
+    """Whether a commit is fetched as a whole: it is small, or most of its bytes are wanted."""
+    most = 2 * sum(listing[path].bytes for path in wanted) > sum(entry.bytes for entry in listing.values())
+    return commit.bytes <= SMALL or most
 
 
 def _unreadable(error: grpc.RpcError) -> Exception:

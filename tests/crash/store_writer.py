@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import metadata, pfs
 
@@ -37,6 +38,12 @@ def body(path: str) -> bytes:
 
 def files(number: str, *kinds: int) -> list[str]:
     return [f"/{number}/{place}.{kind}" for place, kind in enumerate(kinds)]
+
+
+def numbered(number: int) -> list[str]:
+    """Return the files of the commit of this number: one to four, and a large one now and then."""
+    kinds = [(number + place) % 3 for place in range(1 + number % 4)] + [3] * (number % 17 == 0)
+    return files(f"n{number}", *kinds)
 
 
 def requests(paths: list[str]) -> Iterator[pfs.ModifyFileRequest]:
@@ -128,9 +135,21 @@ def endless(folder: Path, start: int, count: int = 10**9, name: str = "s") -> No
     branch = pfs.Branch(repo=pfs.Repo(name="source"), name="master")
     writer.client.pfs.create_repo(repo=branch.repo, update=True)
     for number in range(start, start + count):
-        kinds = [(number + place) % 3 for place in range(1 + number % 4)] + [3] * (number % 17 == 0)
-        writer.commit(branch, files(f"n{number}", *kinds))
+        writer.commit(branch, numbered(number))
     writer.server.stop()
+
+
+def pressing(folder: Path, start: int) -> None:
+    """Write commit after commit, whatever the disk says; note each refusal because it is full."""
+    writer = Writer(folder)
+    branch = writer.repo("source")
+    for number in range(start, 10**9):
+        try:
+            writer.commit(branch, numbered(number))
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise
+            writer.note(full=True)
 
 
 def crowd(folder: Path, members: int, count: int) -> None:
@@ -155,7 +174,7 @@ def _run_and_exit(function: Any, *arguments: Any) -> None:
         os._exit(code)
 
 
-JOBS = {"scenario": scenario, "endless": endless, "crowd": crowd}
+JOBS = {"scenario": scenario, "endless": endless, "pressing": pressing, "crowd": crowd}
 
 
 def serve_forks() -> None:
@@ -179,7 +198,7 @@ class ForkServer:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
-    def begin(self, folder: Path, job: str, *arguments: int, failpoints: str = "") -> int:
+    def begin(self, folder: Path, job: str, *arguments: int | str, failpoints: str = "") -> int:
         """Start a writer; return its process id."""
         folder.mkdir(exist_ok=True)
         line = {"folder": str(folder), "job": job, "arguments": arguments, "failpoints": failpoints}

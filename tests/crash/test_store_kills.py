@@ -4,13 +4,13 @@ import json
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
-from store_writer import ForkServer, acknowledged, body, kill
+from store_writer import ForkServer, acknowledged, body, kill, numbered
 
 from pachyderm.store.database.failpoints import POINTS
 from pachyderm.store.maintenance.fsck import check
@@ -79,8 +79,7 @@ def whole(name: str) -> int:
     """Return the number of files in the stream of this name."""
     if not name.startswith("n"):
         return {"small": 2, "large": 3, "published": 2, "doomed": 1, "last": 1}[name]
-    number = int(name[1:])
-    return 1 + number % 4 + (number % 17 == 0)
+    return len(numbered(int(name[1:])))
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -102,10 +101,12 @@ def test_the_scenario_succeeds_without_kills(fork_server: ForkServer, tmp_path: 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_a_kill_at_every_pass_through_any_failpoint_loses_nothing(fork_server: ForkServer, tmp_path: Path) -> None:
-    number = 0
+def test_a_kill_at_every_pass_through_any_failpoint_loses_nothing(
+    fork_server: ForkServer, tmp_path: Path, volume: Callable[[int, int], int]
+) -> None:
+    number, kills = 0, 0
     while True:
-        number += 1
+        number += 100 // volume(100, 8)
         folder = tmp_path / str(number)
         fork_server.begin(folder, "scenario", failpoints=f"*=kill@{number}")
         ended = fork_server.end()
@@ -113,7 +114,8 @@ def test_a_kill_at_every_pass_through_any_failpoint_loses_nothing(fork_server: F
         if ended == 0:
             break
         assert ended == KILLED
-    print(f"kills: {number - 1}, lost: 0")  # noqa: T201
+        kills += 1
+    print(f"kills: {kills}, lost: 0")  # noqa: T201
     assert number > len(POINTS)
 
 
@@ -157,8 +159,10 @@ def test_kills_at_random_moments_lose_nothing(fork_server: ForkServer, tmp_path:
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_500_kills_over_2000_commits_lose_nothing(fork_server: ForkServer, tmp_path: Path) -> None:
-    random_kills(fork_server, tmp_path, kills=500, commits=2000, rng=random.Random(6))
+def test_1000_kills_over_2000_commits_lose_nothing(
+    fork_server: ForkServer, tmp_path: Path, volume: Callable[[int, int], int]
+) -> None:
+    random_kills(fork_server, tmp_path, volume(1000, 10), volume(2000, 20), random.Random(6))
 
 
 def write_together(fork_server: ForkServer, folder: Path, members: int, count: int) -> None:
@@ -179,5 +183,7 @@ def test_processes_that_write_to_one_branch_make_one_history(fork_server: ForkSe
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-def test_16_processes_of_50_commits_make_one_history_of_800(fork_server: ForkServer, tmp_path: Path) -> None:
-    write_together(fork_server, tmp_path, members=16, count=50)
+def test_16_processes_of_50_commits_make_one_history_of_800(
+    fork_server: ForkServer, tmp_path: Path, volume: Callable[[int, int], int]
+) -> None:
+    write_together(fork_server, tmp_path, members=16, count=volume(50, 2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -204,11 +203,13 @@ def test_repairing_twice_is_harmless(harness: StageHarness) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_a_thousand_commits_are_checked_in_ten_seconds_and_a_picture_is_traced_in_one(harness: StageHarness) -> None:
+def test_a_thousand_commits_are_checked_in_ten_seconds_and_a_picture_is_traced_in_one(
+    harness: StageHarness, volume: Callable[[int, int], int]
+) -> None:
     """Measures CPU seconds of this process, which includes the store: other load on the machine has no effect."""
     harness.put(TRAINING, {"/a.png": "A"})
     harness.run("train", "export")
-    for number in range(int(os.environ.get("PIX2PIX_TEST_SETS", "332"))):
+    for number in range(volume(332, 40)):
         harness.put(INPUT_IMAGES, {f"/{number % 40}.jpg": f"picture {number}"})
         harness.run("resize", "generate")
     commits = sum(len(list(all_commits(harness.client, repo))) for repo in REPOS)
@@ -224,7 +225,7 @@ def test_a_thousand_commits_are_checked_in_ten_seconds_and_a_picture_is_traced_i
     followed = time.process_time() - start
     figures = f"{commits} commits: fsck {checked:.2f} s, lineage {traced:.3f} s, forward {followed:.2f} s"
     assert found.problems == () and graph.problems() == [] and len(ahead.nodes) > 2, figures
-    assert checked < 10 * commits / 1000 and traced < 1, figures
+    assert checked < 1 + 10 * commits / 1000 and traced < 1, figures
 
 
 def test_a_superseded_set_on_both_inputs_is_healthy(harness: StageHarness) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from dying import Killed, living
@@ -102,6 +102,6 @@ def test_a_stage_killed_at_some_of_its_requests_is_finished_by_the_next_attempt(
 @pytest.mark.long
 @pytest.mark.parametrize("stage", list(CASES))
 def test_a_stage_killed_at_every_request_is_finished_by_the_next_attempt(
-    harness: StageHarness, monkeypatch: pytest.MonkeyPatch, stage: str
+    harness: StageHarness, monkeypatch: pytest.MonkeyPatch, stage: str, volume: Callable[[int, int], int]
 ) -> None:
-    print(f"{stage}: {check_all(harness, monkeypatch, stage, every=1)} kills")  # noqa: T201
+    print(f"{stage}: {check_all(harness, monkeypatch, stage, every=100 // volume(100, 20))} kills")  # noqa: T201

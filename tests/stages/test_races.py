@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def test_of_sixteen_attempts_killed_and_paused_one_has_an_effect(tmp_path: Path)
 
 
 @pytest.mark.long
-def test_of_sixteen_attempts_killed_and_paused_one_has_an_effect_a_thousand_times(tmp_path: Path) -> None:
-    summary = race(tmp_path, rounds=1000, seconds=7000.0)
+def test_of_sixteen_attempts_killed_and_paused_one_has_an_effect_a_thousand_times(
+    tmp_path: Path, volume: Callable[[int, int], int]
+) -> None:
+    summary = race(tmp_path, rounds=1000, seconds=volume(7000, 40))
     print(summary)  # noqa: T201
     assert summary["problems"] == [], f"seed {SEED}"

@@ -6,7 +6,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -135,5 +135,7 @@ def test_a_training_that_is_killed_goes_on_from_its_last_save_to_the_same_weight
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_a_training_that_is_killed_ten_times_goes_on_to_the_same_weights(served: Served, tmp_path: Path) -> None:
-    check_kills(served, tmp_path, kills=10, seed=2)
+def test_a_training_that_is_killed_ten_times_goes_on_to_the_same_weights(
+    served: Served, tmp_path: Path, volume: Callable[[int, int], int]
+) -> None:
+    check_kills(served, tmp_path, kills=volume(10, 2), seed=2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -351,5 +351,5 @@ def test_300_random_steps_do_what_the_model_predicts() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_10_000_random_steps_do_what_the_model_predicts() -> None:
-    run(100, 100)
+def test_10_000_random_steps_do_what_the_model_predicts(volume: Callable[[int, int], int]) -> None:
+    run(volume(100, 5), 100)

@@ -5,6 +5,7 @@ import itertools
 import random
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -158,8 +159,8 @@ def test_every_flipped_byte_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_every_one_of_200_flipped_bytes_is_found(tmp_path: Path) -> None:
-    flips(tmp_path, 200)
+def test_every_one_of_200_flipped_bytes_is_found(tmp_path: Path, volume: Callable[[int, int], int]) -> None:
+    flips(tmp_path, volume(200, 30))
 
 
 def test_a_missing_pack_is_found(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,5 +91,7 @@ def test_five_kills_of_pods_end_nothing_as_failed(harness: TriggerHarness, filli
 
 
 @pytest.mark.long
-def test_fifty_kills_of_pods_end_nothing_as_failed(harness: TriggerHarness, filling: dict[str, Path]) -> None:
-    killed(harness, filling, kills=50, seed=4)
+def test_fifty_kills_of_pods_end_nothing_as_failed(
+    harness: TriggerHarness, filling: dict[str, Path], volume: Callable[[int, int], int]
+) -> None:
+    killed(harness, filling, kills=volume(50, 8), seed=4)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -329,5 +330,5 @@ def test_random_histories_of_500_steps() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_random_histories_of_10000_steps() -> None:
-    histories(200)
+def test_random_histories_of_10000_steps(volume: Callable[[int, int], int]) -> None:
+    histories(volume(200, 20))

@@ -258,6 +258,29 @@ def test_a_read_that_meets_a_server_shutting_down_is_repeated(code: grpc.StatusC
     assert len(calls) == 2
 
 
+def test_a_write_that_a_server_refused_as_unavailable_is_sent_once() -> None:
+    """A server may answer so after it has carried the request out."""
+    calls: list[bytes] = []
+
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        calls.append(request)
+        context.abort(grpc.StatusCode.UNAVAILABLE, "shutting down")
+
+    writes = ("StartCommit", "FinishCommit", "AddFileSet", "CreateBranch")
+    methods = {name: grpc.unary_unary_rpc_method_handler(answer) for name in writes}
+    with serve(**methods) as address, connect(Target(pachd=f"grpc://{address}")) as client:
+        commit, branch = client.commit("training", "0" * 32), client.branch(TRAINING)
+        for write in (
+            lambda: client.pfs.start_commit(branch=branch),
+            lambda: client.pfs.finish_commit(commit=commit),
+            lambda: client.pfs.add_file_set(commit=commit, file_set_id="0" * 32),
+            lambda: client.pfs.create_branch(branch=branch, head=commit),
+        ):
+            with pytest.raises(grpc.RpcError, match="shutting down"):
+                write()
+    assert len(calls) == len(writes)
+
+
 @contextmanager
 def impatient(address: str, read_timeout: float) -> Iterator[Connection]:
     """A connection whose reads time out after so many seconds."""

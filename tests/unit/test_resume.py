@@ -184,12 +184,12 @@ train(Path(sys.argv[1]), Path(sys.argv[2]), resolve("train", json.loads(sys.argv
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_killed_at_twenty_random_moments_equals_uninterrupted(pairs, tmp_path):
+def test_killed_at_twenty_random_moments_equals_uninterrupted(pairs, tmp_path, volume):
     parameters = dataclasses.replace(PARAMETERS, max_steps=80, save_steps=1, keep_best="last", evaluation_steps=20)
     train(pairs, tmp_path / "whole", parameters)
     draw = random.Random(4)
     arguments = [str(pairs), str(tmp_path / "killed"), json.dumps(dataclasses.asdict(parameters))]
-    for _ in range(20):
+    for _ in range(volume(20, 3)):
         with subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE) as run:
             assert run.stdout is not None
             for _ in range(draw.randint(1, 4)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -138,6 +139,21 @@ def test_a_create_whose_answer_is_lost_is_found_and_not_repeated(
     kubeflow.faults = only("POST /apis/v2beta1/runs", fault)
     state = runner.start(KEY, ARGUMENTS)
     assert [run["run_id"] for run in kubeflow.workflows] == [state.run]
+
+
+@pytest.mark.parametrize("fault", ["before", "after", "500", "500-after", "503", "429", "409", "truncated"])
+def test_a_create_is_sent_once_whatever_the_answer(runner: KubeflowRunner, kubeflow: FakeKubeflow, fault: str) -> None:
+    inject = only("POST /apis/v2beta1/runs", fault)
+    creates: list[str] = []
+
+    def asked(method: str, path: str) -> str | None:
+        creates.extend([method] if (method, path) == ("POST", "/apis/v2beta1/runs") else [])
+        return inject(method, path)
+
+    kubeflow.faults = asked
+    with contextlib.suppress(UnclearAnswerError):
+        runner.start(KEY, ARGUMENTS)
+    assert creates == ["POST"]
 
 
 @pytest.mark.parametrize("fault", ["before", "500", "503", "429", "409"])

@@ -1,10 +1,14 @@
 # Everything runs from .venv, which is created once from the hash-locked requirements.
 SHELL := /bin/sh
-PYTHON ?= python3
 PY := .venv/bin/python
 
+# The first of these that runs: a version manager may have a shim for a version that is not active.
+PYTHONS = python3.13 python3.12 python3.11 python3
+SUITABLE = import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(if $(shell $(python) -c '$(SUITABLE)' 2>/dev/null && echo yes),$(python))))
+
 .DEFAULT_GOAL := help
-.PHONY: demo test test-cpus test-long test-rotation mutants test-clients coverage lint structure docs parameters-page lock clean help images image-control image-worker image-worker-gpu builder render upload
+.PHONY: demo test test-cpus test-long test-rotation mutants test-clients coverage lint structure docs sbom parameters-page api-page lock clean help images image-control image-worker image-worker-gpu builder render upload
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +54,10 @@ structure: .venv/dev ## modules per package, imports between packages, long func
 docs: .venv-docs/installed ## the documentation as a site, in build/docs/
 	.venv-docs/bin/python -m sphinx -W --keep-going -b html docs build/docs
 
+sbom: .venv-sbom/installed ## the bill of materials of what is installed at run time, CycloneDX, in build/sbom.cdx.json
+	@mkdir -p build
+	.venv-sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible -o build/sbom.cdx.json requirements/runtime.txt
+
 parameters-page: .venv/dev ## rewrite the tables of docs/parameters.md from the docstrings
 	$(PY) tests/docs/parameters_page.py
 
@@ -59,6 +67,9 @@ lint: .venv/dev ## ruff, mypy and the layers contracts
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
+api-page: .venv/dev ## rewrite the reference in docs/api.md from the docstrings
+	$(PY) tests/docs/api_page.py
+
 lock: .venv/dev ## resolve the dependencies anew into requirements/*.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
@@ -67,12 +78,15 @@ lock: .venv/dev ## resolve the dependencies anew into requirements/*.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt --python-platform x86_64-manylinux_2_28 pyproject.toml requirements/gpu.in -o requirements/gpu.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/clients.in -o requirements/clients.txt
 	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/docs.in -o requirements/docs.txt
+	$(PY) -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/sbom.in -o requirements/sbom.txt
 
 clean: ## remove what was made: environments, demo/, caches
-	rm -rf .venv .venv-clients .venv-docs demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients .venv-docs .venv-sbom demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/python:
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "pix2pix needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; run: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	@test -n "$(PYTHON)" || { echo "pix2pix needs Python 3.11, 3.12 or 3.13 with ensurepip, and none of $(PYTHONS) is one; install one, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -c '$(SUITABLE)' || { echo "pix2pix needs Python 3.11, 3.12 or 3.13 with ensurepip, and $(PYTHON) is $$($(PYTHON) -V 2>&1); leave PYTHON out, or name another"; exit 2; }
+	@echo "using $(PYTHON): $$($(PYTHON) -V)"
 	$(PYTHON) -m venv .venv
 	touch .venv/python
 
@@ -89,6 +103,11 @@ clean: ## remove what was made: environments, demo/, caches
 .venv/dev: .venv/runtime requirements/dev.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	touch .venv/dev
+
+.venv-sbom/installed: requirements/sbom.txt
+	$(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/sbom.txt
+	touch .venv-sbom/installed
 
 .venv-clients/installed: requirements/clients.txt
 	$(PYTHON) -m venv .venv-clients

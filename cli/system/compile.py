@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from cli.console import emit
@@ -9,17 +11,28 @@ from cli.options import Session, with_session
 
 
 @click.command(name="compile")
-@click.option("--check", is_flag=True, help="Write nothing; exit code 1 if a committed file is out of date.")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the YAML files.  [default: beside their sources, in a clone of the repository]",
+)
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 if a file is missing or out of date.")
 @with_session
-def compile_pipelines(session: Session, check: bool) -> None:
-    """Compile the pipelines to YAML files beside their sources."""
-    from workflows.compile import compile_all, stale
+def compile_pipelines(session: Session, folder: Path | None, check: bool) -> None:
+    """Compile the pipelines to one YAML file each.
+
+    With --check, files that differ only in the version of kfp's SDK count as up to date.
+    """
+    from workflows.compile import BESIDE, compile_all, output_folder, stale
 
     if not check:
-        written = [path.name for path in compile_all()]
-        emit(session, {"written": written}, "\n".join(written))
+        written = [path if folder else Path(path.name) for path in compile_all(output_folder(folder))]
+        emit(session, {"written": [str(path) for path in written]}, "\n".join(map(str, written)))
         return
-    outdated = [path.name for path in stale()]
+    outdated = [path.name for path in stale(folder or BESIDE)]
     text = f"out of date: {', '.join(outdated)}; run: pix2pix compile" if outdated else "up to date"
     emit(session, {"stale": outdated}, text)
     if outdated:

@@ -21,7 +21,9 @@ from pachyderm.client.upload import put
 from pachyderm.dag.repos import INPUT_IMAGES, PREPROCESS_IMAGES
 from pachyderm.dag.setup import set_up
 from pix2pix.facades import generator
-from workflows.compile import BESIDE, NAMES, stale
+from workflows import compile as compilation
+from workflows.compile import BESIDE, NAMES, compile_all, output_folder, stale
+from workflows.errors import RunInputError
 from workflows.tasks import CONFIG_FILES, CONNECTION
 
 PIPELINES = {name: list(yaml.safe_load_all((BESIDE / f"{name}.yaml").read_text())) for name in NAMES}
@@ -36,7 +38,30 @@ def executors(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_committed_yaml_is_what_the_code_compiles_to() -> None:
-    assert stale() == [], "run: pix2pix compile"
+    assert stale(BESIDE) == [], "run: pix2pix compile"
+
+
+def test_only_another_sdk_version_counts_as_up_to_date(tmp_path: Path) -> None:
+    files = {path.name: path for path in compile_all(tmp_path / "new" / "folder")}
+    first = files["training_and_export.yaml"]
+    first.write_text(re.sub("sdkVersion: .*", "sdkVersion: kfp-9.9.9", first.read_text()))
+    assert stale(first.parent) == []
+    first.write_text(first.read_text().replace("sdkVersion", "sdkversion"))
+    files["image_to_image.yaml"].unlink()
+    assert [path.name for path in stale(first.parent)] == ["training_and_export.yaml", "image_to_image.yaml"]
+
+
+def test_an_installed_package_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert output_folder(None) == BESIDE, "in a clone, beside the sources"
+    monkeypatch.setattr(compilation, "BESIDE", tmp_path / "site-packages" / "workflows")
+    for folder in (
+        None,
+        tmp_path / "site-packages" / "workflows",
+        tmp_path / "site-packages" / "workflows" / ".." / "x",
+    ):
+        with pytest.raises(RunInputError, match="-o DIR"):
+            output_folder(folder)
+    assert output_folder(tmp_path / "here") == tmp_path / "here"
 
 
 def test_kfp_compiles_a_pipeline_file_to_the_same_yaml(tmp_path: Path) -> None:

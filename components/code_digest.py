@@ -29,8 +29,8 @@ SHAPE_NOTHING = frozenset(
 )
 """Modules that no output file depends on. A module belongs here only if that is certain."""
 
-SHAPE_NOTHING_PACKAGES = ("pix2pix.pages.",)
-"""Packages that no output file depends on; pages are published as reports."""
+SHAPE_NOTHING_PACKAGES = ("pix2pix.datasets.checks.", "pix2pix.pages.")
+"""Packages that no output file depends on: pages and what the check of the pairs found are published as reports."""
 
 PICTURES = ("pillow", "pillow-heif", "numpy")
 DRAWINGS = ("opencv-python-headless",)

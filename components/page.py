@@ -56,6 +56,7 @@ def _sections(record: StageRecord) -> list[tuple[str, Mapping[str, str]]]:
     }
     return [
         ("Metrics", {name: f"{value:.4g}" for name, value in record.metrics.items()}),
+        ("Probable faults of the inputs", _findings(record)),
         ("Left out", {file.path: f"{file.code}: {file.reason}" for file in record.rejected}),
         ("Inputs", {source.repo: f"{source.commit} ({source.files} files)" for source in record.inputs}),
         (
@@ -65,3 +66,13 @@ def _sections(record: StageRecord) -> list[tuple[str, Mapping[str, str]]]:
         ("Versions", record.versions),
         ("Run", run),
     ]
+
+
+def _findings(record: StageRecord) -> dict[str, str]:
+    if not record.check:
+        return {}
+    listed: dict[str, str] = {code: str(count) for code, count in record.check.counts.items()}
+    for finding in record.check.worst:
+        text = f"{finding.code}: {finding.what}; {finding.remedy}"
+        listed[finding.path] = f"{listed[finding.path]} | {text}" if finding.path in listed else text
+    return listed

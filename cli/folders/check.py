@@ -25,13 +25,6 @@ SHOWN = 40
     "--size", type=click.IntRange(8, 4096), default=256, show_default=True, help="The model's height, pixels."
 )
 @click.option("--width", type=click.IntRange(8, 4096), help="The model's width.  [default: as --size]")
-@click.option(
-    "--held-out",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.2,
-    show_default=True,
-    help="Share that `train` holds out; folders train/, val/ and test/ in PAIRS take precedence.",
-)
 @click.option("--workers", type=click.IntRange(1, 256), help="Threads.  [default: one per core]")
 @with_session
 def check(
@@ -41,7 +34,6 @@ def check(
     page: Path | None,
     size: int,
     width: int | None,
-    held_out: float,
     workers: int | None,
 ) -> None:
     """Look for faults in the A|B pairs in PAIRS, the worst first.
@@ -49,10 +41,10 @@ def check(
     Near-duplicates, also across the split; blank, swapped, inverted, mirrored and shifted halves; wrong partners;
     colours outside the palette of label maps; enlarged pictures; mixed sizes; an aspect ratio far from the model's.
     """
-    from pix2pix.datasets.pair_check import check_pairs
+    from pix2pix.datasets.checks.pair_check import check_pairs
 
     with progress(session, "check") as show:
-        checked = check_pairs(pairs, held_out=held_out, model=(size, width or size), workers=workers, progress=show)
+        checked = check_pairs(pairs, model=(size, width or size), workers=workers, progress=show)
     if page is not None:
         from cli.folders.check_page import write_page
 

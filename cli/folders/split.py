@@ -40,8 +40,8 @@ def split(
 ) -> None:
     """Split the pictures in INPUT by their content into OUTPUT/train, OUTPUT/val and OUTPUT/test.
 
-    A picture never changes sides when others are added, and identical files are always on the same side. Running the
-    command again writes only new pictures.
+    Identical and nearly identical pictures are always on the same side. A picture does not change sides when others
+    are added, unless one of them nearly equals it. Running the command again writes only new pictures.
     """
     from pix2pix.datasets.split import SIDES, Shares, split_folder
 
@@ -59,9 +59,12 @@ def split(
         **counts,
         "placed": result.placed,
         "moved": result.moved,
+        "copies": result.copies,
         "stale": list(result.stale),
         "rejected": rejections.rows(result.rejected),
     }
     sides = ", ".join(f"{count} {side}" for side, count in counts.items())
     text = f"{sides} in {output} ({result.placed} written, {result.moved} moved)"
+    if result.copies:
+        text += f"; {result.copies} nearly equal another one and are on its side"
     emit(session, document, "\n".join([text, *rejections.lines(result.rejected)]))

@@ -43,7 +43,10 @@ def train(session: Session, source: Path, output: Path, file: Path | None, assig
         print_message(session, f"stopped at step {result.step}; run the same command again to resume")
     text = f"{result.step} steps on {result.train_pairs} pairs ({result.held_out_pairs} held out)"
     text += f" in {result.seconds:.0f} s\n{metrics_text(result.metrics)}\nreport: {output / 'report.html'}"
-    emit(session, dataclasses.asdict(result), text)
+    document = dataclasses.asdict(result)
+    if result.check:
+        del document["check"]["pictured"]  # they are in the report
+    emit(session, document, text)
     if not result.finished:
         raise KeyboardInterrupt
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from components.code_digest import PICTURES, TENSORFLOW, code_digest, versions_of
+from components.code_digest import DRAWINGS, PICTURES, TENSORFLOW, code_digest, versions_of
 from components.importing import imported_meanwhile
 from components.page import page
 from components.parameters import resolver
@@ -13,7 +14,11 @@ from components.transfer import fetch, files_below
 from pachyderm.dag.repos import TRAIN, TRAINING
 from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
+from pachyderm.record.stage_record import InputCheck, InputFinding
 from pix2pix.errors import InputError
+
+if TYPE_CHECKING:
+    from pix2pix.datasets.checks.training_check import TrainingCheck  # imports the image libraries
 
 NOT_PUBLISHED = ("state", "report.html")
 """Names that are not output files: the state for the next attempt, and the report, which goes under `/_report/`."""
@@ -42,7 +47,18 @@ def work(job: StageContext) -> StageOutput:
             *((f"Training was resumed at step {trained.resumed_from}.",) if trained.resumed_from else ()),
             *trained.notes,
         ),
+        check=_as_input_check(trained.check) if trained.check else None,
     )
+
+
+def _as_input_check(check: TrainingCheck) -> InputCheck:
+    worst = tuple(
+        InputFinding(
+            f"/{fault.path}", fault.code, fault.what, fault.remedy, fault.score, fault.other and f"/{fault.other}"
+        )
+        for fault in check.worst
+    )
+    return InputCheck(check.pairs, check.of, check.counts, worst)
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:
@@ -53,7 +69,7 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 STAGE = Stage(
     spec=TRAIN,
     code=lambda: code_digest(__name__, "pix2pix.training.train"),
-    versions=versions_of(*dict.fromkeys((*TENSORFLOW, *PICTURES))),
+    versions=versions_of(*dict.fromkeys((*TENSORFLOW, *PICTURES, *DRAWINGS))),
     resolve=resolver(TRAINING.repo, "train"),
     work=work,
     awaited=awaited,

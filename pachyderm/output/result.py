@@ -21,6 +21,7 @@ from pachyderm.record.stage_record import (
     REPORT_HTML,
     STAGE_JSON,
     Counts,
+    InputCheck,
     InputRecord,
     OutputFile,
     Rejected,
@@ -59,6 +60,7 @@ class Result:
         html: the work's own report, or empty for the stage's plain page.
         notes: sentences for the report.
         warnings: about results that are probably unintended.
+        check: probable faults of the inputs.
         awaited: what an empty commit waits for.
         reused_from: id of the commit that was reused.
         base: id of the commit that files were carried over from.
@@ -73,6 +75,7 @@ class Result:
     html: str = ""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    check: InputCheck | None = None
     awaited: str | None = None
     reused_from: str | None = None
     base: str | None = None
@@ -105,6 +108,7 @@ class Result:
             metrics=dict(self.metrics),
             notes=self.notes,
             warnings=self.warnings,
+            check=self.check,
             awaited=self.awaited,
             reused_from=self.reused_from,
             base=self.base,
@@ -146,6 +150,7 @@ def reused(earlier: Earlier) -> Result:
         rejected=earlier.record.rejected,
         metrics=earlier.record.metrics,
         warnings=earlier.record.warnings,
+        check=earlier.record.check,
         reused_from=commit.id,
     )
 
@@ -171,6 +176,7 @@ def computed(context: StageContext, output: StageOutput) -> Result:
         notes=output.notes,
         # Warnings about the pictures computed now stand for those about the pictures carried over.
         warnings=output.warnings or plan.warnings,
+        check=output.check,
         base=plan.base,
     )
 

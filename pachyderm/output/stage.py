@@ -13,7 +13,7 @@ from pachyderm.client.connection import Connection
 from pachyderm.client.files import FileEntry
 from pachyderm.dag.repos import StageSpec
 from pachyderm.output.plan import Assign, Plan
-from pachyderm.record.stage_record import RecordedParameter, Rejected, StageRecord
+from pachyderm.record.stage_record import InputCheck, RecordedParameter, Rejected, StageRecord
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class StageOutput:
         report: self-contained HTML for people; empty for the stage's plain page.
         notes: sentences for the report, for example that a training was resumed.
         warnings: sentences about results that are probably unintended, with the remedy; `pix2pix status` shows them.
+        check: probable faults of the inputs, for the record; None if they were not checked.
     """
 
     files: Mapping[str, Path]
@@ -93,6 +94,7 @@ class StageOutput:
     report: str = ""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    check: InputCheck | None = None
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,44 @@ class RecordedParameter:
 
 
 @dataclass(frozen=True)
+class InputFinding:
+    """A probable fault of an input file that was used all the same.
+
+    Attributes:
+        path: path in the input commit.
+        code: kind of the fault, e.g. ``SWAPPED``.
+        what: the fault as a sentence, with the figures that decided.
+        remedy: what to do.
+        score: 0 to 1; the worst is 1.
+        other: path of the other file, where the fault is about two; else empty.
+    """
+
+    path: str
+    code: str
+    what: str
+    remedy: str
+    score: float
+    other: str = ""
+
+
+@dataclass(frozen=True)
+class InputCheck:
+    """What a check of the input files found.
+
+    Attributes:
+        checked: number of files that were checked.
+        files: number of files that there are.
+        counts: code -> number of findings.
+        worst: the worst findings, worst first; fewer than `counts` where there are many.
+    """
+
+    checked: Count
+    files: Count
+    counts: Mapping[str, Count]
+    worst: tuple[InputFinding, ...] = ()
+
+
+@dataclass(frozen=True)
 class StageRecord:
     """The record of one output commit.
 
@@ -135,6 +173,7 @@ class StageRecord:
         metrics: name -> value, e.g. ``held_out_l1``; finite.
         notes: sentences about the work, e.g. that a training was resumed.
         warnings: sentences about results that are probably unintended, with the remedy.
+        check: probable faults of the input files; None if they were not checked.
         awaited: the input that an empty commit waits for.
         reused_from: id of the commit whose files were copied.
         base: id of the commit from which files were carried over.
@@ -160,6 +199,7 @@ class StageRecord:
     metrics: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    check: InputCheck | None = None
     awaited: str | None = None
     reused_from: CommitHex | None = None
     base: CommitHex | None = None

@@ -42,23 +42,26 @@ class Registration:
     mirrored: float
 
 
-def outlines(pixels: Pixels, side: int = SIDE) -> Outlines:
+def outlines(pixels: Pixels) -> Outlines:
     """Draw the outlines of a picture, whatever its colours.
 
     Args:
         pixels: uint8 [H, W, 3].
-        side: height and width of the result, pixels.
 
     Returns:
-        float32 [side, side].
+        float32 [SIDE, SIDE].
     """
     scaled = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     smooth = cv2.GaussianBlur(scaled, (0, 0), 1.0)
     across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, borderType=cv2.BORDER_REPLICATE)
     down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, borderType=cv2.BORDER_REPLICATE)
     # The square root keeps a few strong edges from outweighing all others.
-    strength = np.sqrt(np.sqrt((across**2 + down**2).max(axis=-1)))
-    return normalized(cv2.resize(strength, (side, side), interpolation=cv2.INTER_AREA))
+    return normalized(np.sqrt(np.sqrt((across**2 + down**2).max(axis=-1))))
+
+
+def descriptor(drawn: Outlines) -> Outlines:
+    """Scale outlines to the size at which they are compared between pairs, float32 [DESCRIPTOR, DESCRIPTOR]."""
+    return normalized(cv2.resize(drawn, (DESCRIPTOR, DESCRIPTOR), interpolation=cv2.INTER_AREA))
 
 
 def normalized(values: NDArray[np.float32]) -> Outlines:

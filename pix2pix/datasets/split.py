@@ -1,7 +1,7 @@
 """Split of pictures into training, validation and test sets by their content.
 
 A split by listing order would move pictures between sets whenever some are added, and invalidate every measurement on
-held-out pictures. Equal files are in the same set, whatever their names.
+held-out pictures. Equal and nearly equal files are in the same set, whatever their names.
 """
 
 from __future__ import annotations
@@ -9,11 +9,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from pix2pix.datasets.groups import GroupMember, group, member
 from pix2pix.errors import InputError, PictureError
 from pix2pix.files import partial_of
+from pix2pix.images.codec import Pixels, load
 from pix2pix.images.folders import check_apart, find_pictures, real, survey
 from pix2pix.images.header import open_header, read_file
 from pix2pix.images.names import byte_order
@@ -49,7 +54,7 @@ class Shares:
             raise InputError(f"the shares {given} cannot be used; each must be 0 to 1, and their sum 1")
 
     def side(self, digest: bytes) -> str:
-        """Return the set of a picture, a function of the SHA-256 of its file alone."""
+        """Return the set of the pictures whose side the SHA-256 of a file decides."""
         place = int.from_bytes(digest[:6], "big") / 2**48  # exact in a float, and below 1
         if place < self.train:
             return "train"
@@ -64,7 +69,9 @@ class Split:
     Attributes:
         sides: path -> ``train``, ``val`` or ``test``, in byte order.
         placed: number of files that were written; the others were there already.
-        moved: number of files that were removed from another set, where other shares or other content had put them.
+        moved: number of files that were removed from another set, where other shares, other content or other pictures
+            that nearly equal them had put them.
+        copies: number of pictures that nearly equal another one, and are in its set.
         stale: files in the result whose path is no longer in the input, relative to the result; they are kept.
         rejected: files that were left out, in byte order.
     """
@@ -72,6 +79,7 @@ class Split:
     sides: dict[str, str]
     placed: int
     moved: int
+    copies: int
     stale: tuple[str, ...]
     rejected: tuple[Rejection, ...]
 
@@ -108,32 +116,63 @@ def split_folder(
         )
     listing = survey(source).required()
 
-    def work(path: str) -> Rejection | tuple[str, bool, int]:
+    def read(path: str) -> GroupMember | Rejection:
         try:
             data = read_file(source / path)
-            open_header(data)
+            header = open_header(data)
+            return member(hashlib.sha256(data).hexdigest(), header.width * header.height, _scaled(data))
         except PictureError as error:
             return Rejection(path, error.code, error.reason)
-        side = shares.side(hashlib.sha256(data).digest())
-        moved = [other for other in SIDES if other != side and _remove(target / other / path)]
-        return side, _place(source / path, data, target / side / path, link), len(moved)
 
-    results = dict(zip(listing.pictures, in_threads(work, listing.pictures, workers, progress), strict=True))
+    count = len(listing.pictures)
+    results = dict(
+        zip(
+            listing.pictures,
+            in_threads(read, listing.pictures, workers, lambda done, _, note: progress(done, 2 * count, note)),
+            strict=True,
+        )
+    )
+    members = {path: result for path, result in results.items() if isinstance(result, GroupMember)}
     rejected = [*(result for result in results.values() if isinstance(result, Rejection)), *listing.left_out]
-    done = {path: result for path, result in results.items() if not isinstance(result, Rejection)}
+    sides, copies = _sides(source, members, shares, workers)
+
+    def place(path: str) -> tuple[bool, int]:
+        side = sides[path]
+        moved = [other for other in SIDES if other != side and _remove(target / other / path)]
+        return _place(source / path, target / side / path, link), len(moved)
+
+    done = in_threads(place, tuple(sides), workers, lambda done, _, note: progress(count + done, 2 * count, note))
     return Split(
-        sides={path: side for path, (side, _, _) in done.items()},
-        placed=sum(placed for _, placed, _ in done.values()),
-        moved=sum(moved for _, _, moved in done.values()),
-        stale=_stale(target, {f"{side}/{path}" for path, (side, _, _) in done.items()}),
+        sides=sides,
+        placed=sum(placed for placed, _ in done),
+        moved=sum(moved for _, moved in done),
+        copies=copies,
+        stale=_stale(target, {f"{side}/{path}" for path, side in sides.items()}),
         rejected=tuple(sorted(rejected, key=lambda rejection: byte_order(rejection.path))),
     )
 
 
-def _place(origin: Path, data: bytes, destination: Path, link: bool) -> bool:
+def _sides(
+    source: Path, members: Mapping[str, GroupMember], shares: Shares, workers: int | None
+) -> tuple[dict[str, str], int]:
+    """Return the set of each picture, and the number of those that nearly equal another one."""
+    paths = tuple(members)
+    grouping = group(tuple(members.values()), lambda index: _scaled(read_file(source / paths[index])), workers)
+    sides = {path: shares.side(bytes.fromhex(digest)) for path, digest in zip(paths, grouping.deciding, strict=True)}
+    return sides, grouping.copies
+
+
+def _scaled(data: bytes) -> Pixels:
+    """Decode a picture, a large JPEG at a reduced size that suffices for comparing it."""
+    return np.asarray(load(data, at_least=(512, 256)))
+
+
+def _place(origin: Path, destination: Path, link: bool) -> bool:
     """Copy or link a file unless it is in its place already; return whether it was written."""
-    if destination.exists() and (link if destination.samefile(origin) else destination.read_bytes() == data):
-        return False
+    if destination.exists():
+        is_same = destination.samefile(origin)
+        if link if is_same else destination.read_bytes() == origin.read_bytes():
+            return False
     destination.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_of(destination)
     partial.unlink(missing_ok=True)

@@ -51,7 +51,8 @@ class TrainParameters(Section):
         max_seconds: total seconds in the training loop, likewise. Two runs may reach this limit at different steps.
         seed: for weights, order, crops, flips and dropout. Equal seed and pairs give an equal model on one machine.
         deterministic: whether TensorFlow may use only operations that give the same bits every time (costs about 2 %).
-        held_out: fraction of the pairs, chosen by content, that are measured and never trained on.
+        held_out: fraction of the pairs, chosen by content, that are measured and never trained on; near-duplicates
+            are on one side.
         log_steps: steps between two lines of metrics.jsonl; losses are checked for being finite as often.
         evaluation_steps: steps between two measurements of the held-out pairs and sample pictures; 0 means a tenth of
             the run (500 where only time limits it).

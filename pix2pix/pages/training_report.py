@@ -35,6 +35,7 @@ def write_report(
     steps: Sequence[int],
     facts: Mapping[str, Any],
     left_out: Sequence[Rejection] = (),
+    check: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``report.html``.
 
@@ -45,6 +46,8 @@ def write_report(
         steps: of the outputs that ``over_time.png`` shows.
         facts: further facts to list, name -> value.
         left_out: files that were not used.
+        check: what the check of the pairs found: ``pairs`` and ``of`` (numbers), ``counts`` (code -> number) and
+            ``pictured`` (findings with thumbnails); None if they were not checked.
     """
     held_out = [record for record in records if "held_out" in record]
     last = held_out[-1]["held_out"] if held_out else {}
@@ -58,6 +61,7 @@ def write_report(
         curves=curves_of(records),
         facts={**facts, **_environment()},
         left_out=[{"name": file.path, "code": file.code, "reason": file.reason} for file in left_out],
+        check=check,
         parameters=dataclasses.asdict(parameters),
     )
     write(work / "report.html", page)

@@ -81,6 +81,7 @@ class Dataset:
         digest: of the names and contents of all pairs that are used.
         notes: remarks for the user, e.g. that no pair was held out.
         look: statistics of the inputs (the A half, or B with ``direction = "BtoA"``) that are learnt from.
+        copies: number of pairs that nearly equal another one, and are on its side.
     """
 
     training: PairSet
@@ -89,6 +90,7 @@ class Dataset:
     digest: str
     notes: tuple[str, ...]
     look: InputLook
+    copies: int = 0
 
 
 def batch(pairs: PairSet, parameters: TrainParameters, step: int) -> Batch:

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pix2pix.datasets.groups import Grouping, GroupMember, group, member
 from pix2pix.datasets.held_out import is_held_out
 from pix2pix.datasets.pair_notes import MAX_DISTORTION, distortion, warnings_about
 from pix2pix.datasets.pairs import survey
 from pix2pix.errors import InputError, PictureError
 from pix2pix.hyperparameters import TrainParameters
-from pix2pix.images.codec import Pixels, Rejection
+from pix2pix.images.codec import Pixels, Rejection, decode
 from pix2pix.images.header import read_file
 from pix2pix.images.thread_map import in_threads
 from pix2pix.model.look import InputLook, measure_look, summarize
@@ -37,13 +38,13 @@ class _LoadedPair:
     """A pair that was read.
 
     Attributes:
-        digest: SHA-256 of the file's content, hexadecimal.
+        member: what decides its side, with the SHA-256 of the file's content.
         held_out: whether it is measured on instead of trained on.
         size: height and width of its first half, pixels.
         pixels: of the pair; None if pairs are not cached.
     """
 
-    digest: str
+    member: GroupMember
     held_out: bool
     size: tuple[int, int]
     pixels: Pixels | None
@@ -65,6 +66,8 @@ def load(folder: Path, parameters: TrainParameters, progress: Progress = silent)
     results = dict(zip(names, in_threads(read, names, None, progress), strict=True))
     rejected = [result for result in results.values() if isinstance(result, Rejection)]
     pairs = {name: result for name, result in results.items() if isinstance(result, _LoadedPair)}
+    grouping = _group(folder, pairs)
+    pairs |= _regrouped(folder, pairs, grouping, parameters)
     if not pairs:
         reason = f"the first: {rejected[0].path}: {rejected[0].reason} ({rejected[0].code})"
         raise InputError(f"none of the {len(names)} pictures in {folder} is a usable pair; {reason}")
@@ -78,8 +81,9 @@ def load(folder: Path, parameters: TrainParameters, progress: Progress = silent)
         held_out=_side(folder, pairs, parameters, held_out=True),
         rejected=left_out,
         digest=_digest(pairs),
-        notes=tuple(_notes(pairs, parameters)),
         look=_look(folder, [name for name, pair in pairs.items() if not pair.held_out], parameters),
+        notes=tuple(_notes(pairs, grouping, parameters)),
+        copies=grouping.copies,
     )
 
 
@@ -113,7 +117,30 @@ def _read(folder: Path, name: str, parameters: TrainParameters, cached: bool) ->
         pixels = stack_parts(parts, _shape(parameters, held_out), parameters)
     except PictureError as error:
         return Rejection(name, error.code, error.reason)
-    return _LoadedPair(digest, held_out, (parts[0].shape[0], parts[0].shape[1]), pixels if cached else None)
+    whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    size = parts[0].shape[0], parts[0].shape[1]
+    return _LoadedPair(
+        member(digest, whole.shape[0] * whole.shape[1], whole), held_out, size, pixels if cached else None
+    )
+
+
+def _group(folder: Path, pairs: Mapping[str, _LoadedPair]) -> Grouping:
+    names = list(pairs)
+    return group([pair.member for pair in pairs.values()], lambda index: decode(folder / names[index]))
+
+
+def _regrouped(
+    folder: Path, pairs: Mapping[str, _LoadedPair], grouping: Grouping, parameters: TrainParameters
+) -> dict[str, _LoadedPair]:
+    """Return the pairs that are not on the side that their group decides, moved to it."""
+    moved = {}
+    for (name, pair), digest in zip(pairs.items(), grouping.deciding, strict=True):
+        held_out = is_held_out(digest, parameters.held_out)
+        if held_out != pair.held_out:
+            side = PairSet(folder, (name,), _shape(parameters, held_out), parameters)
+            pixels = None if pair.pixels is None else side.pixels(0)
+            moved[name] = dataclasses.replace(pair, held_out=held_out, pixels=pixels)
+    return moved
 
 
 def _shape(parameters: TrainParameters, held_out: bool) -> tuple[int, int]:
@@ -130,17 +157,22 @@ def _side(folder: Path, pairs: Mapping[str, _LoadedPair], parameters: TrainParam
 
 def _digest(pairs: Mapping[str, _LoadedPair]) -> str:
     """Return a digest of the names and contents of pairs."""
-    lines = "".join(f"{name}\0{pair.digest}\n" for name, pair in pairs.items())
+    lines = "".join(f"{name}\0{pair.member.digest}\n" for name, pair in pairs.items())
     return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _notes(pairs: Mapping[str, _LoadedPair], parameters: TrainParameters) -> list[str]:
+def _notes(pairs: Mapping[str, _LoadedPair], grouping: Grouping, parameters: TrainParameters) -> list[str]:
     """Return remarks on the split, the pairs and the parameters; all but the first are logged, too."""
     notes = []
     if parameters.held_out and not any(pair.held_out for pair in pairs.values()):
         notes.append(
             f"none of the {len(pairs)} pairs fell to the held-out side (held_out = {parameters.held_out}); nothing is"
             " measured. Add pairs, or raise held_out"
+        )
+    if parameters.held_out and grouping.too_alike:
+        notes.append(
+            f"{grouping.too_alike} of {len(pairs)} pairs nearly equal each other; they are split one by one, and the"
+            " quality that is measured on the held-out ones is too good"
         )
     far = {name: pair.size for name, pair in pairs.items() if distortion(pair.size, parameters.shape) > MAX_DISTORTION}
     for warning in warnings_about(far, len(pairs), parameters):

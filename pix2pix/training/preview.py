@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pix2pix.datasets.checks.training_check import TrainingCheck
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.pages.training_report import write_report
 from pix2pix.training import samples
@@ -20,10 +21,16 @@ class Preview:
     """Sample pictures and report of one work folder."""
 
     def __init__(
-        self, work: Path, data: Dataset, parameters: TrainParameters, devices: Devices, validator: Validator
+        self,
+        work: Path,
+        data: Dataset,
+        check: TrainingCheck | None,
+        parameters: TrainParameters,
+        devices: Devices,
+        validator: Validator,
     ) -> None:
         """Choose the pairs to show: held-out pairs if there are any."""
-        self._work, self._data, self._parameters = work, data, parameters
+        self._work, self._data, self._check, self._parameters = work, data, check, parameters
         self._devices, self._validator = devices, validator
         self._strips = work / "state" / "samples"
         pairs = data.held_out if len(data.held_out) else data.training
@@ -57,10 +64,14 @@ class Preview:
         size = int.from_bytes(grid[16:20], "big"), int.from_bytes(grid[20:24], "big")  # width and height in IHDR
         log.add_picture("samples", grid, size, steps[-1])
         data, devices = self._data, self._devices
+        pairs = f"{len(data.training)} learnt from, {len(data.held_out)} held out, {len(data.rejected)} left out"
+        if data.copies:
+            pairs += f"; {data.copies} nearly equal another one and are on its side"
         facts = {
-            "Pairs": f"{len(data.training)} learnt from, {len(data.held_out)} held out, {len(data.rejected)} left out",
+            "Pairs": pairs,
             "Steps": f"{step:,} of {self._parameters.total_steps(len(data.training)) or '?'}",
             "Seconds in the training loop": round(seconds),
             "Devices": f"{devices.replicas}, {devices.dtype}{', compiled by XLA' * devices.compiled}",
         }
-        write_report(self._work, self._parameters, log.records, steps, facts, data.rejected)
+        check = vars(self._check) if self._check else None
+        write_report(self._work, self._parameters, log.records, steps, facts, data.rejected, check)

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from pix2pix.datasets.checks.training_check import TrainingCheck, check_before_training
 from pix2pix.errors import WorkError
 from pix2pix.files import reporting_full_disk
 from pix2pix.hyperparameters import TrainParameters
@@ -55,6 +56,7 @@ class Trained:
         finished: False if `stop` ended the training; the state is saved then, and no result is written.
         seconds: spent in the training loop, earlier calls included.
         notes: remarks for the user, e.g. that no pair was held out.
+        check: probable faults of the pairs; None for colorization, which has no pairs.
     """
 
     step: int
@@ -66,6 +68,7 @@ class Trained:
     finished: bool
     seconds: float
     notes: tuple[str, ...]
+    check: TrainingCheck | None
 
 
 def train(
@@ -100,8 +103,9 @@ def train(
     if parameters.deterministic:
         tf.config.experimental.enable_op_determinism()
     data = load(pairs, parameters)
+    check = None if parameters.lab_colorization else check_before_training(pairs, parameters.shape)
     with reporting_full_disk(str(work)), without_fusion():
-        training = _Training(data, work, parameters, on_saved, clock)
+        training = _Training(data, check, work, parameters, on_saved, clock)
         dealt = batches(data.training, parameters, training.state.step)
         with contextlib.closing(training), contextlib.closing(dealt):
             finished = training.run(dealt, progress, stop)
@@ -116,7 +120,8 @@ def train(
         held_out_pairs=len(data.held_out),
         finished=finished,
         seconds=training.seconds(),
-        notes=data.notes,
+        notes=(*data.notes, *((check.note,) if check and check.note else ())),
+        check=check,
     )
 
 
@@ -126,6 +131,7 @@ class _Training:
     def __init__(
         self,
         data: Dataset,
+        check: TrainingCheck | None,
         work: Path,
         parameters: TrainParameters,
         on_saved: Callable[[], None],
@@ -142,7 +148,7 @@ class _Training:
         if saved:
             restore(self._network, saved.arrays)
         self._validator = Validator(self._network.generator, parameters)
-        self._preview = Preview(work, data, parameters, self._devices, self._validator)
+        self._preview = Preview(work, data, check, parameters, self._devices, self._validator)
         self._preview.remove_after(self.state.step)
         self._log = MetricsLog(work, self.state.step, writes=self._devices.chief)
         self._seconds_before, self._started = self.state.seconds, clock()

@@ -25,7 +25,7 @@ from pachyderm.dag.setup import set_up
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.stage import Input, Resolved, Stage, StageContext, StageOutput
 from pachyderm.output.worker import Worker
-from pachyderm.record.stage_record import RecordedParameter, Rejected, StageRecord, read_record
+from pachyderm.record.stage_record import InputCheck, RecordedParameter, Rejected, StageRecord, read_record
 
 
 @dataclass
@@ -155,7 +155,7 @@ def whole(word: str) -> Callable[[StageContext], StageOutput]:
         (repo,) = context.inputs
         out = context.scratch / "out"
         out.write_text(f"{word}({','.join(sorted(_texts(context, repo).values()))};{context.parameters['size']})")
-        return StageOutput({f"/{word}": out}, metrics={"held_out_l1": 0.5})
+        return StageOutput({f"/{word}": out}, metrics={"held_out_l1": 0.5}, check=InputCheck(1, 1, {"BLANK": 1}))
 
     return work
 

@@ -41,6 +41,8 @@ def test_every_output_records_data_code_parameters_and_run(harness: StageHarness
     assert [(entry.repo, entry.commit) for entry in record.inputs] == [("training", set_id)]
     assert record.run["id"] == "run"
     assert record.parameters["size"].value == "64"
+    assert record.check is not None
+    assert record.check.counts == {"BLANK": 1}
     assert set(record.parts) == {"stage", "code", "parameters", "versions.pillow", "inputs.training"}
     assert record.files["/weights"].computed_in == set_id
     assert harness.output(CHECKPOINT, set_id).provenance[0].id == set_id
@@ -139,6 +141,7 @@ def test_going_back_copies_and_computes_nothing(harness: StageHarness) -> None:
     assert harness.content(harness.output(CANDIDATE, third)) == harness.content(harness.output(CANDIDATE, first))
     assert harness.record(harness.output(CHECKPOINT, third)).reused_from == first
     assert harness.record(harness.output(CHECKPOINT, third)).files["/weights"].computed_in == first
+    assert harness.record(harness.output(CHECKPOINT, third)).check is not None
 
 
 @pytest.mark.parametrize(

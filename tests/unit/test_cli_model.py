@@ -37,6 +37,7 @@ def test_pairs_become_a_model_and_pictures(tmp_path: Path, run: Any) -> None:
     assert trained.code == 0
     assert (trained.document["step"], trained.document["finished"]) == (3, True)
     assert [r["path"] for r in trained.document["rejected"]] == ["text.png"]
+    assert set(trained.document["check"]) == {"pairs", "of", "counts", "worst", "note"}
     assert "left out: text.png: " in trained.err
     assert "train: 3/3" in trained.err
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import logging
 import re
 import shutil
@@ -9,11 +11,14 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from seeded_pairs import edges, near_copy
 from tiny_model import tiny, write_pairs
 
+from pix2pix.datasets.held_out import is_held_out
 from pix2pix.datasets.pair_notes import note_on_levels
 from pix2pix.errors import InputError, WorkError
 from pix2pix.hyperparameters import TrainParameters
+from pix2pix.images.codec import encode_png
 from pix2pix.training import loading
 from pix2pix.training.dataset import batch, batches
 from pix2pix.training.loading import load
@@ -185,6 +190,35 @@ def test_equal_pairs_fall_to_the_same_side(tmp_path):
     data = load(tmp_path, tiny(held_out=0.5))
     assert (len(data.training), len(data.held_out)) == (6, 0)
     assert "nothing is measured" in data.notes[0]
+
+
+def test_near_copies_are_held_out_together_or_not_at_all(tmp_path):
+    random = np.random.default_rng(4)
+    for n in range(12):
+        encode_png(np.concatenate(edges(4000 + n), axis=1), tmp_path / f"{n:02d}.png")
+        encode_png(np.concatenate(near_copy(edges(4000 + n), random), axis=1), tmp_path / f"{n:02d}-again.png")
+    parameters = tiny(held_out=0.5, scale_size=40)
+    data = load(tmp_path, parameters)
+    sides = {name: side for side in (data.training, data.held_out) for name in side.names}
+    assert all(sides[f"{n:02d}.png"] is sides[f"{n:02d}-again.png"] for n in range(12))
+    assert 4 <= len(data.held_out) <= 20
+    assert data.copies == 12
+    alone = {p.name: is_held_out(hashlib.sha256(p.read_bytes()).hexdigest(), 0.5) for p in tmp_path.iterdir()}
+    moved = [name for name, held_out in alone.items() if (sides[name] is data.held_out) != held_out]
+    assert moved
+    for name in moved:
+        side = sides[name]
+        fresh = dataclasses.replace(side, cached=())
+        np.testing.assert_array_equal(side.pixels(side.names.index(name)), fresh.pixels(fresh.names.index(name)))
+
+
+def test_pairs_that_all_nearly_equal_each_other_are_split_one_by_one_with_a_note(tmp_path):
+    random = np.random.default_rng(4)
+    for n in range(24):
+        encode_png(np.concatenate(near_copy(edges(4000), random), axis=1), tmp_path / f"{n:02d}.png")
+    data = load(tmp_path, tiny(held_out=0.5))
+    assert 2 <= len(data.held_out) <= 22
+    assert "24 of 24 pairs nearly equal each other" in data.notes[0]
 
 
 def test_the_digest_covers_names_and_contents(folder, tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import json
 import os
 import shutil
@@ -16,13 +14,10 @@ import pytest
 from command_line import pix2pix
 from seeded_pairs import KINDS, Pair, edges, grey, mirrored, near_copy, write_seeded
 
-from cli.folders.check import check
 from pix2pix.datasets.alignment import outlines, register
-from pix2pix.datasets.held_out import is_held_out
-from pix2pix.datasets.near_duplicates import close
-from pix2pix.datasets.pair_check import PairCheck, check_pairs
-from pix2pix.datasets.pair_faults import REMEDIES, PairFault
-from pix2pix.hyperparameters import TrainParameters
+from pix2pix.datasets.checks.pair_check import PairCheck, check_pairs
+from pix2pix.datasets.checks.pair_faults import REMEDIES, PairFault
+from pix2pix.facades.generator import facade
 from pix2pix.images.codec import encode_png
 
 
@@ -114,14 +109,19 @@ def test_one_b_beside_two_inputs_is_a_wrong_partner_and_no_duplicate(pairs: Path
     assert codes(check_pairs(pairs)) == {"again.png": ["WRONG_PARTNER"]}
 
 
-def test_without_folders_the_split_is_the_one_that_training_makes(pairs: Path) -> None:
+def test_without_folders_near_copies_are_duplicates_since_training_keeps_them_together(pairs: Path) -> None:
     write(pairs, "copy.png", near_copy(edges(1000), np.random.default_rng(3)))
-    [all_train] = check_pairs(pairs, held_out=0).findings
-    assert all_train.code == "DUPLICATE"
-    digests = [hashlib.sha256((pairs / name).read_bytes()).hexdigest() for name in ("00.png", "copy.png")]
-    share = next(share for share in np.linspace(0, 1, 1001) if sum(is_held_out(d, float(share)) for d in digests) == 1)
-    [across] = check_pairs(pairs, held_out=float(share)).findings
-    assert across.code == "LEAK"
+    [found] = check_pairs(pairs).findings
+    assert (found.code, found.path, found.other) == ("DUPLICATE", "copy.png", "00.png")
+
+
+def test_of_many_pairs_a_part_is_checked_that_is_spread_over_the_folder(pairs: Path) -> None:
+    for number in (3, 6, 11):
+        write(pairs, f"{number:02d}.png", (edges(number)[0], np.zeros_like(edges(number)[1])))
+    checked = check_pairs(pairs, most=4)
+    assert (checked.pairs, checked.of) == (4, 12)
+    assert [fault.path for fault in checked.findings] == ["03.png", "06.png"]
+    assert check_pairs(pairs, most=99).pairs == 12
 
 
 def test_another_size_and_another_aspect_ratio_are_reported(pairs: Path) -> None:
@@ -132,6 +132,12 @@ def test_another_size_and_another_aspect_ratio_are_reported(pairs: Path) -> None
     assert "MIXED_SIZE" in found["size.png"]
     assert "ASPECT" in found["photo.png"]
     assert "ASPECT" not in codes(check_pairs(pairs, model=(256, 128))).get("photo.png", [])
+
+
+def test_small_flat_pictures_without_a_common_palette_are_not_called_label_maps(tmp_path: Path) -> None:
+    for index in range(20):
+        write(tmp_path, f"{index:02d}.png", facade(64, 1, index))
+    assert [fault for fault in check_pairs(tmp_path).findings if fault.code == "PALETTE"] == []
 
 
 def test_few_pairs_have_no_majority_to_differ_from(tmp_path: Path) -> None:
@@ -160,12 +166,6 @@ def test_findings_are_the_same_for_any_number_of_threads_and_the_worst_come_firs
     assert all(0 < f.score <= 1 and f.what and f.remedy for f in checked.findings)
 
 
-def test_the_share_that_is_held_out_is_the_one_of_training() -> None:
-    defaults = {option.name: option.default for option in check.params}
-    assert defaults["held_out"] == TrainParameters().held_out
-    assert inspect.signature(check_pairs).parameters["held_out"].default == TrainParameters().held_out
-
-
 def test_a_shift_is_reported_with_its_direction_and_as_a_share_of_the_side(pairs: Path) -> None:
     a, b = grey(700)
     fit = register(outlines(a), outlines(np.roll(b, (-8, 16), axis=(0, 1))))
@@ -176,12 +176,6 @@ def test_a_shift_is_reported_with_its_direction_and_as_a_share_of_the_side(pairs
     [fault] = check_pairs(pairs).findings
     assert (fault.path, fault.code) == ("05.png", "SHIFTED")
     assert "+12.5% to the right and -6.2% down" in fault.what
-
-
-def test_close_hashes_are_found_across_the_rows_that_are_held_at_once() -> None:
-    hashes = np.random.default_rng(0).integers(0, 2**63, (600, 4), dtype=np.uint64)
-    hashes[550] = hashes[3] ^ np.uint64(0b101)
-    assert list(close(hashes, 40)) == [(3, 550, 8)]
 
 
 def test_json_is_one_document_and_strict_exits_with_1(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
+from seeded_pairs import edges, near_copy
 
+from pix2pix.datasets.checks.pair_check import check_pairs
 from pix2pix.datasets.split import SIDES, Shares, split_folder
 from pix2pix.errors import InputError
 from pix2pix.images.codec import encode_png
@@ -128,3 +132,45 @@ def test_a_result_that_would_mix_with_the_input_is_refused(tmp_path: Path, sourc
     with pytest.raises(InputError, match="is inside"):
         split_folder(tmp_path / source, tmp_path / target, Shares(0.1, 0.1))
     assert contents(tmp_path) == before
+
+
+def fill_with_copies(folder: Path, count: int) -> None:
+    random = np.random.default_rng(5)
+    for number in range(count):
+        encode_png(np.concatenate(edges(3000 + number), axis=1), folder / f"{number}.png")
+        encode_png(np.concatenate(near_copy(edges(3000 + number), random), axis=1), folder / f"again-{number}.png")
+
+
+def test_near_copies_fall_on_one_side_and_the_check_finds_no_leak(tmp_path: Path) -> None:
+    fill_with_copies(tmp_path / "in", 12)
+    digests = [hashlib.sha256(data).digest() for data in contents(tmp_path / "in").values()]
+    made = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.5, 0.5))
+    assert all(made.sides[f"{number}.png"] == made.sides[f"again-{number}.png"] for number in range(12))
+    assert set(made.sides.values()) == {"train", "val"}
+    assert made.copies == 12
+    assert [Shares(0.5, 0.5).side(digest) for digest in digests] != list(made.sides.values())
+    found = {finding.code for finding in check_pairs(tmp_path / "out").findings}
+    assert "DUPLICATE" in found
+    assert "LEAK" not in found
+
+
+def test_a_smaller_copy_joins_its_original_and_moves_nothing(tmp_path: Path) -> None:
+    fill(tmp_path / "in", 0, 20)
+    large = np.concatenate(edges(3000), axis=1)
+    encode_png(large, tmp_path / "in" / "large.png")
+    before = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.5, 0.25))
+    for side in (48, 64, 96, 112):
+        encode_png(cv2.resize(large, (2 * side, side), interpolation=cv2.INTER_AREA), tmp_path / "in" / f"{side}.png")
+    after = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.5, 0.25))
+    assert before.sides.items() <= after.sides.items()
+    assert {after.sides[f"{side}.png"] for side in (48, 64, 96, 112)} == {before.sides["large.png"]}
+    assert (after.placed, after.moved, after.copies) == (4, 0, 4)
+
+
+def test_a_large_jpeg_and_its_png_are_one_picture(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    large = cv2.resize(np.concatenate(edges(3001), axis=1), (1600, 800), interpolation=cv2.INTER_CUBIC)
+    for quality in range(60, 90, 5):
+        Image.fromarray(large).save(tmp_path / "in" / f"{quality}.jpg", quality=quality)
+    encode_png(large, tmp_path / "in" / "a.png")
+    assert len(set(split_folder(tmp_path / "in", tmp_path / "out", Shares(0.5, 0.25)).sides.values())) == 1

@@ -31,6 +31,8 @@ from pachyderm.record.lineage_graph import GraphBuilder, LineageNode
 from pachyderm.record.openlineage import events
 from pachyderm.record.stage_record import (
     Counts,
+    InputCheck,
+    InputFinding,
     InputRecord,
     OutputFile,
     RecordedParameter,
@@ -58,6 +60,7 @@ VALID = StageRecord(
     rejected=(Rejected("/2.jpg", "TRUNCATED", "it ends early", "h2", 5),),
     metrics={"held_out_l1": 0.5},
     notes=("a note",),
+    check=InputCheck(2, 3, {"BLANK": 2}, (InputFinding("/1.jpg", "BLANK", "it is empty", "remove it", 0.9, "/3.jpg"),)),
     base=INPUT,
 )
 DOCUMENT = json.loads(VALID.to_json())

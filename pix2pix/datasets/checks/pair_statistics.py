@@ -1,4 +1,4 @@
-"""Measures one A|B pair: what `pix2pix.datasets.pair_faults` compares between the pairs of a folder."""
+"""Measures one A|B pair: what `pix2pix.datasets.checks.pair_faults` compares between the pairs of a folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pix2pix.datasets.alignment import DESCRIPTOR, Outlines, Registration, outlines, register
+from pix2pix.datasets.alignment import Outlines, Registration, descriptor, outlines, register
 from pix2pix.datasets.near_duplicates import Hash, perceptual_hash
 from pix2pix.images.codec import Pixels
 
@@ -38,7 +38,7 @@ class HalfStatistics:
             neighbour leaves.
         colours: (R << 16 | G << 8 | B) -> share of the pixels, where the half is a label map; else None.
         hash: see `pix2pix.datasets.near_duplicates`.
-        outlines: [DESCRIPTOR, DESCRIPTOR]; see `pix2pix.datasets.alignment`.
+        outlines: the descriptor; see `pix2pix.datasets.alignment`.
     """
 
     look: NDArray[np.float64]
@@ -56,7 +56,6 @@ class PairStatistics:
 
     Attributes:
         path: relative to the folder.
-        digest: SHA-256 of the file, hex.
         shape: height and width of each half, pixels.
         a: the left half.
         b: the right half.
@@ -65,7 +64,6 @@ class PairStatistics:
     """
 
     path: str
-    digest: str
     shape: tuple[int, int]
     a: HalfStatistics
     b: HalfStatistics
@@ -73,45 +71,46 @@ class PairStatistics:
     luma: float
 
 
-def measure_pair(path: str, digest: str, a: Pixels, b: Pixels) -> PairStatistics:
+def measure_pair(path: str, a: Pixels, b: Pixels) -> PairStatistics:
     """Measure a pair; `a` and `b` are uint8 [H, W, 3] of one shape."""
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    drawn_a, drawn_b = outlines(a), outlines(b)
     return PairStatistics(
         path=path,
-        digest=digest,
         shape=(a.shape[0], a.shape[1]),
-        a=_measure_half(a),
-        b=_measure_half(b),
-        registration=register(outlines(a), outlines(b)),
+        a=_measure_half(a, drawn_a),
+        b=_measure_half(b, drawn_b),
+        registration=register(drawn_a, drawn_b),
         luma=_luma_correlation(a, b),
     )
 
 
-def _measure_half(pixels: Pixels) -> HalfStatistics:
+def _measure_half(pixels: Pixels, drawn: Outlines) -> HalfStatistics:
     return HalfStatistics(
         look=_look(pixels),
-        deviation=float(pixels.reshape(-1, 3).std(axis=0).max()),
+        deviation=float(cv2.meanStdDev(pixels)[1].max()),
         detail=_detail(pixels),
         repeated=_repeated(pixels),
         colours=_label_colours(pixels),
         hash=perceptual_hash(pixels),
-        outlines=outlines(pixels, DESCRIPTOR),
+        outlines=descriptor(drawn),
     )
 
 
 def _look(pixels: Pixels) -> NDArray[np.float64]:
     luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    histogram = np.bincount(luma.ravel(), minlength=256) / luma.size
+    histogram = cv2.calcHist([luma], [0], None, [256], [0, 256]).ravel().astype(np.float64) / luma.size
     seen = histogram[histogram > 0]
-    flat = (np.diff(luma.astype(np.int16), axis=1) == 0).mean()
-    chroma = pixels.max(axis=-1).astype(np.float64) - pixels.min(axis=-1)
+    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(luma))
+    red, green, blue = cv2.split(pixels)
+    chroma = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
     return np.array(
         [
-            luma.mean() / 255,
-            luma.std() / 127.5,
-            flat,
+            mean / 255,
+            deviation / 127.5,
+            _share(luma[:, 1:] == luma[:, :-1]),
             histogram[:32].sum() + histogram[-32:].sum(),
-            chroma.mean() / 255,
+            cv2.mean(chroma)[0] / 255,
             -(seen * np.log2(seen)).sum() / 8,
         ]
     )
@@ -130,14 +129,19 @@ def _detail(pixels: Pixels) -> float:
 
 
 def _repeated(pixels: Pixels) -> float:
-    columns = (pixels[:, 1:] == pixels[:, :-1]).all(axis=(0, 2)).mean()
-    rows = (pixels[1:] == pixels[:-1]).all(axis=(1, 2)).mean()
-    return float(min(rows, columns))
+    columns = _share((pixels[:, 1:] == pixels[:, :-1]).all(axis=(0, 2)))
+    rows = _share((pixels[1:] == pixels[:-1]).all(axis=(1, 2)))
+    return min(rows, columns)
+
+
+def _share(flags: NDArray[np.bool_]) -> float:
+    """Return the share of flags that are set; 0 if there are none, as in a half of one column."""
+    return float(np.count_nonzero(flags) / max(1, flags.size))
 
 
 def _label_colours(pixels: Pixels) -> dict[int, float] | None:
     # Gradients of grey have few colours too, but neighbours differ.
-    if (pixels[:, 1:] == pixels[:, :-1]).all(axis=-1).mean() < MIN_FLAT:
+    if _share((pixels[:, 1:] == pixels[:, :-1]).all(axis=-1)) < MIN_FLAT:
         return None
     wide = pixels.astype(np.uint32)
     values, counts = np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], return_counts=True)
@@ -152,7 +156,8 @@ def _label_colours(pixels: Pixels) -> dict[int, float] | None:
 
 
 def _luma_correlation(a: Pixels, b: Pixels) -> float:
-    x, y = (cv2.cvtColor(half, cv2.COLOR_RGB2GRAY).astype(np.float64).ravel() for half in (a, b))
+    # Sums, not dot products: BLAS would start threads of its own in each of the threads that measure pairs.
+    x, y = (cv2.cvtColor(half, cv2.COLOR_RGB2GRAY).astype(np.float64) for half in (a, b))
     x, y = x - x.mean(), y - y.mean()
-    scale = np.linalg.norm(x) * np.linalg.norm(y)
-    return float(x @ y / scale) if scale > 0 else 0.0
+    scale = float(np.sqrt((x * x).sum() * (y * y).sum()))
+    return float((x * y).sum() / scale) if scale > 0 else 0.0

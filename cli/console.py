@@ -69,9 +69,14 @@ def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
         columns: keys of the rows, in order; in upper case they are the headings.
         rows: one mapping per line; a missing, None or empty value is shown as ``-``.
     """
-    cells = [[name.upper().replace("_", " ") for name in columns]]
-    cells += [["-" if row.get(name) in (None, "") else escape(str(row[name])) for name in columns] for row in rows]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    heading = [name.upper().replace("_", " ") for name in columns]
+    return grid([heading, *([row.get(name) for name in columns] for row in rows)])
+
+
+def grid(rows: Sequence[Sequence[Any]]) -> str:
+    """Lay rows of cells out in columns of equal width; control characters are escaped, empty cells are ``-``."""
+    cells = [["-" if cell in (None, "") else escape(str(cell)) for cell in row] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
 
 
@@ -131,6 +136,22 @@ def _lines(label: str, clock: Callable[[], float]) -> Callable[[int, int, str], 
         print_error(f"{label}: {done}/{total or '?'} ({rate:.1f}/s{left}) {note}".rstrip())
 
     return throttled(show, clock)
+
+
+def age(time: str | float | None, now: float) -> str | None:
+    """Format the time since a moment as ``40 s ago``, ``12 min ago``, ``3 h ago`` or ``2 d ago``.
+
+    Args:
+        time: seconds since 1970, or ISO 8601.
+        now: seconds since 1970.
+    """
+    if time is None:
+        return None
+    since = max(0, int(now - (datetime.fromisoformat(time).timestamp() if isinstance(time, str) else time)))
+    for unit, seconds in (("d", 86400), ("h", 3600), ("min", 60)):
+        if since >= 2 * seconds:
+            return f"{since // seconds} {unit} ago"
+    return f"{since} s ago"
 
 
 def moment(seconds: float | None) -> str | None:

@@ -6,10 +6,12 @@ import importlib
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from cli.options import Session, with_session
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("cli.data.init:init", "Set up a folder to work in, with a commented pix2pix.toml."),
     "setup": ("cli.data.setup:setup", "Create the repos, branches and provenance."),
     "put": ("cli.data.put:put", "Put files or folders into a repo as one commit."),
     "get": ("cli.data.get:get", "Download the files of a commit into a new folder."),
@@ -22,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("cli.runs.why:why", "Explain what was decided about a commit set, and why."),
     "retry": ("cli.runs.retry:retry", "Run a commit set again."),
     "models": ("cli.record.models:models", "List the models, newest first."),
+    "compare": ("cli.record.compare:compare", "Compare models side by side."),
     "promote": ("cli.record.promotion:promote", "Put a model into use."),
     "rollback": ("cli.record.promotion:rollback", "Return to the model promoted before."),
     "revert": ("cli.record.revert:revert", "Move an input back to an earlier commit."),
@@ -38,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("cli.demo.demo:demo", "Run the whole workflow on procedural facades."),
     "compile": ("cli.system.compile:compile_pipelines", "Compile the pipelines to YAML."),
     "doctor": ("cli.system.doctor:doctor", "Check what is installed, reachable and usable."),
+    "completion": ("cli.system.completion:completion", "Print the completion script for a shell."),
     "store": ("cli.system.store:store", "Serve and maintain the embedded store."),
 }
 """Name -> (``module:object`` of the click command, its one-line help)."""
@@ -67,6 +71,11 @@ class LazyGroup(click.Group):
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of subcommands from `COMMANDS`, importing none, and the common options."""
+        names = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of subcommands from `COMMANDS`, importing none."""

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pachyderm.client.commits import Commit, all_commits
+from cli.generated_pictures import Generation, Originals, same_inputs
+from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import read
 from pachyderm.dag.repos import GENERATE_IMAGES, MODEL
 from pachyderm.errors import RequestError
 from pachyderm.record.commit_diff import FileChange, RecordDiff
 from pachyderm.record.record_cache import RecordCache
-from pachyderm.record.stage_record import StageRecord
 from pix2pix.pages.rendering import render, write
 
 if TYPE_CHECKING:
     from pix2pix.images.similarity import Likeness
-
-logger = logging.getLogger(__name__)
 
 SHOWN = 60
 """Most pairs shown on a page, the least similar first."""
@@ -42,12 +39,16 @@ class PicturePair:
         before: PNG, or None if the picture was added.
         after: PNG, or None if the picture was deleted.
         likeness: similarity of the two, or None unless both exist, can be decoded and have the same size.
+        input: PNG of the prepared picture that both were generated from, if that is known.
+        target: PNG of what should have been generated, if the input is A of a training pair.
     """
 
     path: str
     before: bytes | None
     after: bytes | None
     likeness: Likeness | None
+    input: bytes | None = None
+    target: bytes | None = None
 
     @property
     def distance(self) -> str:
@@ -70,40 +71,24 @@ def pictures_of(
         RequestError: the repo has no pictures, or the two models never generated from the same inputs.
     """
     if a.repo == MODEL.repo:
-        before, after = same_inputs(client, a, b)
-        paths = [path for path in before[1].files if path in after[1].files]
-        return _pairs(client, before[0], after[0], paths, progress)
+        before, after = same_inputs(client, (a, b))
+        paths = [path for path in before.record.files if path in after.record.files]
+        return _with_originals(client, after, _pairs(client, before.commit, after.commit, paths, progress))
     if a.repo == "checkpoint":
         raise RequestError(f"{a.repo} has weights, not pictures; compare two commits of {MODEL.repo} instead")
-    return _pairs(client, a, b, [file.path for file in changed if file.path.endswith(".png")], progress)
+    pairs = _pairs(client, a, b, [file.path for file in changed if file.path.endswith(".png")], progress)
+    record = RecordCache(client).record(b) if a.repo == GENERATE_IMAGES.repo else None
+    return pairs if record is None else _with_originals(client, Generation(b, record), pairs)
 
 
-def same_inputs(client: Connection, a: Commit, b: Commit) -> tuple[tuple[Commit, StageRecord], ...]:
-    """Find the newest commits of `generate_images` that two models generated from identical prepared pictures.
-
-    Returns:
-        commit and record of the first model, and of the second.
-
-    Raises:
-        RequestError: none found.
-    """
-    archive = RecordCache(client)
-    generated: dict[str, dict[str, tuple[Commit, StageRecord]]] = {a.id: {}, b.id: {}}
-    for commit in all_commits(client, GENERATE_IMAGES.repo):
-        model = next((source.id for source in commit.provenance if source.repo == MODEL.repo), "")
-        if commit.state != "good" or model not in generated:
-            continue
-        record = archive.record(commit)
-        if archive.problem(commit):
-            logger.warning("%s; its pictures are left out", archive.problem(commit))
-        if record is None or not record.files:
-            continue
-        pictures = next(source.digest for source in record.inputs if source.repo != MODEL.repo)
-        generated[model].setdefault(pictures, (commit, record))
-    for pictures, before in generated[a.id].items():
-        if pictures in generated[b.id]:
-            return before, generated[b.id][pictures]
-    raise RequestError(f"{a} and {b} never generated from the same pictures; promote each in turn and let it generate")
+def _with_originals(client: Connection, generation: Generation, pairs: Sequence[PicturePair]) -> list[PicturePair]:
+    """Put inputs and targets beside the pairs that are shown."""
+    originals = Originals(client, generation)
+    found = []
+    for pair in pairs[:SHOWN]:
+        picture = originals.input(pair.path)
+        found.append(replace(pair, input=picture, target=originals.target(pair.path, picture)))
+    return [*found, *pairs[SHOWN:]]
 
 
 def _pairs(
@@ -121,9 +106,15 @@ def _pairs(
 
 
 def write_page(
-    page: Path, a: str, b: str, changed: Sequence[FileChange], records: RecordDiff | None, pairs: Sequence[PicturePair]
+    page: Path,
+    a: str,
+    b: str,
+    changed: Sequence[FileChange],
+    records: RecordDiff | None,
+    pairs: Sequence[PicturePair],
+    samples: Sequence[bytes | None] = (),
 ) -> None:
-    """Write a self-contained page."""
+    """Write a self-contained page; `samples` are those of the trainings of two models, PNG."""
     counts = {change: sum(file.change == change for file in changed) for change in ("added", "deleted", "changed")}
     summary = ", ".join(f"{count} {change}" for change, count in counts.items() if count) or "no file differs"
     page_text = render(
@@ -131,6 +122,7 @@ def write_page(
         "diff.html",
         a=a,
         b=b,
+        samples=samples,
         summary=f"{summary}. {_mean(pairs)}",
         tables=_tables(records),
         pairs=pairs[:SHOWN],

@@ -1,70 +1,119 @@
-"""The subcommand `status`: the head of each repo, and what open commits wait for."""
+"""The subcommand `status`: what is in use, what runs, what waits, what failed."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.console import emit, moment, shorten, table
+from cli.console import emit, shorten, table
 from cli.options import Session, with_session
+from pachyderm.errors import RequestError
+
+if TYPE_CHECKING:
+    from cli.runs.overview import Overview
+
+EVERY = 2.0
+"""Seconds between two looks with ``--watch``."""
 
 
 @click.command()
+@click.option("--watch", is_flag=True, help="Show it again every 2 seconds, until Ctrl-C.")
 @with_session
-def status(session: Session) -> None:
-    """Show the head of each repo, and what each open commit waits for."""
-    from pachyderm.client.commits import head
+def status(session: Session, watch: bool) -> None:
+    """Show the model in use, what runs and how far it is, what waits for whom, what failed, and each repo's head."""
+    from cli.runs.overview import overview
     from pachyderm.client.connection import connect
-    from pachyderm.dag.repos import GENERATE_IMAGES, INPUTS, MODEL, PROVENANCE
-    from pachyderm.dag.setup import check_set_up
-    from pachyderm.queue.blockers import waiting
-    from pachyderm.record.record_cache import RecordCache
 
+    if watch and session.json:
+        raise RequestError("--watch is for people and --json prints one document; use one of the two")
     with connect(session.target()) as client:
-        check_set_up(client)
-        branches = (*INPUTS, *PROVENANCE, MODEL)
-        heads = [head(client, branch) for branch in branches]
-        blockers = waiting(client, time.time())
-        record = RecordCache(client).record(head(client, GENERATE_IMAGES))
-    warnings = list(record.warnings) if record else []
-    repos = [
-        {
-            "repo": branch.repo,
-            "branch": branch.branch,
-            "head": commit.id,
-            "state": commit.state,
-            "error": commit.error,
-            "started": moment(commit.started),
-        }
-        for branch, commit in zip(branches, heads, strict=True)
-    ]
-    rows = [
-        {
-            "commit_set": blocker.commit.id,
-            "pipeline": blocker.pipeline,
-            "commit": str(blocker.commit),
-            "for": blocker.reason,
-        }
-        for blocker in blockers
-    ]
-    text = "\n\n".join((_text(session, repos, rows), *(f"warning: {warning}" for warning in warnings)))
-    emit(session, {"repos": repos, "waiting": rows, "warnings": warnings}, text)
+        if not watch:
+            shown = overview(client, time.time())
+            emit(session, dataclasses.asdict(shown), status_text(session, shown, time.time()))
+            return
+        for text in watched(lambda: status_text(session, overview(client, time.time()), time.time()), time.sleep):
+            click.clear()
+            emit(session, None, text)
 
 
-def _text(session: Session, repos: Sequence[dict[str, Any]], waiting: Sequence[dict[str, Any]]) -> str:
-    heads = [{**repo, "head": shorten(session, repo["head"])} for repo in repos]
-    text = table(("repo", "branch", "head", "state", "error"), heads)
-    if not waiting:
-        return text
-    rows = [
-        {
-            "commit": shorten(session, row["commit"]),
-            "pipeline": row["pipeline"],
-            "waits_for": shorten(session, row["for"]),
-        }
-        for row in waiting
-    ]
-    return text + "\n\n" + table(("commit", "pipeline", "waits_for"), rows)
+def watched(read: Callable[[], str], pause: Callable[[float], None]) -> Iterator[str]:
+    """Yield what `read` returns whenever it changes, until Ctrl-C; `pause` waits for so many seconds."""
+    last = None
+    try:
+        while True:
+            text = read()
+            if text != last:
+                yield text
+            last = text
+            pause(EVERY)
+    except KeyboardInterrupt:
+        return
+
+
+def status_text(session: Session, shown: Overview, now: float) -> str:
+    """Lay the overview out for one screen; `now` is in seconds since 1970."""
+
+    def rows(name: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**entry, name: shorten(session, entry[name])} for entry in entries]
+
+    sections = {
+        "In use": shorten(session, _in_use(shown, now)),
+        "Running": [
+            {**_progress(row), "run": shorten(session, row["run"])} for row in rows("commit_set", shown.running)
+        ],
+        "Waiting": [{**row, "waits_for": shorten(session, row["for"])} for row in rows("commit", _waiting(shown))],
+        "Failed": [shorten(session, f"{row['commit']}: {row['error']}\n  {row['remedy']}") for row in shown.failed],
+        "Warnings": shown.warnings,
+        "Repos": rows("head", shown.repos),
+    }
+    texts = {title: _laid_out(title, content) for title, content in sections.items() if content}
+    return "\n\n".join(f"{title}\n{indent(text, '  ')}" for title, text in texts.items())
+
+
+COLUMNS = {
+    "Running": ("stage", "commit_set", "progress", "run"),
+    "Waiting": ("commit", "waits_for"),
+    "Repos": ("repo", "branch", "head", "state", "error"),
+}
+"""Section -> columns of its table."""
+
+
+def _laid_out(title: str, content: Any) -> str:
+    if title in COLUMNS:
+        return table(COLUMNS[title], content)
+    return content if isinstance(content, str) else "\n".join(content)
+
+
+def _in_use(shown: Overview, now: float) -> str:
+    from cli.console import age
+
+    model = shown.in_use
+    if model is None:
+        return "no model yet: pix2pix put training PAIRS, then pix2pix trigger"
+    l1 = model["metrics"].get("held_out_l1")
+    facts = (
+        f"model@{model['commit']}",
+        f'"{model["message"]}"' if model["message"] else "",
+        f"L1 {l1:.4f}" if l1 is not None else "",
+        f"since {age(model['since'], now)}" if model["since"] else "",
+    )
+    return ", ".join(filter(None, facts))
+
+
+def _progress(row: dict[str, Any]) -> dict[str, Any]:
+    from pachyderm.dag.repos import stage_of
+
+    done, total = row["done"], row["total"]
+    progress = f"{done} of {total} ({100 * done // total} %)" if total else str(done) if done else "begun"
+    return {**row, "stage": stage_of(row["commit"].partition("@")[0]).name, "progress": progress}
+
+
+def _waiting(shown: Overview) -> list[dict[str, Any]]:
+    """Return what waits, without what runs."""
+    running = {row["commit"] for row in shown.running}
+    return [row for row in (*shown.waiting, *shown.for_people) if row["commit"] not in running]

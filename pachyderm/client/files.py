@@ -86,6 +86,17 @@ def differing(client: Connection, repo: str, commit_id: str, before: str) -> dic
     return found
 
 
+def count_of_change(client: Connection, repo: str, commit_id: str, before: str) -> int:
+    """Return by how many files a commit has more than another commit of its repo, without report and parameters."""
+    new_root, old_root = file_of(client, repo, commit_id, "/"), file_of(client, repo, before, "/")
+    change = 0
+    for difference in call_stream(client, "DiffFile", "DiffFileResponse", new_file=new_root, old_file=old_root):
+        for info, step in ((difference.new_file, 1), (difference.old_file, -1)):
+            if info.file.path and _is_file(info):
+                change += step * len(content(dict([_entry(info)])))
+    return change
+
+
 def with_changes(listing: Listing, changed: Mapping[str, FileEntry | None]) -> dict[str, FileEntry]:
     """Apply differences (see `differing`) to the listing of the commit that they start from."""
     kept = {path: entry for path, entry in listing.items() if path not in changed}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pachyderm.client.commits import Commit, all_commits, head, inspect
@@ -119,55 +118,6 @@ def promotions_of(commit: Commit) -> list[Promotion]:
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             logger.warning("%s: ignoring malformed metadata %r=%r", commit, key, value[:200])
     return sorted(found)
-
-
-def uses(client: Connection) -> list[str]:
-    """Return the ids of the models that `model@master` was moved to, oldest first; the last is in use.
-
-    A model that was returned to appears again.
-    """
-    opened = {commit.id for commit in all_commits(client, GENERATE_IMAGES.repo)}
-    moves = [
-        (time, commit.id)
-        for commit in all_commits(client, MODEL.repo)
-        for time, transaction in _moves_to(commit)
-        if transaction in opened
-    ]
-    in_use = [commit_id for _, commit_id in sorted(moves)]
-    current = head(client, MODEL)
-    if in_use[-1:] != [current.id] and content(files(client, current.repo, current.id)):
-        in_use.append(current.id)  # moved by hand
-    return [commit_id for number, commit_id in enumerate(in_use) if in_use[number - 1 : number] != [commit_id]]
-
-
-def used_before(client: Connection, steps: int) -> Commit:
-    """Return the model that was in use before the present one.
-
-    Args:
-        client: the connection.
-        steps: 1 for the one before, 2 for the one before that, ...
-
-    Raises:
-        RequestError: fewer models have been in use.
-    """
-    in_use = uses(client)
-    if len(in_use) <= steps:
-        raise RequestError(
-            f"{MODEL}^{steps} does not exist: {len(in_use)} models have been in use so far; `pix2pix models` lists them"
-        )
-    return inspect(client, MODEL.repo, in_use[-1 - steps])
-
-
-def _moves_to(commit: Commit) -> Iterator[tuple[float, str]]:
-    """Yield time and transaction of each promotion of a model and of each roll-back to it."""
-    yield from ((promotion.time, promotion.transaction) for promotion in promotions_of(commit))
-    for key, value in commit.metadata.items():
-        word, _, transaction = key.partition(".")
-        if word == ROLLED_BACK:
-            try:
-                yield float(json.loads(value)["time"]), transaction
-            except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-                logger.warning("%s: ignoring malformed metadata %r=%r", commit, key, value[:200])
 
 
 def _roll_back_target(before: Commit, done: list[Promotion], commit_id: str | None) -> Promotion:

@@ -51,7 +51,7 @@ def resolve(client: Connection, repo: str, text: str = "master") -> Commit:
             " name of a run"
         )
     commit = _named(client, existing_repo(client, repo), reference["name"])
-    for _ in range(_generations(reference["ancestry"])):
+    for _ in range(generations(reference["ancestry"])):
         if commit.parent is None:
             raise RequestError(
                 f"{repo}@{text} goes back beyond the first commit of {repo}; `pix2pix log {repo}` lists its commits"
@@ -168,7 +168,7 @@ def _holder(claim: str) -> str:
         return ""
 
 
-def _generations(ancestry: str) -> int:
+def generations(ancestry: str) -> int:
     """Count the parents to follow, e.g. 3 for ``^^2``."""
     return sum(int(number or 1) for number in re.findall(r"[\^~](\d*)", ancestry))
 

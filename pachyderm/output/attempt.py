@@ -68,7 +68,7 @@ class Attempt:
         self._client, self._stage, self._commit, self._worker = client, stage, commit, worker
         self._replaced = replaced
         self._inputs: dict[str, Commit] = {}
-        self._done = 0
+        self._done = self._total = 0
 
     def run(self) -> Commit:
         """Fill the commit, or wait for whoever fills it, and return it; running this twice is harmless.
@@ -82,7 +82,7 @@ class Attempt:
         if claim is None:
             return self._ended()
         try:
-            with heartbeats(self._client, self._commit, claim, lambda: self._done):
+            with heartbeats(self._client, self._commit, claim, lambda: (self._done, self._total)):
                 return self._fill(claim)
         except PermanentError as error:
             latest = self._inspect()
@@ -269,7 +269,7 @@ class Attempt:
         return self._worker.scratch / "keep" / derivation.fingerprint.value
 
     def _progress(self, done: int, total: int, note: str) -> None:
-        self._done = int(done)
+        self._done, self._total = int(done), int(total)
         self._worker.progress(done, total, note)
 
     def _inspect(self) -> Commit:

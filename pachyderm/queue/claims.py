@@ -56,6 +56,7 @@ class Claim:
         alive: the last heartbeat. Only its changes are meaningful, since the clocks of machines differ.
         over: why the claim ended, or None while it is held.
         done: how much of the work was done at the last heartbeat, in the stage's own unit; at least 0.
+        total: how much there is to do in all, likewise; 0 if unknown.
     """
 
     number: int
@@ -64,6 +65,7 @@ class Claim:
     alive: str | None
     over: str | None
     done: int = 0
+    total: int = 0
 
     @property
     def reported(self) -> str:
@@ -97,10 +99,14 @@ def claims_of(metadata: Mapping[str, str]) -> tuple[Claim, ...]:
                 owner = _decode_owner(value)
             except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
                 owner = _Owner(value[:_LONGEST_END], "")
-            alive, done = metadata.get(f"alive.{number}"), metadata.get(f"done.{number}", "")
-            count = int(done) if _NUMBER.fullmatch(done) else 0
-            found.append(Claim(int(number), owner.run, owner.attempt, alive, metadata.get(f"over.{number}"), count))
+            alive, over = metadata.get(f"alive.{number}"), metadata.get(f"over.{number}")
+            done, total = (_count(metadata.get(f"{word}.{number}", "")) for word in ("done", "total"))
+            found.append(Claim(int(number), owner.run, owner.attempt, alive, over, done, total))
     return tuple(sorted(found, key=lambda claim: claim.number))
+
+
+def _count(text: str) -> int:
+    return int(text) if _NUMBER.fullmatch(text) else 0
 
 
 def live_claim(metadata: Mapping[str, str]) -> Claim | None:
@@ -213,14 +219,17 @@ class HeartbeatMonitor:
 
 
 @contextmanager
-def heartbeats(client: Connection, commit: Commit, claim: Claim, done: Callable[[], int] = lambda: 0) -> Iterator[None]:
+def heartbeats(
+    client: Connection, commit: Commit, claim: Claim, progress: Callable[[], tuple[int, int]] = lambda: (0, 0)
+) -> Iterator[None]:
     """Send heartbeats of a claim from a separate thread while the block works.
 
     Args:
         client: the connection; the thread uses another one.
         commit: the claimed commit.
         claim: the claim.
-        done: returns how much of the work is done, at least 0; stored with each heartbeat.
+        progress: returns how much of the work is done, at least 0, and how much there is in all, 0 if unknown; stored
+            with each heartbeat.
     """
     stop = threading.Event()
 
@@ -230,7 +239,9 @@ def heartbeats(client: Connection, commit: Commit, claim: Claim, done: Callable[
         try:
             while not stop.wait(RENEW_EVERY):
                 beat += 1
-                keys = {f"alive.{claim.number}": str(beat), f"done.{claim.number}": str(done())}
+                done, total = progress()
+                values = {"alive": beat, "done": done, **({"total": total} if total else {})}
+                keys = {f"{word}.{claim.number}": str(value) for word, value in values.items()}
                 try:
                     second.edit_keys(commit.repo, commit.id, put=keys)
                 except grpc.RpcError as error:

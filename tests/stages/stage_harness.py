@@ -147,7 +147,10 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 
 def _texts(context: StageContext, repo: str) -> dict[str, str]:
     source = context.inputs[repo]
-    return {path: (read(context.client, repo, source.commit.id, path) or b"").decode() for path in source.files}
+    return {
+        path: (read(context.client, repo, source.commit.id, path) or b"").decode(errors="replace")
+        for path in source.files
+    }
 
 
 def whole(word: str) -> Callable[[StageContext], StageOutput]:

@@ -242,7 +242,7 @@ def test_unknown_subcommands_and_options_are_wrong_use_with_a_suggestion(store: 
 def test_log_shows_message_and_outcome_in_columns_of_their_own(store: Path, pictures: Path, capsys: Capture) -> None:
     pix2pix(capsys, "--store", store, "put", "training", pictures, "-m", "two cats")
     lines = pix2pix(capsys, "--store", store, "log", "training").out.splitlines()
-    assert lines[0].split() == ["COMMIT", "STARTED", "STATE", "OUTCOME", "ORIGIN", "MESSAGE"]
+    assert lines[0].split() == ["COMMIT", "AGE", "STATE", "OUTCOME", "FILES", "ORIGIN", "MESSAGE"]
     column = lines[0].index("MESSAGE")
     assert [line[column:] for line in lines[1:3]] == ["two cats", "-"]
     with connect(Target(store=store)) as client:

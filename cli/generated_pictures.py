@@ -88,7 +88,7 @@ class Originals:
 
     def target(self, path: str, picture: bytes | None) -> bytes | None:
         """Return B of the training pair of this path, if its A is that input; None otherwise."""
-        from pix2pix.datasets.pairs import target_of
+        from pix2pix.images.similarity import target_of
 
         pair = self._pairs.get(path.rpartition(".")[0])
         if pair is None or picture is None or self._training is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.commit_ids import short_ids
 from cli.generated_pictures import Generation, Originals, same_inputs
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
@@ -162,4 +163,4 @@ def _tables(records: RecordDiff | None) -> list[tuple[str, list[dict[str, str]]]
 
 
 def _text(value: Any) -> str:
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else short_ids(str(value))

@@ -23,8 +23,8 @@ FEW = {
 
 HEADINGS = {
     "train": "Parameters are data: put this file beside the pairs, and it applies to their commit.\n"
-    "Lines with a # show the defaults. The paper's values need a GPU; for a laptop: size = 128, ngf = 32, ndf = 32,\n"
-    "max_steps = 2000.",
+    "Lines with a # show the defaults, the paper's values, which need a GPU. For a laptop, set size = 128, ngf = 32,\n"
+    "ndf = 32 and max_steps = 2000.",
     "resize": "The sections below belong into a pix2pix.toml beside the pictures, in input_images.",
 }
 

@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pix2pix.errors import PictureError
-from pix2pix.images.codec import decode_bytes
+from pix2pix.images.codec import decode_bytes, png_bytes
+from pix2pix.images.fitting import stretched
 
 WINDOW, SIGMA = 11, 1.5
 """Size and standard deviation, in pixels, of SSIM's Gaussian (Wang et al. 2004; `tf.image.ssim`)."""
+
+SAME_LEVELS = 6.0
+"""Mean difference, in levels of 255, up to which an input counts as the A of a pair: scaling and JPEG change it."""
 
 Values = NDArray[np.float64]
 
@@ -60,3 +64,21 @@ def _blurred(values: Values) -> Values:
     for axis in (0, 1):
         values = np.lib.stride_tricks.sliding_window_view(values, WINDOW, axis=axis) @ weights
     return values
+
+
+def target_of(pair: bytes, picture: bytes) -> bytes | None:
+    """Return B of a pair as PNG, at the size of a picture, if A is that picture; None otherwise.
+
+    Args:
+        pair: content of a pair's file.
+        picture: content of a picture file.
+    """
+    try:
+        both, seen = decode_bytes(pair), decode_bytes(picture)
+    except PictureError:
+        return None
+    if both.shape[1] % 2:
+        return None
+    shape = (seen.shape[0], seen.shape[1])
+    a, b = (stretched(np.ascontiguousarray(half), shape, labels=False) for half in np.split(both, 2, axis=1))
+    return png_bytes(b) if np.abs(a.astype(np.int16) - seen).mean() < SAME_LEVELS else None

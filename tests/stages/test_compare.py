@@ -18,8 +18,8 @@ from pachyderm.dag.model_references import resolve_model
 from pachyderm.dag.promotion import promote, rollback
 from pachyderm.dag.repos import INPUT_IMAGES, MODEL, TRAINING
 from pachyderm.errors import RequestError
-from pix2pix.datasets.pairs import target_of
 from pix2pix.images.codec import png_bytes
+from pix2pix.images.similarity import target_of
 
 
 def trained(harness: StageHarness, text: str, parameters: str) -> str:

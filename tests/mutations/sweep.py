@@ -152,14 +152,19 @@ def parts(tests: Iterable[str]) -> list[list[str]]:
     return [list(part) for _, part in groupby(sorted(tests), key=lambda test: test.split("::")[0].rpartition("/")[0])]
 
 
-def sweep(chosen: Sequence[Mutation]) -> list[str]:
-    """Apply the mutations one by one; return the names of those that survived."""
+def sweep(chosen: Sequence[Mutation], trusted: bool = False) -> list[str]:
+    """Apply the mutations one by one; return the names of those that survived.
+
+    Args:
+        chosen: the mutations.
+        trusted: whether the tests are known to pass on the unchanged product; otherwise they are run on it first.
+    """
     for library in PRELOADED:
         importlib.import_module(library)
     survivors = []
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
         copy = Copy(Path(folder))
-        red = copy.red({test for mutation in chosen for test in mutation.tests})
+        red = set() if trusted else copy.red({test for mutation in chosen for test in mutation.tests})
         for mutation in chosen:
             began = time.monotonic()
             useless = ", ".join(red.intersection(mutation.tests))
@@ -179,6 +184,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="mutations whose name or file contains TEXT")
     parser.add_argument("--slice", default="1/1", metavar="K/N", help="every N-th mutation, from the K-th")
     parser.add_argument("--harmless", action="store_true", help="also a change that breaks nothing and must survive")
+    parser.add_argument("--trusted", action="store_true", help="do not run the tests on the unchanged product first")
     options = parser.parse_args(arguments)
     number, count = map(int, options.slice.split("/"))
     named = [
@@ -188,7 +194,7 @@ def main(arguments: Sequence[str]) -> int:
         and (options.only in mutation.name or options.only in mutation.file)
     ]
     chosen = [*named[number - 1 :: count], *[HARMLESS] * options.harmless]
-    survivors = sweep(chosen)
+    survivors = sweep(chosen, options.trusted)
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} killed", flush=True)  # noqa: T201
     return bool(survivors)
 

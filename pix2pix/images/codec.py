@@ -132,8 +132,11 @@ def _png(picture: Image.Image, text: Mapping[str, str] | None) -> bytes:
 
 def _orientation(picture: Image.Image) -> int:
     # For a PNG, call this only once it is loaded: getexif() would load it, and its failure would be lost below.
-    if picture.format == "TIFF":
-        return 1  # Pillow turns a TIFF upright while it loads it.
+    if picture.format in ("TIFF", "HEIF"):
+        return 1  # The decoder turns these upright.
+    if picture.format == "AVIF":
+        # Pillow writes the container's transformations into EXIF. XMP is a note only, and Pillow would fall back to it.
+        picture.info.pop("xmp", None)
     try:
         turn = picture.getexif().get(ORIENTATION, 1)
     except Exception:  # noqa: BLE001 - broken EXIF is not a reason to refuse the pixels, and its parser raises anything

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-
 HEAD = 512
 """Number of bytes from the start of a file that suffice to recognize it."""
 
@@ -19,7 +17,7 @@ SIGNATURES = {
 }
 """First bytes -> Pillow's name of the format."""
 
-_BITMAP_HEADERS = {struct.pack("<I", size) for size in (12, 40, 52, 56, 64, 108, 124)}
+_LARGEST_BITMAP_HEADER = 124
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 
@@ -59,7 +57,7 @@ def recognize(head: bytes) -> str | None:
             return name
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "WEBP"
-    if head.startswith(b"BM") and head[14:18] in _BITMAP_HEADERS:
+    if head.startswith(b"BM") and 12 <= int.from_bytes(head[14:18], "little") <= _LARGEST_BITMAP_HEADER:
         return "BMP"
     if head[4:8] == b"ftyp":
         size = int.from_bytes(head[:4], "big")

@@ -19,6 +19,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError, _imaging
 
 from pix2pix.errors import PictureError
+from pix2pix.images.bmp.header import check_bmp, unsupported_bmp
 from pix2pix.images.formats import HEAD, SIGNATURES, describe, recognize
 from pix2pix.images.heif import check_boxes, register_heif
 from pix2pix.images.limits import MAX_BYTES, MAX_SCANS, check_size
@@ -37,6 +38,7 @@ from pix2pix.images.rejections import (
 from pix2pix.images.tiff.directory import Tag, directories, find_picture
 from pix2pix.images.tiff.layout import Route, layout_of
 from pix2pix.images.tiff.samples import SampledTiff
+from pix2pix.images.tiff.strips import check_strips
 from pix2pix.reading import DEFAULT, ReadOptions
 
 # This module refuses what Pillow only warns about. The filters are process-wide: scoped ones are not thread-safe.
@@ -75,7 +77,7 @@ def decoder_failures() -> Iterator[None]:
         if "too large" in text.lower() or "Too much memory" in text:
             raise PictureError(TOO_LARGE, text) from error
         if "bitfields layout" in text:
-            raise _unsupported_bmp("unusual bit fields") from error
+            raise unsupported_bmp("unusual bit fields") from error
         if isinstance(error, EOFError) or "truncated" in text.lower():
             raise PictureError(TRUNCATED, text) from error
         raise PictureError(DAMAGED, text) from error
@@ -127,7 +129,7 @@ def open_header(data: bytes, reading: ReadOptions = DEFAULT) -> Image.Image | Sa
         check_boxes(data)
         register_heif()
     elif kind == "BMP":
-        _check_bmp(data)
+        check_bmp(data)
     elif kind == "GIF" and len(data) > 10:
         check_size(*struct.unpack("<HH", data[6:10]))
     with decoder_failures():
@@ -152,6 +154,7 @@ def _open_tiff(data: bytes, reading: ReadOptions) -> Image.Image | SampledTiff:
         raise
     check_size(directory.integer(Tag.WIDTH, 0), directory.integer(Tag.HEIGHT, 0))
     layout = layout_of(directory, ranged=reading.range is not None)
+    check_strips(directory, layout)
     if layout.route is Route.SAMPLES:
         return SampledTiff(directory, layout, reading.range)
     is_first = next(directories(data)).offset == directory.offset
@@ -198,21 +201,6 @@ def _check_webp(data: bytes) -> None:
     check_size(*size)
 
 
-def _check_bmp(data: bytes) -> None:
-    if int.from_bytes(data[14:18], "little") < 40 or len(data) < 34:
-        return
-    depth, compression = struct.unpack("<HI", data[28:34])
-    if compression in _BMP_COMPRESSIONS:
-        raise _unsupported_bmp(_BMP_COMPRESSIONS[compression])
-    if depth in (2, 64):
-        raise _unsupported_bmp(f"{depth} bits per pixel")
-
-
-def _unsupported_bmp(what: str) -> PictureError:
-    return PictureError(UNSUPPORTED, f"a BMP with {what}; save it with 24 bits, or as PNG")
-
-
-_BMP_COMPRESSIONS = {4: "JPEG inside", 5: "PNG inside", 6: "bit fields for alpha"}
 _JPEG_KINDS = {0xC3: "lossless", 0xC5: "hierarchical", 0xC7: "lossless hierarchical", 0xCB: "lossless arithmetic"}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import struct
 
 from pix2pix.errors import PictureError
+from pix2pix.images.limits import check_largest
 from pix2pix.images.rejections import DAMAGED, FORMAT_NOT_ALLOWED, TRUNCATED
 
 _MAX_BOXES = 1_000
@@ -12,10 +14,10 @@ _MAX_BOXES = 1_000
 
 
 def check_boxes(data: bytes) -> None:
-    """Walk the top-level boxes.
+    """Walk the top-level boxes, and check the declared sizes against the limits.
 
     Raises:
-        PictureError: ``TRUNCATED`` if a box ends past the file, ``DAMAGED`` if its size is impossible,
+        PictureError: ``TOO_LARGE``, ``TRUNCATED`` if a box ends past the file, ``DAMAGED`` if its size is impossible,
             ``FORMAT_NOT_ALLOWED`` if no box describes pictures.
     """
     position, has_pictures = 0, False
@@ -33,11 +35,23 @@ def check_boxes(data: bytes) -> None:
         if size < header:
             raise PictureError(DAMAGED, f"a box {name!r} of {size} bytes")
         has_pictures = has_pictures or name in (b"meta", b"moov")
+        if name == b"meta":
+            _check_extents(data[position : position + size])
         position += size
         if position > len(data) and (has_pictures or name == b"ftyp"):
             raise PictureError(TRUNCATED, f"the file ends {position - len(data):,} bytes before its box {name!r} does")
     if not has_pictures:
         raise PictureError(FORMAT_NOT_ALLOWED, "the content is a container like HEIC or AVIF without a picture")
+
+
+def _check_extents(meta: bytes) -> None:
+    """Check the size of every picture: the decoder of AVIF refuses large ones without a reason."""
+    found = meta.find(b"ispe")
+    while found >= 0 and found + 16 <= len(meta):
+        width, height = struct.unpack(">II", meta[found + 8 : found + 16])
+        if min(width, height) > 0:
+            check_largest(width, height)
+        found = meta.find(b"ispe", found + 16)
 
 
 @functools.cache

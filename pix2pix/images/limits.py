@@ -19,16 +19,25 @@ MAX_ASPECT = 20
 """Longest side over shortest side."""
 
 
+def check_largest(width: int, height: int) -> None:
+    """Refuse pictures over the limits of size.
+
+    Raises:
+        PictureError: ``TOO_LARGE``.
+    """
+    if max(width, height) > MAX_SIDE:
+        raise PictureError(TOO_LARGE, f"{width}x{height}, over the limit of {MAX_SIDE:,} pixels per side")
+    if width * height > MAX_PIXELS:
+        raise PictureError(TOO_LARGE, f"{width}x{height}, over the limit of {MAX_PIXELS:,} pixels")
+
+
 def check_size(width: int, height: int) -> None:
     """Refuse pictures over or under the limits.
 
     Raises:
         PictureError: ``TOO_LARGE``, ``TOO_SMALL`` or ``ASPECT``.
     """
-    if max(width, height) > MAX_SIDE:
-        raise PictureError(TOO_LARGE, f"{width}x{height}, over the limit of {MAX_SIDE:,} pixels per side")
-    if width * height > MAX_PIXELS:
-        raise PictureError(TOO_LARGE, f"{width}x{height}, over the limit of {MAX_PIXELS:,} pixels")
+    check_largest(width, height)
     if min(width, height) < MIN_SIDE:
         raise PictureError(TOO_SMALL, f"{width}x{height}, a side under {MIN_SIDE} pixels")
     if max(width, height) > MAX_ASPECT * min(width, height):

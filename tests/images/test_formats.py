@@ -80,6 +80,23 @@ def test_the_exif_orientation_of_heic_is_a_note_only() -> None:
     assert difference(saved(smooth(), "HEIF", quality=100, chroma=444, exif=oriented(6)), smooth()) <= 3
 
 
+@pytest.mark.parametrize(("encode", "exif"), [(avif, False), (avif, True), (heic, True)])
+def test_the_xmp_orientation_of_telephone_pictures_is_a_note_only(encode: Any, exif: bool) -> None:
+    # Without EXIF, the encoder of HEIC makes a transformation of it.
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    options = {"exif": oriented(8)} if exif else {}
+    expected = ORIENTATIONS[8](smooth()) if exif else smooth()
+    assert difference(encode(smooth(), xmp=xmp, **options), expected) <= 3
+
+
+@pytest.mark.parametrize("encode", [heic, avif])
+def test_a_size_over_the_limits_is_refused_before_the_decoder_sees_it(encode: Any) -> None:
+    data = bytearray(encode(smooth()))
+    place = data.index(b"ispe") + 8
+    data[place : place + 8] = struct.pack(">II", 17000, 17000)
+    assert code_of(bytes(data)) == TOO_LARGE
+
+
 @pytest.mark.parametrize("encode", [heic, avif])
 def test_of_a_burst_the_first_is_read(encode: Any) -> None:
     assert difference(encode(smooth(), smooth()[::-1], smooth()[:, ::-1]), smooth()) <= 3

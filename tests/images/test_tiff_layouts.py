@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,30 @@ def test_a_range_does_not_make_numbers_of_what_is_none() -> None:
 @pytest.mark.parametrize("samples_type", ["u8", "u16"])
 def test_a_header_that_is_odd_is_refused_with_its_code(tags: dict, code: str, samples_type: str) -> None:
     assert outcome(write(Page(Kind(2, samples_type, ()).samples(), 2, tags=tags))) == code
+
+
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("samples_type", ["u8", "u16"])
+def test_strips_that_contradict_the_size_give_no_wrong_pixels(samples_type: str, planar: bool) -> None:
+    kind = Kind(2, samples_type, (), planar)
+    for real, stated in itertools.product((0, 3, 8, 16), (0, 1, 3, 4, 8, 16, HEIGHT, 2**31 + 1, 2**32 - 1)):
+        data = write(replace(kind.page(rows_per_strip=real), tags={278: (4, [stated])}))
+        case = f"strips of {real} rows, stated as {stated}"
+        if (real and stated == real) or (real == 0 and stated >= HEIGHT):
+            assert np.array_equal(decode_bytes(data), kind.pixels()), case
+        else:
+            assert outcome(data) == DAMAGED, case
+
+
+@pytest.mark.parametrize("counts", [[0], [1], [10**6]])
+def test_wrong_byte_counts_alone_do_not_matter_without_compression(counts: list[int]) -> None:
+    kind = Kind(2, "u8", ())
+    assert np.array_equal(decode_bytes(write(replace(kind.page(), tags={279: (4, counts)}))), kind.pixels())
+
+
+@pytest.mark.parametrize("samples_type", ["u8", "u16"])
+def test_too_few_tiles_are_damage(samples_type: str) -> None:
+    assert outcome(write(replace(Kind(2, samples_type, ()).page(tile=(16, 16)), tags={324: (4, [8])}))) == DAMAGED
 
 
 def test_four_bands_without_colours_are_not_taken_for_one_grey_picture() -> None:

@@ -95,13 +95,16 @@ class Kind:
         if shown.shape[-1] == 1:
             shown = shown.repeat(3, axis=-1)
         if self.extras in ((1,), (2,)):
+            if self.extras == (1,) and self.bits > 8:
+                colours, alpha = np.split(values * (255 / (2**self.bits - 1)), [count], axis=-1)
+                return np.broadcast_to(colours + 255 - alpha, (*values.shape[:2], 3))
             alpha = as_bytes(values[..., count:], self.type)
             shown = (shown if self.extras == (1,) else shown * alpha / 255) + 255 - alpha
         return shown
 
     @property
     def tolerance(self) -> int:
-        return {(1,): 3, (2,): 1}.get(self.extras, 1 if self.photometric in (5, 6) else 0)
+        return 1 if self.extras in ((1,), (2,)) or self.photometric in (5, 6) else 0
 
 
 def as_bytes(values: Any, kind: str) -> Any:

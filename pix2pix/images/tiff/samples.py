@@ -59,17 +59,20 @@ class SampledTiff:
         """Unpack the pixels.
 
         Returns:
-            upright, ``L``, ``LA``, ``La``, ``RGB``, ``RGBA``, ``RGBa`` or ``CMYK``, with ``icc_profile`` in ``info``.
+            upright, ``L``, ``LA``, ``RGB``, ``RGBA`` or ``CMYK``, with ``icc_profile`` in ``info``.
 
         Raises:
             PictureError: ``SAMPLE_RANGE``, ``NOT_FINITE``, ``TRUNCATED``, ``DAMAGED`` or ``TOO_LARGE``.
         """
         layout = self.layout
-        planes = [self._colour(plane) for plane in self._planes(0, layout.colours)]
+        colours = self._planes(0, layout.colours)
         mode = {RGB: "RGB", CMYK: "CMYK"}.get(layout.photometric, "L")
-        if layout.alpha is not None:
-            planes += [to_bytes(plane, layout.bits) for plane in self._planes(layout.alpha, 1)]
-            mode += "a" if layout.premultiplied else "A"
+        opacity = [] if layout.alpha is None else self._planes(layout.alpha, 1)
+        if layout.premultiplied:
+            planes = _unmultiplied(colours, opacity[0], 2**layout.bits - 1)
+        else:
+            planes = [*map(self._colour, colours), *(to_bytes(plane, layout.bits) for plane in opacity)]
+        mode += "A" * len(opacity)
         pixels = planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
         picture = Image.frombytes(mode, (layout.width, layout.height), pixels.tobytes())
         picture = upright(picture, self.directory.integer(Tag.ORIENTATION, 1))
@@ -88,6 +91,16 @@ class SampledTiff:
             return [_Plane.of(self, channel, 1).samples()[..., 0] for channel in wanted]
         whole = _Plane.of(self, 0, self.layout.samples).samples()
         return [whole[..., channel] for channel in wanted]
+
+
+def _unmultiplied(colours: list[Any], alpha: Any, highest: int) -> list[Any]:
+    """Divide colours by alpha at their full depth, and round colours and alpha to 8 bits.
+
+    Dividing 8-bit samples, or cutting bits off, would be wrong by two or three levels over white.
+    """
+    divisor = np.maximum(alpha, 1).astype(np.float64)
+    shown = [np.minimum(plane * (255 / divisor), 255) for plane in colours]
+    return [np.rint(plane).astype(np.uint8) for plane in (*shown, alpha * (255 / highest))]
 
 
 @dataclass(frozen=True)

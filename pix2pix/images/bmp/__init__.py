@@ -1,0 +1,1 @@
+"""BMP files: headers, and run-length encoding."""

@@ -8,7 +8,7 @@ SUITABLE = import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3,
 PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(if $(shell $(python) -c '$(SUITABLE)' 2>/dev/null && echo yes),$(python))))
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-cpus test-long test-rotation mutants test-clients coverage lint structure docs sbom parameters-page api-page lock clean help images image-control image-worker image-worker-gpu builder render upload
+.PHONY: browser demo test test-cpus test-long test-rotation mutants test-clients coverage lint structure docs sbom parameters-page api-page lock clean help images image-control image-worker image-worker-gpu builder render upload
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -16,7 +16,7 @@ help: ## list the targets
 demo: .venv/runtime ## the main job, end to end, into demo/
 	$(PY) -m cli.main demo
 
-test: .venv/dev ## lint, types, layers, every test that is not long, and this commit's slice of the long ones
+test: .venv/dev browser ## lint, types, layers, every test that is not long, and this commit's slice of the long ones
 	$(MAKE) lint
 	$(PY) -m pytest -n 2 --dist loadscope -m "not long"
 	$(MAKE) test-rotation
@@ -44,6 +44,11 @@ CPUS = ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=AVX51
 test-cpus: .venv/dev ## the tests of the model with the kernels of other CPUs, without oneDNN, and on one core
 	for cpu in $(CPUS); do echo "$$cpu"; env $$cpu $(PY) -m pytest -m "not long" $(TENSORFLOW_TESTS) || exit 1; done
 	taskset -c 0 $(PY) -m pytest -m "not long" $(TENSORFLOW_TESTS)
+
+browser: # Chromium for the tests of the pages, which are skipped without it; Debian's package, if this is root on Debian
+	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+		echo "chromium cannot be installed; the tests of the pages in a browser are skipped"
 
 coverage: .venv/dev ## branch coverage of the tests that are not long, as text and in build/coverage/
 	$(PY) -m pytest -n 2 --dist loadscope -m "not long" --cov --cov-report term --cov-report html:build/coverage

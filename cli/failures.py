@@ -48,6 +48,7 @@ def _code(error: BaseException) -> int | None:
     """Return the exit code of an expected error, or None for a bug."""
     from pachyderm import errors as data
     from pix2pix import errors as model
+    from web.errors import WebError
     from workflows import errors as work
 
     match error:
@@ -55,7 +56,7 @@ def _code(error: BaseException) -> int | None:
             return AWAY
         case data.RequestError() | data.StoreError() | data.PermanentError():
             return WRONG
-        case model.InputError() | work.RunInputError():
+        case model.InputError() | work.RunInputError() | WebError():
             return WRONG
         case model.WorkError() | data.PachydermError() | work.WorkflowError():
             return FAILED

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("cli.folders.train:export", "Export a checkpoint as a SavedModel."),
     "generate": ("cli.folders.generate:generate", "Translate a folder of pictures."),
     "demo": ("cli.demo.demo:demo", "Run the whole workflow on procedural facades."),
+    "web": ("cli.system.web:web", "Serve pages to watch, review and draw, and an API."),
     "compile": ("cli.system.compile:compile_pipelines", "Compile the pipelines to YAML."),
     "doctor": ("cli.system.doctor:doctor", "Check what is installed, reachable and usable."),
     "completion": ("cli.system.completion:completion", "Print the completion script for a shell."),

@@ -19,6 +19,7 @@ COPY cli cli
 COPY components components
 COPY pachyderm pachyderm
 COPY pix2pix pix2pix
+COPY web web
 COPY workflows workflows
 RUN ["/opt/pix2pix/bin/python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "."]
 # At run time the root file system is read-only, so compile the bytecode now.

@@ -153,7 +153,7 @@ class _Reader:
             if read_text(self._target / self._names[path]) == text:
                 return None
             decoded = decode_bytes(data)
-            prepared = _prepare(decoded, self._shape, self._check.inputs.labels)
+            prepared = prepare(decoded, self._shape, self._check.inputs.labels)
         except PictureError as error:
             return Rejection(path, error.code, error.reason)
         self._check.add(path, (decoded.shape[0], decoded.shape[1]), prepared)
@@ -230,7 +230,7 @@ def _read_ahead(pool: ThreadPoolExecutor, read: Callable[[str], T], paths: Seque
         yield future.result()
 
 
-def _prepare(pixels: Pixels, shape: tuple[int, int] | None, labels: bool) -> Pixels:
+def prepare(pixels: Pixels, shape: tuple[int, int] | None, labels: bool) -> Pixels:
     """Scale an input to height and width as training scaled the model's inputs; None keeps its size."""
     if shape:
         return stretched(pixels, shape, labels=labels)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYERS = {"pachyderm": "PachydermError", "pix2pix": "Pix2PixError", "workflows": "WorkflowError"}
+LAYERS = {"pachyderm": "PachydermError", "pix2pix": "Pix2PixError", "web": "WebError", "workflows": "WorkflowError"}
 
 FOREIGN = {"TomlError": "ValueError", "CallError": "grpc.RpcError", "ReadTimeoutError": "grpc.RpcError"}
 """Errors that belong to another library's tree, since that library's callers catch them -> their base."""

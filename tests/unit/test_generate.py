@@ -17,7 +17,7 @@ from pix2pix.hyperparameters import GenerateParameters
 from pix2pix.inference.batching import ReadyPicture, batches
 from pix2pix.inference.evaluate import evaluate
 from pix2pix.inference.export import export
-from pix2pix.inference.generate import _prepare, generate
+from pix2pix.inference.generate import generate, prepare
 from pix2pix.inference.translator import MAX_PIXELS, Translator
 
 OWN = GenerateParameters(size="own")
@@ -289,9 +289,9 @@ def test_pictures_are_scaled_as_training_scaled_the_input(tmp_path, monkeypatch,
 
     def watched(pixels, size, labels):
         seen.append(labels)
-        return _prepare(pixels, size, labels)
+        return prepare(pixels, size, labels)
 
-    monkeypatch.setattr("pix2pix.inference.generate._prepare", watched)
+    monkeypatch.setattr("pix2pix.inference.generate.prepare", watched)
     model = export(write_checkpoint(tmp_path / "c", tiny(**changes)), tmp_path / "m").folder
     generate(model, write_pairs(tmp_path / "in", 1, halves=1), tmp_path / "out", GenerateParameters(size=64))
     assert seen == [nearest]

@@ -9,6 +9,7 @@ import logging
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,8 @@ class Database:
         self.waiting = 0
         self._clock = clock
         self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        # The connection of a thread that has ended is closed with its thread's variables.
+        self._opened: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     def now(self) -> int:
@@ -54,7 +56,7 @@ class Database:
             connection = schema.connect(self.folder / schema.DATABASE)
             self._local.connection = connection
             with self._lock:
-                self._opened.append(connection)
+                self._opened.add(connection)
         return connection
 
     @contextmanager
@@ -146,7 +148,8 @@ class Database:
         """Close every connection; no thread may be using one."""
         self.stopping.set()
         with self._lock:
-            opened, self._opened = self._opened, []
+            opened = list(self._opened)
+            self._opened.clear()
         for connection in opened:
             try:
                 connection.close()

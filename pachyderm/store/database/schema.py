@@ -108,9 +108,15 @@ def prepare(folder: Path, now: int, cluster: str) -> None:
             connection.close()
 
 
+class WeaklyReferable(sqlite3.Connection):
+    """A connection to which weak references can be made, which the built-in class does not allow."""
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file with the settings that durability depends on: every commit is synced."""
-    connection = sqlite3.connect(path, timeout=60.0, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=60.0, isolation_level=None, check_same_thread=False, factory=WeaklyReferable
+    )
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA cache_size=-8192")

@@ -1,0 +1,1 @@
+"""The web application: watch the loop, compare and promote models, look at pictures, draw, and call the model."""

@@ -1,0 +1,1 @@
+"""The model in use, loaded, batched and served to pages and programs."""

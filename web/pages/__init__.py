@@ -1,0 +1,1 @@
+"""The pages: overview, commits, models, pictures, drawing and upload."""

@@ -174,7 +174,7 @@ def _parse_file(text: str, allowed: Collection[str]) -> tuple[Sections, ExportPo
 def _export_policy(values: Mapping[str, Any], text: str) -> ExportPolicy:
     try:
         return msgspec.convert(values, ExportPolicy)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise HyperparameterError(
             f"{toml_text.place(text, 'export', PROMOTE)}promote = {values[PROMOTE]!r} in [export] cannot be used;"
             f" allowed: one of {', '.join(PROMOTE_CHOICES)}"

@@ -57,3 +57,8 @@ def reporting_full_disk(what: str) -> Iterator[None]:
         raise WorkError(
             f"no space for {what} ({error.strerror}); free some and start again: it goes on from what was saved"
         ) from error
+
+
+def is_number(name: str) -> bool:
+    """Return whether a name consists of ASCII digits; ``str.isdigit`` is true for ``²``, which `int` refuses."""
+    return name.isascii() and name.isdigit()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,7 +53,7 @@ def _model_inputs(client: Connection) -> ModelInputs | None:
     commit = head(client, MODEL)
     path = next((path for path in files(client, commit.repo, commit.id) if path.endswith(OPTIONS)), None)
     content = read(client, commit.repo, commit.id, path) if path else None
-    return ModelInputs.of(json.loads(content)) if content else None
+    return ModelInputs.of_description(content, str(commit)) if content else None
 
 
 def _parameters(client: Connection) -> str:

@@ -90,13 +90,14 @@ def _picture(folder: Path, names: Sequence[str]) -> None:
 def _trainings(client: Connection) -> list[tuple[str, bytes | None, list[tuple[str, Any]]]]:
     """Return commit id, sample pictures over time as PNG, and curves (title, SVG) of each training, oldest first."""
     from pix2pix.pages.training_report import curves_of
+    from pix2pix.training import metrics_log
 
     trainings = []
     for commit in reversed(list(all_commits(client, "checkpoint"))):
         log = read(client, "checkpoint", commit.id, "/metrics.jsonl")
         if log:
             samples = read(client, "checkpoint", commit.id, "/samples/over_time.png")
-            trainings.append((commit.id, samples, curves_of([json.loads(line) for line in log.splitlines()])))
+            trainings.append((commit.id, samples, curves_of(metrics_log.parse(log))))
     return trainings
 
 

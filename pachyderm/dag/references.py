@@ -19,7 +19,7 @@ from pachyderm.errors import RequestError
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _PREFIX = re.compile(r"[0-9a-f]{6,31}")
-_REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9_-]+)(?P<ancestry>(?:\^\d*|~\d*)*)")
+_REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9_-]+)(?P<ancestry>(?:[\^~][0-9]{0,9})*)")
 # `<pipeline> <commit set> <attempt>`, with hyphens on this machine.
 _RUN_NAME = re.compile(r"[a-z_]+[ -](?P<commit_set>[0-9a-f]{6,32})[ -][0-9]+")
 _CLAIM = re.compile(r"run\.[0-9]+")
@@ -170,7 +170,7 @@ def _holder(claim: str) -> str:
 
 def generations(ancestry: str) -> int:
     """Count the parents to follow, e.g. 3 for ``^^2``."""
-    return sum(int(number or 1) for number in re.findall(r"[\^~](\d*)", ancestry))
+    return sum(int(number or 1) for number in re.findall(r"[\^~]([0-9]*)", ancestry))
 
 
 def _ambiguous(prefix: str, commits: Sequence[Commit]) -> RequestError:

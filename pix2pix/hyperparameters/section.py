@@ -64,7 +64,7 @@ class Section:
         hint = cls.TYPES[name]
         try:
             converted: object = msgspec.convert(value, hint)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:  # JSON may hold half of a surrogate pair
             raise _refusal(name, value, hint) from error
         if not cls.CHECKS.get(name, lambda _: True)(converted):
             raise _refusal(name, value, hint)

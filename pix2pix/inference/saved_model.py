@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from pix2pix.errors import InputError
+from pix2pix.files import is_number
 
 GRAPH = "saved_model.pb"
 """Inside a version's folder: TensorFlow's graph."""
@@ -24,7 +27,7 @@ def find_version(model: Path) -> Path:
     Raises:
         InputError: the folder holds no model, or one that was not exported by `pix2pix export`.
     """
-    versions = sorted((int(path.name), path) for path in _entries(model) if path.name.isdigit())
+    versions = sorted((int(path.name), path) for path in _entries(model) if is_number(path.name))
     folder = versions[-1][1] if versions and not (model / GRAPH).exists() else model
     if not (folder / GRAPH).exists():
         raise InputError(f"{model} holds no model; name the folder that `pix2pix export` wrote")
@@ -33,6 +36,30 @@ def find_version(model: Path) -> Path:
             f"the model {folder} was not made by `pix2pix export`: {OPTIONS.as_posix()} is missing; export one"
         )
     return folder
+
+
+def read_description(content: bytes, name: str) -> dict[str, Any]:
+    """Parse the description of a model.
+
+    Args:
+        content: the bytes of its `OPTIONS`.
+        name: of the model, for errors.
+
+    Returns:
+        the JSON object; its ``train`` is one, too.
+
+    Raises:
+        InputError: it is not JSON of this form.
+    """
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("train"), dict):
+        raise InputError(
+            f"the model {name} is damaged: {OPTIONS.as_posix()} does not describe a model; export it again"
+        )
+    return document
 
 
 def _entries(folder: Path) -> list[Path]:

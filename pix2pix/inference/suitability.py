@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import Pixels
-from pix2pix.inference.saved_model import OPTIONS, find_version
+from pix2pix.inference.saved_model import OPTIONS, find_version, read_description
 from pix2pix.model.look import InputLook, differing, look_of, measure_look, summarize
 
 MEASURED = 200
@@ -44,9 +43,27 @@ class ModelInputs:
         return cls(TrainParameters.of(options["train"]), look_of(options.get("inputs")))
 
     @classmethod
+    def of_description(cls, content: bytes, name: str) -> ModelInputs:
+        """Read them from the bytes of a model's ``assets.extra/pix2pix.json``.
+
+        Args:
+            content: the bytes.
+            name: of the model, for errors.
+
+        Raises:
+            InputError: they describe no model, or one that another version trained.
+        """
+        return cls.of(read_description(content, name))
+
+    @classmethod
     def of_model(cls, model: Path) -> ModelInputs:
-        """Read them from the folder of an exported model."""
-        return cls.of(json.loads((find_version(model) / OPTIONS).read_text(encoding="utf-8")))
+        """Read them from the folder of an exported model.
+
+        Raises:
+            InputError: the folder holds no model, or one that is damaged or was trained by another version.
+        """
+        folder = find_version(model)
+        return cls.of_description((folder / OPTIONS).read_bytes(), str(folder))
 
     @property
     def labels(self) -> bool:

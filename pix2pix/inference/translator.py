@@ -14,7 +14,7 @@ from pix2pix.errors import HyperparameterError, InputError
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import Pixels
 from pix2pix.inference.manifest import require_unchanged
-from pix2pix.inference.saved_model import FORMAT, OPTIONS, find_version
+from pix2pix.inference.saved_model import FORMAT, OPTIONS, find_version, read_description
 
 MAX_PIXELS = 2**24
 """Pixels of a batch at most; more would need tens of gigabytes of memory."""
@@ -44,7 +44,7 @@ class Translator:
         # Before TensorFlow reads any of it: a SavedModel is a program.
         require_unchanged(folder)
         try:
-            self.options: dict[str, Any] = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
+            self.options: dict[str, Any] = read_description((folder / OPTIONS).read_bytes(), str(folder))
             self.trained: TrainParameters = _trained(folder, self.options)
             # The signature does not keep the loaded object, and with it the variables, alive.
             self._loaded = tf.saved_model.load(str(folder))
@@ -75,9 +75,9 @@ class Translator:
 def _trained(folder: Path, options: dict[str, Any]) -> TrainParameters:
     """Read the hyperparameters of a model's training; refuse a description that another version wrote."""
     remedy = "use the version of pix2pix that exported it, or export its checkpoint again with this one"
-    if options["format"] != FORMAT:
+    if options.get("format") != FORMAT:
         raise InputError(
-            f"the model {folder} has format {options['format']}, and this version reads {FORMAT}; {remedy}"
+            f"the model {folder} has format {options.get('format')}, and this version reads {FORMAT}; {remedy}"
         )
     try:
         return TrainParameters.of(options["train"])

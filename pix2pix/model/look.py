@@ -105,7 +105,7 @@ def look_of(document: object) -> InputLook | None:
     """Read what `InputLook.document` returned; None if a model does not state it or states something else."""
     try:
         look = msgspec.convert(document, InputLook)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         return None
     complete = {*FEATURES} <= {*look.mean} and {*FEATURES} <= {*look.spread}
     return look if complete else None

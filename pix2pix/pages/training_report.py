@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -88,7 +89,7 @@ def _curves(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Curve]
         for record in source:
             value: Any = record
             for key in keys:
-                value = value[key]
+                value = value.get(key, math.nan)
             points.append((float(record["step"]), float(value)))
         return Curve(label, points)
 

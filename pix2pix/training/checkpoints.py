@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pix2pix.errors import HyperparameterError, InputError
-from pix2pix.files import reporting_full_disk
+from pix2pix.files import is_number, reporting_full_disk
 from pix2pix.hyperparameters import TrainParameters
 
 logger = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ def require_fit(folder: Path, arrays: Arrays, weights: Mapping[str, Any]) -> Non
 
 def steps(folder: Path) -> list[int]:
     """Return the steps of the checkpoints in a folder, ascending."""
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else []
+    return sorted(int(path.name) for path in folder.iterdir() if is_number(path.name)) if folder.is_dir() else []
 
 
 def prune(folder: Path, keep: int, pinned: int | None) -> None:
@@ -179,7 +179,7 @@ def _read_document(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{folder} is not a checkpoint: {DOCUMENT} is missing; name the folder that training wrote"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"the checkpoint {folder} is damaged ({DOCUMENT} is not valid JSON); use another or train again"
         ) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pix2pix.files import is_number
+
 _GROUP = Path("/sys/fs/cgroup")
 """The container's limits (cgroup v2), which /proc/meminfo does not know."""
 
@@ -28,4 +30,4 @@ def _left_in_container() -> int | None:
         used = (_GROUP / "memory.current").read_text(encoding="ascii").strip()
     except OSError:
         return None
-    return max(0, int(limit) - int(used)) >> 20 if limit.isdigit() else None
+    return max(0, int(limit) - int(used)) >> 20 if is_number(limit) else None

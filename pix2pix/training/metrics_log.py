@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import tensorflow as tf
 
 from pix2pix.files import write_atomically
@@ -16,6 +17,18 @@ FILE_NAME = "metrics.jsonl"
 
 _START = '{"step": '
 """The beginning of each line."""
+
+
+class _Entry(msgspec.Struct):
+    """The fields of a record that others read; `MetricsLog` describes them."""
+
+    step: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    epoch: float = 0.0
+    images: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    losses: dict[str, float] = {}
+    held_out: dict[str, float] = {}
 
 
 class MetricsLog:
@@ -94,12 +107,17 @@ class MetricsLog:
 
 def read(path: Path) -> list[Record]:
     """Read the records of a file, up to a line that a crash truncated."""
+    return parse(path.read_bytes()) if path.exists() else []
+
+
+def parse(content: bytes) -> list[Record]:
+    """Parse the content of a log, up to a line that a crash truncated or that is no record."""
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            records.append(json.loads(line))
-        except ValueError:
+    for line in content.splitlines():
+        record = _record(line)
+        if record is None:
             break
+        records.append(record)
     return records
 
 
@@ -109,15 +127,18 @@ def is_metrics_log(path: Path) -> bool:
         *lines, last = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError):
         return False
-    return last[: len(_START)] == _START[: len(last)] and all(map(_is_record, lines))
+    return last[: len(_START)] == _START[: len(last)] and all(_record(line.encode()) is not None for line in lines)
 
 
-def _is_record(line: str) -> bool:
+def _record(line: bytes) -> Record | None:
+    """Parse a line; None if it is no record."""
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(record, dict) and isinstance(record.get("step"), int) and bool({"losses", "held_out"} & {*record})
+        record: Record = json.loads(line)
+        # JSON of Python may hold NaN and infinity, which the decoder of msgspec refuses.
+        msgspec.convert(record, _Entry)
+    except (ValueError, RecursionError):  # of msgspec, too: ValidationError is a ValueError
+        return None
+    return record if {"losses", "held_out"} & {*record} else None
 
 
 def _line(record: Record) -> str:

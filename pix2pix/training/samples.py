@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pix2pix.files import is_number
 from pix2pix.images.codec import Pixels, decode, encode_png
 
 COUNT = 4
@@ -44,7 +45,7 @@ def is_kept(state: Path, step: int) -> bool:
 def remove_after(state: Path, step: int) -> None:
     """Remove the outputs of steps after `step`."""
     for path in state.glob("*.png"):
-        if int(path.stem) > step:
+        if is_number(path.stem) and int(path.stem) > step:
             path.unlink()
 
 
@@ -60,7 +61,7 @@ def publish(state: Path, folder: Path, inputs: Pixels, targets: Pixels) -> list[
     Returns:
         the steps that ``over_time.png`` shows, from left to right.
     """
-    paths = sorted(state.glob("*.png"))
+    paths = sorted(path for path in state.glob("*.png") if is_number(path.stem))
     shown = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(MAX_STRIPS, len(paths)))})]
     strips = [np.split(decode(path), len(inputs)) for path in shown]
     rows = [[a, *(strip[n] for strip in strips), b] for n, (a, b) in enumerate(zip(inputs, targets, strict=True))]

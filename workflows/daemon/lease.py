@@ -99,7 +99,7 @@ class LockFile:
 
     def holder(self) -> str:
         """See `Leadership.holder`."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             return f"process {json.loads(self._path.read_text())['process']}"
         return ""
 

@@ -77,7 +77,7 @@ class CompiledPipeline:
             return text
         try:
             value = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._mistyped(parameter, text) from error
         if isinstance(value, bool) is not (parameter.type == "BOOLEAN") or not isinstance(
             value, _PYTHON_TYPES.get(parameter.type, object)
@@ -109,16 +109,16 @@ def read(path: Path) -> CompiledPipeline:
         spec = next(iter(yaml.load_all(content, Loader=_LOADER)))
         inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
         tasks = frozenset(spec["root"].get("dag", {}).get("tasks", {}))
+        parameters = {
+            str(key): PipelineParameter(str(key), value.get("parameterType", "STRING"), not _optional(value))
+            for key, value in inputs.items()
+        }
     except OSError as error:
         raise RunInputError(
             f"the compiled pipeline {path} cannot be read: {error.strerror}; run: pix2pix compile"
         ) from error
-    except (yaml.YAMLError, StopIteration, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, StopIteration, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise RunInputError(f"{path} is not a compiled pipeline; run: pix2pix compile") from error
-    parameters = {
-        key: PipelineParameter(key, value.get("parameterType", "STRING"), not _optional(value))
-        for key, value in inputs.items()
-    }
     return CompiledPipeline(path.stem, path, hashlib.sha256(content).hexdigest()[:12], parameters, tasks)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from workflows.errors import RunInputError, RunnerUnreachableError, UnclearAnswerError
 from workflows.runners.compiled import CompiledPipeline, named, shipped
-from workflows.runners.kubeflow_api import Api, RefusedError, equals, refusal
+from workflows.runners.kubeflow_api import MALFORMED, Api, RefusedError, equals, refusal
 from workflows.runners.kubeflow_failures import Failure, failure_of
 from workflows.runners.kubeflow_registry import Registry
 from workflows.runners.runner import Phase, RunKey, RunState
@@ -197,12 +197,21 @@ class KubeflowRunner:
                 self._registry.forget()
                 return ()
             raise RunnerUnreachableError(f"Kubeflow refuses to list runs: {error}") from error
-        states = {run.run_id: self._state(run) for run in found}
+        states = {state.run: state for state in map(self._state, found)}
         return tuple(sorted(states.values(), key=lambda state: (state.started, state.run)))
 
     def _state(self, run: Any) -> RunState:
-        if not run.run_id:
+        if not isinstance(getattr(run, "run_id", None), str) or not run.run_id:
             raise UnclearAnswerError("Kubeflow returned a run without an id; check the proxy in front of its API")
+        try:
+            return self._read(run)
+        except MALFORMED as error:
+            raise UnclearAnswerError(
+                f"Kubeflow returned a malformed run {run.run_id} ({type(error).__name__}: {error}); check the proxy in"
+                " front of its API"
+            ) from error
+
+    def _read(self, run: Any) -> RunState:
         state = run.state or ""
         phase = _ENDS.get(state, Phase.RUNNING)
         history = [status.state for status in run.state_history or () if status is not None]

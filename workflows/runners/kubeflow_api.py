@@ -33,6 +33,9 @@ LONGEST_PAUSE = 30.0
 CONNECT_TIMEOUT = 10.0
 """Seconds within which a connection must be established, and the first request answered."""
 
+MALFORMED = (TypeError, AttributeError, LookupError, ArithmeticError, ValueError, RecursionError)
+"""What the generated API, and readers of its answers, raise for JSON of another form than the API's."""
+
 _CHECK = "check [kubeflow] endpoint (or KF_PIPELINES_ENDPOINT), token_file and cookies"
 
 
@@ -207,8 +210,10 @@ class Api:
                 if token and error.status == 400:
                     return None
                 raise
-            found += getattr(answer, items) or []
-            token = answer.next_page_token or ""
+            page, token = getattr(answer, items) or [], answer.next_page_token or ""
+            if not isinstance(page, list) or None in page or not isinstance(token, str):
+                raise UnclearAnswerError(f"malformed list of {items} from Kubeflow at {self._where()}; {_CHECK}")
+            found += page
             if not token:
                 return found
             if token in seen:
@@ -244,6 +249,8 @@ def _translated(where: str) -> Iterator[None]:
     except (urllib3.exceptions.HTTPError, OpenApiException, ValueError, OSError) as error:
         # Timeout, broken connection, truncated answer: the request may have taken effect.
         raise UnclearAnswerError(f"no clear answer from Kubeflow at {where}: {_short(error)}") from error
+    except MALFORMED as error:
+        raise UnclearAnswerError(f"malformed answer from Kubeflow at {where}: {_short(error)}; {_CHECK}") from error
 
 
 def _classified(error: Any, where: str) -> Exception:
@@ -274,7 +281,7 @@ def _host(client: Any) -> str:
 def _reason(error: Any) -> str:
     """Return the message of an API error, in one line."""
     text = error.body or error.reason or ""
-    with contextlib.suppress(ValueError, AttributeError):
+    with contextlib.suppress(ValueError, AttributeError, RecursionError):
         text = json.loads(text).get("message", text)
     return _short(text)
 

@@ -15,11 +15,15 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from pachyderm.errors import StorageError
 from workflows.runners.processes import is_alive
 from workflows.runners.runner import Phase, RunKey, RunState
+
+ProcessId = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Request:
     arguments: Mapping[str, Any]
     display_name: str
     started: float
-    creator: tuple[int, str]
+    creator: tuple[ProcessId, str]
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,14 @@ class RunProgress:
     """
 
     phase: Phase
-    process: tuple[int, str]
+    process: tuple[ProcessId, str]
     error: str = ""
     ended: float | None = None
     outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+_decode_request = msgspec.json.Decoder(Request).decode
+_decode_progress = msgspec.json.Decoder(RunProgress).decode
 
 
 class RunFolder:
@@ -104,18 +112,16 @@ class RunFolder:
     def request(self) -> Request | None:
         """Return the request; None if there is no such run."""
         try:
-            content = json.loads((self.path / "run.json").read_text())
-        except (OSError, ValueError):
+            return _decode_request((self.path / "run.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
             return None
-        return Request(**{**content, "creator": tuple(content["creator"])})
 
     def progress(self) -> RunProgress | None:
         """Return the progress that the run itself recorded; None before it recorded any."""
         try:
-            content = json.loads((self.path / "state.json").read_text())
-        except (OSError, ValueError):
+            return _decode_progress((self.path / "state.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
             return None
-        return RunProgress(**{**content, "phase": Phase(content["phase"]), "process": tuple(content["process"])})
 
     def write(self, progress: RunProgress) -> None:
         """Replace ``state.json`` atomically and durably.

@@ -24,7 +24,7 @@ class Phase(StrEnum):
     """It had begun, and its process disappeared without a report. This, too, is an interruption."""
 
 
-_NAME = re.compile(r"(?P<pipeline>\S+) (?P<commit_set>[0-9a-f]{32}) (?P<attempt>[1-9][0-9]*)")
+_NAME = re.compile(r"(?P<pipeline>\S+) (?P<commit_set>[0-9a-f]{32}) (?P<attempt>[1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True, order=True)

@@ -145,18 +145,18 @@ def test_a_trigger_that_is_killed_with_its_runs_ends_nothing_as_failed(
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_fifty_kills_of_trigger_and_runs_together_end_nothing_as_failed(
-    harness: TriggerHarness, filling: dict[str, Path]
+    harness: TriggerHarness, filling: dict[str, Path], volume: Callable[[int, int], int]
 ) -> None:
-    killed_at_random(harness, filling, commits=40, kills=50, seed=13, limit=1200, with_runs=1.0)
+    killed_at_random(harness, filling, commits=volume(40, 4), kills=volume(50, 5), seed=13, limit=1200, with_runs=1.0)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(14400)
 @pytest.mark.parametrize(("commits", "kills"), [(200, 100), (2000, 1000)])
 def test_hundreds_of_kills_while_commits_arrive_lose_and_duplicate_nothing(
-    harness: TriggerHarness, filling: dict[str, Path], commits: int, kills: int
+    harness: TriggerHarness, filling: dict[str, Path], commits: int, kills: int, volume: Callable[[int, int], int]
 ) -> None:
-    killed_at_random(harness, filling, commits, kills, seed=5, limit=6000)
+    killed_at_random(harness, filling, volume(commits, 5), volume(kills, 5), seed=5, limit=6000)
 
 
 def test_an_interrupted_trigger_ends_its_runs_and_the_next_continues_the_work_at_once(
@@ -219,9 +219,11 @@ def test_a_leader_that_was_paused_has_no_double_effect(harness: TriggerHarness, 
 
 
 @pytest.mark.long
-def test_two_hundred_paused_leaders_have_no_double_effect(harness: TriggerHarness, filling: dict[str, Path]) -> None:
-    wasted = paused_leader(harness, filling, rounds=200)
-    assert wasted <= 200
+def test_two_hundred_paused_leaders_have_no_double_effect(
+    harness: TriggerHarness, filling: dict[str, Path], volume: Callable[[int, int], int]
+) -> None:
+    rounds = volume(200, 4)
+    assert paused_leader(harness, filling, rounds) <= rounds
 
 
 def two_triggers(harness: TriggerHarness, filling: dict[str, Path], commits: int) -> tuple[int, int]:

@@ -255,11 +255,12 @@ def test_a_hundred_faults_of_the_api_leave_one_finished_output_per_set(
 
 @pytest.mark.long
 def test_a_thousand_faults_of_the_api_leave_one_finished_output_per_set(
-    harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path]
+    harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path], volume: Callable[[int, int], int]
 ) -> None:
-    seen = faults(harness, cluster, filling, 1000, seed=11)
-    assert sum(seen.values()) == 1000
-    assert set(seen) == set(FAULTS)
+    number = volume(1000, 100)
+    seen = faults(harness, cluster, filling, number, seed=11)
+    assert sum(seen.values()) == number
+    assert set(seen) == set(FAULTS) or number < 1000
     names = Counter(run["display_name"] for run in cluster.api.workflows)
     assert max(names.values()) == 1
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from pachyderm.api.versioned_data import VersionedData
 from pachyderm.client.connection import Target
 from pachyderm.client.connection import connect as open_target
-from pachyderm.errors import RequestError
 
-_ADDRESS_WITHOUT_SCHEME = re.compile(r"[\w.-]+:\d+")
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d+")
 
 
 def connect(where: str | os.PathLike[str] | None = None) -> VersionedData:
@@ -22,7 +21,7 @@ def connect(where: str | os.PathLike[str] | None = None) -> VersionedData:
 
     Args:
         where: folder of an embedded store, which is created when something is put into it; or the address of a
-            cluster, ``grpc://host:port`` or ``grpcs://host:port``. None takes ``PACHD_ADDRESS``, else
+            cluster, ``grpc://host:port``, ``grpcs://host:port`` or ``host:port``. None takes ``PACHD_ADDRESS``, else
             ``PIX2PIX_STORE``, else the folder ``.pix2pix``.
 
     Raises:
@@ -32,10 +31,8 @@ def connect(where: str | os.PathLike[str] | None = None) -> VersionedData:
     target = Target.from_environment(dict(os.environ))
     if where is not None:
         name = os.fspath(where)
-        if "://" in name:
+        if "://" in name or (_HOST_AND_PORT.fullmatch(name) and not Path(name).exists()):
             target = replace(target, pachd=name)
-        elif _ADDRESS_WITHOUT_SCHEME.fullmatch(name) and not Path(name).exists():
-            raise RequestError(f"{name!r} is neither a folder nor an address with a scheme; write grpc://{name}")
         else:
             target = replace(target, pachd=None, store=Path(name))
     if target.pachd is not None:

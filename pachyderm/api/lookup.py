@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from pachyderm.client.commits import Commit
+from pachyderm.client.commits import Commit, CommitId
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import FileEntry, read
 from pachyderm.dag.references import resolve, resolve_any, split
@@ -46,11 +46,17 @@ def find(client: Connection, text: str) -> tuple[Commit, str | None]:
     return resolve(client, repo, name), None if path == "/" else path
 
 
+def read_picture(client: Connection, commit: CommitId, path: str) -> bytes:
+    """Read a PNG or JPEG file; empty if its content is something else."""
+    content = read(client, commit.repo, commit.id, path) or b""
+    return content if content.startswith((b"\x89PNG\r\n", b"\xff\xd8")) else b""
+
+
 def pictures_of(client: Connection, graph: Graph) -> Mapping[str, bytes]:
     """Read the small pictures among the files of a lineage."""
     pictures = {}
     for node in graph.nodes.values():
         facts = node.facts
         if node.kind == "file" and _PICTURE_NAME.search(facts["path"]) and facts.get("bytes", 0) <= LARGEST_PICTURE:
-            pictures[node.id] = read(client, facts["repo"], facts["commit"], facts["path"]) or b""
+            pictures[node.id] = read_picture(client, CommitId(facts["repo"], facts["commit"]), facts["path"])
     return pictures

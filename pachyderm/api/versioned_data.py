@@ -10,14 +10,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-from pachyderm.api.lookup import find, is_picture, pictures_of
+from pachyderm.api.lookup import find, is_picture, pictures_of, read_picture
 from pachyderm.api.results import CommitLog, Lineage, PictureFiles
 from pachyderm.client import upload
 from pachyderm.client.branches import BranchName
 from pachyderm.client.check_out import check_out, new_folder
-from pachyderm.client.commits import Commit, all_commits, inspect
+from pachyderm.client.commits import Commit, CommitId, all_commits, inspect
 from pachyderm.client.connection import Connection, Target, connect
-from pachyderm.client.files import FileEntry, files, matching, read, read_pieces
+from pachyderm.client.files import FileEntry, files, matching, read_pieces
 from pachyderm.client.local_files import collect, folder_of
 from pachyderm.dag import promotion
 from pachyderm.dag.references import existing_repo, refuse_output, resolve, resolve_any, split
@@ -196,7 +196,8 @@ class VersionedData:
             commit = resolve(client, repo, name)
             entries = _existing(commit, path, files(client, repo, commit.id, path))
             chosen = [file for file, entry in entries.items() if is_picture(file, entry)][:number]
-            return PictureFiles({file: read(client, repo, commit.id, file) or b"" for file in chosen})
+            found = {file: read_picture(client, CommitId(repo, commit.id), file) for file in chosen}
+            return PictureFiles({file: content for file, content in found.items() if content})
 
     def lineage(self, of: str | os.PathLike[str], *, forward: bool = False) -> Lineage:
         """Trace a result back to data, code, parameters and run, or an input to everything made from it.

@@ -49,11 +49,12 @@ def test_what_is_put_is_listed_read_and_got_back(data: pachyderm.VersionedData, 
     folder.mkdir()
     (folder / "a (1).png").write_bytes(png(1))
     (folder / "notes.txt").write_text("notes", encoding="utf-8")
-    commit = data.put("input_images", folder, message="two files")
+    (folder / "no picture.png").write_text("text", encoding="utf-8")
+    commit = data.put("input_images", folder, message="three files")
     assert commit is not None
-    assert (commit.description, commit.state) == ("two files", "good")
+    assert (commit.description, commit.state) == ("three files", "good")
     assert data.put("input_images", folder) is None, "nothing differs"
-    assert list(data.files("input_images")) == ["/a %281%29.png", "/notes.txt"]
+    assert list(data.files("input_images")) == ["/a %281%29.png", "/no picture.png", "/notes.txt"]
     assert data.log("input_images")[0] == commit == data.commit(f"input_images@{commit.id[:8]}")
     assert data.log("input_images", 1)[0].id == commit.id
     with data.open("input_images:/notes.txt") as file:
@@ -163,16 +164,23 @@ def test_what_does_not_exist_is_named(data: pachyderm.VersionedData, tmp_path: P
             call()
 
 
-def test_an_address_is_tried_at_once_and_one_without_a_scheme_is_not_taken_for_a_folder(tmp_path: Path) -> None:
+def test_an_address_is_tried_at_once_and_never_taken_for_a_folder(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-    with pytest.raises(pachyderm.UnreachableError, match="no Pachyderm answers"):
-        pachyderm.connect(f"grpc://{address}")
-    with pytest.raises(pachyderm.RequestError, match=f"write grpc://{address}"):
-        pachyderm.connect(address)
+    for name in (f"grpc://{address}", address):
+        with pytest.raises(pachyderm.UnreachableError, match="no Pachyderm answers"):
+            pachyderm.connect(name)
     with pytest.raises(pachyderm.RequestError, match="not of the form"):
         pachyderm.connect("ftp://host")
+
+
+def test_a_folder_named_like_an_address_is_a_store_if_it_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("store:1").mkdir()
+    assert pachyderm.connect("store:1").target.store == Path("store:1")
 
 
 def test_connecting_to_a_folder_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from pix2pix.tensorflow import configure_tensorflow
 if TYPE_CHECKING:
     from pix2pix.inference.evaluate import Evaluation
     from pix2pix.inference.generate import Generated
+
+logger = logging.getLogger(__name__)
 
 
 def pairs(
@@ -127,6 +130,8 @@ def generate(
 ) -> Generated:
     """Translate a folder of pictures; those that the same model has translated already are kept.
 
+    Pictures of another size or kind than the model's inputs are translated all the same; a warning is logged.
+
     Args:
         model: a loaded model, or its folder.
         input: folder of pictures, of any kind that `resize` takes.
@@ -145,7 +150,10 @@ def generate(
         configure_tensorflow()
         from pix2pix.inference.generate import generate as generate_pictures
 
-        return generate_pictures(_folder(model), Path(input), Path(output), parameters, progress=show)
+        result = generate_pictures(_folder(model), Path(input), Path(output), parameters, progress=show)
+    for warning in result.warnings:
+        logger.warning("%s", warning)
+    return result
 
 
 def evaluate(

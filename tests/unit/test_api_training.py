@@ -40,7 +40,7 @@ def test_a_training_has_metrics_samples_and_history(training: pix2pix.Training) 
 
 
 def test_the_exported_model_translates_a_picture_a_folder_and_pairs(
-    training: pix2pix.Training, pairs: Path, tmp_path: Path
+    training: pix2pix.Training, pairs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = training.export(tmp_path / "model", weights="float16")
     assert model.folder == tmp_path / "model" / "1"
@@ -50,6 +50,9 @@ def test_the_exported_model_translates_a_picture_a_folder_and_pairs(
     assert np.array_equal(model(drawing), again(drawing))
     pictures = write_pairs(tmp_path / "pictures", 2, halves=1)
     assert sorted(pix2pix.generate(model, pictures, tmp_path / "out").written) == ["000.png", "001.png"]
+    assert caplog.messages == []
+    warned = pix2pix.generate(model, write_pairs(tmp_path / "large", 3, size=96, halves=1), tmp_path / "out2")
+    assert caplog.messages == list(warned.warnings) != []
     evaluation = pix2pix.evaluate(str(tmp_path / "model"), pairs, tmp_path / "evaluation", batch_size=4)
     assert len(evaluation.pictures) == 8
 

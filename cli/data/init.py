@@ -23,8 +23,8 @@ FEW = {
 
 HEADINGS = {
     "train": "Parameters are data: put this file beside the pairs, and it applies to their commit.\n"
-    "Lines with a # show the defaults, the paper's values, which need a GPU. For a laptop, set size = 128, ngf = 32,\n"
-    "ndf = 32 and max_steps = 2000.",
+    "Lines with a # show the defaults, which are the paper's and need a GPU.\n"
+    "For a laptop, set size = 128, ngf = 32, ndf = 32 and max_steps = 2000.",
     "resize": "The sections below belong into a pix2pix.toml beside the pictures, in input_images.",
 }
 

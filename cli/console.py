@@ -125,17 +125,9 @@ def _bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def _lines(label: str, clock: Callable[[], float]) -> Callable[[int, int, str], None]:
-    from pix2pix.progress import throttled
+    from pix2pix.progress import paced
 
-    start = clock()
-
-    def show(done: int, total: int, note: str) -> None:
-        now = clock()
-        rate = done / (now - start) if now > start and done else 0.0
-        left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
-        print_error(f"{label}: {done}/{total or '?'} ({rate:.1f}/s{left}) {note}".rstrip())
-
-    return throttled(show, clock)
+    return paced(lambda text, note: print_error(f"{label}: {text} {note}".rstrip()), clock)
 
 
 def age(time: str | float | None, now: float) -> str | None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
+import sys
 import threading
 from collections.abc import Iterator
+
+logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -18,6 +22,8 @@ def imported_meanwhile(module: str) -> Iterator[None]:
     Args:
         module: dotted name. An import error is raised by the import statement after the block, not here.
     """
+    if module not in sys.modules:
+        logger.info("loading TensorFlow")
     thread = threading.Thread(target=_import, args=(module,), name=f"import-{module}")
     thread.start()
     try:

@@ -24,7 +24,7 @@ from pachyderm.output.worker import Worker
 from pachyderm.record.stage_record import REPORT_HTML, read_record
 from pix2pix.errors import Pix2PixError
 from pix2pix.escaping import escape_message, escaping_handler
-from pix2pix.progress import Progress, throttled
+from pix2pix.progress import Progress, paced
 from pix2pix.tensorflow import configure_tensorflow
 
 logger = logging.getLogger(__name__)
@@ -98,17 +98,13 @@ def _fill(
 
 
 def logged(stage: str, clock: Callable[[], float] = time.monotonic) -> Progress:
-    """Return a progress callback that logs; see `pix2pix.progress.throttled`.
+    """Return a progress callback that logs rate and time left; see `pix2pix.progress.paced`.
 
     Args:
         stage: name at the beginning of each line.
         clock: seconds, from any origin.
     """
-
-    def log(done: int, total: int, note: str) -> None:
-        logger.info("%s %d/%s %s", stage, done, total or "?", note)
-
-    return throttled(log, clock)
+    return paced(lambda text, note: logger.info("%s %s %s", stage, text, note), clock)
 
 
 def interruptible(progress: Progress, termination: Termination) -> Progress:

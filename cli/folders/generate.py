@@ -11,6 +11,7 @@ from cli.console import emit, print_message, progress, table
 from cli.folders.metrics_text import metrics_text
 from cli.folders.parameters import (
     FOLDER,
+    LOADING,
     assignments_option,
     batch_size_option,
     parameters_option,
@@ -38,6 +39,7 @@ def evaluate(session: Session, model: Path, source: Path, output: Path, batch_si
     """
     parameters = resolve_parameters("generate", None, (), {"batch_size": batch_size})
     require_folder(source)
+    print_message(session, LOADING)
     configure_tensorflow()
     from pix2pix.inference.evaluate import evaluate as evaluate_model
 
@@ -81,6 +83,7 @@ def generate(
     """
     parameters = resolve_parameters("generate", file, assigned, {"batch_size": batch_size})
     require_folder(source)
+    print_message(session, LOADING)
     configure_tensorflow()
     from pix2pix.inference.generate import generate as generate_pictures
 

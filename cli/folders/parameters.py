@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+LOADING = "loading TensorFlow"
+"""Printed before the seconds that this takes."""
+
 FOLDER = click.Path(path_type=Path)
 
 parameters_option = click.option(

@@ -9,7 +9,14 @@ import click
 
 from cli.console import emit, print_message, progress
 from cli.folders.metrics_text import metrics_text
-from cli.folders.parameters import FOLDER, assignments_option, parameters_option, require_folder, resolve_parameters
+from cli.folders.parameters import (
+    FOLDER,
+    LOADING,
+    assignments_option,
+    parameters_option,
+    require_folder,
+    resolve_parameters,
+)
 from cli.folders.rejections import print_rejected
 from cli.options import Session, with_session
 from pix2pix.stop_request import stop_on_signal
@@ -31,6 +38,7 @@ def train(session: Session, source: Path, output: Path, file: Path | None, assig
     parameters = resolve_parameters("train", file, assigned)
     require_folder(source)
     with stop_on_signal() as stop:
+        print_message(session, LOADING)
         configure_tensorflow()
         from pix2pix.training.train import train as train_model
 
@@ -61,9 +69,11 @@ def export(session: Session, checkpoint: Path, output: Path, file: Path | None, 
     """Export CHECKPOINT, or the OUTPUT of `train`, as a SavedModel in OUTPUT/<version>/."""
     parameters = resolve_parameters("export", file, assigned)
     require_folder(checkpoint)
+    print_message(session, LOADING)
     configure_tensorflow()
     from pix2pix.inference.export import export as export_model
 
-    result = export_model(checkpoint, output, parameters)
+    with progress(session, "export") as show:
+        result = export_model(checkpoint, output, parameters, progress=show)
     document = {**dataclasses.asdict(result), "folder": str(result.folder)}
     emit(session, document, f"{result.folder}: step {result.step}, {result.size / 1e6:.1f} MB")

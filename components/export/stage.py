@@ -23,7 +23,7 @@ def work(job: StageContext) -> StageOutput:
     from pix2pix.inference.export import export
 
     try:
-        export(checkpoint, target, job.parameters)
+        export(checkpoint, target, job.parameters, progress=job.progress)
     except InputError as error:
         raise PermanentError(str(error)) from error
     commit = job.inputs[CHECKPOINT.repo].commit

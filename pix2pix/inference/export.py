@@ -27,8 +27,12 @@ from pix2pix.inference.saved_model import FORMAT, OPTIONS, TFLITE
 from pix2pix.inference.served_model import ServedModel
 from pix2pix.model.networks import Generator, assign
 from pix2pix.model.translation import translate
+from pix2pix.progress import Progress, silent
 from pix2pix.tensorflow import Tensor
 from pix2pix.training import checkpoints
+
+STEPS = 4
+"""Steps of an export: reading, building, converting, saving."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,16 @@ class Exported:
     size: int
 
 
-def export(checkpoint: Path, target: Path, parameters: ExportParameters | None = None) -> Exported:
+def export(
+    checkpoint: Path, target: Path, parameters: ExportParameters | None = None, *, progress: Progress = silent
+) -> Exported:
     """Write ``target/<version>/``, replacing a version of this number that an export wrote.
 
     Args:
         checkpoint: folder with ``checkpoint.json`` and ``generator.npz``, or the work folder of a training.
         target: the model's folder.
         parameters: see `pix2pix.hyperparameters`.
+        progress: called before each of the four steps, and at the end.
 
     Raises:
         InputError: the checkpoint is missing or damaged, or ``target/<version>`` was not written by an export.
@@ -66,8 +73,10 @@ def export(checkpoint: Path, target: Path, parameters: ExportParameters | None =
     folder, partial = target / str(options.version), target / f".{options.version}.part"
     checkpoint = _find_checkpoint(checkpoint)
     _check_replaceable(folder, checkpoint)
+    progress(0, STEPS, "reading the checkpoint")
     loaded = checkpoints.read(checkpoint, "generator")
     digest = hashlib.sha256((checkpoint / "generator.npz").read_bytes()).hexdigest()
+    progress(1, STEPS, "building the network")
     generator = Generator(loaded.parameters, 0, matrix=True)
     checkpoints.require_fit(checkpoint, loaded.arrays["generator"], generator.weights)
     assign(generator, loaded.arrays["generator"])
@@ -77,14 +86,17 @@ def export(checkpoint: Path, target: Path, parameters: ExportParameters | None =
         (partial / OPTIONS).parent.mkdir(parents=True)
         (partial / OPTIONS).write_text(_describe(loaded, digest, options), encoding="utf-8")
         if options.tflite != "none":
+            progress(2, STEPS, "converting to TensorFlow Lite")
             (partial / TFLITE).write_bytes(
                 _convert_to_lite(loaded.parameters, loaded.arrays["generator"], options.tflite)
             )
         generator.to_serve(tf.float16 if options.weights == "float16" else tf.float32)
+        progress(3, STEPS, "saving the model")
         _save(ServedModel(generator, loaded.parameters, options), partial)
         write_manifest(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
+    progress(STEPS, STEPS, "")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Exported(folder, loaded.step, digest, loaded.metrics, size)
 

@@ -91,6 +91,7 @@ def generate(
     check_spared(source, target, names.values())
     chosen = {path: name for path, name in names.items() if only is None or path in only}
     left_out = [file for file in (*collisions, *listing.left_out) if only is None or file.path in only]
+    progress(0, len(chosen), "loading the model")
     translator = Translator(model)
     shape = _shape(options.size, translator)
     check = SuitabilityCheck(ModelInputs.of(translator.options), scaled=options.size == 0)

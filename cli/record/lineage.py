@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 LARGEST = 256 * 1024
 """Bytes of the largest picture shown on the page."""
+
+PAIRS = 6
+"""Training pairs shown of a commit."""
+
+MAGIC = (b"\x89PNG\r\n", b"\xff\xd8")
+"""First bytes of the pictures that a browser shows: PNG and JPEG."""
 
 
 @click.command()
@@ -61,8 +68,10 @@ def lineage(
             graph = backward(client, commit, path, kubeflow)
         if page is not None:
             from cli.record.lineage_page import PICTURES, write_page
+            from cli.record.run_links import run_exists, with_live_links
 
-            write_page(page, graph, _pictures(client, graph, PICTURES))
+            graph = with_live_links(graph, run_exists)
+            write_page(page, graph, _pictures(client, graph, PICTURES), _pairs(client, graph))
     for problem in graph.problems():
         print_message(session, problem)
     if not as_events:
@@ -72,6 +81,22 @@ def lineage(
 
     documents = events(graph, f"{session.pachd or 'pix2pix'}/{session.target().project}")
     emit(session, documents, "\n".join(json.dumps(document) for document in documents))
+
+
+def _pairs(client: Connection, graph: Graph) -> dict[str, list[bytes]]:
+    """Read a few small training pairs of each commit of `training`: node id -> PNGs or JPEGs."""
+    from pachyderm.client.files import files, read
+    from pachyderm.dag.repos import TRAINING
+
+    pairs: dict[str, list[bytes]] = {}
+    for node in graph.nodes.values():
+        if node.kind != "commit" or node.facts["repo"] != TRAINING.repo or "problem" in node.facts:
+            continue
+        listing = files(client, TRAINING.repo, node.facts["commit"])
+        small = [path for path, entry in listing.items() if entry.bytes <= LARGEST]
+        contents = (read(client, TRAINING.repo, node.facts["commit"], path) or b"" for path in small)
+        pairs[node.id] = list(islice((content for content in contents if content.startswith(MAGIC)), PAIRS))
+    return pairs
 
 
 def _pictures(client: Connection, graph: Graph, most: int) -> dict[str, bytes]:
@@ -84,7 +109,7 @@ def _pictures(client: Connection, graph: Graph, most: int) -> dict[str, bytes]:
         if node.kind != "file" or len(pictures) >= most or facts.get("bytes", LARGEST + 1) > LARGEST:
             continue
         content = read(client, facts["repo"], facts["commit"], facts["path"]) or b""
-        if content.startswith((b"\x89PNG\r\n", b"\xff\xd8")):
+        if content.startswith(MAGIC):
             pictures[node.id] = content
     return pictures
 

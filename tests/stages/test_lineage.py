@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from stage_harness import StageHarness, set_up_harness
 from cli.main import main
 from cli.record.lineage_page import write_page
 from cli.record.lineage_text import tree
+from cli.record.run_links import run_exists, with_live_links
 from pachyderm.client.commits import head, inspect
 from pachyderm.client.connection import Target
 from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
@@ -193,11 +196,53 @@ def test_the_page_shows_every_node_and_loads_nothing_from_elsewhere(populated: P
     write_page(page, graph, {graph.start: png_bytes(np.zeros((4, 4, 3), np.uint8))})
     text = page.read_text()
     assert text.count("<article") == len(graph.nodes)
+    assert text.count("marker-end") == len(graph.edges), "one arrow per relation"
     assert text.count('class="card start"') == 1 and text.count("<img") == 1
     targets = re.findall(r"""(?:src|href)="([^"]+)""", text)
     assert all(one.startswith(("data:image/png;base64,", "#n")) for one in targets)
     assert {one[1:] for one in targets if one.startswith("#")} <= set(re.findall(r'article id="(n\d+)"', text))
-    assert "http" not in text and "url(" not in text and "width=device-width" in text
+    assert "http" not in text and "url(" not in text.replace("url(#head)", "") and "width=device-width" in text
+
+
+def test_the_page_shows_pairs_of_the_training_commit_and_links_runs_that_exist(
+    populated: Populated, tmp_path: Path
+) -> None:
+    harness = populated.harness
+    graph = backward(harness.client, head(harness.client, MODEL))
+    run = next(name for name, node in graph.nodes.items() if node.kind == "run")
+    link = "https://kubeflow.test/#/runs/details/0f3e"
+    linked = replace(graph, nodes={**graph.nodes, run: replace(graph.nodes[run], facts={"run": "0f3e", "link": link})})
+    training = next(name for name, node in graph.nodes.items() if node.facts.get("repo") == TRAINING.repo)
+    pair = png_bytes(np.zeros((4, 8, 3), np.uint8))
+    for exists, links in ((True, 1), (False, 0)):
+        asked: list[str] = []
+        shown = with_live_links(linked, lambda address, asked=asked, exists=exists: asked.append(address) or exists)
+        assert asked == [link]
+        page = tmp_path / f"{exists}.html"
+        write_page(page, shown, {}, {training: [pair, pair]})
+        assert page.read_text().count('alt="training pair"') == 2
+        assert page.read_text().count(f'href="{link}"') == links
+
+
+def test_a_run_exists_if_kubeflow_answers_or_asks_for_a_login() -> None:
+    answers = {"/apis/v2beta1/runs/here": 200, "/apis/v2beta1/runs/login": 403, "/apis/v2beta1/runs/gone": 404}
+
+    class Kubeflow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(answers[self.path])
+            self.end_headers()
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Kubeflow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        found = {run: run_exists(f"{address}/#/runs/details/{run}") for run in ("here", "login", "gone")}
+        server.shutdown()
+    assert found == {"here": True, "login": True, "gone": False}
+    assert not run_exists(f"{address}/#/runs/details/here"), "nobody answers"
+    assert not run_exists("no address")
 
 
 def test_openlineage_events_name_runs_jobs_and_versions_of_datasets(populated: Populated) -> None:

@@ -3,7 +3,8 @@
     PachydermError
     ├── RequestError       a repo, commit or value does not exist or is not allowed
     ├── UnreachableError   no Pachyderm answers at the address, or it refuses the token  (retryable)
-    ├── ServerError        the server failed: an internal error, damaged data, a conflict (retryable)
+    ├── ServerError        the server failed: an internal error, damaged data          (retryable)
+    │   └── ConflictError  its database rolled the request back in favour of others   (retryable)
     ├── StoreError         the embedded store's folder cannot be used: wrong version, not a store, read-only
     ├── StorageError       the disk is full or failed                                    (retryable)
     ├── CommitFailedError  a commit finished with an error
@@ -40,9 +41,13 @@ class UnreachableError(PachydermError):
 
 
 class ServerError(PachydermError):
-    """The server failed to carry out a valid request: an internal error, data that it has lost, or a conflict."""
+    """The server failed to carry out a valid request: an internal error, or data that it has lost."""
 
     retryable = True
+
+
+class ConflictError(ServerError):
+    """The server rolled a valid request back in favour of other requests; nothing was changed."""
 
 
 class StoreError(PachydermError):

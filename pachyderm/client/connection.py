@@ -16,8 +16,9 @@ from pachyderm_sdk import Client
 from pachyderm_sdk.api import metadata, pfs
 
 from pachyderm.client.branches import BranchName
-from pachyderm.errors import PachydermError, RequestError, ServerError, StorageError, UnreachableError
+from pachyderm.errors import ConflictError, PachydermError, RequestError, ServerError, StorageError, UnreachableError
 from pachyderm.protocol.channel import Metadata, open_channel, with_metadata
+from pachyderm.protocol.conflicts import rolled_back
 from pachyderm.protocol.sdk_messages import ParsingChannel
 
 CONNECT_TIMEOUT = 10.0
@@ -231,9 +232,11 @@ def translate(error: grpc.RpcError, target: str = "Pachyderm") -> PachydermError
         return UnreachableError(f"Pachyderm at {target} does not answer: {text}; check the server and its logs")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED or "No space left" in text or "disk is full" in text:
         return StorageError(text)
-    if code is grpc.StatusCode.ABORTED:
-        return ServerError(f"Pachyderm at {target} refused the write: {text}")
-    if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS):
+    if code is grpc.StatusCode.ABORTED or rolled_back(text):
+        return ConflictError(f"Pachyderm at {target} gave the request up: {text}; try again")
+    # PostgreSQL's codes for a lost connection and a shutdown, which pachd passes on.
+    away = "SQLSTATE 08" in text or "SQLSTATE 57P" in text
+    if away or code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS):
         return ServerError(f"Pachyderm at {target} failed ({code.name}): {text or 'no reason given'}")
     # pachd answers many refusals with UNKNOWN and a text.
     return RequestError(text or f"Pachyderm at {target} refused the request ({code.name})")

@@ -15,10 +15,10 @@ import logging
 import grpc
 
 from pachyderm.client.commits import Commit, head, inspect
-from pachyderm.client.connection import Connection
+from pachyderm.client.connection import Connection, translate
 from pachyderm.dag.promotion import record_promotion
 from pachyderm.dag.repos import MODEL
-from pachyderm.errors import CommitFailedError, LostClaimError
+from pachyderm.errors import CommitFailedError, ConflictError, LostClaimError
 from pachyderm.queue.claims import FINISHING, Claim, claims_of
 from pachyderm.record.fingerprints import FINGERPRINT
 
@@ -55,7 +55,7 @@ def finish(client: Connection, commit: Commit, claim: Claim, fingerprint: str, *
             if inspect(client, commit.repo, commit.id).state != "open":
                 logger.info("%s was finished although the response was lost: %s", commit, error.details())
                 break
-            if not tries_left or "aborted" not in (error.details() or ""):
+            if not tries_left or not isinstance(translate(error), ConflictError):
                 raise
             # Postgres aborts one of two conflicting transactions, and pachd returns that error (seen on pachd 2.12).
             logger.info("finishing %s again: %s", commit, error.details())

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 
+from pachyderm.protocol.conflicts import ConflictRetries
 from pachyderm.protocol.read_timeout import ReadTimeout
 
 MAX_MESSAGE_BYTES = 20 << 20
@@ -49,7 +50,8 @@ READS = (
     "versionpb_v2.API/GetVersion",
 )
 """RPCs that change nothing. Only these are retried, and only before the first message of the response: after a broken
-connection nobody knows whether any other request was carried out."""
+connection nobody knows whether any other request was carried out. What the server's database rolled back is repeated by
+`pachyderm.protocol.conflicts`, writes included."""
 
 RETRIES = {"maxAttempts": 5, "initialBackoff": "0.5s", "backoffMultiplier": 3, "maxBackoff": "10s"}
 """gRPC permits at most five attempts; with these pauses a read outlasts an absence of about 15 s."""
@@ -70,7 +72,8 @@ def open_channel(address: str, tls: bool, root_certs: bytes | None, read_timeout
         channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(root_certs), options=channel_options())
     else:
         channel = grpc.insecure_channel(address, options=channel_options())
-    return grpc.intercept_channel(channel, ReadTimeout([f"/{method}" for method in READS], read_timeout))
+    timeout = ReadTimeout([f"/{method}" for method in READS], read_timeout)
+    return grpc.intercept_channel(channel, ConflictRetries(), timeout)
 
 
 def with_metadata(channel: grpc.Channel, metadata: Metadata) -> grpc.Channel:

@@ -20,7 +20,7 @@ import msgspec
 
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection, translate
-from pachyderm.errors import UnreachableError
+from pachyderm.errors import ConflictError, UnreachableError
 
 logger = logging.getLogger(__name__)
 
@@ -176,11 +176,11 @@ def give_back(client: Connection, commit: Commit, number: int, why: str) -> bool
 def end_of(error: BaseException) -> str:
     """Return the end of a claim whose attempt raised an error, as the attempt reports it.
 
-    Signals and an unreachable Pachyderm count as interruptions, not as failures of the work.
+    Signals, an unreachable Pachyderm and conflicts in its database count as interruptions, not as failures of the work.
     """
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     cause = translate(error) if isinstance(error, grpc.RpcError) else error
-    if not isinstance(error, Exception) or isinstance(cause, UnreachableError):
+    if not isinstance(error, Exception) or isinstance(cause, UnreachableError | ConflictError):
         return f"{STOPPED}{text}"[:_LONGEST_END]
     return f"{REPORTED}{text}"[:_LONGEST_END]
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
+import grpc
 import pytest
 from stage_harness import StageHarness
 
@@ -16,6 +18,7 @@ from pachyderm.client.commits import inspect
 from pachyderm.client.files import files
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, MODEL, TRAINING
 from pachyderm.errors import LostClaimError, PermanentError
+from pachyderm.output import finish as finishing
 from pachyderm.output.finish import finish
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.publish import differences, publish
@@ -293,3 +296,30 @@ def test_a_commit_set_whose_transaction_was_abandoned_is_not_gone_on_with(harnes
 
 def _no_waiting(seconds: float) -> None:
     raise AssertionError("the attempt waited")
+
+
+class Conflict(grpc.RpcError):
+    """pachd's answer if PostgreSQL gave its transaction up in favour of another one."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNKNOWN
+
+    def details(self) -> str:
+        return "finish commit: ERROR: could not serialize access (SQLSTATE 40001)"
+
+
+def test_the_end_of_a_commit_is_repeated_if_the_servers_database_gave_it_up(
+    harness: StageHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transaction, tries = finishing._transaction, []
+
+    def conflicting(*args: Any, **more: Any) -> None:
+        tries.append(args)
+        if len(tries) < finishing.TRIES:
+            raise Conflict
+        transaction(*args, **more)
+
+    monkeypatch.setattr(finishing, "_transaction", conflicting)
+    set_id = harness.put(TRAINING, {"/a.png": "A"})
+    assert harness.fill("train", set_id).state == "good"
+    assert len(tries) == finishing.TRIES

@@ -10,7 +10,7 @@ from test_rules import TRAIN, SimulatedTrigger
 
 from pachyderm.client.commits import inspect
 from pachyderm.dag.repos import TRAINING
-from pachyderm.errors import UnreachableError
+from pachyderm.errors import ConflictError, ServerError, UnreachableError
 from pachyderm.queue.claims import STALE_AFTER, claims_of, end_of, give_back
 from workflows.daemon.lease import NoElection
 from workflows.runners.runner import Phase
@@ -301,4 +301,7 @@ def test_the_end_of_a_claim_distinguishes_errors_from_stops() -> None:
     assert end_of(ValueError("x")) == "failed: ValueError: x"
     assert end_of(MemoryError()) == "failed: MemoryError"
     assert end_of(SystemExit(143)) == "interrupted: SystemExit: 143"
+    assert end_of(UnreachableError("away")) == "interrupted: UnreachableError: away"
+    assert end_of(ConflictError("aborted")) == "interrupted: ConflictError: aborted"
+    assert end_of(ServerError("damaged")) == "failed: ServerError: damaged"
     assert len(end_of(ValueError("x" * 1000))) == 500

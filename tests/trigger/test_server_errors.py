@@ -1,4 +1,4 @@
-"""At its start a trigger waits for a server that fails, and gives up on a request that is refused."""
+"""A trigger waits for a server that fails, repeats what the server's database gave up, and gives up on a refusal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any
 
 import grpc
 import pytest
+from fake_pachyderm import FakeRpcError
+from test_rules import TRAIN, SimulatedTrigger
 
 from pachyderm.client.connection import Target
+from pachyderm.dag.repos import TRAINING
 from pachyderm.errors import RequestError
 from workflows.settings.configuration import Configuration
 from workflows.trigger.wiring import TriggerContext, serve
@@ -64,3 +67,27 @@ def test_a_trigger_gives_up_on_a_refused_request(tmp_path: Path) -> None:
         pytest.raises(RequestError, match="bad project name"),
     ):
         trigger(target, tmp_path)
+
+
+@pytest.mark.parametrize("request_number", [1, 2])
+def test_an_action_that_the_servers_database_gave_up_is_repeated_at_the_next_poll(
+    monkeypatch: pytest.MonkeyPatch, request_number: int
+) -> None:
+    trigger = SimulatedTrigger()
+    edit_keys, sent = trigger.pachyderm.edit_keys, []
+
+    def conflicting(*args: Any, **keys: Any) -> None:
+        sent.append(args)
+        if len(sent) == request_number:
+            raise FakeRpcError(grpc.StatusCode.UNKNOWN, "ERROR: current transaction is aborted (SQLSTATE 25P02)")
+        edit_keys(*args, **keys)
+
+    monkeypatch.setattr(trigger.pachyderm, "edit_keys", conflicting)
+    commit_set = trigger.pachyderm.put(TRAINING)
+    for _ in range(5):
+        trigger.tick(2.0)
+    assert trigger.live() == [f"{TRAIN} 1"]
+    trigger.works()
+    assert len(sent) > request_number
+    assert trigger.error("model", commit_set) == ""
+    assert trigger.pachyderm.rows["model", commit_set].effects == 1

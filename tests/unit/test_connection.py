@@ -28,8 +28,8 @@ from pachyderm.client.commits import head, history, inspect
 from pachyderm.client.connection import Connection, Target, connect, translated
 from pachyderm.dag.repos import TRAINING
 from pachyderm.dag.setup import check_set_up, set_up
-from pachyderm.errors import RequestError, ServerError, UnreachableError
-from pachyderm.protocol import channel
+from pachyderm.errors import ConflictError, RequestError, ServerError, UnreachableError
+from pachyderm.protocol import channel, conflicts
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.rpc.routes import handlers
 
@@ -403,6 +403,60 @@ def test_a_failure_of_the_server_is_not_reported_as_bad_input(code: grpc.StatusC
         inspect(client, "training", "0" * 32)
     assert report(caught.value) == 1
     assert caught.value.retryable
+
+
+CONFLICTS = (
+    "start commit: ERROR: current transaction is aborted (SQLSTATE 25P02)",
+    "ERROR: could not serialize access due to concurrent update (SQLSTATE 40001)",
+    "ERROR: deadlock detected (SQLSTATE 40P01)",
+    "commit unexpectedly resulted in rollback",
+)
+
+
+@pytest.mark.parametrize("conflict", CONFLICTS)
+def test_what_the_servers_database_rolled_back_is_repeated(conflict: str) -> None:
+    calls: list[bytes] = []
+
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        calls.append(request)
+        if len(calls) == 1:
+            context.abort(grpc.StatusCode.UNKNOWN, conflict)
+        return b""
+
+    method = grpc.unary_unary_rpc_method_handler(answer)
+    with serve(FinishCommit=method) as address, connect(Target(pachd=f"grpc://{address}")) as client:
+        client.pfs.finish_commit(commit=client.commit("training", "0" * 32))
+    assert len(calls) == 2
+
+
+def test_what_the_servers_database_keeps_rolling_back_fails_as_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conflicts, "PAUSES", (0.0,) * 4)
+
+    def answer(context: grpc.ServicerContext) -> bytes:
+        context.abort(grpc.StatusCode.UNKNOWN, CONFLICTS[0])
+
+    with pytest.raises(ConflictError, match=r"is aborted.*; try again") as caught, answering(answer) as client:
+        inspect(client, "training", "0" * 32)
+    assert report(caught.value) == 1
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("state", ["08006", "57P01"])
+def test_a_server_without_its_database_is_not_reported_as_bad_input(state: str) -> None:
+    def answer(context: grpc.ServicerContext) -> bytes:
+        context.abort(grpc.StatusCode.UNKNOWN, f"ERROR: terminating connection (SQLSTATE {state})")
+
+    with pytest.raises(ServerError, match="terminating connection") as caught, answering(answer) as client:
+        inspect(client, "training", "0" * 32)
+    assert caught.value.retryable
+
+
+def test_what_the_servers_database_refuses_is_bad_input() -> None:
+    def answer(context: grpc.ServicerContext) -> bytes:
+        context.abort(grpc.StatusCode.UNKNOWN, "create repo: ERROR: value too long (SQLSTATE 22001)")
+
+    with pytest.raises(RequestError, match="value too long"), answering(answer) as client:
+        inspect(client, "training", "0" * 32)
 
 
 def test_an_expired_token_is_not_a_failure_of_the_server() -> None:

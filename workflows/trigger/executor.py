@@ -9,9 +9,9 @@ from dataclasses import replace
 import grpc
 
 from pachyderm.client.commits import Commit, head, inspect
-from pachyderm.client.connection import Connection
+from pachyderm.client.connection import Connection, translate
 from pachyderm.dag.repos import PIPELINES
-from pachyderm.errors import RequestError
+from pachyderm.errors import ConflictError, RequestError
 from pachyderm.queue.claims import give_back
 from pachyderm.queue.decisions import ANNOUNCED, CONFIRMED, Decision, record, stamp
 from pachyderm.queue.ends import finish_with
@@ -85,6 +85,9 @@ class ActionExecutor:
                 case Terminate():
                     return self._terminate(action)
         except grpc.RpcError as error:
+            if isinstance(translate(error), ConflictError):
+                logger.info("%s is repeated at the next poll: %s", action, error.details())
+                return False
             if error.code() is not grpc.StatusCode.NOT_FOUND and "not found" not in (error.details() or ""):
                 raise
             logger.info("a commit of %s was dropped: %s", action, error.details())

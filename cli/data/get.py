@@ -10,6 +10,7 @@ import click
 from cli.console import emit, print_message, progress, shorten, table
 from cli.options import Session, with_session
 from pachyderm.errors import RequestError
+from pix2pix.escaping import escape
 
 if TYPE_CHECKING:
     from pachyderm.client.commits import Commit
@@ -45,7 +46,11 @@ def get(session: Session, source: str, target: Path, pattern: str | None) -> Non
         print_message(session, f"{stored} cannot be decoded to the name of a local file; it is saved as {local}")
     total = sum(entry.bytes for entry in entries.values())
     document = {"commit": commit.id, "files": len(entries), "bytes": total, "renamed": renamed}
-    emit(session, document, f"{shorten(session, str(commit))}: {len(entries)} files, {total} bytes in {target}")
+    emit(
+        session,
+        document,
+        f"{shorten(session, str(commit))}: {len(entries)} files, {total} bytes in {escape(str(target))}",
+    )
 
 
 def _finished(session: Session, client: Connection, repo: str, name: str) -> Commit:

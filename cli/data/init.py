@@ -10,6 +10,7 @@ import click
 
 from cli.console import emit
 from cli.options import Session, with_session
+from pix2pix.escaping import escape
 
 FILE_NAME = "pix2pix.toml"
 
@@ -55,7 +56,7 @@ def init(session: Session, folder: Path) -> None:
         f"wrote {file}" if written else f"{file} exists and is unchanged",
         "next: pix2pix pairs PHOTOS pairs --operation edges, pix2pix put training pairs, pix2pix trigger --once",
     ]
-    emit(session, {**document, "parameters": str(file)}, "\n".join(lines))
+    emit(session, {**document, "parameters": str(file)}, "\n".join(map(escape, lines)))
 
 
 def template() -> str:

@@ -19,6 +19,7 @@ from cli.folders.parameters import (
 )
 from cli.folders.rejections import print_rejected
 from cli.options import Session, with_session
+from pix2pix.escaping import escape
 from pix2pix.stop_request import stop_on_signal
 from pix2pix.tensorflow import configure_tensorflow
 
@@ -76,4 +77,4 @@ def export(session: Session, checkpoint: Path, output: Path, file: Path | None, 
     with progress(session, "export") as show:
         result = export_model(checkpoint, output, parameters, progress=show)
     document = {**dataclasses.asdict(result), "folder": str(result.folder)}
-    emit(session, document, f"{result.folder}: step {result.step}, {result.size / 1e6:.1f} MB")
+    emit(session, document, f"{escape(str(result.folder))}: step {result.step}, {result.size / 1e6:.1f} MB")

@@ -8,6 +8,7 @@ import click
 
 from cli.console import emit
 from cli.options import Session, with_session
+from pix2pix.escaping import escape
 
 
 @click.command(name="compile")
@@ -30,7 +31,7 @@ def compile_pipelines(session: Session, folder: Path | None, check: bool) -> Non
 
     if not check:
         written = [path if folder else Path(path.name) for path in compile_all(output_folder(folder))]
-        emit(session, {"written": [str(path) for path in written]}, "\n".join(map(str, written)))
+        emit(session, {"written": [str(path) for path in written]}, "\n".join(escape(str(path)) for path in written))
         return
     outdated = [path.name for path in stale(folder or BESIDE)]
     text = f"out of date: {', '.join(outdated)}; run: pix2pix compile" if outdated else "up to date"

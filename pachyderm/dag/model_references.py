@@ -17,7 +17,7 @@ from pachyderm.errors import RequestError
 
 logger = logging.getLogger(__name__)
 
-_BEFORE = re.compile(rf"{MODEL.branch}(?P<ancestry>[\^~][\^~0-9]*)")
+_BEFORE = re.compile(rf"{MODEL.branch}(?P<ancestry>(?:[\^~][0-9]{{0,9}})+)")
 
 
 def resolve_model(client: Connection, text: str) -> Commit:

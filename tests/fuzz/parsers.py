@@ -174,14 +174,17 @@ def read_names(data: bytes) -> None:
 
 
 def read_references(data: bytes) -> None:
-    from pachyderm.dag import references
+    from pachyderm.dag import model_references, references
     from pachyderm.store.names import RepoName, parse_reference
 
     value = text(data)
     references.split(value)
+    before = model_references._BEFORE.fullmatch(value)
+    if before:
+        assert references.generations(before["ancestry"]) >= 1
     found = references._REFERENCE.fullmatch(value)
     if found:
-        assert references._generations(found["ancestry"]) >= 0
+        assert references.generations(found["ancestry"]) >= 0
     try:
         references.resolve(MissingRepo(), "training", value)  # type: ignore[arg-type]
     except RequestError as error:

@@ -163,6 +163,7 @@ def _calls(good: str, failed: str, pictures: Path) -> dict[str, list[list[object
     out = pictures.parent / f"out{NAME}"
     both = [f"model@{good}", f"model@{failed}"]
     return {
+        "init": [["init", pictures / f"{NAME}.png"], ["init", pictures]],
         "setup": [["setup"]],
         "put": [["put", "training", pictures, "-m", HOSTILE], ["put", HOSTILE, pictures], ["put", "training", missing]],
         "get": [["get", "model", pictures], ["get", f"model@{HOSTILE}", out], ["get", f"training:/{HOSTILE}", out]],
@@ -175,6 +176,7 @@ def _calls(good: str, failed: str, pictures: Path) -> dict[str, list[list[object
         "why": [["why", good], ["why", failed], ["why", HOSTILE]],
         "retry": [["retry", good], ["retry", HOSTILE]],
         "models": [["models"]],
+        "compare": [["compare", *both], ["compare", HOSTILE], ["compare", good, "--html", "{page}"]],
         "promote": [["promote", failed], ["promote", HOSTILE]],
         "rollback": [["rollback"], ["rollback", HOSTILE]],
         "revert": [["revert", HOSTILE, HOSTILE], ["revert", "training", HOSTILE]],
@@ -197,6 +199,8 @@ def _calls(good: str, failed: str, pictures: Path) -> dict[str, list[list[object
         "generate": [["generate", pictures, missing, out], ["generate", pictures, missing, out, "-p", HOSTILE]],
         "demo": [["demo", "--output", pictures]],
         "compile": [["compile", HOSTILE]],
+        "completion": [["completion", HOSTILE]],
+        "web": [["web", "--listen", HOSTILE], ["web", "--listen", "127.0.0.1:0", "--token-file", missing]],
         "doctor": [["doctor"], ["doctor", "--config", missing]],
         "store": [["store", "fsck"], ["store", "gc"], ["store", "serve", "--listen", HOSTILE], ["store", HOSTILE]],
     }
@@ -288,7 +292,7 @@ def test_pages_escape_what_templates_print(tmp_path: Path) -> None:
     page = tmp_path / "index.html"
     write_page(page, HOSTILE, HOSTILE, [HOSTILE], [[HOSTILE, Path(NAME)]])
     require_clean(page.read_text(), "gallery", lines=False)
-    for package in ("cli.data", "cli.demo", "cli.folders", "cli.record", "components", "pix2pix.pages"):
+    for package in ("cli.data", "cli.demo", "cli.folders", "cli.record", "components", "pix2pix.pages", "web"):
         template = environment(package).from_string("{{ text }}<a title='{{ text }}'></a>")
         require_clean(template.render(text=HOSTILE), package, lines=False)
 
@@ -306,7 +310,7 @@ def test_only_the_console_and_the_log_handlers_write_for_people() -> None:
     writers = re.compile(r"click\.(echo|secho|style)|StreamHandler|logging\.Formatter|FileHandler|\bprint\(")
     found = {
         str(file.relative_to(ROOT))
-        for package in ("cli", "components", "pachyderm", "pix2pix", "workflows")
+        for package in ("cli", "components", "pachyderm", "pix2pix", "web", "workflows")
         for file in (ROOT / package).rglob("*.py")
         if writers.search(file.read_text())
     }

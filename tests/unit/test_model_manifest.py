@@ -136,7 +136,7 @@ def test_a_manifest_of_a_damaged_description_does_not_make_it_loadable(copied: P
 def test_models_are_loaded_at_one_place() -> None:
     found = {
         str(file.relative_to(ROOT))
-        for package in ("cli", "components", "pachyderm", "pix2pix", "workflows")
+        for package in ("cli", "components", "pachyderm", "pix2pix", "web", "workflows")
         for file in (ROOT / package).rglob("*.py")
         if any(word in file.read_text() for word in ("saved_model.load", "load_model(", "pickle.load", "TFSMLayer"))
     }

@@ -14,7 +14,7 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from inputs import inputs, mutated, structured
+from inputs import DEEP, DIGITS, inputs, mutated, structured
 from parsers import PARSERS, SCRATCH, check
 
 SAMPLE, MANY = 60, 100_000
@@ -36,6 +36,29 @@ def quiet() -> Iterator[None]:
 @pytest.mark.parametrize("name", PARSERS)
 def test_a_parser_takes_or_refuses_any_input(name: str) -> None:
     run(name, seed=sum(name.encode()), count=SAMPLE)
+
+
+FOUND = [
+    ("own parameters", b'{"train": {"max_steps": "\\ud800"}}'),
+    ("model options", b'{"format": 1, "train": 1e999}'),
+    ("metrics log", b'{"step": 1, "losses": ' + DEEP.encode()),
+    ("metrics log", b'{"step": {}, "losses": {}}'),
+    ("checkpoint", b'{"format": ' + DEEP.encode()),
+    ("run folder", b'{"phase": "failed"}'),
+    ("run folder", b"-1"),
+    ("runs of Kubeflow", b'{"runs": [null]}'),
+    ("runs of Kubeflow", b'{"run_id": "r", "state": "FAILED", "created_at": "0001-01-01"}'),
+    ("runs of Kubeflow", b'{"run_id": "r", "state": {}}'),
+    ("runs of Kubeflow", b""),
+    ("compiled pipeline", b"root:\n  inputDefinitions:\n    parameters:\n"),
+    ("lock file", DEEP.encode()),
+    ("references", b"master^" + DIGITS.encode()),
+]
+
+
+def test_values_that_were_found_by_fuzzing_are_refused() -> None:
+    for name, data in FOUND:
+        check(PARSERS[name](), data)
 
 
 @pytest.mark.long

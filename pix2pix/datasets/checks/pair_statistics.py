@@ -25,6 +25,11 @@ WINDOW = 512
 """Side of the part in the middle whose spectrum is measured, pixels."""
 
 
+MIDDLE = 1024
+"""Side of the part in the middle that is searched for repeated rows and label colours, pixels: it bounds the time that
+a large pair takes."""
+
+
 @dataclass(frozen=True)
 class HalfStatistics:
     """One half of a pair.
@@ -86,15 +91,23 @@ def measure_pair(path: str, a: Pixels, b: Pixels) -> PairStatistics:
 
 
 def _measure_half(pixels: Pixels, drawn: Outlines) -> HalfStatistics:
+    middle = _middle(pixels, MIDDLE)
     return HalfStatistics(
         look=_look(pixels),
         deviation=float(cv2.meanStdDev(pixels)[1].max()),
         detail=_detail(pixels),
-        repeated=_repeated(pixels),
-        colours=_label_colours(pixels),
+        repeated=_repeated(middle),
+        colours=_label_colours(middle),
         hash=perceptual_hash(pixels),
         outlines=descriptor(drawn),
     )
+
+
+def _middle(pixels: Pixels, side: int) -> Pixels:
+    """Return the part in the middle, at most `side` pixels wide and high."""
+    height, width = pixels.shape[:2]
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
 
 def _look(pixels: Pixels) -> NDArray[np.float64]:
@@ -117,9 +130,7 @@ def _look(pixels: Pixels) -> NDArray[np.float64]:
 
 
 def _detail(pixels: Pixels) -> float:
-    height, width = pixels.shape[:2]
-    top, left = max(0, (height - WINDOW) // 2), max(0, (width - WINDOW) // 2)
-    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[top : top + WINDOW, left : left + WINDOW].astype(np.float64)
+    luma = cv2.cvtColor(_middle(pixels, WINDOW), cv2.COLOR_RGB2GRAY).astype(np.float64)
     taper = np.outer(np.hanning(luma.shape[0] + 2)[1:-1], np.hanning(luma.shape[1] + 2)[1:-1])
     power = np.abs(np.fft.rfft2((luma - luma.mean()) * taper)) ** 2
     frequency = np.hypot(np.fft.fftfreq(luma.shape[0])[:, None], np.fft.rfftfreq(luma.shape[1])[None, :])

@@ -11,11 +11,13 @@ from typing import Any
 from pachyderm_sdk.api import pfs
 
 from components.pictures import assign
+from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Target, connect
+from pachyderm.dag.gate_decision import GateDecision
 from pachyderm.dag.repos import EXPORT, GENERATE, RESIZE, TRAIN, StageSpec
 from pachyderm.dag.setup import set_up
 from pachyderm.output.output_commit import fill_set
-from pachyderm.output.stage import Input, Resolved, Stage, StageContext, StageOutput
+from pachyderm.output.stage import Input, Judgement, Resolved, Stage, StageContext, StageOutput
 from pachyderm.output.worker import Worker
 from pix2pix.progress import silent
 
@@ -70,7 +72,11 @@ def _each(context: StageContext) -> StageOutput:
 
 
 def _resolve(text: str | None, own: Mapping[str, Any], name: str) -> Resolved:  # noqa: ARG001
-    return Resolved({}, {}, promote=True)
+    return Resolved({}, {})
+
+
+def _judge(context: StageContext, in_use: Commit, model: Mapping[str, Any]) -> Judgement:  # noqa: ARG001
+    return Judgement(GateDecision("promoted", "benchmarks promote every model", "always", in_use=in_use.id))
 
 
 def _awaited(inputs: Mapping[str, Input]) -> str | None:
@@ -87,6 +93,7 @@ def _stage(spec: StageSpec, work: Callable[[StageContext], StageOutput]) -> Stag
         awaited=_awaited,
         page=lambda record, local: f"<p>{record.stage}</p>",  # noqa: ARG005
         assign=assign if spec.per_file else None,
+        judge=_judge if spec == EXPORT else None,
     )
 
 

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("cli.record.models:models", "List the models, newest first."),
     "compare": ("cli.record.compare:compare", "Compare models side by side."),
     "promote": ("cli.record.promotion:promote", "Put a model into use."),
+    "review": ("cli.record.review:review", "Compare the candidate with the model in use; approve or reject it."),
     "rollback": ("cli.record.promotion:rollback", "Return to the model promoted before."),
     "revert": ("cli.record.revert:revert", "Move an input back to an earlier commit."),
     "lineage": ("cli.record.lineage:lineage", "Trace a result back to its sources, or an input forward."),

@@ -17,6 +17,8 @@ fingerprint: listings, parameters and versions."""
 SHAPE_NOTHING = frozenset(
     {
         "components.code_digest",
+        "components.export.gate",  # whether a model is promoted, not what is in it
+        "components.export.page",
         "components.importing",
         "components.page",
         "components.parameters",  # the resolved values are a part of the fingerprint

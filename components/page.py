@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from pachyderm.client.files import REPORT
 from pachyderm.record.stage_record import StageRecord
 from pix2pix.pages.rendering import render
 
@@ -16,12 +18,14 @@ MAX_PICTURE_BYTES = 256 * 1024
 """Size in bytes above which a picture is left out of the page."""
 
 
-def page(record: StageRecord, files: Mapping[str, Path]) -> str:
+def page(record: StageRecord, files: Mapping[str, Path], template: str = "stage.html", **values: Any) -> str:
     """Render the report of an output commit.
 
     Args:
         record: the stage's record.
-        files: output path -> local file, for the computed outputs.
+        files: output path -> local file, for the computed outputs and the pictures of a gate's decision.
+        template: one that extends ``stage.html``.
+        values: further variables of the template.
 
     Returns:
         self-contained HTML.
@@ -33,16 +37,19 @@ def page(record: StageRecord, files: Mapping[str, Path]) -> str:
         "empty": f"empty; awaited: {record.awaited}",
     }[record.outcome]
     pictures = [
-        path for path in sorted(files) if path.endswith(".png") and files[path].stat().st_size <= MAX_PICTURE_BYTES
+        path
+        for path in sorted(files)
+        if path.endswith(".png") and not path.startswith(REPORT) and files[path].stat().st_size <= MAX_PICTURE_BYTES
     ]
     return render(
         "components",
-        "stage.html",
+        template,
         record=record,
         outcome=outcome,
         pictures=[(path, files[path].read_bytes()) for path in pictures[:MAX_PICTURES]],
         more=max(len(pictures) - MAX_PICTURES, 0),
         sections=_sections(record),
+        **values,
     )
 
 

@@ -6,9 +6,10 @@ import dataclasses
 import json
 import tomllib
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
-import msgspec
+from msgspec import Meta
 
 from components.registry import PARAMETER_SECTIONS
 from pachyderm.errors import PermanentError, RequestError
@@ -18,31 +19,33 @@ from pix2pix import toml_text
 from pix2pix.errors import HyperparameterError
 from pix2pix.hyperparameters import SECTIONS, resolve
 from pix2pix.hyperparameters.parameters_file import check_values
-from pix2pix.hyperparameters.section import unknown
+from pix2pix.hyperparameters.section import Section, unknown
 from pix2pix.toml_text import TomlError
 
 POLICY = "trigger"
 """The trigger's section, allowed in either parameters file; no stage reads it."""
 
-PROMOTE = "promote"
-"""Key of [export] that states whether a new model is promoted. It is a policy of the pipeline, not a hyperparameter: it
-is not in the fingerprint."""
-
-PromotePolicy = Literal["always", "never"]
-PROMOTE_CHOICES: tuple[PromotePolicy, ...] = get_args(PromotePolicy)
-
 Sections = dict[str, dict[str, Any]]
 """Section -> name -> value."""
 
 
-class ExportPolicy(msgspec.Struct, frozen=True):
-    """What [export] holds for the pipeline; its other keys are hyperparameters.
+@dataclass(frozen=True)
+class ExportPolicy(Section):
+    """What [export] holds for the pipeline; its other names are hyperparameters of the stage.
 
     Attributes:
-        promote: whether the exported model becomes the one in use.
+        promote: when a new model becomes the one in use: ``if_better`` (it is not worse on the held-out pairs),
+            ``review`` (a person approves it: `pix2pix review`), ``always`` or ``never``. A model whose weights are not
+            finite never does.
+        promote_metric: what the two models are compared by with ``if_better``: ``l1``, ``ssim`` or ``psnr``.
+        promote_tolerance: how much worse than the model in use a new one may be, as a fraction of that model's figure.
     """
 
-    promote: PromotePolicy = "always"
+    NAME: ClassVar[str] = "export"
+
+    promote: Literal["always", "if_better", "review", "never"] = "if_better"
+    promote_metric: Literal["l1", "ssim", "psnr"] = "l1"
+    promote_tolerance: Annotated[float, Meta(ge=0, le=1)] = 0.02
 
 
 def resolver(repo: str, section: str) -> Callable[[str | None, Mapping[str, Any], str], Resolved]:
@@ -72,7 +75,7 @@ def resolver(repo: str, section: str) -> Callable[[str | None, Mapping[str, Any]
             name: RecordedParameter(value, origins.get(name, "default"))
             for name, value in dataclasses.asdict(values).items()
         }
-        return Resolved(values, recorded, policy.promote == "always")
+        return Resolved(values, recorded, policy)
 
     return resolved
 
@@ -140,12 +143,12 @@ def _section_with(name: str, allowed: Collection[str]) -> str:
 
 
 def _check_not_promoted(sections: Sections) -> None:
-    promote = sections.get("export", {}).get(PROMOTE, "never")
-    if promote != "never":
-        raise HyperparameterError(
-            f"promote = {promote!r} in export is not allowed here; the model of a run with its own hyperparameters is"
-            " promoted by hand (pix2pix promote)"
-        )
+    for name, value in sections.get("export", {}).items():
+        if name in ExportPolicy.TYPES and (name, value) != ("promote", "never"):
+            raise HyperparameterError(
+                f"{name} = {value!r} in export is not allowed here; the model of a run with its own hyperparameters is"
+                " promoted by hand (pix2pix promote)"
+            )
 
 
 def _parse_file(text: str, allowed: Collection[str]) -> tuple[Sections, ExportPolicy]:
@@ -172,13 +175,13 @@ def _parse_file(text: str, allowed: Collection[str]) -> tuple[Sections, ExportPo
 
 
 def _export_policy(values: Mapping[str, Any], text: str) -> ExportPolicy:
-    try:
-        return msgspec.convert(values, ExportPolicy)
-    except (msgspec.ValidationError, UnicodeEncodeError) as error:
-        raise HyperparameterError(
-            f"{toml_text.place(text, 'export', PROMOTE)}promote = {values[PROMOTE]!r} in [export] cannot be used;"
-            f" allowed: one of {', '.join(PROMOTE_CHOICES)}"
-        ) from error
+    policy = {name: value for name, value in values.items() if name in ExportPolicy.TYPES}
+    for name, value in policy.items():
+        try:
+            ExportPolicy.convert(name, value)
+        except HyperparameterError as error:
+            raise HyperparameterError(f"{toml_text.place(text, 'export', name)}{error}") from error
+    return ExportPolicy.of(policy)
 
 
 def _in_brackets(names: Collection[str]) -> tuple[str, ...]:
@@ -187,4 +190,4 @@ def _in_brackets(names: Collection[str]) -> tuple[str, ...]:
 
 def _without_policy(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a section that are hyperparameters."""
-    return {name: value for name, value in values.items() if (section, name) != ("export", PROMOTE)}
+    return {name: value for name, value in values.items() if section != "export" or name not in ExportPolicy.TYPES}

@@ -92,7 +92,8 @@ def _fill(
         html = read(client, commit.repo, commit.id, REPORT_HTML) if commit.ended else None
         record = read_record(client, commit.repo, commit.id) if commit.ended else None
     report.write_bytes(html or f"<p>{commit} is {commit.state} and has no report.</p>".encode())
-    for name, value in (record.metrics if record else {}).items():
+    figures = {**record.metrics, **(record.gate.figures() if record.gate else {})} if record else {}
+    for name, value in figures.items():
         metrics.log_metric(name, value)
     return commit.id, next_set
 

@@ -11,7 +11,7 @@ from workflows.tasks import CONFIG, on_cluster, on_gpu
 @dsl.pipeline(
     name="training_and_export",
     display_name="pix2pix: train and export",
-    description="Train on the A|B pairs of Pachyderm's repo training, export a SavedModel, promote it.",
+    description="Train on the A|B pairs of Pachyderm's repo training, export a SavedModel, promote it if it is better.",
     pipeline_config=CONFIG,
 )
 def training_and_export(

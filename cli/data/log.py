@@ -55,7 +55,7 @@ def log(session: Session, repo: str, number: int | None) -> None:
         archive = RecordCache(client) if repo in {branch.repo for branch in PROVENANCE} else None
         counts = _counts(client, commits, archive) if number is not None or not session.json else {}
         rows = [_row(commit, archive, counts.get(commit.id)) for commit in commits]
-    columns = (*COLUMNS, "error") if any(row["error"] for row in rows) else COLUMNS
+    columns = (*COLUMNS, *(name for name in ("decided", "error") if any(row[name] for row in rows)))
     if session.verbosity > 0:
         columns = (*columns, "started")
     emit(session, rows, table(columns, _shown(session, rows)) if rows else f"{repo} has no commits")
@@ -85,6 +85,8 @@ def _counts(client: Connection, commits: Sequence[Commit], archive: RecordCache 
 
 
 def _row(commit: Commit, archive: RecordCache | None, files: int | None) -> dict[str, Any]:
+    from pachyderm.dag.review import decided
+
     record = archive.record(commit) if archive is not None else None
     return {
         "commit": commit.id,
@@ -95,6 +97,7 @@ def _row(commit: Commit, archive: RecordCache | None, files: int | None) -> dict
         "outcome": record.outcome if record is not None else None,
         "files": files,
         "message": commit.description or commit.metadata.get("message", ""),
+        "decided": decided(commit),
         "error": commit.error,
         "origin": "auto" if commit.auto else "user",
         "metadata": dict(commit.metadata),

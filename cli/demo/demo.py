@@ -21,8 +21,9 @@ from pachyderm.errors import RequestError
 def demo(session: Session, output: Path) -> None:
     """Run the whole workflow on procedural facades, on an embedded store of its own, and write a report.
 
-    Trains, generates, adds a picture, trains again with other parameters, and rolls back. Takes a few minutes on a
-    laptop. An earlier demo in the output folder is replaced.
+    Trains, generates, adds a picture, trains again with other parameters and lets the gate judge the new model, puts
+    that into use by hand, and rolls back. Takes a few minutes on a laptop. An earlier demo in the output folder is
+    replaced.
     """
     from cli.demo.report import LINEAGE, write_report
     from cli.demo.steps import STEPS, Demo

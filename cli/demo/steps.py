@@ -192,18 +192,32 @@ def add_picture(demo: Demo) -> Step:
 
 
 def retrain(demo: Demo) -> Step:
-    """Commit more pairs and other parameters; a new model is promoted, and all pictures are generated again."""
+    """Commit more pairs and other parameters; the gate decides whether the new model replaces the one in use."""
     (demo.source / "more_pairs" / "pix2pix.toml").write_text(SECOND)
     words = ("put", "training", str(demo.source / "more_pairs"), "-m", "more facades, other parameters")
     commit = demo.command(*words)["commit"]
     units = demo.run_open()
-    metrics = demo.record("checkpoint", commit).metrics
-    demo.download("generated-2")
+    metrics, gate = demo.record("checkpoint", commit).metrics, demo.record("model", commit).gate
+    promoted = gate is not None and gate.outcome == "promoted"
     return Step(
         f"{MORE_PAIRS} more pairs and other parameters",
-        f"training@{commit[:SHORT_ID]} -> checkpoint, model, promoted -> generate_images",
-        f"train ({metrics['steps']:.0f} steps, held-out L1 {metrics['held_out_l1']:.4f}), export, "
-        + _generated(demo, units),
+        f"training@{commit[:SHORT_ID]} -> checkpoint, model" + (", promoted -> generate_images" if promoted else ""),
+        f"train ({metrics['steps']:.0f} steps), export; the gate: {gate}"
+        + (f"; {_generated(demo, units)}" if promoted else ""),
+    )
+
+
+def promote_by_hand(demo: Demo) -> Step:
+    """Put the second model into use, whatever the gate decided; all pictures are generated again."""
+    moved = demo.command("promote")
+    units = demo.run_open()
+    demo.download("generated-2")
+    if moved["from"] == moved["to"]:
+        return Step("promote by hand", "nothing: the gate promoted the second model", "nothing to do")
+    return Step(
+        "promote by hand",
+        f"model@master {moved['from'][:SHORT_ID]} -> {moved['to'][:SHORT_ID]} -> generate_images",
+        f"the second model is used although the gate held it back: {_generated(demo, units)}",
     )
 
 
@@ -219,7 +233,7 @@ def roll_back(demo: Demo) -> Step:
     )
 
 
-STEPS = (set_up, train, generate, add_picture, retrain, roll_back)
+STEPS = (set_up, train, generate, add_picture, retrain, promote_by_hand, roll_back)
 """The steps, in order."""
 
 

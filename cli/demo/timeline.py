@@ -10,6 +10,7 @@ from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, all_commits, head
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import read
+from pachyderm.dag.promotion import ROLLED_BACK
 from pachyderm.dag.repos import INPUTS, MODEL, STAGES, TRAIN, stage_of
 from pachyderm.record.stage_record import REPORT_HTML, StageRecord, read_record
 
@@ -87,7 +88,7 @@ class Timeline:
 
     target: Target
     entries: list[TimelineEntry] = field(default_factory=list)
-    _heads: dict[BranchName, str] = field(default_factory=dict)
+    _heads: dict[BranchName, Commit] = field(default_factory=dict)
     _filled: set[str] = field(default_factory=set)
 
     def begin(self) -> None:
@@ -104,17 +105,17 @@ class Timeline:
             commits = tuple(entry for commit in new if (entry := _filled_commit(client, commit)) is not None)
         exported = any(commit.repo == MODEL.repo for commit in commits)
         moves = tuple(
-            HeadMove(str(branch), commit, _actor(branch, exported))
+            HeadMove(str(branch), commit.id, _actor(branch, commit, exported))
             for branch, commit in heads.items()
-            if self._heads[branch] != commit
+            if self._heads[branch].id != commit.id
         )
         self._heads = heads
         self._filled.update(map(str, new))
         self.entries.append(TimelineEntry(title, seconds, moves, commits))
 
 
-def _heads(client: Connection) -> dict[BranchName, str]:
-    return {branch: head(client, branch).id for branch in (*INPUTS, MODEL)}
+def _heads(client: Connection) -> dict[BranchName, Commit]:
+    return {branch: head(client, branch) for branch in (*INPUTS, MODEL)}
 
 
 def _output_commits(client: Connection) -> Iterator[Commit]:
@@ -123,10 +124,13 @@ def _output_commits(client: Connection) -> Iterator[Commit]:
         yield from reversed(list(all_commits(client, stage.output.repo)))
 
 
-def _actor(branch: BranchName, exported: bool) -> str:
+def _actor(branch: BranchName, commit: Commit, exported: bool) -> str:
     if branch in INPUTS:
         return "you: pix2pix put"
-    return "the stage export: promotion" if exported else "you: pix2pix rollback"
+    if exported:
+        return "the stage export: promotion"
+    went_back = any(key.partition(".")[0] == ROLLED_BACK for key in commit.metadata)
+    return "you: pix2pix rollback" if went_back else "you: pix2pix promote"
 
 
 def _filled_commit(client: Connection, commit: Commit) -> FilledCommit | None:
@@ -148,3 +152,5 @@ def _figures(record: StageRecord) -> Iterator[str]:
     metrics = record.metrics
     if record.stage == TRAIN.name and record.reused_from is None:
         yield from (f"{label} {metrics[name]:{form}}" for name, (label, form) in _METRICS.items() if name in metrics)
+    if record.gate is not None:
+        yield str(record.gate)

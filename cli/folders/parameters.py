@@ -71,9 +71,9 @@ def resolve_parameters(
 
 def _pipeline_settings() -> tuple[str, ...]:
     """Return the entries of a repo's parameters file that control pipelines and not the model."""
-    from components.parameters import POLICY, PROMOTE
+    from components.parameters import POLICY, ExportPolicy
 
-    return (POLICY, f"export.{PROMOTE}")
+    return (POLICY, *(f"export.{name}" for name in ExportPolicy.TYPES))
 
 
 def require_folder(folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""Subcommands for models and history: models, promote, rollback, revert, lineage, fsck."""
+"""Subcommands for models and history: models, promote, rollback, review, revert, lineage, fsck."""

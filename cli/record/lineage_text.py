@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pachyderm.queue.decisions import stamp
 from pachyderm.record.lineage_graph import Edge, Graph, LineageNode
 from pix2pix.escaping import escape
 
@@ -111,6 +112,10 @@ def details(node: LineageNode) -> list[str]:
 def _commit(facts: Mapping[str, Any]) -> list[str]:
     ended = f", {facts['outcome']}" if "outcome" in facts else ""
     lines = [f"{facts['state']}{ended}, {facts['started']}" + (f": {facts['error']}" if "error" in facts else "")]
+    if "verdict" in facts:
+        verdict = facts["verdict"]
+        reason = f": {verdict['reason']}" if verdict["reason"] else ""
+        lines.append(f"{verdict['verdict']} by {verdict['by']}, {stamp(verdict['time'])}{reason}")
     if "message" in facts:
         lines.append(facts["message"])
     if "stage" not in facts:
@@ -133,4 +138,6 @@ def _commit(facts: Mapping[str, Any]) -> list[str]:
     lines.append("versions " + ", ".join(f"{name} {version}" for name, version in facts["versions"].items()))
     if facts.get("metrics"):
         lines.append("metrics " + ", ".join(f"{name} {value:.4g}" for name, value in facts["metrics"].items()))
+    if facts.get("gate"):
+        lines.append(f"gate: {facts['gate']}")
     return lines

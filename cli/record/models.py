@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from cli.options import Session, with_session
 if TYPE_CHECKING:
     from pachyderm.client.connection import Connection
 
-COLUMNS = ("model", "training_commit", "started", "l1", "use")
+COLUMNS = ("model", "training_commit", "started", "l1", "use", "gate")
 
 
 @click.command()
@@ -21,8 +22,9 @@ COLUMNS = ("model", "training_commit", "started", "l1", "use")
 def models(session: Session) -> None:
     """List the models, newest first.
 
-    L1 is measured on the held-out pairs. USE is "in use" for the model that generates now, "promoted" for one that
-    did before.
+    L1 is measured on the held-out pairs of its own training. USE is "in use" for the model that generates now,
+    "promoted" for one that did before; a candidate is held back, waiting, approved, rejected or superseded. GATE is
+    why the gate promoted it or not.
     """
     from pachyderm.client.connection import connect
     from pachyderm.dag.setup import check_set_up
@@ -38,18 +40,23 @@ def models(session: Session) -> None:
 def _rows(client: Connection) -> list[dict[str, Any]]:
     """Return a row for each model, and for each commit of `model` whose record cannot be read."""
     from pachyderm.client.commits import all_commits, head
+    from pachyderm.dag.gate_decision import gate_decision_of
     from pachyderm.dag.promotion import promotions_of
     from pachyderm.dag.repos import MODEL
+    from pachyderm.dag.review import decided, standing
+    from pachyderm.dag.verdict import verdict_of
     from pachyderm.queue.source_commit import source_of
     from pachyderm.record.record_cache import RecordCache
 
     in_use = head(client, MODEL).id
+    commits = list(all_commits(client, MODEL.repo))
     archive = RecordCache(client)
     rows: list[dict[str, Any]] = []
-    for commit in all_commits(client, MODEL.repo):
+    for commit in commits:
         record, problem = archive.record(commit), archive.problem(commit)
         if not problem and (record is None or not record.files):
             continue
+        gate, verdict = gate_decision_of(commit), verdict_of(commit)
         rows.append(
             {
                 "commit": commit.id,
@@ -58,6 +65,10 @@ def _rows(client: Connection) -> list[dict[str, Any]]:
                 "metrics": dict(record.metrics) if record else {},
                 "promoted": bool(promotions_of(commit)),
                 "in_use": commit.id == in_use,
+                "use": standing(commit, in_use, commits),
+                "decided": decided(commit),
+                "gate": dataclasses.asdict(gate) if gate is not None else None,
+                "verdict": dataclasses.asdict(verdict) if verdict is not None else None,
                 "outcome": record.outcome if record else None,
                 "problem": problem or None,
             }
@@ -72,5 +83,5 @@ def _shown(session: Session, row: Mapping[str, Any]) -> dict[str, Any]:
         "model": shorten(session, row["commit"]),
         "training_commit": shorten(session, row["training_commit"]),
         "l1": f"{row['metrics']['held_out_l1']:.4f}" if "held_out_l1" in row["metrics"] else None,
-        "use": "in use" if row["in_use"] else "promoted" if row["promoted"] else "",
+        "gate": row["decided"],
     }

@@ -15,13 +15,13 @@ from components.image import IMAGE
 def export(commit_set: str, run: str, report: Output[HTML], metrics: Output[Metrics]) -> NamedTuple(  # type: ignore[valid-type]
     "Filled", [("commit", str), ("commit_set", str)]
 ):
-    """Export a checkpoint as a SavedModel into `model@candidate`; promote it if the parameters file allows.
+    """Export a checkpoint as a SavedModel into `model@candidate`; promote it if the gate allows it.
 
     Args:
         commit_set: id of the commit set; empty fills all open commits.
         run: id of the run, set by Kubeflow.
-        report: the exported files.
-        metrics: those of the training.
+        report: the exported files, the gate's decision, and both models' pictures side by side.
+        metrics: those of the training and of the gate.
     """
     from components.export.stage import STAGE
     from components.task import perform

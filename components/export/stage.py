@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from components.code_digest import TENSORFLOW, code_digest, versions_of
+from components.export.gate import judge
+from components.export.page import page
 from components.importing import imported_meanwhile
-from components.page import page
 from components.parameters import resolver
 from components.transfer import fetch, files_below
 from pachyderm.dag.repos import CHECKPOINT, EXPORT, TRAINING
@@ -44,4 +45,5 @@ STAGE = Stage(
     work=work,
     awaited=awaited,
     page=page,
+    judge=judge,
 )

@@ -48,6 +48,7 @@ def work(job: StageContext) -> StageOutput:
             *trained.notes,
         ),
         check=_as_input_check(trained.check) if trained.check else None,
+        held_out=tuple(f"/{name}" for name in trained.held_out),
     )
 
 

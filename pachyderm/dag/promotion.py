@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pachyderm.client.commits import Commit, all_commits, head, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import content, files
+from pachyderm.dag.gate_decision import GATE, gate_decision_of
 from pachyderm.dag.repos import CANDIDATE, GENERATE_IMAGES, MODEL
+from pachyderm.dag.verdict import verdict_of
 from pachyderm.errors import RequestError
 
 logger = logging.getLogger(__name__)
@@ -45,10 +48,29 @@ class Promotion:
     commit: str
 
 
-def record_promotion(client: Connection, transaction: str, commit: Commit, before: str, now: float) -> None:
-    """Within a transaction, move `model@master` to a commit and record the promotion in the commit's metadata."""
+def record_promotion(
+    client: Connection,
+    transaction: str,
+    commit: Commit,
+    before: str,
+    now: float,
+    besides: Mapping[str, str] | None = None,
+) -> None:
+    """Within a transaction, move `model@master` to a commit and record the promotion in the commit's metadata.
+
+    Args:
+        client: the connection.
+        transaction: id of the open transaction.
+        commit: the model commit.
+        before: id of the head before.
+        now: seconds since 1970.
+        besides: further metadata keys of the commit, added in the same request: all or none.
+
+    Raises:
+        grpc.RpcError: FAILED_PRECONDITION if one of the keys exists already.
+    """
     value = json.dumps({"time": now, "from": before})
-    client.edit_keys(commit.repo, commit.id, add={f"{PROMOTED}.{transaction}": value})
+    client.edit_keys(commit.repo, commit.id, add={**(besides or {}), f"{PROMOTED}.{transaction}": value})
     _move_head(client, commit)
 
 
@@ -61,11 +83,12 @@ def promote(client: Connection, commit_id: str | None, now: float) -> Move:
         now: seconds since 1970.
 
     Raises:
-        RequestError: the commit is open, has failed or holds no model.
+        RequestError: the commit is open, has failed or holds no model, or waits for a verdict or was rejected.
     """
     commit = head(client, CANDIDATE) if commit_id is None else inspect(client, MODEL.repo, commit_id)
     before = head(client, MODEL)
-    _check_promotable(client, commit)
+    check_promotable(client, commit)
+    _check_reviewed(commit)
     if commit.id != before.id:
         with client.transaction.transaction() as transaction:
             record_promotion(client, transaction.id, commit, before.id, now)
@@ -86,7 +109,7 @@ def rollback(client: Connection, commit_id: str | None, now: float) -> Move:
     before = head(client, MODEL)
     target = _roll_back_target(before, promotions(client), commit_id)
     commit = inspect(client, MODEL.repo, target.commit)
-    _check_promotable(client, commit)
+    check_promotable(client, commit)
     if commit.id != before.id:
         with client.transaction.transaction() as transaction:
             value = json.dumps({"time": now, "from": before.id, "to": target.transaction})
@@ -158,9 +181,29 @@ def _move_head(client: Connection, commit: Commit) -> None:
     client.pfs.create_branch(branch=client.branch(MODEL), head=client.commit(commit.repo, commit.id), provenance=[])
 
 
-def _check_promotable(client: Connection, commit: Commit) -> None:
+def check_promotable(client: Connection, commit: Commit) -> None:
+    """Refuse a commit that cannot be a model in use.
+
+    Raises:
+        RequestError: the commit is open, has failed or holds no model.
+    """
     if commit.state != "good":
         state = f"{commit.state}: {commit.error}" if commit.error else commit.state
         raise RequestError(f"{commit} cannot be promoted: it is {state}; `pix2pix models` lists those that can")
     if not content(files(client, commit.repo, commit.id)):
         raise RequestError(f"{commit} cannot be promoted: it holds no model; `pix2pix models` lists those that do")
+
+
+def _check_reviewed(commit: Commit) -> None:
+    """Refuse a candidate that only an approval may promote."""
+    decision, verdict = gate_decision_of(commit), verdict_of(commit)
+    if decision is None and GATE in commit.metadata:
+        raise RequestError(f"the gate's decision about {commit} cannot be read; use: pix2pix fsck --repair")
+    if decision is None or decision.outcome != "waiting" or (verdict is not None and verdict.verdict == "approved"):
+        return
+    if verdict is not None:
+        raise RequestError(
+            f"{commit} was {verdict}; make a candidate of the same data again with"
+            " pix2pix run training_and_export --commit-set new, and review that"
+        )
+    raise RequestError(f"{commit} waits for a verdict; use: pix2pix review {commit.id} --approve")

@@ -13,6 +13,7 @@ from pachyderm.fsck.claim_checks import RunEnd, check_claims, check_metadata
 from pachyderm.fsck.content_checks import check_contents
 from pachyderm.fsck.end_checks import check_ends, check_open_inputs, check_recorded
 from pachyderm.fsck.evidence import Evidence, Reading
+from pachyderm.fsck.gate_checks import check_gate
 from pachyderm.fsck.head_checks import check_heads, check_model
 from pachyderm.fsck.origin_checks import check_computed_once, check_origins, check_reuse
 from pachyderm.fsck.problem import Problem
@@ -106,6 +107,7 @@ def _check_all(evidence: Evidence, run_end: RunEnd | None) -> Iterator[Problem]:
     yield from check_computed_once(evidence, readings)
     yield from check_heads(evidence)
     yield from check_model(evidence)
+    yield from check_gate(evidence, readings)
 
 
 def _check_commit(evidence: Evidence, reading: Reading) -> Iterator[Problem]:

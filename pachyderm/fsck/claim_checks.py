@@ -76,16 +76,17 @@ def check_metadata(evidence: Evidence) -> Iterator[Problem]:
             kind = key.partition(".")[0]
             if kind in _FIELDS and not _is_object(value, _FIELDS[kind]):
                 what = f"its metadata {key} cannot be parsed: {value[:80]!r}"
-                yield Problem("PROMOTION_UNREADABLE", str(commit), what, _delete_key(commit, key))
+                yield Problem("PROMOTION_UNREADABLE", str(commit), what, delete_key(commit, key))
     for repo in INPUT_REPOS:
         for commit in evidence.commits[repo]:
             for key, value in commit.metadata.items():
                 if key.startswith(own_parameters_key("")) and not _is_object(value, set()):
                     what = f"its metadata {key} is not a JSON object: {value[:80]!r}; the commit set cannot be filled"
-                    yield Problem("HYPERPARAMETERS_UNREADABLE", str(commit), what, _delete_key(commit, key))
+                    yield Problem("HYPERPARAMETERS_UNREADABLE", str(commit), what, delete_key(commit, key))
 
 
-def _delete_key(commit: Commit, key: str) -> str:
+def delete_key(commit: Commit, key: str) -> str:
+    """Return the advice to delete a metadata key of a commit."""
     return f"delete the key: pachctl edit metadata commit {commit} delete '{key}'"
 
 

@@ -49,7 +49,7 @@ def _open_fresh(root: BranchName, behind: BranchName, source: BranchName) -> Rep
 def check_model(evidence: Evidence) -> Iterator[Problem]:
     """Check that `model@master` is a good commit that was promoted."""
     head = evidence.heads[MODEL]
-    promotions = _promotions(evidence)
+    promotions = effective_promotions(evidence)
     last = max(promotions, default=None)
     advice = f"pix2pix promote {last.commit}, the last promoted" if last else "pix2pix models; pix2pix promote COMMIT"
     if head.state != "good":
@@ -66,7 +66,7 @@ def check_model(evidence: Evidence) -> Iterator[Problem]:
         yield Problem("MODEL_NOT_PROMOTED", str(MODEL), what, advice)
 
 
-def _promotions(evidence: Evidence) -> list[Promotion]:
+def effective_promotions(evidence: Evidence) -> list[Promotion]:
     """Return the promotions that happened.
 
     Pachyderm keeps metadata of abandoned transactions; a promotion that happened opened a commit of `generate_images`

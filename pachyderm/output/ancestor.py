@@ -1,7 +1,8 @@
-"""The nearest good ancestor of an output commit, and listings derived from its record."""
+"""The ancestors of an output commit: waiting for older ones, and listings derived from the record of a good one."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from pachyderm.client.connection import Connection
 from pachyderm.client.files import REPORT, FileEntry, content, differing, files, with_changes
 from pachyderm.record.quarantine import is_quarantined
 from pachyderm.record.stage_record import StageRecord, readable_record
+
+logger = logging.getLogger(__name__)
 
 # Listing 100,000 files takes a minute. An ancestor's record already holds the listings of what its stage read and
 # wrote, and DiffFile returns what changed since: the cost is that of the change.
@@ -34,6 +37,21 @@ class Ancestor:
     files: Mapping[str, FileEntry]
     datums: str
     sources: Mapping[str, FileEntry]
+
+
+def wait_for_older(client: Connection, commit: Commit) -> None:
+    """Wait until every older commit of the branch, back to the first good one, has ended.
+
+    A good commit that is finished before one of them locks the repo for ever (seen on pachd 2.12).
+    """
+    while commit.parent is not None:
+        older = inspect(client, commit.repo, commit.parent)
+        if not older.ended:
+            logger.info("%s waits for the older %s, which is %s; pix2pix trigger fills it", commit, older, older.state)
+            older = inspect(client, older.repo, older.id, wait=True)
+        if older.state == "good":
+            return
+        commit = older
 
 
 def nearest_good(client: Connection, commit: Commit, datums: str) -> Ancestor | None:

@@ -19,11 +19,12 @@ from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.client.file_contents import Expected
 from pachyderm.client.files import Listing, content
-from pachyderm.dag.repos import CANDIDATE, pipeline_of
+from pachyderm.dag.repos import pipeline_of
 from pachyderm.errors import CommitFailedError, LostClaimError, PermanentError
-from pachyderm.output.ancestor import Ancestor, nearest_good, present_in
+from pachyderm.output.ancestor import Ancestor, nearest_good, present_in, wait_for_older
 from pachyderm.output.derivation import Derivation, derive
 from pachyderm.output.finish import finish
+from pachyderm.output.gate import publish_judged
 from pachyderm.output.plan import CarryBase, Plan, plan
 from pachyderm.output.publish import differences, publish
 from pachyderm.output.result import Execution, Result, computed, empty, reused
@@ -114,25 +115,8 @@ class Attempt:
                 finish_with(self._client, self._commit, inherited(source, source.error))
                 return False
             self._inputs[key.repo] = source
-        self._wait_for_older()
+        wait_for_older(self._client, self._commit)
         return True
-
-    def _wait_for_older(self) -> None:
-        """Wait until every older commit of the branch, back to the first good one, has ended.
-
-        A good commit that is finished before one of them locks the repo for ever (seen on pachd 2.12).
-        """
-        commit = self._commit
-        while commit.parent is not None:
-            older = inspect(self._client, commit.repo, commit.parent)
-            if not older.ended:
-                logger.info(
-                    "%s waits for the older %s, which is %s; pix2pix trigger fills it", commit, older, older.state
-                )
-                older = inspect(self._client, older.repo, older.id, wait=True)
-            if older.state == "good":
-                return
-            commit = older
 
     def claim(self) -> Claim | None:
         """Claim the commit; return None once another attempt has ended it."""
@@ -178,7 +162,8 @@ class Attempt:
             result = self.reuse(derivation) or self.work(context, self.plan(derivation, ancestor))
             # A lost claim is noticed here, before anything is uploaded, and again before it becomes visible.
             self._check(claim)
-            expected = self.publish(claim, derivation, result, started, present)
+            publish = partial(self.publish, claim, derivation, started=started, present=present)
+            result, expected = publish_judged(self._client, self._stage, context, result, publish, self._worker.now)
         ended = self.finish(claim, derivation, result)
         shutil.rmtree(self._keep(derivation), ignore_errors=True)
         self._verify(present(), expected)
@@ -226,11 +211,10 @@ class Attempt:
         return publish(self._client, self._commit, files, lambda: self._check(claim), present)
 
     def finish(self, claim: Claim, derivation: Derivation, result: Result) -> Commit:
-        """Finish the commit, and promote it if its parameters ask for it; a pinned model is promoted only by hand."""
-        is_model = self._stage.output == CANDIDATE and result.outcome != "empty"
-        promote = is_model and derivation.resolved.promote and not derivation.pinned
+        """Finish the commit, and promote it if the gate decided so."""
+        gate = result.judgement.decision if result.judgement is not None else None
         fingerprint = derivation.fingerprint.value
-        return finish(self._client, self._commit, claim, fingerprint, promote=promote, now=self._worker.now())
+        return finish(self._client, self._commit, claim, fingerprint, gate=gate, now=self._worker.now())
 
     def _verify(self, listing: Listing, expected: Mapping[str, Expected]) -> None:
         """Quarantine the finished commit and open a fresh commit set if another writer changed it before its end."""
@@ -262,6 +246,8 @@ class Attempt:
                 scratch=Path(scratch),
                 keep=keep,
                 progress=self._progress,
+                policy=derivation.resolved.policy,
+                pinned=derivation.pinned,
                 save=save,
             )
 

@@ -16,6 +16,7 @@ import grpc
 
 from pachyderm.client.commits import Commit, head, inspect
 from pachyderm.client.connection import Connection, translate
+from pachyderm.dag.gate_decision import GATE, GateDecision
 from pachyderm.dag.promotion import record_promotion
 from pachyderm.dag.repos import MODEL
 from pachyderm.errors import CommitFailedError, ConflictError, LostClaimError
@@ -28,7 +29,9 @@ TRIES = 5
 """How often the transaction is tried while the server aborts it in favour of another one."""
 
 
-def finish(client: Connection, commit: Commit, claim: Claim, fingerprint: str, *, promote: bool, now: float) -> Commit:
+def finish(
+    client: Connection, commit: Commit, claim: Claim, fingerprint: str, *, gate: GateDecision | None, now: float
+) -> Commit:
     """Finish a commit without error and wait until the server has checked it.
 
     Args:
@@ -36,7 +39,8 @@ def finish(client: Connection, commit: Commit, claim: Claim, fingerprint: str, *
         commit: published, all of its ancestors ended.
         claim: the caller's claim.
         fingerprint: stored as metadata, so that a later attempt finds this commit.
-        promote: whether `model@master` moves to the commit in the same transaction.
+        gate: the decision about a model, stored as metadata; if it is ``promoted``, `model@master` moves to the commit
+            in the same transaction. None for anything else.
         now: seconds since 1970.
 
     Returns:
@@ -46,7 +50,9 @@ def finish(client: Connection, commit: Commit, claim: Claim, fingerprint: str, *
         LostClaimError: the claim had ended; nothing was changed.
         CommitFailedError: the server found the content invalid.
     """
-    _fence(client, commit, claim, fingerprint)
+    keys = {FINGERPRINT: fingerprint} | ({GATE: gate.to_json()} if gate is not None else {})
+    promote = gate is not None and gate.outcome == "promoted"
+    _fence(client, commit, claim, keys)
     for tries_left in reversed(range(TRIES)):
         try:
             _transaction(client, commit, promote=promote, now=now)
@@ -73,11 +79,11 @@ def _transaction(client: Connection, commit: Commit, *, promote: bool, now: floa
             record_promotion(client, transaction.id, commit, before.id, now)
 
 
-def _fence(client: Connection, commit: Commit, claim: Claim, fingerprint: str) -> None:
-    """End the claim; only the caller that succeeds may finish the commit."""
+def _fence(client: Connection, commit: Commit, claim: Claim, keys: dict[str, str]) -> None:
+    """End the claim and store metadata; only the caller that succeeds may finish the commit."""
     end = f"{FINISHING}{claim.attempt}"
     try:
-        client.edit_keys(commit.repo, commit.id, add={f"over.{claim.number}": end}, put={FINGERPRINT: fingerprint})
+        client.edit_keys(commit.repo, commit.id, add={f"over.{claim.number}": end}, put=keys)
     except grpc.RpcError as error:
         latest = inspect(client, commit.repo, commit.id)
         ours = any(entry.number == claim.number and entry.over == end for entry in claims_of(latest.metadata))

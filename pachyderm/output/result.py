@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pachyderm.client.commits import Commit
 from pachyderm.client.file_contents import FileContent, StoredFile, expected
-from pachyderm.client.files import FileEntry, Listing
+from pachyderm.client.files import REPORT, FileEntry, Listing
 from pachyderm.dag.repos import stage_of
 from pachyderm.output.derivation import Derivation
 from pachyderm.output.plan import Plan
 from pachyderm.output.reuse import Earlier
-from pachyderm.output.stage import Stage, StageContext, StageOutput
+from pachyderm.output.stage import Judgement, Stage, StageContext, StageOutput
 from pachyderm.record.stage_record import (
     REJECTED_JSON,
     REPORT_HTML,
@@ -61,9 +61,11 @@ class Result:
         notes: sentences for the report.
         warnings: about results that are probably unintended.
         check: probable faults of the inputs.
+        held_out: input paths that were measured on and not learnt from.
         awaited: what an empty commit waits for.
         reused_from: id of the commit that was reused.
         base: id of the commit that files were carried over from.
+        judgement: what the gate found about a model; None for anything else.
     """
 
     outcome: str
@@ -76,9 +78,11 @@ class Result:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     check: InputCheck | None = None
+    held_out: tuple[str, ...] | None = None
     awaited: str | None = None
     reused_from: str | None = None
     base: str | None = None
+    judgement: Judgement | None = None
 
     def record(self, stage: Stage, commit: Commit, derivation: Derivation, execution: Execution) -> StageRecord:
         """Return the record of the commit."""
@@ -109,9 +113,11 @@ class Result:
             notes=self.notes,
             warnings=self.warnings,
             check=self.check,
+            held_out=self.held_out,
             awaited=self.awaited,
             reused_from=self.reused_from,
             base=self.base,
+            gate=self.judgement.decision if self.judgement else None,
         )
 
     def _counts(self, inputs: int, deleted: int) -> Counts:
@@ -127,11 +133,13 @@ class Result:
     def report(self, stage: Stage, record: StageRecord) -> dict[str, FileContent]:
         """Return the files under `/_report/`: path -> content."""
         rejected = json.dumps([asdict(entry) for entry in record.rejected], indent=1) + "\n"
+        pictures = {f"{REPORT}{path}": file for path, file in self.judgement.pictures.items()} if self.judgement else {}
         local = {path: content for path, content in self.content.items() if isinstance(content, Path)}
         return {
             STAGE_JSON: record.to_json(),
             REJECTED_JSON: rejected.encode(),
-            REPORT_HTML: (self.html or stage.page(record, local)).encode(),
+            REPORT_HTML: (self.html or stage.page(record, {**local, **pictures})).encode(),
+            **pictures,
         }
 
 
@@ -151,6 +159,7 @@ def reused(earlier: Earlier) -> Result:
         metrics=earlier.record.metrics,
         warnings=earlier.record.warnings,
         check=earlier.record.check,
+        held_out=earlier.record.held_out,
         reused_from=commit.id,
     )
 
@@ -177,6 +186,7 @@ def computed(context: StageContext, output: StageOutput) -> Result:
         # Warnings about the pictures computed now stand for those about the pictures carried over.
         warnings=output.warnings or plan.warnings,
         check=output.check,
+        held_out=output.held_out,
         base=plan.base,
     )
 

@@ -10,7 +10,9 @@ from typing import Any
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
+from pachyderm.client.file_contents import FileContent
 from pachyderm.client.files import FileEntry
+from pachyderm.dag.gate_decision import GateDecision
 from pachyderm.dag.repos import StageSpec
 from pachyderm.output.plan import Assign, Plan
 from pachyderm.record.stage_record import InputCheck, RecordedParameter, Rejected, StageRecord
@@ -38,12 +40,12 @@ class Resolved:
     Attributes:
         values: what `Stage.work` takes as its parameters.
         parameters: each value with its origin; all of them enter the fingerprint.
-        promote: whether a model that the stage makes is promoted.
+        policy: when a model that the stage makes is promoted, for `Stage.judge`; no part of the fingerprint.
     """
 
     values: Any
     parameters: Mapping[str, RecordedParameter]
-    promote: bool = False
+    policy: Any = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class StageContext:
         scratch: an empty folder of this attempt, deleted afterwards.
         keep: a folder that the next attempt at equal work finds again.
         progress: called as ``progress(done, total, note)``.
+        policy: see `Resolved.policy`.
+        pinned: whether the commit set has its own hyperparameters.
         save: stores the present content of `keep` where the next attempt finds it on any machine; for one thread at a
             time. Takes as long as the transfer, raises nothing, and does nothing if `keep` outlives the attempt.
     """
@@ -71,6 +75,8 @@ class StageContext:
     scratch: Path
     keep: Path
     progress: Callable[[int, int, str], None]
+    policy: Any = None
+    pinned: bool = False
     save: Callable[[], None] = lambda: None
 
 
@@ -86,6 +92,7 @@ class StageOutput:
         notes: sentences for the report, for example that a training was resumed.
         warnings: sentences about results that are probably unintended, with the remedy; `pix2pix status` shows them.
         check: probable faults of the inputs, for the record; None if they were not checked.
+        held_out: input paths that were measured on and not learnt from; None if nothing was learnt.
     """
 
     files: Mapping[str, Path]
@@ -95,6 +102,24 @@ class StageOutput:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     check: InputCheck | None = None
+    held_out: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the gate found about a model before its commit ends.
+
+    Attributes:
+        decision: whether it is promoted.
+        pictures: path below ``/_report/`` -> local file, of pictures that the decision can be understood by.
+    """
+
+    decision: GateDecision
+    pictures: Mapping[str, Path] = field(default_factory=dict)
+
+
+Judge = Callable[[StageContext, Commit, Mapping[str, FileContent]], Judgement]
+"""(the work, head of `model@master`, output path -> content) -> the decision whether the output is promoted."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +136,7 @@ class Stage:
         awaited: returns what a commit without anything to work on waits for, or None if there is work.
         page: (record, output path -> local file, for files that are local) -> HTML report for people.
         assign: names the outputs; required if the spec is `per_file`.
+        judge: decides about the promotion of the output; None if it is no model.
     """
 
     spec: StageSpec
@@ -121,6 +147,7 @@ class Stage:
     awaited: Callable[[Mapping[str, Input]], str | None]
     page: Callable[[StageRecord, Mapping[str, Path]], str]
     assign: Assign | None = None
+    judge: Judge | None = None
 
     @property
     def name(self) -> str:

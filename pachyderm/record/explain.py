@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection
+from pachyderm.dag.gate_decision import gate_decision_of
 from pachyderm.dag.repos import PROVENANCE
+from pachyderm.dag.verdict import verdict_of
 from pachyderm.errors import RequestError
 from pachyderm.queue.blockers import waiting
 from pachyderm.queue.claims import claims_of
 from pachyderm.queue.commit_sets import commits_of
-from pachyderm.queue.decisions import Decision, decisions_of
+from pachyderm.queue.decisions import Decision, decisions_of, stamp
 from pachyderm.record.fingerprints import Fingerprint
 from pachyderm.record.record_cache import RecordCache
 
@@ -73,11 +76,20 @@ def explain(client: Connection, commit_set: str, now: float) -> Explanation:
     commits.sort(key=lambda commit: outputs.index(commit.repo))
     reasons = {str(blocker.commit): blocker.reason for blocker in waiting(client, now)}
     decisions = sorted(
-        (decision for commit in commits for decision in decisions_of(commit.metadata)),
+        (decision for commit in commits for decision in (*decisions_of(commit.metadata), *_about_model(commit))),
         key=lambda decision: decision.time,
     )
     cache = RecordCache(client)
     return Explanation(commit_set, tuple(decisions), tuple(_explain(cache, commit, reasons) for commit in commits))
+
+
+def _about_model(commit: Commit) -> Iterator[Decision]:
+    """Yield the gate's decision about a model commit and the verdict about it, as far as they were made."""
+    decision, verdict = gate_decision_of(commit), verdict_of(commit)
+    if decision is not None:
+        yield Decision(stamp(decision.time), decision.outcome, decision.reason, by="gate")
+    if verdict is not None:
+        yield Decision(stamp(verdict.time), verdict.verdict, verdict.reason, by=verdict.by)
 
 
 def _explain(cache: RecordCache, commit: Commit, reasons: dict[str, str]) -> CommitExplanation:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import Any
 
 from pachyderm.client.commits import Commit
 from pachyderm.client.files import REPORT
 from pachyderm.dag.repos import INPUTS, PROVENANCE
+from pachyderm.dag.verdict import verdict_of
 from pachyderm.queue.decisions import stamp
 from pachyderm.record.lineage_graph import GraphBuilder, LineageNode, commit_node_id, file_node_id
 from pachyderm.record.record_cache import RecordCache
@@ -36,6 +38,9 @@ def commit_facts(cache: RecordCache, commit: Commit) -> dict[str, Any]:
         facts["message"] = commit.metadata["message"]
     if commit.repo in INPUT_REPOS:
         return facts
+    verdict = verdict_of(commit)
+    if verdict is not None:
+        facts["verdict"] = asdict(verdict)
     record, problem = cache.record(commit), cache.problem(commit)
     if record is not None:
         return {**facts, **record_facts(record)}
@@ -79,6 +84,8 @@ def record_facts(record: StageRecord) -> dict[str, Any]:
         facts["notes"] = list(record.notes)
     if record.warnings:
         facts["warnings"] = list(record.warnings)
+    if record.gate is not None:
+        facts["gate"] = str(record.gate)
     return facts
 
 
@@ -98,6 +105,18 @@ def file_facts(cache: RecordCache, commit: Commit, path: str, recorded: OutputFi
     return facts
 
 
+def run_link(run: str, kubeflow: str | None) -> str | None:
+    """Return the address of a run in the Kubeflow UI; None if it is no run of Kubeflow, or no address is known.
+
+    Args:
+        run: id of the run.
+        kubeflow: URL of the Kubeflow Pipelines UI.
+    """
+    if kubeflow and _KUBEFLOW_RUN.fullmatch(run):
+        return f"{kubeflow.rstrip('/')}/#/runs/details/{run}"
+    return None
+
+
 def add_run(builder: GraphBuilder, commit: Commit, record: StageRecord, kubeflow: str | None) -> None:
     """Add the run that filled a commit, if the record names one.
 
@@ -111,8 +130,9 @@ def add_run(builder: GraphBuilder, commit: Commit, record: StageRecord, kubeflow
     if not run:
         return
     facts: dict[str, Any] = {"run": run}
-    if kubeflow and _KUBEFLOW_RUN.fullmatch(run):
-        facts["link"] = f"{kubeflow.rstrip('/')}/#/runs/details/{run}"
+    link = run_link(run, kubeflow)
+    if link is not None:
+        facts["link"] = link
     builder.add(LineageNode(f"run:{run}", "run", facts))
     builder.join(str(commit), f"run:{run}", "filled by")
 

@@ -13,6 +13,7 @@ import msgspec
 
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import REPORT, read
+from pachyderm.dag.gate_decision import GateDecision
 from pachyderm.errors import RequestError
 
 logger = logging.getLogger(__name__)
@@ -174,9 +175,11 @@ class StageRecord:
         notes: sentences about the work, e.g. that a training was resumed.
         warnings: sentences about results that are probably unintended, with the remedy.
         check: probable faults of the input files; None if they were not checked.
+        held_out: paths of the input files that a training measured on and did not learn from; None for other stages.
         awaited: the input that an empty commit waits for.
         reused_from: id of the commit whose files were copied.
         base: id of the commit from which files were carried over.
+        gate: the decision whether the model is promoted; None for other stages and empty commits.
         schema: version of the schema.
     """
 
@@ -200,9 +203,11 @@ class StageRecord:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     check: InputCheck | None = None
+    held_out: tuple[str, ...] | None = None
     awaited: str | None = None
     reused_from: CommitHex | None = None
     base: CommitHex | None = None
+    gate: GateDecision | None = None
     schema: int = SCHEMA
 
     def to_json(self) -> bytes:

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from pix2pix.datasets.pair_notes import MAX_DISTORTION, distortion, warnings_about
-from pix2pix.datasets.pairs import read_pair, survey
+from pix2pix.datasets.pairs import survey
 from pix2pix.errors import InputError, PictureError
 from pix2pix.hyperparameters import GenerateParameters, TrainParameters
-from pix2pix.images.codec import Pixels, Rejection, decode, encode_png
+from pix2pix.images.codec import Rejection, encode_png
 from pix2pix.images.folders import check_apart, check_spared
 from pix2pix.images.names import length_problem
-from pix2pix.images.rejections import BAD_PATH, TOO_SMALL
+from pix2pix.images.rejections import BAD_PATH
 from pix2pix.images.thread_map import in_threads
+from pix2pix.inference.scaled_pair import ScaledPair, read_scaled
 from pix2pix.inference.translator import Translator
-from pix2pix.model.metrics import NAMES, SMALLEST, measure
+from pix2pix.model.metrics import NAMES, measure
 from pix2pix.pages.gallery import write_page
 from pix2pix.progress import Progress, silent
 
@@ -63,20 +63,6 @@ class Evaluation:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _TestPair:
-    """A pair at the training size: uint8 input ``[H, W, 3]`` and target ``[H, W, 1 or 3]``.
-
-    Attributes:
-        size: height and width of its halves before scaling, pixels.
-    """
-
-    path: str
-    input: Pixels
-    target: Pixels
-    size: tuple[int, int]
-
-
 def evaluate(
     model: Path,
     pairs: Path,
@@ -107,13 +93,13 @@ def evaluate(
     measured: list[MeasuredPair] = []
     far: dict[str, tuple[int, int]] = {}
 
-    def read(name: str) -> _TestPair | Rejection:
+    def read(name: str) -> ScaledPair | Rejection:
         return _read(pairs, name, translator.trained)
 
     for first in range(0, len(names), options.batch_size):
         results = in_threads(read, names[first : first + options.batch_size], options.workers)
         rejected += [result for result in results if isinstance(result, Rejection)]
-        batch = [result for result in results if isinstance(result, _TestPair)]
+        batch = [result for result in results if isinstance(result, ScaledPair)]
         measured += _measured(translator, batch, output)
         far |= {p.path: p.size for p in batch if distortion(p.size, translator.trained.shape) > MAX_DISTORTION}
         progress(min(first + options.batch_size, len(names)), len(names), "")
@@ -133,16 +119,16 @@ def evaluate(
 _measure = tf.function(measure, reduce_retracing=True)
 
 
-def _read(folder: Path, name: str, trained: TrainParameters) -> _TestPair | Rejection:
+def _read(folder: Path, name: str, trained: TrainParameters) -> ScaledPair | Rejection:
     if too_long := length_problem(f"{name}.png"):
         return Rejection(name, BAD_PATH, f"its result {name}.png: {too_long}")
     try:
-        return _TestPair(name, *_input_and_target(folder / name, trained))
+        return read_scaled(folder, name, trained)
     except PictureError as error:
         return Rejection(name, error.code, error.reason)
 
 
-def _measured(translator: Translator, batch: Sequence[_TestPair], folder: Path) -> Iterator[MeasuredPair]:
+def _measured(translator: Translator, batch: Sequence[ScaledPair], folder: Path) -> Iterator[MeasuredPair]:
     """Translate and measure a batch, and write its pictures."""
     if not batch:
         return
@@ -153,33 +139,6 @@ def _measured(translator: Translator, batch: Sequence[_TestPair], folder: Path) 
         for kind, picture in zip(KINDS, (pair.input, outputs[n], targets[n]), strict=True):
             encode_png(picture, folder / kind / f"{pair.path}.png")
         yield MeasuredPair(pair.path, {name: float(found[name][n]) for name in NAMES})
-
-
-def _input_and_target(path: Path, trained: TrainParameters) -> tuple[Pixels, Pixels, tuple[int, int]]:
-    """Read a pair and scale it as training does; return also the height and width that its halves had."""
-    if trained.lab_colorization:
-        decoded = decode(path)
-        picture = _scale(decoded, trained, Image.Resampling.BICUBIC)
-        return picture, picture, (decoded.shape[0], decoded.shape[1])
-    a, b = read_pair(path)
-    if min(a.shape[:2]) < SMALLEST:
-        raise PictureError(TOO_SMALL, f"{a.shape[1]}x{a.shape[0]}, and SSIM needs {SMALLEST} pixels each way")
-    resampling = Image.Resampling.NEAREST if trained.labels else Image.Resampling.BICUBIC
-    x, y = _scale(a, trained, resampling), _scale(b, trained, Image.Resampling.BICUBIC)
-    if trained.direction == "BtoA":
-        x, y = y, x
-    return x, _gray(y) if trained.output_channels == 1 else y, (a.shape[0], a.shape[1])
-
-
-def _scale(pixels: Pixels, trained: TrainParameters, resampling: Image.Resampling) -> Pixels:
-    height, width = trained.shape
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((width, height), resampling))
-
-
-def _gray(pixels: Pixels) -> Pixels:
-    return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
 
 
 def _write(evaluation: Evaluation, output: Path) -> None:

@@ -57,6 +57,7 @@ class Trained:
         seconds: spent in the training loop, earlier calls included.
         notes: remarks for the user, e.g. that no pair was held out.
         check: probable faults of the pairs; None for colorization, which has no pairs.
+        held_out: names of the pairs measured on, relative to their folder.
     """
 
     step: int
@@ -69,6 +70,7 @@ class Trained:
     seconds: float
     notes: tuple[str, ...]
     check: TrainingCheck | None
+    held_out: tuple[str, ...] = ()
 
 
 def train(
@@ -122,6 +124,7 @@ def train(
         seconds=training.seconds(),
         notes=(*data.notes, *((check.note,) if check and check.note else ())),
         check=check,
+        held_out=data.held_out.names,
     )
 
 

@@ -33,11 +33,11 @@ def rows(section: type[Section]) -> list[str]:
 
 
 def render(page: str) -> str:
-    """The page with the rows of all hyperparameters written again; that of `promote`, which is a policy, is kept."""
+    """The page with the rows of all hyperparameters written again; those of policies (`promote*`) are kept."""
     for name, section in SECTIONS.items():
         before, heading, rest = page.partition(f"## [{name}]\n")
         body, following, after = rest.partition("\n## [")
-        policies = [line for line in body.splitlines() if line.startswith("| `promote`")]
+        policies = [line for line in body.splitlines() if line.startswith("| `promote")]
         prose = "\n".join(line for line in body.splitlines() if not line.startswith("|")).strip()
         table = "\n".join(("| name | default | meaning |", "|---|---|---|", *rows(section), *policies))
         page = f"{before}{heading}\n" + (f"{prose}\n\n" if prose else "") + f"{table}\n{following}{after}"

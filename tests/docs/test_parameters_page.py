@@ -6,6 +6,7 @@ import dataclasses
 
 from parameters_page import PAGE, render
 
+from components.parameters import ExportPolicy
 from pix2pix.hyperparameters import SECTIONS
 from workflows.settings.policy import SETTINGS
 
@@ -23,7 +24,9 @@ def test_the_tables_are_those_of_the_docstrings() -> None:
 
 def test_no_other_parameter_is_listed() -> None:
     for name, kind in SECTIONS.items():
-        known = {item.name for item in dataclasses.fields(kind)} | ({"promote"} if name == "export" else set())
+        known = {item.name for item in dataclasses.fields(kind)} | (
+            set(ExportPolicy.TYPES) if name == "export" else set()
+        )
         listed = {line.split("`")[1] for line in sections()[name].splitlines() if line.startswith("| `")}
         assert listed == known
 

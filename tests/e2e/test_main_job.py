@@ -109,6 +109,14 @@ def _roots(client: Connection, repo: str, commit_id: str) -> set[str]:
     return set().union(*(_roots(client, source.repo, source.id) for source in sources)) if sources else {repo}
 
 
+def test_the_first_model_is_promoted_by_the_gate_and_models_and_why_say_so(laptop: Laptop) -> None:
+    (row,) = laptop.type("models")
+    assert (row["use"], row["in_use"], row["verdict"]) == ("in use", True, None)
+    assert (row["gate"]["outcome"], row["gate"]["reason"]) == ("promoted", "no model was in use")
+    decisions = laptop.type("why", row["commit"])["decisions"]
+    assert ("gate", "promoted", "no model was in use") in [(d["by"], d["decision"], d["reason"]) for d in decisions]
+
+
 def test_a_bad_picture_stops_nothing_and_is_listed(laptop: Laptop) -> None:
     log = laptop.type("log", "preprocess_images")
     record = laptop.record("preprocess_images", log[0]["commit"])

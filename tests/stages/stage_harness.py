@@ -20,10 +20,11 @@ from pachyderm.client.commits import Commit, head, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import content, files, read
 from pachyderm.client.upload import put
+from pachyderm.dag.gate_decision import GateDecision
 from pachyderm.dag.repos import EXPORT, GENERATE, RESIZE, TRAIN, StageSpec, stage_of
 from pachyderm.dag.setup import set_up
 from pachyderm.output.output_commit import fill_set
-from pachyderm.output.stage import Input, Resolved, Stage, StageContext, StageOutput
+from pachyderm.output.stage import Input, Judgement, Resolved, Stage, StageContext, StageOutput
 from pachyderm.output.worker import Worker
 from pachyderm.record.stage_record import InputCheck, RecordedParameter, Rejected, StageRecord, read_record
 
@@ -120,6 +121,7 @@ class StageHarness:
                 awaited=awaited,
                 page=lambda record, local: f"<p>{record.stage}</p>",
                 assign=assign if spec.per_file else None,
+                judge=judge if spec == EXPORT else None,
             )
 
         return {
@@ -136,8 +138,15 @@ def resolve(text: str | None, own: Mapping[str, Any], where: str) -> Resolved:
     return Resolved(
         values,
         {k: RecordedParameter(v, "file") for k, v in values.items()},
-        promote=parameters.get("promote") != "never",
+        policy=parameters.get("promote", "always"),
     )
+
+
+def judge(context: StageContext, in_use: Commit, model: Mapping[str, Any]) -> Judgement:
+    """Promote a model, or decide what the parameter ``promote`` says; one of a run's own parameters stays."""
+    outcomes = {"always": "promoted", "review": "waiting"}
+    outcome: Any = "held back" if context.pinned else outcomes.get(context.policy, "held back")
+    return Judgement(GateDecision(outcome, "the harness says so", context.policy, in_use=in_use.id))
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:

@@ -16,6 +16,7 @@ from stage_harness import StageHarness
 
 from pachyderm.client.commits import inspect
 from pachyderm.client.files import files
+from pachyderm.dag.gate_decision import GateDecision
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, MODEL, TRAINING
 from pachyderm.errors import LostClaimError, PermanentError
 from pachyderm.output import finish as finishing
@@ -119,7 +120,7 @@ def test_a_second_attempt_waits_for_the_first_and_returns_its_commit(harness: St
         client = harness.client.another()
         try:
             publish(client, commit, {"/weights": b"of the other"}, lambda: None)
-            finish(client, commit, claim, "f" * 64, promote=False, now=1.0)
+            finish(client, commit, claim, "f" * 64, gate=None, now=1.0)
         finally:
             client.close()
 
@@ -140,12 +141,12 @@ def test_a_late_attempt_that_lost_its_claim_finishes_nothing(harness: StageHarne
     taken = take(harness.client, harness.output(CHECKPOINT, set_id), "second", "1", over="stale")
     assert taken is not None
     with pytest.raises(LostClaimError):
-        finish(harness.client, commit, zombie, "f" * 64, promote=False, now=1.0)
+        finish(harness.client, commit, zombie, "f" * 64, gate=None, now=1.0)
     assert harness.output(CHECKPOINT, set_id).state == "open"
     publish(harness.client, commit, {"/weights": b"of the second"}, lambda: None)
-    finish(harness.client, commit, taken, "f" * 64, promote=False, now=1.0)
+    finish(harness.client, commit, taken, "f" * 64, gate=None, now=1.0)
     with pytest.raises(LostClaimError):
-        finish(harness.client, commit, zombie, "f" * 64, promote=False, now=1.0)
+        finish(harness.client, commit, zombie, "f" * 64, gate=None, now=1.0)
     assert harness.content(harness.output(CHECKPOINT, set_id)) == {"/weights": "of the second"}
 
 
@@ -196,7 +197,14 @@ def test_promotion_and_the_end_of_the_model_are_one(harness: StageHarness) -> No
 
     harness.client.transaction.transaction = breaking
     with pytest.raises(ConnectionError):
-        finish(harness.client, commit, claim, "f" * 64, promote=True, now=1.0)
+        finish(
+            harness.client,
+            commit,
+            claim,
+            "f" * 64,
+            gate=GateDecision("promoted", "the test says so", "always"),
+            now=1.0,
+        )
     harness.client.transaction.transaction = unpatched
     assert harness.output(CANDIDATE, set_id).state == "open"
     assert harness.head(MODEL).id == before
@@ -266,7 +274,7 @@ def test_a_paused_attempt_that_fails_while_the_next_one_works_leaves_the_commit_
         commit, claim = harness.output(CHECKPOINT, set_id), taken[0]
         assert isinstance(claim, Claim)
         publish(harness.client, commit, {"/weights": b"of the second"}, lambda: None)
-        finish(harness.client, commit, claim, "f" * 64, promote=False, now=1.0)
+        finish(harness.client, commit, claim, "f" * 64, gate=None, now=1.0)
 
     harness.fail = pause
     worker = replace(harness.worker("run"), clock=lambda: 0.0, pause=second_finishes)

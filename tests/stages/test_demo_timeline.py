@@ -8,13 +8,13 @@ from stage_harness import StageHarness
 
 from cli.demo.report import COLUMNS, write_report
 from cli.demo.timeline import Timeline
-from pachyderm.dag.promotion import rollback
+from pachyderm.dag.promotion import promote, rollback
 from pachyderm.dag.repos import INPUT_IMAGES, TRAINING
 from pix2pix.facades import generator
 
 
 def followed(harness: StageHarness) -> Timeline:
-    """Return the timeline of two trainings, two sets of pictures and a rollback."""
+    """Return the timeline of two trainings, two sets of pictures, a promotion by hand and a rollback."""
     timeline = Timeline(harness.target)
     timeline.begin()
     harness.put(TRAINING, {"/a.png": "A"})
@@ -26,17 +26,20 @@ def followed(harness: StageHarness) -> Timeline:
     harness.put(INPUT_IMAGES, {"/<c>.png": "3"})
     harness.run("resize", "generate")
     timeline.add("<one> more", 3.0)
-    harness.put(TRAINING, {"/a.png": "B"})
-    harness.run("train", "export", "generate")
+    harness.put(TRAINING, {"/a.png": "B", "/pix2pix.toml": "promote=never"})
+    harness.run("train", "export")
     timeline.add("other pairs", 4.0)
-    rollback(harness.client, None, 10.0**10)
+    promote(harness.client, None, 10.0**10)
+    harness.run("generate")
+    timeline.add("promote", 4.0)
+    rollback(harness.client, None, 10.0**10 + 1)
     harness.run("generate")
     timeline.add("rollback", 5.0)
     return timeline
 
 
 def test_the_timeline_shows_who_moved_each_head_and_what_each_stage_computed(harness: StageHarness) -> None:
-    first, pictures, more, second, back = followed(harness).entries
+    first, pictures, more, second, by_hand, back = followed(harness).entries
     assert [(move.branch, move.actor) for move in first.moves] == [
         ("training@master", "you: pix2pix put"),
         ("model@master", "the stage export: promotion"),
@@ -48,7 +51,13 @@ def test_the_timeline_shows_who_moved_each_head_and_what_each_stage_computed(har
     assert "held-out L1 0.5000" in first.commits[0].figures
     assert [commit.figures for commit in pictures.commits] == [("2 of 2 computed, 0 carried over",)] * 2
     assert [commit.figures for commit in more.commits] == [("1 of 3 computed, 2 carried over",)] * 2
-    assert [commit.stage for commit in second.commits] == ["train", "export", "generate"]
+    assert [commit.stage for commit in second.commits] == ["train", "export"]
+    assert second.commits[1].figures == ("held back: the harness says so",)
+    assert [move.branch for move in second.moves] == ["training@master"]
+    assert [(move.branch, move.actor, move.commit) for move in by_hand.moves] == [
+        ("model@master", "you: pix2pix promote", second.commits[1].id)
+    ]
+    assert [commit.figures for commit in by_hand.commits] == [("3 of 3 computed, 0 carried over",)]
     assert [(move.branch, move.actor, move.commit) for move in back.moves] == [
         ("model@master", "you: pix2pix rollback", first.moves[1].commit)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.parameters import of_pipeline, parse_own, resolver
+from components.parameters import ExportPolicy, of_pipeline, parse_own, resolver
 from pachyderm.errors import PermanentError, RequestError
 
 train = resolver("training", "train")
@@ -21,16 +21,18 @@ def test_the_run_wins_over_the_file_and_the_file_over_the_default() -> None:
     assert (resolved.values.max_steps, resolved.values.batch_size) == (5, 3)
 
 
-def test_without_a_file_the_defaults_count_and_models_are_promoted() -> None:
+def test_without_a_file_the_defaults_count_and_a_model_is_promoted_if_it_is_better() -> None:
     resolved = export(None, {}, "here")
-    assert resolved.promote
+    assert resolved.policy == ExportPolicy("if_better", "l1", 0.02)
     assert {parameter.origin for parameter in resolved.parameters.values()} == {"default"}
 
 
 def test_promote_is_no_parameter_of_the_model() -> None:
-    resolved = export('[export]\npromote = "never"\n', {}, "here")
-    assert not resolved.promote
-    assert "promote" not in resolved.parameters
+    text = '[export]\npromote = "never"\npromote_metric = "ssim"\npromote_tolerance = 0\nversion = 2\n'
+    resolved = export(text, {}, "here")
+    assert resolved.policy == ExportPolicy("never", "ssim", 0.0)
+    assert resolved.values.version == 2
+    assert not [name for name in resolved.parameters if name.startswith("promote")]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,11 @@ def test_promote_is_no_parameter_of_the_model() -> None:
         ("[train]\nbatch_size = 0", ["line 2, column 1: batch_size", "a whole number"]),
         ("[train]\nbatch_size = 'two'", ["batch_size"]),
         ("[resize]\nsize = 64", ["line 1, column 2: ", "resize", "[train]", "[export]"]),
-        ('[export]\npromote = "sometimes"', ["line 2, column 1: promote", "always, never"]),
+        ('[export]\npromote = "sometimes"', ["line 2, column 1: promote", "always, if_better, review, never"]),
+        ("[export]\npromote_metric = 'fid'", ["line 2, column 1: promote_metric = 'fid'", "l1, ssim, psnr"]),
+        ("[export]\nversion = 1\npromote_tolerance = 2", ["line 3, column 1: promote_tolerance = 2", "from 0 to 1"]),
+        ("[export]\npromote_tolerance = nan", ["promote_tolerance = nan", "from 0 to 1"]),
+        ("[export]\npromote_tolerance = '5%'", ["promote_tolerance = '5%'", "from 0 to 1"]),
         ("[export]\nnosuch = 1", ["nosuch"]),
     ],
 )
@@ -94,6 +100,6 @@ def test_each_pipeline_takes_its_own_part() -> None:
 def test_a_run_of_its_own_may_say_that_its_model_is_not_promoted_and_no_more() -> None:
     own = parse_own('export.promote = "never"', "training")
     assert "promote" not in export(None, own, "here").parameters
-    for wrong in ("always", "sometimes"):
+    for wrong in ('promote = "always"', 'promote = "sometimes"', "promote_tolerance = 0.5"):
         with pytest.raises(RequestError, match="promoted by hand"):
-            parse_own(f'export.promote = "{wrong}"', "training")
+            parse_own(f"export.{wrong}", "training")

@@ -18,13 +18,15 @@ from starlette.testclient import TestClient
 
 from components.pictures import assign
 from pachyderm.client.branches import BranchName
+from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import read
 from pachyderm.client.upload import put
+from pachyderm.dag.gate_decision import GateDecision
 from pachyderm.dag.repos import EXPORT, GENERATE, INPUT_IMAGES, RESIZE, TRAIN, TRAINING, StageSpec
 from pachyderm.dag.setup import set_up
 from pachyderm.output.output_commit import fill_set
-from pachyderm.output.stage import Input, Resolved, Stage, StageContext, StageOutput
+from pachyderm.output.stage import Input, Judgement, Resolved, Stage, StageContext, StageOutput
 from pachyderm.output.worker import Worker
 from pachyderm.record.stage_record import RecordedParameter, Rejected
 from web.application import create_application
@@ -146,7 +148,11 @@ def populate(site: Site) -> None:
 
 
 def _resolve(text: str | None, own: Mapping[str, Any], where: str) -> Resolved:
-    return Resolved({"size": HOSTILE}, {"size": RecordedParameter(HOSTILE, "file")}, promote=True)
+    return Resolved({"size": HOSTILE}, {"size": RecordedParameter(HOSTILE, "file")})
+
+
+def _judge(context: StageContext, in_use: Commit, model: Mapping[str, Any]) -> Judgement:
+    return Judgement(GateDecision("promoted", HOSTILE, "always", in_use=in_use.id))
 
 
 def _awaited(inputs: Mapping[str, Input]) -> str | None:
@@ -164,6 +170,7 @@ def _stage(spec: StageSpec, work: Callable[[StageContext], StageOutput]) -> Stag
         awaited=_awaited,
         page=lambda record, local: "<script>alert(1)</script>",
         assign=assign if spec.per_file else None,
+        judge=_judge if spec == EXPORT else None,
     )
 
 

@@ -15,9 +15,10 @@ from starlette.routing import Route
 from pachyderm.client.commits import Commit, all_commits, head
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import read
-from pachyderm.dag.promotion import promote, promotions_of, rollback
+from pachyderm.dag.promotion import promote, rollback
 from pachyderm.dag.references import resolve
 from pachyderm.dag.repos import CHECKPOINT, GENERATE_IMAGES, MODEL, PREPROCESS_IMAGES
+from pachyderm.dag.review import decided, standing
 from pachyderm.queue.blockers import duration
 from pachyderm.record.record_cache import RecordCache
 from pachyderm.record.stage_record import StageRecord
@@ -37,8 +38,8 @@ class ModelRow:
         commit: id of its commit.
         age: time since it was exported.
         metrics: name -> value on the held-out pairs.
-        use: ``in use``, ``promoted`` or empty.
-        notes: what the export noted, e.g. the decision about its promotion.
+        use: what became of it: see `pachyderm.dag.review.standing`.
+        notes: what the export noted, and the decision about its promotion.
     """
 
     commit: str
@@ -132,13 +133,14 @@ def _rows(client: Connection, now: float) -> list[ModelRow]:
     in_use = head(client, MODEL).id
     cache = RecordCache(client)
     rows = []
-    for commit in all_commits(client, MODEL.repo):
+    models = list(all_commits(client, MODEL.repo))
+    for commit in models:
         record = cache.record(commit)
         if record is None or not record.files:
             continue
-        use = "in use" if commit.id == in_use else "promoted" if promotions_of(commit) else ""
+        notes = (*record.notes, *filter(None, (decided(commit),)))
         age = duration(now - commit.started)
-        rows.append(ModelRow(commit.id, age, dict(record.metrics), use, record.notes))
+        rows.append(ModelRow(commit.id, age, dict(record.metrics), standing(commit, in_use, models), notes))
     return rows
 
 

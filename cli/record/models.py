@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.console import emit, moment, shorten, table
+from cli.console import emit, moment, print_message, shorten, table
 from cli.options import Session, with_session
 
 if TYPE_CHECKING:
@@ -16,10 +16,20 @@ if TYPE_CHECKING:
 
 COLUMNS = ("model", "training_commit", "started", "l1", "use", "gate")
 
+NEWEST = 20
+"""Models that people see by default; scripts get all."""
+
 
 @click.command()
+@click.option(
+    "-n",
+    "--number",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help=f"List the newest N models; 0 means all.  [default: {NEWEST}; all with --json]",
+)
 @with_session
-def models(session: Session) -> None:
+def models(session: Session, number: int | None) -> None:
     """List the models, newest first.
 
     L1 is measured on the held-out pairs of its own training. USE is "in use" for the model that generates now,
@@ -31,13 +41,17 @@ def models(session: Session) -> None:
 
     with connect(session.target()) as client:
         check_set_up(client)
-        rows = _rows(client)
+        most = (0 if session.json else NEWEST) if number is None else number
+        rows = _rows(client, most and most + 1)
+    more, rows = bool(most) and len(rows) > most, rows[: most or None]
     columns = (*COLUMNS, "problem") if any(row["problem"] for row in rows) else COLUMNS
     text = table(columns, [_shown(session, row) for row in rows]) if rows else "no models yet"
     emit(session, rows, text)
+    if more:
+        print_message(session, "older models are not listed; pix2pix models -n 0 lists all")
 
 
-def _rows(client: Connection) -> list[dict[str, Any]]:
+def _rows(client: Connection, most: int) -> list[dict[str, Any]]:
     """Return a row for each model, and for each commit of `model` whose record cannot be read."""
     from pachyderm.client.commits import all_commits, head
     from pachyderm.dag.gate_decision import gate_decision_of
@@ -53,6 +67,8 @@ def _rows(client: Connection) -> list[dict[str, Any]]:
     archive = RecordCache(client)
     rows: list[dict[str, Any]] = []
     for commit in commits:
+        if not commit.bytes and "fingerprint" not in commit.metadata:
+            continue  # no stage filled it, so that there is no record to read
         record, problem = archive.record(commit), archive.problem(commit)
         if not problem and (record is None or not record.files):
             continue
@@ -73,6 +89,8 @@ def _rows(client: Connection) -> list[dict[str, Any]]:
                 "problem": problem or None,
             }
         )
+        if most and len(rows) == most:
+            break
     return rows
 
 

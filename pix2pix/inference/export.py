@@ -63,7 +63,7 @@ def export(
         checkpoint: folder with ``checkpoint.json`` and ``generator.npz``, or the work folder of a training.
         target: the model's folder.
         parameters: see `pix2pix.hyperparameters`.
-        progress: called before each of the four steps, and at the end.
+        progress: called before each of the four steps but the first, and at the end.
 
     Raises:
         InputError: the checkpoint is missing or damaged, or ``target/<version>`` was not written by an export.
@@ -73,7 +73,6 @@ def export(
     folder, partial = target / str(options.version), target / f".{options.version}.part"
     checkpoint = _find_checkpoint(checkpoint)
     _check_replaceable(folder, checkpoint)
-    progress(0, STEPS, "reading the checkpoint")
     loaded = checkpoints.read(checkpoint, "generator")
     digest = hashlib.sha256((checkpoint / "generator.npz").read_bytes()).hexdigest()
     progress(1, STEPS, "building the network")

@@ -33,6 +33,7 @@ from pix2pix.images.png.text import INPUT, MODEL, OPTIONS_USED, read_text
 from pix2pix.images.rejections import TOO_LARGE
 from pix2pix.images.thread_map import cores
 from pix2pix.inference.batching import ReadyPicture, batches, stack_padded
+from pix2pix.inference.saved_model import find_version
 from pix2pix.inference.suitability import ModelInputs, SuitabilityCheck
 from pix2pix.inference.translator import MAX_PIXELS, Translator
 from pix2pix.pages.gallery import write_gallery
@@ -91,6 +92,7 @@ def generate(
     check_spared(source, target, names.values())
     chosen = {path: name for path, name in names.items() if only is None or path in only}
     left_out = [file for file in (*collisions, *listing.left_out) if only is None or file.path in only]
+    find_version(model)  # a missing model is refused before anything is reported
     progress(0, len(chosen), "loading the model")
     translator = Translator(model)
     shape = _shape(options.size, translator)

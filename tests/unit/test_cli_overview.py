@@ -180,3 +180,23 @@ def test_completing_a_subcommand_imports_none() -> None:
     *completions, imported = ran.stdout.splitlines()
     assert completions == [f"plain,{name}" for name in COMMANDS if name.startswith("st")]
     assert imported == "set()"
+
+
+def test_people_see_the_newest_models_and_scripts_all(
+    client: Connection, store: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"training_commit": "", "metrics": {}, "in_use": False, "promoted": False, "problem": None, "started": None}
+    rows = [{**row, "commit": f"{number:032x}"} for number in range(5)]
+    asked: list[int] = []
+
+    def some(client: Connection, most: int) -> list[dict[str, object]]:
+        asked.append(most)
+        return rows[: most or None]
+
+    monkeypatch.setattr("cli.record.models._rows", some)
+    monkeypatch.setattr("cli.record.models.NEWEST", 3)
+    shown = pix2pix(capsys, "--store", store, "models")
+    assert len(shown.out.splitlines()) == 4 and "pix2pix models -n 0" in shown.err
+    assert len(pix2pix(capsys, "--store", store, "models", "--json").document) == 5
+    assert len(pix2pix(capsys, "--store", store, "models", "-n", 5).out.splitlines()) == 6
+    assert asked == [4, 0, 6]

@@ -111,13 +111,17 @@ def _waiting(blocker: Blocker) -> dict[str, Any]:
 
 
 def _for_people(cache: RecordCache, candidate: Commit, in_use: Commit) -> list[dict[str, Any]]:
-    """Return the candidate if it was never promoted: only a person moves `model@master` to it."""
+    """Return the candidate if it was never promoted nor rejected: only a person moves `model@master` to it."""
     from pachyderm.dag.promotion import promotions_of
+    from pachyderm.dag.verdict import verdict_of
 
     record = cache.record(candidate)
     if candidate.id == in_use.id or record is None or not record.files or promotions_of(candidate):
         return []
-    return [{"commit": str(candidate), "for": f"a person: pix2pix promote {candidate.id}"}]
+    verdict = verdict_of(candidate)
+    if verdict is not None and verdict.verdict == "rejected":
+        return []
+    return [{"commit": str(candidate), "for": f"a person: pix2pix review {candidate.id}, or pix2pix promote"}]
 
 
 def _failed(heads: Iterable[Commit]) -> list[dict[str, Any]]:

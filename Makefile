@@ -135,7 +135,10 @@ image-worker: builder
 	$(BUILD) --build-arg IMAGE=$(REGISTRY)/pix2pix-python:$(VERSION) -f dockerfiles/worker.Dockerfile -t $(REGISTRY)/pix2pix-python:$(VERSION) .
 
 image-worker-gpu: builder
-	$(BUILD) --build-arg IMAGE=$(REGISTRY)/pix2pix-python:$(VERSION)-gpu --build-arg REQUIREMENTS=gpu.txt -f dockerfiles/worker.Dockerfile -t $(REGISTRY)/pix2pix-python:$(VERSION)-gpu .
+	$(BUILD) --build-arg IMAGE=$(REGISTRY)/pix2pix-python:$(VERSION)-gpu --build-arg REQUIREMENTS=gpu.txt \
+		--build-arg LICENSES="Apache-2.0 AND LicenseRef-NVIDIA-Proprietary" \
+		--build-arg DESCRIPTION="Runs the stages train, export, resize and generate on a GPU; contains NVIDIA's proprietary CUDA and cuDNN libraries" \
+		-f dockerfiles/worker.Dockerfile -t $(REGISTRY)/pix2pix-python:$(VERSION)-gpu .
 
 builder:
 	@test -n "$(BUILDER)" || { echo "the images need docker, podman or buildah"; exit 2; }

@@ -28,7 +28,7 @@ def report(error: BaseException) -> int:
         return WRONG
     logger.info("the command failed", exc_info=error)
     code = _code(error)
-    _print(str(error) or type(error).__name__)
+    _print(_text(error))
     if code is None:
         _print("this is a bug in pix2pix; run the command again with -v and report the output")
     return FAILED if code is None else code
@@ -65,6 +65,15 @@ def _code(error: BaseException) -> int | None:
         case OSError():
             return WRONG
     return None
+
+
+def _text(error: BaseException) -> str:
+    """Return the message for people: without an error number, and with the remedy of a full disk."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error) or type(error).__name__
+    text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return f"{text}; free some space and run the command again" if full else text
 
 
 def _print(text: str) -> None:

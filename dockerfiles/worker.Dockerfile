@@ -30,10 +30,13 @@ ARG IMAGE
 ARG VERSION
 ARG REVISION
 ARG CREATED
+# The GPU variant also contains NVIDIA's proprietary libraries; `make image-worker-gpu` sets both.
+ARG LICENSES="Apache-2.0"
+ARG DESCRIPTION="Runs the stages train, export, resize and generate"
 LABEL org.opencontainers.image.title="pix2pix worker" \
-      org.opencontainers.image.description="Runs the stages train, export, resize and generate" \
+      org.opencontainers.image.description="${DESCRIPTION}" \
       org.opencontainers.image.source="https://github.com/pix2pix-pipelines/pix2pix-pipelines" \
-      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.licenses="${LICENSES}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"

@@ -3,10 +3,12 @@
     PachydermError
     ├── RequestError       a repo, commit or value does not exist or is not allowed
     ├── UnreachableError   no Pachyderm answers at the address, or it refuses the token  (retryable)
-    ├── ServerError        the server failed: an internal error, damaged data          (retryable)
-    │   └── ConflictError  its database rolled the request back in favour of others   (retryable)
-    ├── StoreError         the embedded store's folder cannot be used: wrong version, not a store, read-only
+    ├── ServerError        the server failed: an internal error, damaged data            (retryable)
+    │   └── ConflictError  it refused the request in favour of others                    (retryable)
+    ├── StoreError         the embedded store's folder cannot be used: wrong version, not a store
+    │   └── ReadOnlyError  it cannot be written
     ├── StorageError       the disk is full or failed                                    (retryable)
+    │   └── FullError      the disk is full
     ├── CommitFailedError  a commit finished with an error
     ├── PermanentError     the work cannot succeed on this input
     └── LostClaimError     another attempt has taken over the output commit
@@ -58,6 +60,14 @@ class StorageError(PachydermError):
     """A write failed, for example because the disk is full; earlier data is unchanged."""
 
     retryable = True
+
+
+class ReadOnlyError(StoreError):
+    """The embedded store's folder cannot be written; what it holds can be read."""
+
+
+class FullError(StorageError):
+    """The disk is full; what it holds can be read."""
 
 
 class CommitFailedError(PachydermError):

@@ -1,15 +1,16 @@
-"""The subcommand `store`: serve, collect garbage in, and check the embedded store."""
+"""The subcommand `store`: serve, collect garbage in, back up, restore and check the embedded store."""
 
 from __future__ import annotations
 
 import ipaddress
 import threading
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
-from cli.console import emit, print_message, table
+from cli.console import emit, print_message, progress, table
 from cli.options import Session, with_session
 from pachyderm.errors import RequestError
 
@@ -100,6 +101,40 @@ def gc(session: Session, grace: float) -> None:
         asdict(removed),
         f"deleted {removed.blocks} blocks, {removed.pages} pages and {removed.packs} packs: {removed.bytes} bytes",
     )
+
+
+@store.command(short_help="Write the store to one file.")
+@click.argument("file", type=click.Path(path_type=Path))
+@with_session
+def backup(session: Session, file: Path) -> None:
+    """Write the store to the new FILE, as one consistent state, although others use it meanwhile."""
+    from pachyderm.store.maintenance import backup as maintenance
+
+    with progress(session, "backup") as show:
+        made = maintenance.backup(session.store, file, show)
+    text = f"{file}: {made.commits} commits, {made.packs} packs, {made.bytes} bytes"
+    emit(session, {"file": str(file), **asdict(made)}, text)
+
+
+@store.command(short_help="Make a store of a backup.")
+@click.argument("file", type=click.Path(path_type=Path))
+@with_session
+def restore(session: Session, file: Path) -> None:
+    """Make a store of FILE, which `backup` wrote, in the new or empty folder that --store names, and check it.
+
+    Exit code 1 if the store had problems when it was backed up.
+    """
+    from pachyderm.store.maintenance import backup as maintenance
+
+    with progress(session, "restore") as show:
+        restored, found = maintenance.restore(file, session.store, show)
+    problems: list[dict[str, Any]] = [asdict(problem) for problem in found]
+    text = f"{session.store}: {restored.commits} commits, {restored.packs} packs, {restored.bytes} bytes"
+    if problems:
+        text += "\n" + table(("code", "where", "what", "repair"), problems)
+    emit(session, {"store": str(session.store), **asdict(restored), "problems": problems}, text)
+    if problems:
+        raise SystemExit(1)
 
 
 @store.command(short_help="Check hashes, references and the commit graph.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -29,6 +28,7 @@ from pachyderm.output.plan import CarryBase, Plan, plan
 from pachyderm.output.publish import differences, publish
 from pachyderm.output.result import Execution, Result, computed, empty, reused
 from pachyderm.output.reuse import reusable
+from pachyderm.output.scratch import attempt_folder
 from pachyderm.output.stage import Stage, StageContext
 from pachyderm.output.work_in_progress import kept
 from pachyderm.output.worker import Worker
@@ -235,15 +235,14 @@ class Attempt:
         unfinished: AbstractContextManager[Callable[[], None]] = nullcontext(lambda: None)
         if not self._worker.keeps:
             unfinished = kept(self._client, derivation.fingerprint.value, keep, partial(self._check, claim))
-        prefix = f"{self._stage.name}-"
-        with unfinished as save, tempfile.TemporaryDirectory(prefix=prefix, dir=self._worker.scratch) as scratch:
+        with unfinished as save, attempt_folder(self._worker.scratch, self._stage.name) as scratch:
             yield StageContext(
                 client=self._client,
                 commit=self._commit,
                 inputs=derivation.inputs,
                 parameters=derivation.resolved.values,
                 plan=None,
-                scratch=Path(scratch),
+                scratch=scratch,
                 keep=keep,
                 progress=self._progress,
                 policy=derivation.resolved.policy,

@@ -55,6 +55,12 @@ def data_loss(text: str) -> StatusError:
     return StatusError(f"{text}; run `pix2pix store fsck`", grpc.StatusCode.DATA_LOSS)
 
 
+def read_only(reason: PachydermError) -> StatusError:
+    """Return the error for a write to a store that can only be read."""
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED if reason.retryable else grpc.StatusCode.FAILED_PRECONDITION
+    return StatusError(str(reason), code)
+
+
 def commit_not_found(commit: str) -> StatusError:
     """Return the error for a name that neither a commit nor an alias has."""
     return not_found(f"commit {commit} not found")

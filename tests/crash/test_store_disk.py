@@ -19,7 +19,7 @@ from pachyderm.client.connection import Target, connect
 from pachyderm.dag.repos import TRAINING
 from pachyderm.dag.setup import set_up
 from pachyderm.errors import PachydermError, StorageError
-from pachyderm.store.database import failpoints, schema
+from pachyderm.store.database import connections, failpoints, schema
 from pachyderm.store.graph import transactions
 from pachyderm.store.graph.graph_update import GraphUpdate
 from pachyderm.store.maintenance.fsck import check
@@ -27,7 +27,7 @@ from pachyderm.store.maintenance.gc import collect
 from pachyderm.store.rpc.server import StoreServer
 
 ANSWERS = {
-    errno.ENOSPC: (grpc.StatusCode.RESOURCE_EXHAUSTED, "the disk is full"),
+    errno.ENOSPC: (grpc.StatusCode.RESOURCE_EXHAUSTED, "is full; free some space"),
     errno.EIO: (grpc.StatusCode.DATA_LOSS, "disk failed"),
     errno.EROFS: (grpc.StatusCode.FAILED_PRECONDITION, "cannot be written"),
 }
@@ -126,7 +126,7 @@ def test_every_operation_that_fails_is_answered_clearly_and_harms_nothing(
 def test_a_disk_that_fills_up_under_the_database_is_answered_and_can_be_freed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect = schema.connect
+    connect = connections.connect
 
     def narrow(path: Path) -> sqlite3.Connection:
         connection = connect(path)
@@ -134,7 +134,7 @@ def test_a_disk_that_fills_up_under_the_database_is_answered_and_can_be_freed(
         return connection
 
     with monkeypatch.context() as patched:
-        patched.setattr(schema, "connect", narrow)
+        patched.setattr(connections, "connect", narrow)
         writer = Writer(tmp_path)
         branch = writer.repo("source")
         with pytest.raises(grpc.RpcError, match="the disk is full") as caught:
@@ -149,14 +149,14 @@ def test_a_disk_that_fills_up_under_the_database_is_answered_and_can_be_freed(
 def test_a_put_refused_because_the_database_is_full_keeps_no_pack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect = schema.connect
+    connect = connections.connect
 
     def narrow(path: Path) -> sqlite3.Connection:
         connection = connect(path)
         connection.execute("PRAGMA max_page_count=70")
         return connection
 
-    monkeypatch.setattr(schema, "connect", narrow)
+    monkeypatch.setattr(connections, "connect", narrow)
     writer = Writer(tmp_path)
     branch = writer.repo("source")
     with pytest.raises(grpc.RpcError, match="the disk is full"):

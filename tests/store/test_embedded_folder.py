@@ -1,19 +1,22 @@
 """What the embedded store promises about its folder: which files it shares it with, who opens it, what is refused."""
 
+import os
 import sqlite3
 import threading
 import time
 from pathlib import Path
 
+import grpc
 import pytest
-from embedded_store import store
+from embedded_store import packs, store
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
-from server_under_test import soon
+from server_under_test import refused, soon
 
 from pachyderm.errors import StoreError
-from pachyderm.store.database import schema
+from pachyderm.store.database import connections, schema
 from pachyderm.store.maintenance.fsck import check
+from pachyderm.store.maintenance.gc import collect
 from pachyderm.store.rpc.server import StoreServer
 
 pytestmark = pytest.mark.embedded
@@ -39,7 +42,7 @@ def test_the_folders_of_a_new_store_are_durable_before_its_database_exists(
     """A pack is durable only together with the names of the folders that lead to it."""
     synced: list[Path] = []
     sync_folder = schema.sync_folder
-    connect = schema.connect
+    connect = connections.connect
     folder = tmp_path / "a" / "data"
 
     def record(path: Path) -> None:
@@ -52,7 +55,7 @@ def test_the_folders_of_a_new_store_are_durable_before_its_database_exists(
         return connect(path)
 
     monkeypatch.setattr(schema, "sync_folder", record)
-    monkeypatch.setattr(schema, "connect", connecting)
+    monkeypatch.setattr(connections, "connect", connecting)
     serve(folder)
 
 
@@ -122,11 +125,52 @@ def test_a_store_that_lost_its_database_is_not_recreated_empty(tmp_path: Path, e
             serve(tmp_path / "data")
 
 
-def test_a_read_only_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    serve(tmp_path / "data")
+def test_a_read_only_folder_is_read_and_a_write_to_it_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store(tmp_path) as pachd:
+        commit = pachd.write(pachd.branch(pachd.repo()), {"/small": b"1", "/large": b"2" * 3_000_000})
     monkeypatch.setattr(schema.os, "access", lambda *_: False)
-    with pytest.raises(StoreError, match="read-only"):
-        serve(tmp_path / "data")
+    with store(tmp_path) as pachd:
+        assert pachd.files(commit) == {"/small": b"1", "/large": b"2" * 3_000_000}
+        with refused("is read-only; make it writable", grpc.StatusCode.FAILED_PRECONDITION):
+            pachd.repo("more")
+    assert check(tmp_path / "data") == []
+    with pytest.raises(StoreError, match="is read-only; make it writable"):
+        check(tmp_path / "data", repair=True)
+    with pytest.raises(StoreError, match="is read-only; make it writable"):
+        collect(tmp_path / "data", grace=0)
+    with pytest.raises(StoreError, match="is read-only; make it writable"):
+        serve(tmp_path / "new")
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o777], ids=oct)
+@pytest.mark.parametrize("existing", [False, True])
+def test_only_the_owner_can_use_a_store_whatever_the_umask(tmp_path: Path, mask: int, existing: bool) -> None:
+    folder = tmp_path / "data"
+    if existing:
+        folder.mkdir(mode=0o755)
+    before = os.umask(mask)
+    try:
+        with store(tmp_path) as pachd:
+            branch = pachd.branch(pachd.repo())
+            pachd.write(branch, {"/small": b"1", "/large": b"2" * 3_000_000})
+            doomed = pachd.write(branch, {"/large": b"3" * 100_000, "/small": b"1" * 60_000})
+            files = {path: mode(path) for path in folder.rglob("*") if path.is_file()}
+            pachd.client.pfs.drop_commit(commit=doomed)
+            for pack in packs(tmp_path):
+                pack.write_bytes(b"damage")
+            check(folder, repair=True)
+            collect(folder, grace=0)
+            files |= {path: mode(path) for path in folder.rglob("*") if path.is_file()}
+    finally:
+        os.umask(before)
+    assert {path.suffix for path in files} >= {".pack", ".db", ".db-wal", ".db-shm"}
+    assert len(list((folder / "bad").iterdir())) > 1
+    assert set(files.values()) == {0o600}
+    assert {mode(path) for path in (folder, *folder.rglob("*")) if path.is_dir()} == {0o700}
 
 
 def test_an_address_in_use_is_refused(tmp_path: Path) -> None:

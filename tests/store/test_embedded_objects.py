@@ -14,6 +14,7 @@ from embedded_store import bytes_on_disk, packs, store
 from pachyderm_sdk.api import pfs
 from server_under_test import Pachd, refused, soon
 
+from pachyderm.store import private_files
 from pachyderm.store.database.schema import DATABASE
 from pachyderm.store.maintenance.fsck import check
 from pachyderm.store.maintenance.gc import collect
@@ -202,15 +203,18 @@ def test_a_collection_rewrites_a_pack_of_mostly_dead_blocks(tmp_path: Path) -> N
     assert check(tmp_path / "data") == []
 
 
-def test_a_collection_removes_files_that_a_crash_left_behind(tmp_path: Path) -> None:
+def test_a_collection_removes_files_that_a_crash_left_behind_and_none_that_is_being_written(tmp_path: Path) -> None:
     with store(tmp_path):
         pass
-    for name in ("parts", "packs"):
-        (tmp_path / "data" / "objects" / name / "left.pack").write_bytes(b"x")
-    collect(tmp_path / "data", grace=3600)
-    assert len(packs(tmp_path)) == 1
-    collect(tmp_path / "data", grace=0)
-    assert packs(tmp_path) == list((tmp_path / "data" / "objects" / "parts").iterdir()) == []
+    paths = [tmp_path / "data" / "objects" / name / "left.pack" for name in ("parts", "packs")]
+    for path in paths:
+        with private_files.create(path) as file:
+            file.write(b"x")
+            file.flush()
+            collect(tmp_path / "data", grace=0)
+            assert path.exists()
+        assert collect(tmp_path / "data", grace=3600).packs == (path.parent.name == "parts")
+        assert not path.exists()
 
 
 def test_a_collection_during_a_write_refuses_it_or_leaves_it_whole(tmp_path: Path) -> None:

@@ -122,6 +122,27 @@ def test_each_lock_has_a_hash_for_every_distribution_and_no_index(name: str) -> 
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
+def test_the_label_of_the_gpu_image_names_the_licence_of_nvidias_libraries() -> None:
+    last = FILES["worker"][FILES["worker"].rindex("FROM ${PYTHON_IMAGE}") :]
+    for name in ("LICENSES", "DESCRIPTION"):
+        assert re.search(rf"^ARG {name}=", last, re.M)
+    assert 'org.opencontainers.image.licenses="${LICENSES}"' in last
+    assert 'org.opencontainers.image.description="${DESCRIPTION}"' in last
+    done = subprocess.run(
+        ["make", "--dry-run", "image-worker", "image-worker-gpu", "BUILDER=builder", "PYTHON_IMAGE=python@sha256:0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    builds = [line for line in done.stdout.replace("\\\n", " ").splitlines() if line.startswith("builder build")]
+    assert ["gpu.txt" in build for build in builds] == [False, True]
+    assert ["AND LicenseRef-NVIDIA-Proprietary" in build for build in builds] == [False, True]
+    assert ["proprietary CUDA and cuDNN" in build for build in builds] == [False, True]
+    assert "nvidia-cudnn-cu12" in locked("gpu.txt")
+    assert "nvidia-cudnn-cu12" not in locked("runtime.txt")
+
+
 def test_make_tags_the_images_that_the_pipelines_and_the_specs_name() -> None:
     makefile = (ROOT / "Makefile").read_text()
     registry = re.search(r"^REGISTRY \?= (\S+)", makefile, re.M)

@@ -254,6 +254,45 @@ def test_what_is_left_when_starter_and_child_are_killed_at_once_is_ended_by_the_
     until(lambda: not alive(task), 5)
 
 
+def temporary(tmp_path: Path) -> Path:
+    return tmp_path / "my runs" / f"trivial-{SET}-1" / "tmp"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_temporary_files_of_a_run_are_in_its_own_folder_and_go_with_it(
+    runner: LocalRunner, tmp_path: Path, fails: bool
+) -> None:
+    order = f"wait={tmp_path / 'go'}" + (",fail=it" if fails else "")
+    runner.start(KEY, {"hyperparameters": order})
+    until(lambda: any(temporary(tmp_path).iterdir()))
+    (tmp_path / "go").touch()
+    assert ended(runner).phase is (Phase.FAILED if fails else Phase.SUCCEEDED)
+    until(lambda: runner.find(KEY) and not temporary(tmp_path).exists())
+
+
+def test_the_temporary_files_of_a_terminated_run_are_removed(runner: LocalRunner, tmp_path: Path) -> None:
+    runner.start(KEY, {"hyperparameters": f"wait={tmp_path / 'never'}"})
+    until(lambda: any(temporary(tmp_path).iterdir()))
+    runner.terminate(f"trivial-{SET}-1", "its commits are gone")
+    assert not temporary(tmp_path).exists()
+
+
+def test_the_temporary_files_of_killed_runs_are_removed_by_the_next_start_and_those_of_live_runs_are_not(
+    pipelines: dict[str, Path], tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    process = starter(tmp_path, pipelines["trivial"], f"mark={mark},wait={tmp_path / 'never'}")
+    until(lambda: processes_of(mark))
+    LocalRunner(tmp_path / "my runs", {}, {}).sweep()
+    assert any(temporary(tmp_path).iterdir()), "the run is alive"
+    process.kill()
+    process.wait()
+    until(lambda: not alive(processes_of(mark)[0]), 5)
+    assert any(temporary(tmp_path).iterdir()), "nobody is left to remove them"
+    LocalRunner(tmp_path / "my runs", {}, {}).sweep()
+    assert not temporary(tmp_path).exists()
+
+
 def test_a_recycled_process_id_is_not_a_live_run(runner: LocalRunner, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "my runs" / f"trivial-{SET}-1")
     me = (os.getpid(), "started before the reboot")
@@ -276,12 +315,18 @@ def test_a_folder_whose_creator_died_before_the_child_began_is_interrupted(runne
     assert runner.find(KEY)[0].phase is Phase.INTERRUPTED
 
 
-def test_a_run_works_below_a_path_that_kfp_would_rewrite(pipelines: dict[str, Path], tmp_path: Path) -> None:
+def test_a_run_works_below_a_path_that_kfp_would_rewrite(
+    pipelines: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     runner = LocalRunner(tmp_path / "python3 {{" / "runs", dict(os.environ), pipelines)
     runner.start(KEY, {"commit_set": SET})
     assert ended(runner).outputs is not None
     assert ended(runner).outputs["echo"] == {"Output": f"{SET} 2"}  # type: ignore[index]
     runner.close()
+    assert not any((tmp_path / "python3 {{" / "runs").rglob("tmp"))
+    assert not list(Path(tempfile.gettempdir()).glob("pix2pix-run-*"))
 
 
 @pytest.mark.parametrize(

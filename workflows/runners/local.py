@@ -92,6 +92,16 @@ class LocalRunner:
         self._clock = clock
         self._children: dict[str, _Child] = {}
 
+    def sweep(self) -> None:
+        """Remove the temporary files of runs that were killed together with the process that started them."""
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+            folder = RunFolder(path)
+            if folder.has_temporary() and path.name not in self._children:
+                state = self.state(path.name)
+                if state is not None and state.over:
+                    kill_marked(MARK, path.name)
+                    folder.remove_temporary()
+
     def location(self) -> str:
         """Return this host and the folder of its runs; see `Runner.location`."""
         return f"{socket.gethostname()}:{self._folder}"
@@ -126,6 +136,7 @@ class LocalRunner:
                     self._children[run] = self._spawn(folder, pipeline)
             except StorageError:
                 # It never began, so the next request must be able to create it.
+                folder.remove_temporary()
                 shutil.rmtree(folder.path, ignore_errors=True)
                 raise
             logger.info("run %s started", run, extra={"run": run})
@@ -193,6 +204,7 @@ class LocalRunner:
         return tuple(state for state in states if state is not None)
 
     def _spawn(self, folder: RunFolder, pipeline: str) -> _Child:
+        temporary = folder.make_temporary(CORRUPTED)
         with folder.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "workflows.runners.local_child", str(folder.path)],
@@ -200,7 +212,7 @@ class LocalRunner:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder.path,
-                env={**self._environment, MARK: folder.path.name},
+                env={**self._environment, MARK: folder.path.name, "TMPDIR": str(temporary)},
                 start_new_session=True,
             )
         return _Child(process, LogFollower(folder.log), pipeline, start_of(process.pid) or "")
@@ -234,6 +246,7 @@ class LocalRunner:
             folder.write(RunProgress(phase, (child.process.pid, child.start), why, self._clock()))
         elif progress.phase is not Phase.SUCCEEDED:
             kill_marked(MARK, run)
+        folder.remove_temporary()
 
     def _clean_up_vanished(self, folder: RunFolder, state: RunState) -> None:
         """Kill what a vanished run of an earlier process left behind, and record its end."""
@@ -242,6 +255,7 @@ class LocalRunner:
             logger.warning(
                 "run %s vanished; killed its remaining processes: %s", state.run, killed, extra={"run": state.run}
             )
+        folder.remove_temporary()
         progress = folder.progress()
         if progress is not None:
             folder.write(RunProgress(Phase.VANISHED, progress.process, state.error, state.ended))

@@ -3,6 +3,7 @@
 runs/<run id>/run.json     the request and its creator; written once, together with the folder
 runs/<run id>/state.json   the progress; replaced atomically
 runs/<run id>/log.txt      the output of its tasks
+runs/<run id>/tmp          the temporary files of its tasks; removed with the end of the run
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -78,6 +79,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.log = path / "log.txt"
+        self._temporary = path / "tmp"
 
     def create(self, request: Request) -> bool:
         """Create the folder and its request atomically; return False if it exists already.
@@ -108,6 +110,34 @@ class RunFolder:
                 f"runs cannot be stored in {self.path.parent}: {error.strerror or error}; "
                 f"free disk space, or repair the disk"
             ) from error
+
+    def make_temporary(self, forbidden: Sequence[str]) -> Path:
+        """Make the folder of the run's temporary files, to be its tasks' ``TMPDIR``.
+
+        Args:
+            forbidden: texts that its path must not contain; if the run's own path does, the folder is a system
+                temporary one that ``tmp`` links to.
+
+        Raises:
+            OSError: it cannot be created.
+        """
+        if any(text in str(self._temporary) for text in forbidden):
+            elsewhere = Path(tempfile.mkdtemp(prefix="pix2pix-run-"))
+            self._temporary.symlink_to(elsewhere, target_is_directory=True)
+            return elsewhere
+        self._temporary.mkdir(mode=0o700)
+        return self._temporary
+
+    def remove_temporary(self) -> None:
+        """Remove the folder of the run's temporary files, if there is one; call it once no task is alive."""
+        if self._temporary.is_symlink():
+            shutil.rmtree(self._temporary.readlink(), ignore_errors=True)
+            self._temporary.unlink(missing_ok=True)
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def has_temporary(self) -> bool:
+        """Whether the folder of the run's temporary files is left."""
+        return os.path.lexists(self._temporary)
 
     def request(self) -> Request | None:
         """Return the request; None if there is no such run."""

@@ -62,6 +62,7 @@ def run_once(
     """
     environment = child_environment(target, runs_folder.resolve().parent / "scratch", os.environ)
     runner = LocalRunner(runs_folder, environment, pipelines, show)
+    runner.sweep()
     run = f"{pipeline}-{uuid.uuid4().hex[:12]}"
     try:
         state = runner.begin(run, pipeline, run, arguments)

@@ -149,7 +149,9 @@ def runner_for(context: TriggerContext, configuration: Configuration) -> Runner:
 
 def _local_runner(context: TriggerContext, configuration: Configuration) -> Runner:  # noqa: ARG001
     environment = child_environment(context.target, context.folder.resolve() / "scratch", os.environ)
-    return LocalRunner(context.folder / "runs", environment, None, context.show)
+    runner = LocalRunner(context.folder / "runs", environment, None, context.show)
+    runner.sweep()
+    return runner
 
 
 def _kubeflow_runner(context: TriggerContext, configuration: Configuration) -> Runner:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pachyderm.store.database import schema
+from pachyderm.errors import PachydermError
+from pachyderm.store.database import connections, schema
 from pachyderm.store.database.failpoints import failpoint
+from pachyderm.store.status_errors import read_only
 
 logger = logging.getLogger(__name__)
 
@@ -29,14 +31,18 @@ class Database:
     Args:
         folder: the store, initialized by `schema.prepare`.
         clock: seconds since 1970.
+        refusal: the reason why the store can only be read; None if it can be written.
 
     Attributes:
         stopping: set when the store shuts down; ends every iteration of `changes`.
         waiting: number of threads in `changes`.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, folder: Path, clock: Callable[[], float] = time.time, refusal: PachydermError | None = None
+    ) -> None:
         self.folder = folder
+        self.refusal = refusal
         self.stopping = threading.Event()
         self.waiting = 0
         self._clock = clock
@@ -52,12 +58,34 @@ class Database:
     def connection(self) -> sqlite3.Connection:
         """Return this thread's connection, opened at first use."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = schema.connect(self.folder / schema.DATABASE)
+        if connection is None or self._outdated(connection):
+            connection = self._open()
             self._local.connection = connection
             with self._lock:
                 self._opened.add(connection)
         return connection
+
+    def check_writable(self) -> None:
+        """Refuse a write at its beginning.
+
+        Raises:
+            StatusError: the store can only be read.
+        """
+        if self.refusal is not None:
+            raise read_only(self.refusal)
+
+    def _open(self) -> sqlite3.Connection:
+        path = self.folder / schema.DATABASE
+        if self.refusal is None:
+            return connections.connect(path)
+        self._local.signature = connections.signature(path)
+        return connections.read_only(path)
+
+    def _outdated(self, connection: sqlite3.Connection) -> bool:
+        """Whether a connection that can only read would miss what another process has written since it was opened."""
+        if self.refusal is None or connection.in_transaction:
+            return False
+        return bool(self._local.signature != connections.signature(self.folder / schema.DATABASE))
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -70,11 +98,16 @@ class Database:
         try:
             yield connection
         finally:
-            schema.roll_back(connection)
+            connections.roll_back(connection)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Open the write transaction, exclusive across all processes; commit it durably unless the block raises."""
+        """Open the write transaction, exclusive across all processes; commit it durably unless the block raises.
+
+        Raises:
+            StatusError: the store can only be read.
+        """
+        self.check_writable()
         connection = self.connection()
         failpoint("commit.begin")
         connection.execute("BEGIN IMMEDIATE")
@@ -86,7 +119,7 @@ class Database:
             committing = True
             connection.execute("COMMIT")
         except BaseException as error:
-            schema.roll_back(connection)
+            connections.roll_back(connection)
             if not committing or _surely_undone(error):
                 self._undo()
             raise
@@ -128,13 +161,12 @@ class Database:
 
         SQLite notifies nobody; ``data_version`` changes when another connection has committed.
         """
-        connection = self.connection()
         seen = None
         with self._lock:
             self.waiting += 1
         try:
             while alive() and not self.stopping.is_set():
-                version = connection.execute("PRAGMA data_version").fetchone()[0]
+                version = self._version()
                 if version != seen:
                     seen = version
                     yield
@@ -143,6 +175,10 @@ class Database:
         finally:
             with self._lock:
                 self.waiting -= 1
+
+    def _version(self) -> object:
+        version = self.connection().execute("PRAGMA data_version").fetchone()[0]
+        return version if self.refusal is None else (version, self._local.signature)
 
     def close(self) -> None:
         """Close every connection; no thread may be using one."""

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from pachyderm.errors import StorageError, StoreError
+from pachyderm.errors import FullError, PachydermError, ReadOnlyError, StorageError, StoreError
+from pachyderm.store import private_files
+from pachyderm.store.database import connections, reserve
 from pachyderm.store.database.failpoints import failpoint
 from pachyderm.store.file_size_limit import explain
-
-logger = logging.getLogger(__name__)
 
 APPLICATION = 0x50325058
 """``application_id`` of a store's SQLite file."""
 VERSION = 2
 """Format version of the folder, kept in SQLite's ``user_version``."""
 DATABASE = "store.db"
+RESTORING = "store.db-restoring"
+"""File that marks a folder as being restored; locked by the process that does."""
 FOREIGN = frozenset({"runs", "scratch"})
 """Subfolders that other packages own; a folder that holds nothing else counts as empty."""
 
@@ -86,7 +87,7 @@ CREATE TABLE project_defaults (project INTEGER PRIMARY KEY REFERENCES projects(i
 """
 
 
-def prepare(folder: Path, now: int, cluster: str) -> None:
+def prepare(folder: Path, now: int, cluster: str) -> PachydermError | None:
     """Create a store in the folder, or check and upgrade the one that it holds.
 
     Args:
@@ -94,57 +95,44 @@ def prepare(folder: Path, now: int, cluster: str) -> None:
         now: microseconds since 1970.
         cluster: identifier of a new store (32 hex digits).
 
+    Returns:
+        the reason why the store can only be read: the disk is full, or the folder cannot be written; None if it can be
+        written.
+
     Raises:
-        StoreError: the folder holds something else, has a newer format, or cannot be written.
-        StorageError: the disk is full or failed.
+        StoreError: the folder holds something else or has a newer format, or there is no store and none can be created.
+        StorageError: the disk failed, or is full and there is no store.
     """
     path = folder / DATABASE
-    with translated_errors(folder):
-        _make_folder(folder, path)
-        connection = connect(path)
-        try:
-            _check_or_create(connection, path, now, cluster)
-        finally:
-            connection.close()
-
-
-class WeaklyReferable(sqlite3.Connection):
-    """A connection to which weak references can be made, which the built-in class does not allow."""
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the file with the settings that durability depends on: every commit is synced."""
-    connection = sqlite3.connect(
-        path, timeout=60.0, isolation_level=None, check_same_thread=False, factory=WeaklyReferable
-    )
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA cache_size=-8192")
-    return connection
-
-
-def roll_back(connection: sqlite3.Connection) -> None:
-    """Roll back a failed transaction; log a failure to do so, which must not mask the original error.
-
-    After some errors (full disk, failed write) SQLite has already rolled back and refuses a second ROLLBACK.
-    """
-    if not connection.in_transaction:
-        return
     try:
-        connection.execute("ROLLBACK")
-    except sqlite3.Error:
-        logger.warning("cannot roll back a transaction", exc_info=True)
+        with translated_errors(folder):
+            _make_folder(folder, path)
+            with closing(connections.connect(path)) as connection:
+                _check_or_create(connection, path, now, cluster)
+            reserve.keep(folder)
+    except (FullError, ReadOnlyError) as error:
+        if not path.exists():
+            raise
+        with translated_errors(folder), closing(connections.read_only(path)) as connection:
+            if _format(connection, path) != VERSION:
+                raise
+        return error
+    return None
 
 
 def _make_folder(folder: Path, path: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} is a file, not a folder; name a folder for the store")
+    if (folder / RESTORING).exists():
+        if private_files.is_locked(folder / RESTORING):
+            raise StoreError(f"the store {folder} is being restored; wait until that has ended")
+        raise StoreError(f"the store {folder} was not restored completely; run `pix2pix store restore` again")
     if not folder.exists():
         failpoint("folder.before_create")
         created = [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in created:
-            sync_folder(path.parent)
+        private_files.make_folder(folder)
+        for parent in created:
+            sync_folder(parent.parent)
         failpoint("folder.after_create")
     elif not path.exists():
         unknown = sorted(
@@ -157,12 +145,18 @@ def _make_folder(folder: Path, path: Path) -> None:
                 f"{folder} is not a store: it has no {DATABASE} but holds {unknown[0]}; "
                 "name a store, an empty folder or a new one"
             )
+        if folder.stat().st_uid == os.geteuid():
+            folder.chmod(private_files.FOLDER_MODE)
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise StoreError(f"the store {folder} is read-only; make it writable or name another one")
-    _make_pack_folders(folder, begun=path.exists())
+        raise ReadOnlyError(f"the store {folder} is read-only; make it writable or name another one")
+    make_pack_folders(folder, begun=path.exists())
+    if not path.exists():
+        # SQLite gives the files that it creates beside this one the same mode.
+        with suppress(FileExistsError):
+            private_files.create(path).close()
 
 
-def _make_pack_folders(folder: Path, begun: bool) -> None:
+def make_pack_folders(folder: Path, begun: bool = False) -> None:
     """Create the folders of packs durably: syncing a pack and `packs/` does not cover the names of the folders above.
 
     Until the database exists (`begun`), an earlier process may have died between creating the folders and syncing them.
@@ -170,7 +164,7 @@ def _make_pack_folders(folder: Path, begun: bool) -> None:
     objects = folder / "objects"
     missing = [path for path in (objects, objects / "packs", objects / "parts") if not path.is_dir()]
     for path in missing:
-        path.mkdir(exist_ok=True)
+        private_files.make_folder(path)
     if missing or not begun:
         sync_folder(objects)
         sync_folder(folder)
@@ -185,6 +179,8 @@ def _check_or_create(connection: sqlite3.Connection, path: Path, now: int, clust
         version = _format(connection, path)
         if version == 0:
             _check_unused(path)
+            # Before anything is acknowledged; SQLite syncs the names of the files that it creates itself.
+            sync_folder(path.parent)
             failpoint("schema.before")
             _run(connection, TABLES)
             connection.execute("INSERT INTO cluster VALUES ('id', ?), ('metadata', '{}')", (cluster,))
@@ -195,10 +191,9 @@ def _check_or_create(connection: sqlite3.Connection, path: Path, now: int, clust
             connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("COMMIT")
     except BaseException:
-        roll_back(connection)
+        connections.roll_back(connection)
         raise
     failpoint("schema.after")
-    sync_folder(path.parent)
 
 
 def _run(connection: sqlite3.Connection, statements: str) -> None:
@@ -262,9 +257,11 @@ def _translated(folder: Path, error: Exception) -> Exception:
     if limit:
         return StorageError(f"the store {folder} cannot be written: {limit}")
     if number in (errno.ENOSPC, errno.EDQUOT) or name.startswith("SQLITE_FULL"):
-        return StorageError(f"the disk of the store {folder} is full; free some space and try again")
+        return FullError(f"the disk of the store {folder} is full; free some space and try again")
+    if name == "SQLITE_IOERR_SHMSIZE" and not os.statvfs(folder).f_bavail:
+        return FullError(f"the disk of the store {folder} is full; free some space and try again")
     if number in (errno.EROFS, errno.EACCES, errno.EPERM) or name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
-        return StoreError(f"the store {folder} cannot be written ({error}); make it writable or name another one")
+        return ReadOnlyError(f"the store {folder} cannot be written ({error}); make it writable or name another one")
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return StoreError(f"{folder / DATABASE} is not a store or is damaged ({error}); name another folder")
     return StorageError(f"the store {folder} failed: {error}")

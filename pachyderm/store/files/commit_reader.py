@@ -72,7 +72,8 @@ def _opened(engine: Engine, number: int, ready: bool) -> OpenedCommit:
         row = rows.commit_by_id(connection, number)
         ready = ready or current(connection, row)
     if not ready:
-        with engine.database.writing() as connection:
+        database = engine.database
+        with database.writing() if database.refusal is None else database.reading() as connection:
             row = materialize(engine, connection, rows.commit_by_id(connection, number))
     if row.fault:
         raise StatusError(row.fault)

@@ -126,6 +126,7 @@ class _Stream:
     """
 
     def __init__(self, engine: Engine, requests: Iterator[Any], base: Any, context: Any) -> None:
+        engine.database.check_writable()
         self._engine = engine
         self._requests = requests
         self._base = base

@@ -88,6 +88,10 @@ def materialize(engine: Engine, connection: SqlConnection, row: CommitRow) -> Co
     base_tree = base.row.tree if base.row else None
     tree, applied = (base_tree, 0) if row.applied == NOTHING else (row.tree, row.applied)
     layers = connection.execute('SELECT fileset FROM layers WHERE "commit"=? ORDER BY number', (row.id,)).fetchall()
+    if engine.database.refusal is not None:
+        if layers[applied:]:
+            engine.database.check_writable()
+        return row._replace(tree=tree, size=base.row.size if base.row and row.applied == NOTHING else row.size)
     pages = PageWriter(engine.pages)
     for (fileset,) in layers[applied:]:
         tree = _apply(engine, connection, pages, tree, fileset)

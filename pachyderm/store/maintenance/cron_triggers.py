@@ -29,14 +29,15 @@ class CronTriggers:
         self._thread = threading.Thread(target=self._run, name="store-cron", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread, unless the store can only be read."""
+        if self._engine.database.refusal is None:
+            self._thread.start()
 
     def start_if_needed(self) -> None:
         """Fire what is due and start the thread, if the store has a trigger with a schedule."""
         with self._engine.database.reading() as connection:
             needed = bool(triggers.select(connection, "cron<>''"))
-        if needed:
+        if needed and self._engine.database.refusal is None:
             fire_due(self._engine)
             self.start()
 

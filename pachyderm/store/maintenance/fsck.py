@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from pachyderm.store import private_files
 from pachyderm.store.database.failpoints import failpoint
 from pachyderm.store.database.rows import SqlConnection
 from pachyderm.store.database.schema import sync_folder, translated_errors
@@ -52,11 +54,13 @@ def check(folder: Path, repair: bool = False, clock: Callable[[], float] = time.
         clock: seconds since 1970.
 
     Raises:
-        StoreError: the folder is not a store.
-        StorageError: the disk is full or failed.
+        StoreError: the folder is not a store, or cannot be written and is to be repaired.
+        StorageError: the disk failed, or is full and the store is to be repaired.
     """
     engine = Engine.open(folder, clock)
     try:
+        if repair and engine.database.refusal is not None:
+            raise engine.database.refusal
         with translated_errors(folder):
             problems = problems_of(engine)
             return [_repaired(engine, problem) for problem in problems] if repair else problems
@@ -168,15 +172,16 @@ def _move_aside(engine: Engine, kind: str, name: bytes) -> None:
     A write that was in progress may have replaced the object since it was checked, so it is checked again.
     """
     folder = engine.database.folder / BAD
-    folder.mkdir(mode=0o700, exist_ok=True)
+    private_files.make_folder(folder)
     sync_folder(engine.database.folder)
     with engine.database.writing() as connection:
         for table, data in _damaged_copies(engine, connection, kind, name):
             failpoint("repair.before_move")
             target = folder / f"{kind}-{name.hex()}"
-            if not target.exists():
-                engine.database.on_rollback(partial(target.unlink, missing_ok=True))
-            with target.open("wb") as file:
+            if target.exists():
+                target = folder / f"{kind}-{name.hex()}-{uuid.uuid4().hex}"
+            engine.database.on_rollback(partial(target.unlink, missing_ok=True))
+            with private_files.create(target) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

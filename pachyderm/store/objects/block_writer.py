@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import grpc
 
+from pachyderm.store import private_files
 from pachyderm.store.database.database import Database
 from pachyderm.store.database.failpoints import failpoint
 from pachyderm.store.database.schema import sync_folder
@@ -169,7 +170,7 @@ class BlockWriter:
             self._name = f"{uuid.uuid4().hex}.pack"
             failpoint("pack.before_open")
             self._path = self._blocks.parts / self._name
-            self._file = self._path.open("w+b", buffering=BLOCK)
+            self._file = private_files.create(self._path, buffering=BLOCK)
         return self._file
 
     def _write(self, file: BinaryIO, block: bytes, data: bytes) -> None:

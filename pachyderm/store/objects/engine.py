@@ -37,14 +37,14 @@ class Engine:
 
     @classmethod
     def open(cls, folder: Path, clock: Callable[[], float] = time.time, url_sources: bool = False) -> Engine:
-        """Open the store in a folder, creating it if necessary.
+        """Open the store in a folder, creating it if necessary; one that cannot be written is opened for reading.
 
         Raises:
-            StoreError: the folder is not a store, has a newer format, or cannot be written.
-            StorageError: the disk is full or failed.
+            StoreError: the folder is not a store, or has a newer format; or none can be created.
+            StorageError: the disk failed, or is full and there is no store.
         """
-        schema.prepare(folder, int(clock() * 1_000_000), new_id())
-        database = Database(folder, clock)
+        refusal = schema.prepare(folder, int(clock() * 1_000_000), new_id())
+        database = Database(folder, clock, refusal)
         blocks = Blocks(database)
         pages = Pages(database)
         return cls(database, blocks, Contents(database, blocks), pages, DirectoryHashes(pages), url_sources)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
-from web_site import TOKEN, Site, csrf, png
+from web_site import HOSTILE, TOKEN, Site, csrf, png
 
 from cli.main import main
 from pachyderm.client.commits import head
@@ -20,6 +20,7 @@ CHANGES = [
     ("POST", "/api/promote", b""),
     ("POST", "/api/rollback", b""),
     ("POST", "/api/retry", b"master"),
+    ("POST", "/api/review", b"{}"),
     ("POST", "/api/pictures", png()),
     ("POST", "/api/uploads", b""),
     ("PUT", "/api/uploads/x/files/a.png", png()),
@@ -212,3 +213,39 @@ def test_a_model_is_promoted_and_rolled_back_from_the_page(changing: Site) -> No
         assert promoted == {"from": first, "to": second} and head(changing.client, MODEL).id == second
         unknown = client.post("/api/promote", content="nonsense", headers=header)
     assert unknown.status_code == 422 and "nonsense" in unknown.json()["error"]
+
+
+def test_a_candidate_is_approved_once_with_a_name_and_promoted(changing: Site) -> None:
+    candidate = changing.train("third", "review")
+    assert head(changing.client, MODEL).id == changing.sets["second"]
+    with changing.serve() as client:
+        page = client.get(f"/models/{candidate}").text
+        assert "waits for a verdict" in page and f"/files/model/{candidate}/_report/report.html" in page
+        header = csrf(client)
+        nameless = {"commit": candidate, "verdict": "approve", "by": " "}
+        assert client.post("/api/review", json=nameless, headers=header).status_code == 422
+        verdict = {"commit": candidate, "verdict": "approve", "by": HOSTILE, "reason": HOSTILE}
+        approved = client.post("/api/review", json=verdict, headers=header)
+        assert approved.json() == {"commit": candidate, "verdict": "approved"}, approved.text
+        assert head(changing.client, MODEL).id == candidate
+        second = client.post("/api/review", json={**verdict, "verdict": "reject"}, headers=header)
+        assert second.status_code == 422 and "a candidate gets one" in second.json()["error"]
+        page = client.get(f"/models/{candidate}").text
+    assert "waits for a verdict" not in page and "approved by &lt;img" in page and "<img src=x" not in page
+
+
+def test_a_rejected_candidate_leaves_the_model_in_use_and_needs_a_reason(changing: Site) -> None:
+    candidate = changing.train("third", "review")
+    with changing.serve() as client:
+        header = csrf(client)
+        verdict = {"commit": candidate, "verdict": "reject", "by": "ann"}
+        assert client.post("/api/review", json=verdict, headers=header).status_code == 422
+        rejected = client.post("/api/review", json={**verdict, "reason": "blurred"}, headers=header).json()
+        assert rejected["verdict"] == "rejected"
+        assert "rejected by ann: blurred" in client.get("/models").text
+    assert head(changing.client, MODEL).id == changing.sets["second"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"commit": "x"}', b'{"commit": 1, "verdict": "approve", "by": "a"}'])
+def test_a_malformed_verdict_is_refused(served: TestClient, body: bytes) -> None:
+    assert served.post("/api/review", content=body, headers=csrf(served)).status_code == 400

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -95,8 +95,9 @@ class Site:
             )
             fill_set(self.client, STAGES[name], "", {}, worker)
 
-    def train(self, message: str = "") -> str:
-        commit = self.put(TRAINING, {f"/{uuid.uuid4().hex}.png": pair()}, message)
+    def train(self, message: str = "", policy: str = "always") -> str:
+        files = {f"/{uuid.uuid4().hex}.png": pair(), "/pix2pix.toml": policy.encode()}
+        commit = self.put(TRAINING, files, message)
         self.run("train", "export")
         return commit
 
@@ -148,11 +149,13 @@ def populate(site: Site) -> None:
 
 
 def _resolve(text: str | None, own: Mapping[str, Any], where: str) -> Resolved:
-    return Resolved({"size": HOSTILE}, {"size": RecordedParameter(HOSTILE, "file")})
+    recorded = {"size": RecordedParameter(HOSTILE, "file")}
+    return Resolved({"size": HOSTILE}, recorded, policy="review" if text == "review" else "always")
 
 
 def _judge(context: StageContext, in_use: Commit, model: Mapping[str, Any]) -> Judgement:
-    return Judgement(GateDecision("promoted", HOSTILE, "always", in_use=in_use.id))
+    outcome: Literal["waiting", "promoted"] = "waiting" if context.policy == "review" else "promoted"
+    return Judgement(GateDecision(outcome, HOSTILE, context.policy, in_use=in_use.id))
 
 
 def _awaited(inputs: Mapping[str, Input]) -> str | None:

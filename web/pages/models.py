@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -18,10 +20,10 @@ from pachyderm.client.files import read
 from pachyderm.dag.promotion import promote, rollback
 from pachyderm.dag.references import resolve
 from pachyderm.dag.repos import CHECKPOINT, GENERATE_IMAGES, MODEL, PREPROCESS_IMAGES
-from pachyderm.dag.review import decided, standing
+from pachyderm.dag.review import approve, complete, decided, reject, standing, waits
 from pachyderm.queue.blockers import duration
 from pachyderm.record.record_cache import RecordCache
-from pachyderm.record.stage_record import StageRecord
+from pachyderm.record.stage_record import REPORT_HTML, StageRecord
 from web.context import WebContext
 from web.pages.commits import file_link
 from web.requests import MEBIBYTE, body_within
@@ -47,6 +49,18 @@ class ModelRow:
     metrics: dict[str, float]
     use: str
     notes: tuple[str, ...]
+
+
+class ReviewRequest(msgspec.Struct):
+    """A verdict about the candidate `commit`, by a person, with the reason, which an approval may leave empty."""
+
+    commit: str
+    verdict: Literal["approve", "reject"]
+    by: str
+    reason: str = ""
+
+
+_decode_review = msgspec.json.Decoder(ReviewRequest).decode
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,7 @@ class Models:
             Route("/models/{commit}", self.model),
             Route("/api/promote", self.promote, methods=["POST"]),
             Route("/api/rollback", self.rollback, methods=["POST"]),
+            Route("/api/review", self.review, methods=["POST"]),
         ]
 
     def page(self, request: Request) -> Response:
@@ -92,7 +107,16 @@ class Models:
             cache = RecordCache(client)
             record = cache.record(commit)
             trained = _input_record(cache, record, CHECKPOINT.repo) if record is not None else None
-            values = {"commit": commit, "record": record, "trained": trained, **_training(client, record)}
+            models = list(all_commits(client, MODEL.repo))
+            values = {
+                "commit": commit,
+                "record": record,
+                "trained": trained,
+                "waiting": waits(commit, models),
+                "decision": decided(commit),
+                "report": file_link(MODEL.repo, commit.id, REPORT_HTML),
+                **_training(client, record),
+            }
         return self._context.page(request, "model.html", **values)
 
     def compare(self, request: Request) -> Response:
@@ -116,6 +140,27 @@ class Models:
     async def rollback(self, request: Request) -> Response:
         """Return to the model that was promoted before the one in use."""
         return await run_in_threadpool(self._rollback)
+
+    async def review(self, request: Request) -> Response:
+        """Approve or reject a candidate; the body is a `ReviewRequest` as JSON."""
+        body = await body_within(request, MEBIBYTE)
+        try:
+            review = _decode_review(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise HTTPException(400, f"the body cannot be read: {error}") from error
+        return await run_in_threadpool(self._review, review)
+
+    def _review(self, review: ReviewRequest) -> Response:
+        now = self._context.clock()
+        with self._context.backend.client() as client:
+            commit = resolve(client, MODEL.repo, review.commit)
+            if review.verdict == "reject":
+                verdict = reject(client, commit.id, review.by, review.reason, now)
+            elif complete(client, commit, now) is None:
+                verdict, _ = approve(client, commit.id, review.by, review.reason, now)
+            else:
+                return JSONResponse({"commit": commit.id, "verdict": "approved"})
+        return JSONResponse({"commit": commit.id, "verdict": verdict.verdict})
 
     def _promote(self, commit: str) -> Response:
         with self._context.backend.client() as client:

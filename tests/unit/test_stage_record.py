@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cli.data.diff import describe
+from cli.options import Session
 from cli.record.lineage_text import tree
 from pachyderm.client.commits import Commit, CommitId
 from pachyderm.client.files import FileEntry
@@ -117,7 +118,7 @@ def use(record: StageRecord) -> None:
     builder.add(LineageNode(str(COMMIT), "commit", {**facts, **record_facts(record)}))
     graph = builder.graph(str(COMMIT))
     assert tree(graph) and json.dumps(graph.document()) and events(graph, "store")
-    describe(compare(VALID, record))
+    describe(Session(), compare(VALID, record))
     evidence: Any = SimpleNamespace(known={}, commits={"model": [], "training": [], "input_images": []})
     reading = Reading(COMMIT, {"/1.png": FileEntry(3, "h")}, record, "", {})
     for check in (check_inputs, check_counts, check_parameters, check_origins, check_reuse):

@@ -178,6 +178,7 @@ def _calls(good: str, failed: str, pictures: Path) -> dict[str, list[list[object
         "models": [["models"]],
         "compare": [["compare", *both], ["compare", HOSTILE], ["compare", good, "--html", "{page}"]],
         "promote": [["promote", failed], ["promote", HOSTILE]],
+        "review": [["review", good], ["review", good, "--reject", "-m", HOSTILE, "--by", HOSTILE], ["review", HOSTILE]],
         "rollback": [["rollback"], ["rollback", HOSTILE]],
         "revert": [["revert", HOSTILE, HOSTILE], ["revert", "training", HOSTILE]],
         "lineage": [

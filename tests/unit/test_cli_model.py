@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -151,9 +152,10 @@ def test_wrong_input_is_one_clear_line_and_code_2(tmp_path: Path, run: Any, argu
     assert result.code == 2
     assert result.out == ""
     assert problem in result.err
-    error = result.err.removeprefix("loading TensorFlow\n")
+    # A machine under load is slow enough for lines of progress before it.
+    *progress, error = result.err.splitlines()
     assert error.startswith("pix2pix: ")
-    assert error.count("\n") == 1
+    assert all(line == "loading TensorFlow" or re.match(r"\w+: \d+/\d+ ", line) for line in progress), progress
     assert not (tmp_path / "out").exists()
 
 

@@ -26,8 +26,10 @@ from cli.system import doctor_checks
 from components import task
 from pachyderm.client.commits import Commit, head, inspect
 from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.dag.gate_decision import GateDecision
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, INPUT_IMAGES, TRAINING
 from pachyderm.dag.setup import set_up
+from pachyderm.dag.verdict import Verdict
 from pachyderm.errors import RequestError
 from pachyderm.queue.decisions import Decision, record
 from pachyderm.record.stage_record import STAGE_JSON, Counts, InputRecord, OutputFile, RecordedParameter, Rejected
@@ -45,6 +47,9 @@ NAME = HOSTILE.replace("/", "")
 
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 ROOT = Path(__file__).resolve().parents[2]
+GATE = GateDecision(
+    "waiting", HOSTILE, HOSTILE, metric=HOSTILE, candidate_metrics={HOSTILE: 0.5}, pairs=1, shown=(HOSTILE,)
+)
 
 
 def require_clean(text: str, where: object, lines: bool = True) -> None:
@@ -97,6 +102,10 @@ def _train(client: Connection, error: str) -> str:
             opened.id,
             put={"run.1": claim, "over.1": HOSTILE, "run.2": HOSTILE, "promoted.x": HOSTILE, HOSTILE: HOSTILE},
         )
+        decided = {"gate": GATE.to_json()}
+        if error:
+            decided["verdict"] = Verdict("rejected", HOSTILE, HOSTILE, 1.0, opened.id, None, (HOSTILE,)).to_json()
+        client.edit_keys(branch.repo, opened.id, put=decided)
         record(client, inspect(client, branch.repo, opened.id), "1.start", _decision())
         if not error:
             text = _record(client, inspect(client, branch.repo, opened.id)).to_json()
@@ -134,6 +143,8 @@ def _record(client: Connection, commit: Commit) -> object:
         notes=(HOSTILE,),
         awaited=HOSTILE,
         base=None,
+        held_out=(HOSTILE,),
+        gate=GATE if commit.repo == CANDIDATE.repo else None,
     )
 
 
@@ -178,7 +189,13 @@ def _calls(good: str, failed: str, pictures: Path) -> dict[str, list[list[object
         "models": [["models"]],
         "compare": [["compare", *both], ["compare", HOSTILE], ["compare", good, "--html", "{page}"]],
         "promote": [["promote", failed], ["promote", HOSTILE]],
-        "review": [["review", good], ["review", good, "--reject", "-m", HOSTILE, "--by", HOSTILE], ["review", HOSTILE]],
+        "review": [
+            ["review", good],
+            ["review", failed],
+            ["review", good, "--html", "{page}"],
+            ["review", good, "--reject", "-m", HOSTILE, "--by", HOSTILE],
+            ["review", HOSTILE, "--approve"],
+        ],
         "rollback": [["rollback"], ["rollback", HOSTILE]],
         "revert": [["revert", HOSTILE, HOSTILE], ["revert", "training", HOSTILE]],
         "lineage": [

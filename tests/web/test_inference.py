@@ -7,6 +7,7 @@ import gc
 import io
 import threading
 import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -218,8 +219,10 @@ def test_the_model_is_exchanged_without_a_failed_request(changing: Site) -> None
 
 
 @pytest.mark.long
-def test_a_thousand_exchanges_fail_no_request_and_keep_no_model(changing: Site) -> None:
-    exchanged(changing, 1000)
+def test_a_thousand_exchanges_fail_no_request_and_keep_no_model(
+    changing: Site, volume: Callable[[int, int], int]
+) -> None:
+    exchanged(changing, volume(1000, 6))
 
 
 def test_a_model_that_cannot_be_loaded_leaves_the_earlier_one_in_use(changing: Site) -> None:

@@ -18,14 +18,14 @@ demo: .venv/runtime ## the main job, end to end, into demo/
 
 test: .venv/dev browser ## lint, types, layers, every test that is not long, and this commit's slice of the long ones
 	$(MAKE) lint
-	$(PY) -m pytest -n 2 --dist loadscope -m "not long"
-	$(MAKE) test-rotation
+	$(PY) -m pytest -n 2 --dist loadscope -m "not clients" $(ROTATION)
 
 # At a fiftieth of their volume, other ones at each commit; ROTATION_SECONDS bounds how many.
 ROTATION_SECONDS ?= 90
+ROTATION = --slice-of "$(shell git rev-parse HEAD 2>/dev/null || echo none)" --budget $(ROTATION_SECONDS) --volume 0.02
 
 test-rotation: .venv/dev ## the slice of the long tests that the commit's hash chooses, within ROTATION_SECONDS
-	$(PY) -m pytest -m "long and not clients" --slice-of "$(shell git rev-parse HEAD 2>/dev/null || echo none)" --budget $(ROTATION_SECONDS) --volume 0.02
+	$(PY) -m pytest -m "long and not clients" $(ROTATION)
 
 test-long: .venv/dev ## the long tests: crashes, races and random histories by the thousand; prints which ran when
 	$(PY) -m pytest -m "long and not clients" --timeout 7200

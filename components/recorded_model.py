@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from components.transfer import fetch
@@ -30,16 +30,19 @@ def fetch_model(job: StageContext) -> Path:
         PermanentError: the model's commit has no record of an export, or other files than its record.
     """
     source = job.inputs[MODEL.repo]
-    recorded = _recorded_files(job.client, source.commit)
-    _require_none(source.commit, {*recorded} ^ {*source.files})
+    recorded = recorded_files(job.client, source.commit)
+    require_listed(source.commit, recorded, source.files)
     folder = fetch(job, MODEL.repo)
-    differing = (path for path, file in recorded.items() if _sha256(folder / path.lstrip("/")) != file.sha256)
-    _require_none(source.commit, differing)
+    require_recorded(source.commit, recorded, folder)
     return folder
 
 
-def _recorded_files(client: Connection, commit: Commit) -> Mapping[str, OutputFile]:
-    """Return the files of a model as the stage that exported it recorded them."""
+def recorded_files(client: Connection, commit: Commit) -> Mapping[str, OutputFile]:
+    """Return the files of a model as the stage that exported it recorded them.
+
+    Raises:
+        PermanentError: the commit has no record of an export.
+    """
     try:
         record = read_record(client, commit.repo, commit.id)
     except RequestError as error:
@@ -47,6 +50,26 @@ def _recorded_files(client: Connection, commit: Commit) -> Mapping[str, OutputFi
     if record is None or record.commit != str(commit) or record.stage != EXPORT.name:
         raise _refusal(commit, f"it has no record of the stage {EXPORT.name}, which alone makes models")
     return record.files
+
+
+def require_listed(commit: Commit, recorded: Mapping[str, OutputFile], listing: Collection[str]) -> None:
+    """Refuse a model whose commit holds other paths than its record.
+
+    Raises:
+        PermanentError: it does.
+    """
+    _require_none(commit, {*recorded} ^ {*listing})
+
+
+def require_recorded(commit: Commit, recorded: Mapping[str, OutputFile], folder: Path) -> None:
+    """Refuse a downloaded model that differs from its commit's record.
+
+    Raises:
+        PermanentError: a file differs.
+    """
+    _require_none(
+        commit, (path for path, file in recorded.items() if _sha256(folder / path.lstrip("/")) != file.sha256)
+    )
 
 
 def _require_none(commit: Commit, differing: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ _ENDS = pytest.StashKey[float]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("long tests")
-    group.addoption("--slice-of", default="", metavar="COMMIT", help="of the long tests, run the slice of a commit")
+    group.addoption("--slice-of", default="", metavar="COMMIT", help="of the long tests, run a commit's slice alone")
     group.addoption("--budget", type=float, default=90.0, metavar="SECONDS", help="that the slice may take  [90]")
     group.addoption("--volume", type=float, default=1.0, metavar="FRACTION", help="of what the long tests do  [1]")
 
@@ -35,17 +35,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not commit:
         return
     by_name = {item.nodeid: item for item in items if item.get_closest_marker("long")}
-    names = chosen(by_name, commit, budget, durations())
-    config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in names])
-    items[:] = [by_name[name] for name in names]
-    for item in items:
-        item.add_marker(pytest.mark.timeout(2 * budget), append=False)
-    config.stash[_ENDS] = time.monotonic() + budget
+    names = set(chosen(by_name, commit, budget, durations()))
+    left_out = by_name.keys() - names
+    config.hook.pytest_deselected(items=[by_name[name] for name in left_out])
+    items[:] = [item for item in items if item.nodeid not in left_out]
+    for name in names:
+        by_name[name].add_marker(pytest.mark.timeout(2 * budget), append=False)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    ends = item.config.stash.get(_ENDS, None)
-    if ends is not None and time.monotonic() > ends:
+    if not item.config.getoption("slice_of") or not item.get_closest_marker("long"):
+        return
+    now = time.monotonic()
+    if now > item.config.stash.setdefault(_ENDS, now + item.config.getoption("budget")):
         pytest.skip("the seconds of the slice are used up")
 
 

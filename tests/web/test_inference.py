@@ -17,10 +17,12 @@ from PIL import Image
 from starlette.testclient import TestClient
 from web_site import LABELS, SIZE, Site, csrf, inverting, pair, png, ready
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import head
 from pachyderm.client.files import content, files
 from pachyderm.dag.promotion import promote
 from pachyderm.dag.repos import INPUT_IMAGES, MODEL
+from pachyderm.errors import PermanentError
 from web.backend import Backend
 from web.errors import OverloadedError
 from web.inference.batcher import MAX_BATCH, MAX_WAITING, Batcher
@@ -249,3 +251,19 @@ def test_a_head_without_a_model_loads_none(empty: Site) -> None:
     assert models.refresh() is False and models.model is None
     backend.close()
     assert head(empty.client, MODEL).state == "good"
+
+
+def test_a_model_that_its_commit_did_not_record_is_not_loaded(changing: Site) -> None:
+    loaded: list[str] = []
+
+    def load(folder: Path, commit: str) -> LoadedModel:
+        loaded.append(commit)
+        return inverting(folder, commit)
+
+    planted = changing.put(BranchName(MODEL.repo, "planted"), {"/1/saved_model.pb": b"a program"})
+    promote(changing.client, planted, 2e9)
+    backend = Backend(changing.target)
+    with pytest.raises(PermanentError, match="no record of the stage export"):
+        ModelInUse(backend, load).refresh()
+    backend.close()
+    assert loaded == []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.recorded_model import recorded_files, require_listed, require_recorded
 from pachyderm.client.commits import Commit, head
 from pachyderm.client.connection import Connection
 from pachyderm.client.download import download
@@ -92,12 +93,19 @@ class ModelInUse:
         return True
 
     def _fetch(self, client: Connection, commit: Commit) -> LoadedModel | None:
-        """Download and load a commit's model; None if the commit holds none, as that of `pix2pix setup`."""
+        """Download and load a commit's model; None if the commit holds none, as that of `pix2pix setup`.
+
+        Raises:
+            PermanentError: the files are not those that the stage export recorded.
+        """
         listing = content(files(client, commit.repo, commit.id))
         if not listing:
             return None
+        recorded = recorded_files(client, commit)
+        require_listed(commit, recorded, listing)
         with tempfile.TemporaryDirectory(prefix="pix2pix-web-") as folder:
             download(client, commit.repo, commit.id, listing, Path(folder), whole=True)
+            require_recorded(commit, recorded, Path(folder))
             return self._load(Path(folder), commit.id)
 
 

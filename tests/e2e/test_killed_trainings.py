@@ -44,7 +44,7 @@ ENDS_WITHIN = 600.0
 
 
 class Killed:
-    """A laptop whose trigger runs in a process group of its own, with its own folder for temporary files."""
+    """A laptop whose trigger has a folder for temporary files of its own; each of its runs has another one."""
 
     def __init__(self, folder: Path) -> None:
         self.laptop = Laptop(folder)
@@ -69,7 +69,7 @@ class Killed:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if process.environ().get("TMPDIR", "").startswith(str(self.temporary)):
+                if process.environ().get("TMPDIR", "").startswith(str(self.laptop.folder)):
                     found.append(process)
         return found
 

@@ -159,9 +159,9 @@ def palettes() -> Iterator[Exotic]:
     rows = [raw.packed(row.tolist(), 4) for row in index]
     data = raw.png(WIDTH, HEIGHT, 4, 3, rows, before_palette=plte, before_data=raw.chunk(b"tRNS", alphas.tobytes()))
     yield Exotic("png palette with alphas", data, over_white(table[index], alphas[index]))
-    one = np.where(np.arange(16) == 5, 0, 255).astype(np.uint8)
-    data = raw.png(WIDTH, HEIGHT, 4, 3, rows, before_palette=plte, before_data=raw.chunk(b"tRNS", one.tobytes()))
-    yield Exotic("png palette with one clear colour", data, over_white(table[index], one[index]))
+    plane = np.where(np.arange(16) == 5, 0, 255).astype(np.uint8)
+    data = raw.png(WIDTH, HEIGHT, 4, 3, rows, before_palette=plte, before_data=raw.chunk(b"tRNS", plane.tobytes()))
+    yield Exotic("png palette with one clear colour", data, over_white(table[index], plane[index]))
     colour_map = [int(v) * 257 for v in table.T.reshape(-1)]
     yield Exotic(
         "tiff palette8", raw.tiff(WIDTH, HEIGHT, gray().tobytes(), (8,), 3, colour_map=colour_map), table[gray()]
@@ -242,8 +242,8 @@ def deep_samples() -> Iterator[Exotic]:
     rows = [row.tobytes() for row in np.ascontiguousarray(big[..., :2])]
     yield Exotic("png gray16 and alpha", raw.png(WIDTH, HEIGHT, 16, 4, rows), over_white(three(h), high[..., 1]))
     for order in "<>":
-        one = g.astype(order + "u2").tobytes()
-        yield Exotic(f"tiff gray16 {order}", raw.tiff(WIDTH, HEIGHT, one, (16,), 1, order=order), three(h))
+        plane = g.astype(order + "u2").tobytes()
+        yield Exotic(f"tiff gray16 {order}", raw.tiff(WIDTH, HEIGHT, plane, (16,), 1, order=order), three(h))
         all3 = np.ascontiguousarray(deep[..., :3]).astype(order + "u2").tobytes()
         yield Exotic(f"tiff rgb16 {order}", raw.tiff(WIDTH, HEIGHT, all3, (16,) * 3, 2, order=order), high[..., :3])
     twelve = g >> 4
@@ -291,10 +291,10 @@ def swapped_profile() -> bytes:
     """The sRGB profile with the primaries of red and green exchanged: the result is predictable and visible."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     count = int.from_bytes(data[128:132], "big")
-    at = {bytes(data[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
-    red, green = data[at[b"rXYZ"] + 4 : at[b"rXYZ"] + 12], data[at[b"gXYZ"] + 4 : at[b"gXYZ"] + 12]
-    data[at[b"rXYZ"] + 4 : at[b"rXYZ"] + 12] = green
-    data[at[b"gXYZ"] + 4 : at[b"gXYZ"] + 12] = red
+    offsets = {bytes(data[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
+    red, green = data[offsets[b"rXYZ"] + 4 : offsets[b"rXYZ"] + 12], data[offsets[b"gXYZ"] + 4 : offsets[b"gXYZ"] + 12]
+    data[offsets[b"rXYZ"] + 4 : offsets[b"rXYZ"] + 12] = green
+    data[offsets[b"gXYZ"] + 4 : offsets[b"gXYZ"] + 12] = red
     # The description, stored as UTF-16, must no longer be that of sRGB.
     return bytes(data).replace("sRGB".encode("utf-16-be"), "GRBs".encode("utf-16-be"))
 

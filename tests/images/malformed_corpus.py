@@ -121,16 +121,16 @@ def png_header(rng: np.random.Generator, **changes: int) -> bytes:
 
 def png_flipped_data(rng: np.random.Generator) -> bytes:
     data = bytearray(picture(rng, "PNG"))
-    at = data.index(b"IDAT") + 4 + int(rng.integers(0, 200))
-    data[at] ^= 1 << int(rng.integers(8))
+    position = data.index(b"IDAT") + 4 + int(rng.integers(0, 200))
+    data[position] ^= 1 << int(rng.integers(8))
     return bytes(data)
 
 
 def png_wrong_checksum(rng: np.random.Generator) -> bytes:
     data = bytearray(picture(rng, "PNG"))
-    at = data.index(rng.choice([b"IHDR", b"IEND"])) + 4
-    at += 13 if bytes(data[at - 4 : at]) == b"IHDR" else 0
-    data[at + int(rng.integers(4))] ^= 0x55
+    position = data.index(rng.choice([b"IHDR", b"IEND"])) + 4
+    position += 13 if bytes(data[position - 4 : position]) == b"IHDR" else 0
+    data[position + int(rng.integers(4))] ^= 0x55
     return bytes(data)
 
 
@@ -167,8 +167,8 @@ def png_palette_without_palette(rng: np.random.Generator) -> bytes:
 
 def png_chunk_past_the_end(rng: np.random.Generator) -> bytes:
     data = bytearray(picture(rng, "PNG"))
-    at = data.index(b"IDAT") - 4
-    data[at : at + 4] = struct.pack(">I", int(rng.integers(2**20, 2**31)))
+    position = data.index(b"IDAT") - 4
+    data[position : position + 4] = struct.pack(">I", int(rng.integers(2**20, 2**31)))
     return bytes(data)
 
 
@@ -209,8 +209,8 @@ def many_pixels(kind: str) -> Maker:
 
 def resized_jpeg(rng: np.random.Generator, width: int, height: int) -> bytes:
     data = bytearray(picture(rng, "JPEG"))
-    at = data.index(b"\xff\xc0") + 5
-    data[at : at + 4] = struct.pack(">HH", height, width)
+    position = data.index(b"\xff\xc0") + 5
+    data[position : position + 4] = struct.pack(">HH", height, width)
     return bytes(data)
 
 
@@ -239,15 +239,15 @@ def jpeg_header_only(rng: np.random.Generator) -> bytes:
 def jpeg_without_tables(rng: np.random.Generator) -> bytes:
     data = picture(rng, "JPEG")
     for marker in (b"\xff\xdb", b"\xff\xc4"):
-        while (at := data.find(marker)) >= 0:
-            data = data[:at] + data[at + 2 + int.from_bytes(data[at + 2 : at + 4], "big") :]
+        while (position := data.find(marker)) >= 0:
+            data = data[:position] + data[position + 2 + int.from_bytes(data[position + 2 : position + 4], "big") :]
     return data
 
 
 def jpeg_scrambled_header(rng: np.random.Generator) -> bytes:
     data = bytearray(picture(rng, "JPEG"))
-    at = data.index(b"\xff\xc0") + 4
-    data[at] = int(rng.choice([1, 3, 5, 7, 9, 99]))
+    position = data.index(b"\xff\xc0") + 4
+    data[position] = int(rng.choice([1, 3, 5, 7, 9, 99]))
     return bytes(data)
 
 

@@ -214,8 +214,8 @@ def test_frames_and_range_reach_the_decoder_through_the_parameters(tmp_path: Pat
     source.mkdir()
     (source / "a.gif").write_bytes(saved(*frames()[:1], "GIF", *frames()[1:]))
     (source / "b.tif").write_bytes(write(Page(np.full((20, 20, 1), 500, np.int16), 1)))
-    made = resize_folder(source, tmp_path / "out", ResizeParameters(size=16, frames="first", range=(0.0, 1000.0)))
-    assert made.rejected == ()
+    result = resize_folder(source, tmp_path / "out", ResizeParameters(size=16, frames="first", range=(0.0, 1000.0)))
+    assert result.rejected == ()
     with Image.open(tmp_path / "out/b.png") as picture:
         assert picture.getpixel((3, 3)) == (128, 128, 128)
     refused = resize_folder(source, tmp_path / "none", ResizeParameters(size=16))

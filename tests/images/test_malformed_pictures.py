@@ -57,10 +57,10 @@ def test_a_folder_of_malformed_files_leaves_the_good_ones_through(tmp_path: Path
         (source / f"bad{number:03d}.png").write_bytes(case.data)
     good = raw.png(30, 20, 8, 2, [bytes(90)] * 20)
     (source / "good.png").write_bytes(good)
-    made = resize_folder(source, tmp_path / "out", ResizeParameters(size=16))
-    assert made.written == {"good.png": "good.png"}
-    assert [each.path for each in made.rejected] == [f"bad{number:03d}.png" for number in range(len(bad))]
-    assert all(each.code in CODES for each in made.rejected)
+    result = resize_folder(source, tmp_path / "out", ResizeParameters(size=16))
+    assert result.written == {"good.png": "good.png"}
+    assert [each.path for each in result.rejected] == [f"bad{number:03d}.png" for number in range(len(bad))]
+    assert all(each.code in CODES for each in result.rejected)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
 
 
@@ -119,16 +119,16 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     """Flip bytes, remove a piece, duplicate a piece or truncate."""
     changed = bytearray(data)
     kind = int(rng.integers(4))
-    at, length = int(rng.integers(len(changed))), int(rng.integers(1, 40))
+    position, length = int(rng.integers(len(changed))), int(rng.integers(1, 40))
     if kind == 0:
         for _ in range(int(rng.integers(1, 12))):
             changed[int(rng.integers(len(changed)))] = int(rng.integers(256))
     elif kind == 1:
-        del changed[at : at + length]
+        del changed[position : position + length]
     elif kind == 2:
-        changed[at:at] = changed[at : at + length]
+        changed[position:position] = changed[position : position + length]
     else:
-        del changed[at:]
+        del changed[position:]
     return bytes(changed)
 
 
@@ -150,13 +150,15 @@ def fuzz(rounds: int, seed: int) -> None:
 
 def with_right_checksums(data: bytes) -> bytes:
     """Correct the checksums, so that the damage reaches the decoder."""
-    out, at = bytearray(data), 8
-    while at + 12 <= len(out):
-        (length,) = struct.unpack(">I", out[at : at + 4])
-        if at + 12 + length > len(out):
+    out, position = bytearray(data), 8
+    while position + 12 <= len(out):
+        (length,) = struct.unpack(">I", out[position : position + 4])
+        if position + 12 + length > len(out):
             break
-        out[at + 8 + length : at + 12 + length] = struct.pack(">I", zlib.crc32(out[at + 4 : at + 8 + length]))
-        at += 12 + length
+        out[position + 8 + length : position + 12 + length] = struct.pack(
+            ">I", zlib.crc32(out[position + 4 : position + 8 + length])
+        )
+        position += 12 + length
     return bytes(out)
 
 

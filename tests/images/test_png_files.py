@@ -38,10 +38,10 @@ def test_the_bytes_depend_on_the_pixels_alone(tmp_path: Path) -> None:
 
 def test_a_file_holds_nothing_but_the_picture() -> None:
     data = png_bytes(checkered())
-    names, at = [], 8
-    while at < len(data):
-        names.append(data[at + 4 : at + 8])
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    names, position = [], 8
+    while position < len(data):
+        names.append(data[position + 4 : position + 8])
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
     assert set(names) == {b"IHDR", b"IDAT", b"IEND"}
 
 

@@ -45,33 +45,33 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("how", ["crop", "pad"])
 def test_every_number_of_threads_writes_the_same_bytes(folder: Path, tmp_path: Path, how: str) -> None:
-    made = [
+    result = [
         resize_folder(folder, tmp_path / f"out{workers}", ResizeParameters(size=32, fit=how), workers=workers)
         for workers in (1, 2, 7)
     ]
-    assert made[0] == made[1] == made[2]
+    assert result[0] == result[1] == result[2]
     assert contents(tmp_path / "out1") == contents(tmp_path / "out2") == contents(tmp_path / "out7")
 
 
 def test_outputs_mirror_inputs(folder: Path, tmp_path: Path) -> None:
-    made = resize_folder(folder, tmp_path / "out", ResizeParameters(size=32))
-    assert made.written == {
+    result = resize_folder(folder, tmp_path / "out", ResizeParameters(size=32))
+    assert result.written == {
         "a.jpg": "a.png",
         "c.PNG": "c.png",
         "d.webp": "d.png",
         "deep/er/b.JPEG": "deep/er/b.png",
         "e.tiff": "e.png",
     }
-    assert made.rejected == ()
-    assert set(contents(tmp_path / "out")) == set(made.written.values())
-    assert all(decode(tmp_path / "out" / path).shape == (32, 32, 3) for path in made.written.values())
+    assert result.rejected == ()
+    assert set(contents(tmp_path / "out")) == set(result.written.values())
+    assert all(decode(tmp_path / "out" / path).shape == (32, 32, 3) for path in result.written.values())
 
 
 def test_only_some_are_done_and_names_still_come_from_all(folder: Path, tmp_path: Path) -> None:
     scene(50, 50).save(folder / "a.png")
-    made = resize_folder(folder, tmp_path / "out", ResizeParameters(size=32), only={"a.png", "c.PNG"})
-    assert made.written == {"c.PNG": "c.png"}
-    assert [(each.path, each.code) for each in made.rejected] == [("a.png", NAME_COLLISION)]
+    result = resize_folder(folder, tmp_path / "out", ResizeParameters(size=32), only={"a.png", "c.PNG"})
+    assert result.written == {"c.PNG": "c.png"}
+    assert [(each.path, each.code) for each in result.rejected] == [("a.png", NAME_COLLISION)]
 
 
 def test_a_picture_that_is_not_there_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:

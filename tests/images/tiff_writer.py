@@ -130,14 +130,14 @@ def _packed(page: Page, block: Any, bits: int) -> bytes:
         data = lzma.compress(data)
     elif page.compression == PACKBITS:
         width = len(data) // len(rows)
-        data = b"".join(_packbits(data[at : at + width]) for at in range(0, len(data), width))
+        data = b"".join(_packbits(data[start : start + width]) for start in range(0, len(data), width))
     elif page.compression == LZW:
         data = _lzw(data)
     return data.translate(_REVERSED) if page.fill_order == 2 else data
 
 
 def _packbits(row: bytes) -> bytes:
-    pieces = [row[at : at + 128] for at in range(0, len(row), 128)]
+    pieces = [row[start : start + 128] for start in range(0, len(row), 128)]
     return b"".join(bytes([len(piece) - 1]) + piece for piece in pieces)
 
 
@@ -145,8 +145,8 @@ def _lzw(data: bytes) -> bytes:
     """LZW without compression: the table is cleared before codes grow beyond 9 bits."""
     clear, end = 256, 257
     codes: list[int] = []
-    for at in range(0, len(data), 250):
-        codes += [clear, *data[at : at + 250]]
+    for start in range(0, len(data), 250):
+        codes += [clear, *data[start : start + 250]]
     return _packed_bits(np.array([[*codes, end]]), 9)
 
 

@@ -119,7 +119,7 @@ def test_a_commit_that_was_dropped_leaves_what_is_left_consistent(harness: Stage
     harness.run("resize", "generate")
     harness.client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=middle))
     found = check(harness)
-    assert {(one.code, one.where) for one in found.problems} == {
+    assert {(problem.code, problem.where) for problem in found.problems} == {
         ("ORIGIN_GONE", f"preprocess_images@{last}"),
         ("ORIGIN_GONE", f"generate_images@{last}"),
     }
@@ -128,7 +128,7 @@ def test_a_commit_that_was_dropped_leaves_what_is_left_consistent(harness: Stage
 def test_a_store_without_set_up_is_reported(harness: StageHarness) -> None:
     harness.client.pfs.delete_branch(branch=harness.client.branch(GENERATE_IMAGES))
     found = check(harness)
-    assert [one.code for one in found.problems] == ["SET_UP"]
+    assert [problem.code for problem in found.problems] == ["SET_UP"]
     assert "generate_images@master" in found.problems[0].what
 
 
@@ -140,7 +140,7 @@ def commit(name: str, parent: str | None = None, **facts: Any) -> Commit:
 
 def evidence(*commits: Commit, head: str, now: float = 0.0) -> Any:
     """Return the state of a server that the embedded store never reaches."""
-    known = {(one.repo, one.id): one for one in commits}
+    known = {(commit.repo, commit.id): commit for commit in commits}
     idle = commit("idle", finished=1.0, finishing=1.0)
     heads = dict.fromkeys(PROVENANCE, idle) | {CHECKPOINT: known["checkpoint", head]}
     return SimpleNamespace(outputs=commits, known=known, heads=heads, now=now)
@@ -180,7 +180,7 @@ def test_an_open_commit_on_no_branch_is_reported_and_cancelled() -> None:
 def test_a_head_that_is_not_made_from_the_newest_input_is_reported() -> None:
     heads: dict[BranchName, Commit] = {}
     for branch in (TRAINING, INPUT_IMAGES, BranchName("model", "master"), *PROVENANCE):
-        sources = tuple(CommitId(one.repo, heads[one].id) for one in PROVENANCE.get(branch, ()))
+        sources = tuple(CommitId(source.repo, heads[source].id) for source in PROVENANCE.get(branch, ()))
         heads[branch] = Commit(branch.repo, f"{branch}1", None, 0.0, 1.0, 1.0, "", True, {}, sources)
     healthy: Any = SimpleNamespace(heads=heads)
     assert list(check_heads(healthy)) == []
@@ -273,6 +273,6 @@ def test_a_commit_that_the_server_cannot_read_is_a_finding_and_not_the_end(
     for name in ("files", "differing"):
         monkeypatch.setattr(reading, name, forgetful(getattr(reading, name)))
     problems = fsck(harness.client, now=time.time()).problems
-    assert [one.where for one in problems if one.code == "UNREADABLE"] == [f"{repo}@{lost}"]
+    assert [problem.where for problem in problems if problem.code == "UNREADABLE"] == [f"{repo}@{lost}"]
     # The origin of files carried over from it can no longer be checked.
-    assert {one.code for one in problems} <= {"UNREADABLE", "ORIGIN_GONE"}
+    assert {problem.code for problem in problems} <= {"UNREADABLE", "ORIGIN_GONE"}

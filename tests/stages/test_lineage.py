@@ -56,8 +56,8 @@ def test_every_input_leads_forward_to_every_result_that_leads_back_to_it(populat
 
 def test_a_carried_picture_leads_to_the_commit_that_computed_it_under_its_older_name(populated: Populated) -> None:
     harness, sets = populated.harness, populated.sets
-    made = inspect(harness.client, "generate_images", sets["renamed"])
-    graph = backward(harness.client, made, "/cats/1.png")
+    commit = inspect(harness.client, "generate_images", sets["renamed"])
+    graph = backward(harness.client, commit, "/cats/1.png")
     origin = f"generate_images@{sets['pictures']}:/1.png"
     assert [edge.source for edge in graph.sources(graph.start) if edge.relation == "copied from"] == [origin]
     assert f"input_images@{sets['pictures']}:/1.jpg" in reaches(graph, graph.start)
@@ -90,9 +90,9 @@ def test_a_dropped_commit_is_reported_where_the_chain_ends(harness: StageHarness
     harness.run("resize", "generate")
     harness.put(INPUT_IMAGES, {"/2.jpg": "2"})
     harness.run("resize", "generate")
-    made = harness.head(GENERATE_IMAGES)
+    commit = harness.head(GENERATE_IMAGES)
     harness.client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=first))
-    graph = backward(harness.client, made, "/1.png")
+    graph = backward(harness.client, commit, "/1.png")
     problem = "the commit was dropped; the chain ends here"
     assert sorted(graph.problems()) == [
         f"{repo}@{first}:/1.png: {problem}" for repo in ("generate_images", "preprocess_images")
@@ -154,24 +154,24 @@ def test_lineage_reads_only_the_commits_on_the_way(harness: StageHarness) -> Non
     harness.run("train", "export")
     harness.put(INPUT_IMAGES, {"/1.jpg": "1"})
     harness.run("resize", "generate")
-    asked: list[str] = []
+    requests: list[str] = []
 
     def counted(number: int) -> int:
-        asked.clear()
+        requests.clear()
         real = type(harness.client).channel.fget
 
         class Counted:
             def __getattr__(self, kind: str) -> Any:
-                def made(path: str, **serial: Any) -> Any:
-                    asked.append(path)
+                def commit(path: str, **serial: Any) -> Any:
+                    requests.append(path)
                     return getattr(real(harness.client), kind)(path, **serial)
 
-                return made
+                return commit
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(type(harness.client), "channel", Counted())
             backward(harness.client, head(harness.client, GENERATE_IMAGES), "/1.png")
-        return len(asked)
+        return len(requests)
 
     two = None
     for number in range(2, 6):
@@ -184,8 +184,8 @@ def test_lineage_reads_only_the_commits_on_the_way(harness: StageHarness) -> Non
 
 def test_promotions_show_through_the_models_commit(populated: Populated) -> None:
     harness = populated.harness
-    made = harness.head(GENERATE_IMAGES)
-    graph = backward(harness.client, made)
+    commit = harness.head(GENERATE_IMAGES)
+    graph = backward(harness.client, commit)
     assert str(harness.head(MODEL)) in graph.nodes and str(harness.head(PREPROCESS_IMAGES)) in graph.nodes
 
 
@@ -199,8 +199,8 @@ def test_the_page_shows_every_node_and_loads_nothing_from_elsewhere(populated: P
     assert text.count("marker-end") == len(graph.edges), "one arrow per relation"
     assert text.count('class="card start"') == 1 and text.count("<img") == 1
     targets = re.findall(r"""(?:src|href)="([^"]+)""", text)
-    assert all(one.startswith(("data:image/png;base64,", "#n")) for one in targets)
-    assert {one[1:] for one in targets if one.startswith("#")} <= set(re.findall(r'article id="(n\d+)"', text))
+    assert all(event.startswith(("data:image/png;base64,", "#n")) for event in targets)
+    assert {event[1:] for event in targets if event.startswith("#")} <= set(re.findall(r'article id="(n\d+)"', text))
     assert "http" not in text and "url(" not in text.replace("url(#head)", "") and "width=device-width" in text
 
 
@@ -215,9 +215,11 @@ def test_the_page_shows_pairs_of_the_training_commit_and_links_runs_that_exist(
     training = next(name for name, node in graph.nodes.items() if node.facts.get("repo") == TRAINING.repo)
     pair = png_bytes(np.zeros((4, 8, 3), np.uint8))
     for exists, links in ((True, 1), (False, 0)):
-        asked: list[str] = []
-        shown = with_live_links(linked, lambda address, asked=asked, exists=exists: asked.append(address) or exists)
-        assert asked == [link]
+        requests: list[str] = []
+        shown = with_live_links(
+            linked, lambda address, requests=requests, exists=exists: requests.append(address) or exists
+        )
+        assert requests == [link]
         page = tmp_path / f"{exists}.html"
         write_page(page, shown, {}, {training: [pair, pair]})
         assert page.read_text().count('alt="training pair"') == 2
@@ -249,16 +251,16 @@ def test_openlineage_events_name_runs_jobs_and_versions_of_datasets(populated: P
     harness, sets = populated.harness, populated.sets
     graph = backward(harness.client, inspect(harness.client, "generate_images", sets["renamed"]), "/cats/1.png")
     found = events(graph, "grpc://pachd:30650/default")
-    assert [one["job"]["name"] for one in found if one["outputs"][0]["name"] == "model"] == ["export"]
-    times = [one["eventTime"] for one in found]
+    assert [event["job"]["name"] for event in found if event["outputs"][0]["name"] == "model"] == ["export"]
+    times = [event["eventTime"] for event in found]
     assert times == sorted(times)
-    for one in found:
-        assert one["eventType"] == "COMPLETE" and one["schemaURL"].startswith("https://openlineage.io/spec/2-0-2/")
-        assert uuid.UUID(one["run"]["runId"]).version == 5
-        assert one["inputs"], "each event has inputs"
-        for dataset in (*one["inputs"], *one["outputs"]):
+    for event in found:
+        assert event["eventType"] == "COMPLETE" and event["schemaURL"].startswith("https://openlineage.io/spec/2-0-2/")
+        assert uuid.UUID(event["run"]["runId"]).version == 5
+        assert event["inputs"], "each event has inputs"
+        for dataset in (*event["inputs"], *event["outputs"]):
             assert len(dataset["facets"]["version"]["datasetVersion"]) == 32
-        assert all({"_producer", "_schemaURL"} <= facet.keys() for facet in one["run"]["facets"].values())
+        assert all({"_producer", "_schemaURL"} <= facet.keys() for facet in event["run"]["facets"].values())
     assert events(graph, "x")[0]["run"]["runId"] == found[0]["run"]["runId"], "equal commits have equal ids"
 
 
@@ -305,12 +307,12 @@ def typed(capsys: pytest.CaptureFixture[str], target: Target, *words: object) ->
 
 
 def test_a_parameters_file_leads_forward_to_all_that_it_shaped(harness: StageHarness) -> None:
-    made = harness.put(INPUT_IMAGES, {"/a.png": "1", "/pix2pix.toml": "size=32"})
+    commit = harness.put(INPUT_IMAGES, {"/a.png": "1", "/pix2pix.toml": "size=32"})
     harness.run("resize")
-    graph = forward(harness.client, inspect(harness.client, "input_images", made), "/pix2pix.toml")
-    assert f"preprocess_images@{made}" in graph.nodes
+    graph = forward(harness.client, inspect(harness.client, "input_images", commit), "/pix2pix.toml")
+    assert f"preprocess_images@{commit}" in graph.nodes
     (event,) = events(graph, "x")
-    assert [one["name"] for one in event["inputs"]] == ["input_images"]
+    assert [source["name"] for source in event["inputs"]] == ["input_images"]
 
 
 def test_results_made_before_a_commit_are_not_reached_from_it_whatever_the_clocks(harness: StageHarness) -> None:

@@ -15,10 +15,10 @@ NOT_FOUND = grpc.StatusCode.NOT_FOUND
 def test_commits_of_one_transaction_share_its_id(pachd: Pachd) -> None:
     left, right = (pfs.Branch(repo=repo, name="master") for repo in pachd.repos("left", "right"))
     with pachd.client.transaction.transaction() as opened:
-        one, two = pachd.start(left), pachd.start(right)
-    assert one.id == two.id == opened.id
-    assert pachd.is_open(one)
-    assert pachd.is_open(two)
+        first, second = pachd.start(left), pachd.start(right)
+    assert first.id == second.id == opened.id
+    assert pachd.is_open(first)
+    assert pachd.is_open(second)
 
 
 def test_a_commit_on_two_inputs_in_one_transaction_opens_one_output_commit(pachd: Pachd) -> None:

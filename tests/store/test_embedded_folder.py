@@ -181,12 +181,12 @@ def test_an_address_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_several_servers_of_one_folder_see_each_others_commits(tmp_path: Path) -> None:
-    with store(tmp_path, "one") as one, store(tmp_path, "two") as two:
-        branch = one.branch(one.repo())
-        commit = one.write(branch, {"/a": b"from one"})
-        assert two.read(commit, "/a") == b"from one"
-        second = two.write(branch, {"/b": b"from two"})
-        assert one.files(second) == {"/a": b"from one", "/b": b"from two"}
+    with store(tmp_path, "one") as left, store(tmp_path, "two") as right:
+        branch = left.branch(left.repo())
+        commit = left.write(branch, {"/a": b"from one"})
+        assert right.read(commit, "/a") == b"from one"
+        second = right.write(branch, {"/b": b"from two"})
+        assert left.files(second) == {"/a": b"from one", "/b": b"from two"}
 
 
 def test_what_was_written_is_read_after_the_folder_is_opened_again(tmp_path: Path) -> None:

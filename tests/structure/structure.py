@@ -136,7 +136,10 @@ def report() -> str:
     lines = ["package                          modules"]
     lines += [f"{package:<32} {count:>7}" for package, count in modules_per_package().items()]
     lines += ["", "package               children  imports between them  cycle"]
-    lines += [f"{one.name:<22} {one.children:>7} {one.imports:>21}  {one.cyclic}" for one in containers()]
+    lines += [
+        f"{container.name:<22} {container.children:>7} {container.imports:>21}  {container.cyclic}"
+        for container in containers()
+    ]
     functions = long_functions()
     lines += ["", f"functions over {LONGEST_FUNCTION} lines: {len(functions)}"]
     lines += [f"  {function.lines:>4}  {function.place}" for function in functions]

@@ -43,7 +43,7 @@ class TriggerHarness:
     client: Connection
     context: wiring.TriggerContext
     orders: Path
-    said: list[str]
+    messages: list[str]
 
     def commit(self, branch: BranchName = TRAINING, content: str = "x", path: str = "/a") -> str:
         """Commit one file; return the id of the commit set."""
@@ -99,7 +99,7 @@ def configuration(**policy: object) -> Configuration:
     """Return a configuration without back-off."""
     quick = Configuration(poll_interval=0.5)
     policies = {name: replace(policy, backoff=0.0) for name, policy in quick.policy.items()}
-    changed: dict[str, Policy] = {name: replace(one, **policy) for name, one in policies.items()}  # type: ignore[arg-type]
+    changed: dict[str, Policy] = {name: replace(default, **policy) for name, default in policies.items()}  # type: ignore[arg-type]
     return replace(quick, policy=changed)
 
 
@@ -119,15 +119,15 @@ def harness(
     orders.mkdir()
     monkeypatch.setenv("TEST_ORDERS", str(orders))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    said: list[str] = []
+    messages: list[str] = []
     with connect(target) as client:
         if target.pachd is not None:
             client.pfs.create_project(project=pfs.Project(name=target.project))
         set_up(client)
         context = wiring.TriggerContext(
-            target, tmp_path / "store", "tests:1", said.append, InstantRunner(client, orders)
+            target, tmp_path / "store", "tests:1", messages.append, InstantRunner(client, orders)
         )
-        yield TriggerHarness(target, client, context, orders, said)
+        yield TriggerHarness(target, client, context, orders, messages)
         if target.pachd is not None:
             client.pfs.delete_repos(projects=[pfs.Project(name=target.project)], force=True)
             client.pfs.delete_project(project=pfs.Project(name=target.project), force=True)

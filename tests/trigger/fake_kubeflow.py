@@ -102,13 +102,13 @@ class FakeKubeflow(FakeApi):
 
         def node(name: str, parent: Document | None, state: str = "FAILED", message: str = "") -> Document:
             task_id = f"{workflow}-{len(nodes)}"
-            made: Document = {"run_id": run_id, "task_id": task_id, "display_name": name, "state": state}
+            document: Document = {"run_id": run_id, "task_id": task_id, "display_name": name, "state": state}
             if parent is not None:
                 parent.setdefault("child_tasks", []).append({"task_id": task_id})
             if message:
-                made["error"] = {"code": 2, "message": message}
-            nodes.append(made)
-            return made
+                document["error"] = {"code": 2, "message": message}
+            nodes.append(document)
+            return document
 
         entry = node(f"{workflow}(0)", node(workflow, None), message=f"child '{workflow}-1' failed")
         node("root-driver", entry, "SUCCEEDED")
@@ -197,22 +197,22 @@ class FakeKubeflow(FakeApi):
 
     def _create_experiment(self, query: Document, body: Document) -> Document:
         with self._lock:
-            if any(one["display_name"] == body["display_name"] for one in self.experiments.values()):
+            if any(entry["display_name"] == body["display_name"] for entry in self.experiments.values()):
                 raise RefusalError(409, "the experiment exists")
-            made = {**body, "experiment_id": str(uuid.uuid4()), "created_at": now()}
-            self.experiments[made["experiment_id"]] = made
-            return made
+            document = {**body, "experiment_id": str(uuid.uuid4()), "created_at": now()}
+            self.experiments[document["experiment_id"]] = document
+            return document
 
     def _create_pipeline(self, query: Document, body: Document) -> Document:
         with self._lock:
-            if any(one["name"] == body["name"] for one in self.pipelines.values()):
+            if any(entry["name"] == body["name"] for entry in self.pipelines.values()):
                 raise RefusalError(409, "the name is taken")
-            made = {**body, "pipeline_id": str(uuid.uuid4()), "created_at": now()}
-            self.pipelines[made["pipeline_id"]] = made
-            return made
+            document = {**body, "pipeline_id": str(uuid.uuid4()), "created_at": now()}
+            self.pipelines[document["pipeline_id"]] = document
+            return document
 
     def _list_versions(self, pipeline: str, query: Document, body: Document) -> Document:
-        of_it = {key: one for key, one in self.versions.items() if one["pipeline_id"] == pipeline}
+        of_it = {key: entry for key, entry in self.versions.items() if entry["pipeline_id"] == pipeline}
         return self._listed("pipeline_versions", of_it, query)
 
     def _upload(self, query: Document, body: bytes, content_type: str) -> Document:
@@ -222,18 +222,18 @@ class FakeKubeflow(FakeApi):
         with self._lock:
             if query["pipelineid"] not in self.pipelines:
                 raise RefusalError(500, "no such pipeline")
-            if any(one["name"] == query["name"] for one in self.versions.values()):
+            if any(entry["name"] == query["name"] for entry in self.versions.values()):
                 raise RefusalError(409, "the name is taken")
-            made = {
+            document = {
                 "pipeline_version_id": str(uuid.uuid4()),
                 "pipeline_id": query["pipelineid"],
                 "name": query["name"],
                 "display_name": query.get("display_name", query["name"]),
                 "created_at": now(),
             }
-            self.versions[made["pipeline_version_id"]] = made
-            self.specs[made["pipeline_version_id"]] = spec
-            return made
+            self.versions[document["pipeline_version_id"]] = document
+            self.specs[document["pipeline_version_id"]] = spec
+            return document
 
     def _create_run(self, query: Document, body: Document) -> Document:
         with self._lock:
@@ -243,7 +243,7 @@ class FakeKubeflow(FakeApi):
             if version not in self.specs:
                 raise RefusalError(500, "no such version")
             self._check(self.specs[version], body.get("runtime_config", {}).get("parameters", {}))
-            made = {
+            document = {
                 **body,
                 "run_id": str(uuid.uuid4()),
                 "state": "PENDING",
@@ -252,12 +252,12 @@ class FakeKubeflow(FakeApi):
                 "finished_at": "1970-01-01T00:00:00Z",
                 "state_history": [{"update_time": now(), "state": "PENDING"}],
             }
-            self.workflows.append(made)
+            self.workflows.append(document)
             if len(body["display_name"]) > 255 or len(body.get("description", "")) > 255:
                 raise RefusalError(500, "Data too long for column")
-            self.runs[made["run_id"]] = made
-        threading.Thread(target=self.on_workflow, args=(made,), daemon=True).start()
-        return made
+            self.runs[document["run_id"]] = document
+        threading.Thread(target=self.on_workflow, args=(document,), daemon=True).start()
+        return document
 
     def _check(self, spec: Document, given: Document) -> None:
         declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})

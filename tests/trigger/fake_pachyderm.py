@@ -211,10 +211,10 @@ class FakePachyderm(Connection):
             return pfs.Commit(repo=pfs.Repo(name=key[0]), id=key[1])
 
         # Only those of the commit set; pachd lists those of other commit sets, too.
-        below = [one.key for one in self.rows.values() if one.id == row.id and row.key in one.provenance]
-        above = list(row.provenance)
-        self.order.shuffle(above)
-        self.order.shuffle(below)
+        results = [other.key for other in self.rows.values() if other.id == row.id and row.key in other.provenance]
+        sources = list(row.provenance)
+        self.order.shuffle(sources)
+        self.order.shuffle(results)
         when = datetime.fromtimestamp(row.number, UTC)
         info = pfs.CommitInfo(
             commit=name(row.key),
@@ -222,8 +222,8 @@ class FakePachyderm(Connection):
             error=row.error,
             origin=pfs.CommitOrigin(kind=pfs.OriginKind.AUTO),
             metadata=dict(row.metadata),
-            direct_provenance=[name(key) for key in above],
-            direct_subvenance=[name(key) for key in below],
+            direct_provenance=[name(key) for key in sources],
+            direct_subvenance=[name(key) for key in results],
         )
         if row.parent:
             info.parent_commit = name(row.parent)
@@ -240,7 +240,7 @@ class FakePachyderm(Connection):
         self.asked.append(request.number)
         row = self._resolve(request.to)
         rows = itertools.chain([row], self.older_than(row))
-        return iter([self._info(one) for one in itertools.islice(rows, request.number or None)])
+        return iter([self._info(other) for other in itertools.islice(rows, request.number or None)])
 
     def _finish(self, *, commit: pfs.Commit, error: str = "", force: bool = False) -> None:
         row = self._resolve(commit)

@@ -139,7 +139,10 @@ class FakeRunner:
             return
         commit = inspect(self._pachyderm, row.repo, row.id)
         if record.claim is None:
-            if all(self._pachyderm.rows[one].finished for one in row.provenance) and live_claim(row.metadata) is None:
+            if (
+                all(self._pachyderm.rows[source].finished for source in row.provenance)
+                and live_claim(row.metadata) is None
+            ):
                 claim = take(self._pachyderm, commit, run, "a")
                 record.claim = (row.repo, claim.number) if claim else None
             return

@@ -56,12 +56,12 @@ def preprocessing_and_generation(commit_set: str = "", hyperparameters: str = ""
 
 def compile_all(folder: Path) -> dict[str, Path]:
     """Compile into a folder; return name -> file."""
-    made = {}
+    pipelines = {}
     for pipeline in (training_and_export, preprocessing_and_generation):
         name = pipeline.name.replace("-", "_")
-        made[name] = folder / f"{name}.yaml"
-        compiler.Compiler().compile(pipeline, str(made[name]))
+        pipelines[name] = folder / f"{name}.yaml"
+        compiler.Compiler().compile(pipeline, str(pipelines[name]))
     # The same pipeline as a single task, for tests with many runs.
-    made["quick"] = folder / "quick.yaml"
-    compiler.Compiler().compile(quick, str(made["quick"]))
-    return made
+    pipelines["quick"] = folder / "quick.yaml"
+    compiler.Compiler().compile(quick, str(pipelines["quick"]))
+    return pipelines

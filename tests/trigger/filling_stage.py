@@ -44,10 +44,10 @@ def fill(client: Connection, repo: str, commit_set: str, run: str, orders: Path)
         pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path="/by")),
         pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/by", raw=f"{run}\n".encode())),
     ]
-    made = client.pfs.create_file_set(iter(changes))
-    at = client.commit(repo, commit_set)
-    client.pfs.add_file_set(commit=at, file_set_id=made.file_set_id)
+    file_set = client.pfs.create_file_set(iter(changes))
+    output = client.commit(repo, commit_set)
+    client.pfs.add_file_set(commit=output, file_set_id=file_set.file_set_id)
     with client.transaction.transaction():
         client.edit_keys(repo, commit_set, add={f"over.{claim.number}": "good"})
         client.pfs.finish_commit(commit=client.commit(repo, commit_set))
-    client.pfs.inspect_commit(commit=at, wait=pfs.CommitState.FINISHED)
+    client.pfs.inspect_commit(commit=output, wait=pfs.CommitState.FINISHED)

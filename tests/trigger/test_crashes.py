@@ -38,8 +38,8 @@ def trigger(harness: TriggerHarness, filling: dict[str, Path], **more: str) -> s
         "preprocessing_and_generation": str(filling["quick"]),
         "training_and_export": str(filling["training_and_export"]),
     }
-    at = {"store": str(harness.target.store), "pachd": harness.target.pachd, "project": harness.target.project}
-    order = json.dumps({**at, "pipelines": pipelines, **more})
+    address = {"store": str(harness.target.store), "pachd": harness.target.pachd, "project": harness.target.project}
+    order = json.dumps({**address, "pipelines": pipelines, **more})
     return subprocess.Popen([sys.executable, str(Path(__file__).parent / "trigger_process.py"), order])
 
 
@@ -84,7 +84,7 @@ def killed_at_random(
             while len(sets) < commits:
                 sets.append(writer.draw(f"unique {len(sets)}"))
                 # No faster than they are processed: a longer queue tests nothing more.
-                while sum(not closed(writer, one) for one in sets[-8:]) >= 6:
+                while sum(not closed(writer, commit_set) for commit_set in sets[-8:]) >= 6:
                     time.sleep(0.2)
 
     writer = threading.Thread(target=write)
@@ -93,7 +93,7 @@ def killed_at_random(
     over: set[str] = set()
 
     def ended() -> int:
-        over.update(one for one in sets if one not in over and closed(harness, one))
+        over.update(commit_set for commit_set in sets if commit_set not in over and closed(harness, commit_set))
         return len(over)
 
     for kill in range(kills):
@@ -116,7 +116,7 @@ def killed_at_random(
         process.wait()
         process = trigger(harness, filling)
     try:
-        until(lambda: len(sets) == commits and all(closed(harness, one) for one in sets), limit)
+        until(lambda: len(sets) == commits and all(closed(harness, commit_set) for commit_set in sets), limit)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
@@ -201,10 +201,10 @@ def paused_leader(harness: TriggerHarness, filling: dict[str, Path], rounds: int
                 triggers[paused].send_signal(signal.SIGSTOP)
                 sets.append(harness.draw(str(len(sets))))
                 until(lambda paused=paused: leader() not in ("", paused), 30)
-                until(lambda: cluster.work() or all(closed(harness, one) for one in sets), 60)
+                until(lambda: cluster.work() or all(closed(harness, commit_set) for commit_set in sets), 60)
                 triggers[paused].send_signal(signal.SIGCONT)
                 sets.append(harness.draw(str(len(sets))))
-                until(lambda: cluster.work() or all(closed(harness, one) for one in sets), 60)
+                until(lambda: cluster.work() or all(closed(harness, commit_set) for commit_set in sets), 60)
         finally:
             for process in triggers.values():
                 process.send_signal(signal.SIGCONT)
@@ -240,14 +240,15 @@ def two_triggers(harness: TriggerHarness, filling: dict[str, Path], commits: int
             runner = KubeflowRunner(Api(Access(endpoint=cluster.api.url, timeout=5.0), time.sleep), pipelines=filling)
             clock = Clock(time.monotonic, time.time)
             settings = Settings(defaults(), 10, 0.1, name)
-            made = Controller(
+            controller = Controller(
                 client, runner, NoElection(), settings, clock, lambda s: False, Metrics(*(time.monotonic,) * 2)
             )
             together.wait(30)
             while not all(
-                closed(TriggerHarness(harness.target, client, harness.context, harness.orders, []), one) for one in sets
+                closed(TriggerHarness(harness.target, client, harness.context, harness.orders, []), commit_set)
+                for commit_set in sets
             ):
-                made.poll()
+                controller.poll()
                 cluster.work()
 
     with cluster.api:
@@ -258,7 +259,7 @@ def two_triggers(harness: TriggerHarness, filling: dict[str, Path], commits: int
             thread.join()
     one_effect_each(harness, sets)
     names = Counter(run["display_name"].rsplit(" ", 1)[0] for run in cluster.api.workflows)
-    assert set(names) == {f"preprocessing_and_generation {one}" for one in sets}
+    assert set(names) == {f"preprocessing_and_generation {commit_set}" for commit_set in sets}
     return len(sets), len(cluster.api.workflows)
 
 

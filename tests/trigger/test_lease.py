@@ -146,24 +146,24 @@ def test_an_acquisition_at_a_whole_second_by_another_client_can_be_kept(cluster:
 
 
 def test_a_request_that_hangs_ends_in_time(cluster: FakeKubernetes) -> None:
-    made = lease(cluster, "a", Time(), settings=replace(SETTINGS, retry=0.1))
+    held_lease = lease(cluster, "a", Time(), settings=replace(SETTINGS, retry=0.1))
     cluster.faults = lambda method: "hang"
-    assert not made.step()
+    assert not held_lease.step()
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 def test_resigning_stops_at_once_and_returns_though_the_api_hangs(cluster: FakeKubernetes, method: str) -> None:
-    made = lease(cluster, "a", Time())
-    made.step()
-    cluster.faults = lambda asked: "hang" if asked == method else None
-    made.resign()
-    assert not made.is_leader()
-    assert not made.step()
+    held_lease = lease(cluster, "a", Time())
+    held_lease.step()
+    cluster.faults = lambda request: "hang" if request == method else None
+    held_lease.resign()
+    assert not held_lease.is_leader()
+    assert not held_lease.step()
 
 
 def test_a_step_that_hung_while_the_lease_was_released_does_not_take_it_again(cluster: FakeKubernetes) -> None:
-    made = lease(cluster, "a", Time())
-    made.step()
+    held_lease = lease(cluster, "a", Time())
+    held_lease.step()
     hangs, goes_on = threading.Event(), threading.Event()
 
     def hold(method: str) -> None:
@@ -172,20 +172,20 @@ def test_a_step_that_hung_while_the_lease_was_released_does_not_take_it_again(cl
             goes_on.wait(60)
 
     cluster.faults = hold  # the first request from now on, a step's read
-    stepping = threading.Thread(target=made.step)
+    stepping = threading.Thread(target=held_lease.step)
     stepping.start()
     assert hangs.wait(60)
-    made.resign()
+    held_lease.resign()
     assert holder(cluster) == ""
     goes_on.set()
     stepping.join()
     assert holder(cluster) == ""
-    assert not made.is_leader()
+    assert not held_lease.is_leader()
 
 
 def test_a_renewal_that_lands_during_the_release_does_not_keep_the_lead(cluster: FakeKubernetes) -> None:
-    made = lease(cluster, "a", Time())
-    made.step()
+    held_lease = lease(cluster, "a", Time())
+    held_lease.step()
     rival = lease(cluster, "a", Time())
     landed: list[bool] = []
 
@@ -195,7 +195,7 @@ def test_a_renewal_that_lands_during_the_release_does_not_keep_the_lead(cluster:
             rival.step()
 
     cluster.faults = renew_between
-    made.resign()
+    held_lease.resign()
     assert landed
     assert holder(cluster) == ""
 
@@ -282,8 +282,8 @@ def test_a_zero_fraction_of_a_second_is_still_a_micro_time(cluster: FakeKubernet
 
 def test_a_thread_renews_the_lead(cluster: FakeKubernetes) -> None:
     time = Time()
-    made = lease(cluster, "a", time)
-    made._settings = replace(SETTINGS, retry=0.2)
+    held_lease = lease(cluster, "a", time)
+    held_lease._settings = replace(SETTINGS, retry=0.2)
     renewed = threading.Event()
 
     def count(method: str) -> None:
@@ -291,9 +291,9 @@ def test_a_thread_renews_the_lead(cluster: FakeKubernetes) -> None:
             renewed.set()
 
     cluster.faults = count
-    made.begin()
+    held_lease.begin()
     assert renewed.wait(20)
-    made.release()
+    held_lease.release()
     assert holder(cluster) == ""
 
 

@@ -61,7 +61,7 @@ class Cluster:
                     continue
                 self.api.advance(run["run_id"], "RUNNING")
                 pipeline, commit_set, _ = run["display_name"].split()
-                outputs = next(one.outputs for one in PIPELINES if one.name == pipeline)
+                outputs = next(entry.outputs for entry in PIPELINES if entry.name == pipeline)
                 try:
                     for branch in outputs:
                         fill(self._client, branch.repo, commit_set, run["run_id"], self._orders)
@@ -80,7 +80,9 @@ class Cluster:
         clock = Clock(time, time)
         yield Drive(
             self,
-            Controller(harness.client, runner, NoElection(), settings, clock, time.pause, metrics, harness.said.append),
+            Controller(
+                harness.client, runner, NoElection(), settings, clock, time.pause, metrics, harness.messages.append
+            ),
             time,
         )
 
@@ -102,7 +104,7 @@ class Drive:
                 self.time.pause(5.0)
                 continue
             if not harness.commits:
-                return {one.commit_set: one for one in self.controller.outcomes}
+                return {entry.commit_set: entry for entry in self.controller.outcomes}
             if not done:
                 self.cluster.work()
                 self.time.pause(5.0)
@@ -111,9 +113,9 @@ class Drive:
 
 @pytest.fixture
 def cluster(harness: TriggerHarness) -> Iterator[Cluster]:
-    made = Cluster(harness.client, harness.orders)
-    with made.api:
-        yield made
+    cluster = Cluster(harness.client, harness.orders)
+    with cluster.api:
+        yield cluster
 
 
 def test_commits_are_run_and_decisions_link_to_the_ui(
@@ -214,7 +216,7 @@ def faults(
         if left[0] <= 0 or path.endswith("healthz") or chance.random() > 0.35:
             return None
         left[0] -= 1
-        kinds = [one for one in FAULTS if one != "hang" or left[0] % 20 == 0]
+        kinds = [entry for entry in FAULTS if entry != "hang" or left[0] % 20 == 0]
         return chance.choice(kinds)
 
     cluster.api.faults = fault
@@ -229,7 +231,7 @@ def faults(
                 )
                 drive.controller.poll() if left[0] < 0 else None
             done = drive.until_nothing_is_open()
-            assert {done[one].state for one in sets if one in done} <= {"good", "superseded"}
+            assert {done[entry].state for entry in sets if entry in done} <= {"good", "superseded"}
     for commit_set, repo in sets.items():
         commit = inspect(harness.client, repo, commit_set)
         if commit.state == "superseded":

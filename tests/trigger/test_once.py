@@ -39,7 +39,7 @@ def test_on_kfp_local_a_run_is_one_process_per_task_and_its_output_is_shown(
     assert (done.state, done.run) == ("good", f"training_and_export-{commit_set}-1")
     assert harness.by("model", commit_set) == done.run
     assert len({process for *_, process in harness.began()}) == 2
-    assert "training_and_export: fill: begins" in harness.said
+    assert "training_and_export: fill: begins" in harness.messages
 
 
 def test_on_kfp_local_a_run_that_is_killed_is_retried_and_its_claim_given_back(
@@ -60,14 +60,16 @@ def test_both_inputs_and_older_pictures_all_get_their_run(harness: TriggerHarnes
     done = {item.commit_set: item for item in harness.once()}
     assert {item.state for item in done.values()} == {"good"}
     assert set(done) == {*pictures, training}
-    assert [harness.by("generate_images", one) for one in pictures] == [done[one].run for one in pictures]
+    assert [harness.by("generate_images", commit_set) for commit_set in pictures] == [
+        done[commit_set].run for commit_set in pictures
+    ]
 
 
 def test_under_latest_older_sets_end_as_superseded_and_the_newest_is_processed(harness: TriggerHarness) -> None:
     sets = [harness.train(str(number)) for number in range(4)]
     done = {item.commit_set: item for item in harness.once()}
-    assert [done[one].state for one in sets] == ["superseded", "superseded", "superseded", "good"]
-    assert all(f"by {sets[-1]}" in done[one].error for one in sets[:-1])
+    assert [done[commit_set].state for commit_set in sets] == ["superseded", "superseded", "superseded", "good"]
+    assert all(f"by {sets[-1]}" in done[commit_set].error for commit_set in sets[:-1])
     assert len({run for _, _, run, _ in harness.began()}) == 1
 
 
@@ -133,7 +135,7 @@ def test_a_run_that_succeeds_and_fills_nothing_is_a_failure(harness: TriggerHarn
 def test_an_input_that_somebody_leaves_open_is_reported_and_left(harness: TriggerHarness) -> None:
     commit = harness.client.pfs.start_commit(branch=harness.client.branch(TRAINING))
     assert harness.once() == ()
-    assert any(f"training@{commit.id} is not finished" in line for line in harness.said)
+    assert any(f"training@{commit.id} is not finished" in line for line in harness.messages)
     harness.client.pfs.finish_commit(commit=harness.client.commit("training", commit.id))
     (done,) = harness.once()
     assert done.state == "good"
@@ -158,7 +160,7 @@ def test_a_set_on_both_inputs_is_two_work_items(harness: TriggerHarness) -> None
 def test_the_parameters_file_of_the_input_may_choose_the_policy(harness: TriggerHarness, policy: str) -> None:
     sets = [harness.commit(TRAINING, f'[trigger]\npolicy = "{policy}"\n', "/pix2pix.toml"), harness.train("1")]
     assert [item.state for item in harness.once()] == ["good", "good"]
-    assert [harness.by("model", one).split("-")[1] for one in sets] == sets
+    assert [harness.by("model", commit_set).split("-")[1] for commit_set in sets] == sets
 
 
 def test_a_work_item_that_waits_indirectly_for_an_open_input_is_reported_and_left(
@@ -167,7 +169,7 @@ def test_a_work_item_that_waits_indirectly_for_an_open_input_is_reported_and_lef
     commit = harness.client.pfs.start_commit(branch=harness.client.branch(INPUT_IMAGES))
     harness.client.pfs.create_branch(branch=harness.client.branch(MODEL), head=harness.client.head(CANDIDATE))
     assert harness.once() == ()
-    assert sum("is left" in line for line in harness.said) == 2
+    assert sum("is left" in line for line in harness.messages) == 2
     harness.client.pfs.finish_commit(commit=harness.client.commit("input_images", commit.id))
     assert {item.state for item in harness.once()} == {"good"}
 
@@ -200,7 +202,7 @@ def test_the_attempts_of_a_set_are_those_of_its_own_input_commit(harness: Trigge
     harness.order("fail-generate_images", "no luck")
     sets = [harness.draw("1"), harness.commit(INPUT_IMAGES, "[trigger]\nattempts = 1\n", "/pix2pix.toml")]
     done = {item.commit_set: item for item in harness.once()}
-    assert [done[one].error.split(",")[0] for one in sets] == [
+    assert [done[commit_set].error.split(",")[0] for commit_set in sets] == [
         "failed: preprocessing_and_generation failed 3 times",
         "failed: preprocessing_and_generation failed 1 time",
     ]
@@ -214,7 +216,7 @@ def test_the_settings_of_one_pipeline_do_not_reach_the_other(harness: TriggerHar
     pictures = [harness.draw("1"), harness.draw("2")]
     harness.order("fail-generate_images", "no luck")
     done = {item.commit_set: item for item in harness.once()}
-    assert [done[one].error.split(", ")[0] for one in pictures] == [
+    assert [done[commit_set].error.split(", ")[0] for commit_set in pictures] == [
         "failed: preprocessing_and_generation failed 3 times"
     ] * 2
 
@@ -232,4 +234,4 @@ def test_work_items_behind_one_that_waits_for_an_open_input_are_left_too(harness
     earlier = harness.client.commit("input_images", good)
     harness.client.pfs.create_branch(branch=harness.client.branch(INPUT_IMAGES), head=earlier)
     assert harness.once() == ()
-    assert any("is older and still open" in line for line in harness.said)
+    assert any("is older and still open" in line for line in harness.messages)

@@ -36,8 +36,8 @@ class SimulatedTrigger:
         self.pachyderm = FakePachyderm(lambda: self.wall)
         self.runner = FakeRunner(self.pachyderm, lambda: self.wall, atomic_start)
         self.policies: dict[str, Policy] = {
-            name: replace(one, **policy)  # type: ignore[arg-type]
-            for name, one in defaults().items()
+            name: replace(entry, **policy)  # type: ignore[arg-type]
+            for name, entry in defaults().items()
         }
         self.max_concurrent_runs = max_concurrent_runs
         self.metrics = Metrics(lambda: self.steady, lambda: self.wall)
@@ -164,7 +164,7 @@ def test_the_reason_of_an_attempt_names_what_ended_the_one_before() -> None:
     trigger.runner.forget(trigger.run())
     trigger.poll()
     decisions = decisions_of(trigger.pachyderm.rows["model", commit_set].metadata)
-    assert [one.reason for one in decisions if one.decision == "start"] == [
+    assert [entry.reason for entry in decisions if entry.decision == "start"] == [
         f"open: checkpoint@{commit_set}, model@{commit_set}",
         "attempt 2: attempt 1 failed in run run-0001: ValueError: no luck",
         "attempt 3: attempt 2 vanished in run run-0002: gone",
@@ -213,7 +213,7 @@ def test_under_latest_a_run_that_works_is_never_stopped_for_a_newer_set() -> Non
     between = [trigger.pachyderm.put(TRAINING) for _ in range(5)]
     trigger.poll()
     assert trigger.live() == [f"{TRAIN} 1"]
-    assert [trigger.error("model", one).split()[-1] for one in between[:-1]] == [between[-1]] * 4
+    assert [trigger.error("model", entry).split()[-1] for entry in between[:-1]] == [between[-1]] * 4
     trigger.works()
     assert trigger.error("model", first) == ""
     assert [key.commit_set for key in trigger.runner.created] == [first, between[-1]]
@@ -235,7 +235,7 @@ def test_a_burst_of_commits_under_latest_makes_one_run_and_names_what_superseded
     sets = [trigger.pachyderm.put(TRAINING) for _ in range(300)]
     trigger.poll()
     assert [key.commit_set for key in trigger.runner.created] == [sets[-1]]
-    assert {trigger.error("checkpoint", one) for one in sets[:-1]} == {f"superseded: by {sets[-1]}"}
+    assert {trigger.error("checkpoint", entry) for entry in sets[:-1]} == {f"superseded: by {sets[-1]}"}
 
 
 def test_a_set_with_hyperparameters_of_its_own_is_never_superseded() -> None:

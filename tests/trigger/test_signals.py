@@ -43,14 +43,14 @@ LEASE = "kubeflow/pix2pix-trigger"
 def test_a_signal_interrupts_nothing_and_is_seen_where_the_loop_asks() -> None:
     # A shell starts background processes with SIGINT ignored.
     before = signal.getsignal(signal.SIGINT)
-    asked = Interruption()
-    asked.check()
-    with asked.watched():
+    interruption = Interruption()
+    interruption.check()
+    with interruption.watched():
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
         for _ in range(2):  # on every call
             with pytest.raises(KeyboardInterrupt):
-                asked.check()
+                interruption.check()
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -82,7 +82,7 @@ def test_a_signal_is_handled_while_the_main_thread_is_stuck_in_c_code() -> None:
     library = ctypes.CDLL(None)
     mutex = ctypes.create_string_buffer(64)
     library.pthread_mutex_lock(mutex)
-    asked = Interruption()
+    interruption = Interruption()
     released: list[str] = []
 
     def release() -> None:
@@ -90,14 +90,14 @@ def test_a_signal_is_handled_while_the_main_thread_is_stuck_in_c_code() -> None:
         library.pthread_mutex_unlock(mutex)
 
     sender = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
-    with asked.watched(), asked.on_signal(release):
+    with interruption.watched(), interruption.on_signal(release):
         sender.start()
         library.pthread_mutex_lock(mutex)  # keeps waiting after a signal
     assert released == ["interruption"]
 
 
 def test_an_action_registered_after_the_signal_runs_too_and_a_failing_one_stops_no_other() -> None:
-    asked = Interruption()
+    interruption = Interruption()
     done: list[str] = []
     both = threading.Event()
 
@@ -108,11 +108,11 @@ def test_an_action_registered_after_the_signal_runs_too_and_a_failing_one_stops_
         done.append("early")
         both.set()
 
-    with asked.watched():
-        with asked.on_signal(fail), asked.on_signal(work):
+    with interruption.watched():
+        with interruption.on_signal(fail), interruption.on_signal(work):
             signal.raise_signal(signal.SIGTERM)
             assert both.wait(60)
-        with asked.on_signal(lambda: done.append("late")):
+        with interruption.on_signal(lambda: done.append("late")):
             pass
     assert done == ["early", "late"]
 
@@ -139,8 +139,8 @@ main(["trigger", "--once"])
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(tmp_path / "store") as made:
-        yield made
+    with Served(tmp_path / "store") as served:
+        yield served
 
 
 @pytest.fixture
@@ -181,11 +181,11 @@ def stopped_at(
     """Serve until SIGTERM at one event; return the number of events until the end."""
     lease = lease_of(cluster, f"me:{number}")
     harness.draw(str(number))
-    asked = Interruption()
+    interruption = Interruption()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wiring, "leadership_for", lambda *_: lease)
-        with pytest.raises(KeyboardInterrupt), asked.watched(), at_event(number, of) as seen:
-            wiring.serve(replace(harness.context, interruption=asked), configuration())
+        with pytest.raises(KeyboardInterrupt), interruption.watched(), at_event(number, of) as seen:
+            wiring.serve(replace(harness.context, interruption=interruption), configuration())
     assert cluster.leases[LEASE]["spec"]["holderIdentity"] == ""
     assert not lease.is_leader()
     return seen[0]
@@ -247,7 +247,7 @@ class Hanging(grpc.GenericRpcHandler):
             self.asked.set()
             self._let_go.wait()
         found = (handler.service(handler_call_details) for handler in self._real)
-        return next((one for one in found if one is not None), None)
+        return next((entry for entry in found if entry is not None), None)
 
     def close(self) -> None:
         self._let_go.set()
@@ -343,9 +343,9 @@ def until(condition: Callable[[], object], process: subprocess.Popen[str]) -> No
 
 def ends(process: subprocess.Popen[str]) -> str:
     """Return what a stopped process logs until its end."""
-    _, said = process.communicate(timeout=120)
-    assert "SIGTERM: stopping" in said
-    return said
+    _, output = process.communicate(timeout=120)
+    assert "SIGTERM: stopping" in output
+    return output
 
 
 FORCED = "Timeout (0:00:0"
@@ -369,7 +369,7 @@ FORCED = "Timeout (0:00:0"
 def test_sigterm_while_a_request_hangs_releases_the_lease_at_once_and_ends_the_process_in_time(
     cluster: Cluster, server: str, request_: str
 ) -> None:
-    asked = cluster.pachyderm.asked
+    received = cluster.pachyderm.asked
     if server == "pachyderm":
         cluster.pachyderm.method = request_
     else:
@@ -377,19 +377,19 @@ def test_sigterm_while_a_request_hangs_releases_the_lease_at_once_and_ends_the_p
 
         def fault(method: str, path: str) -> str | None:
             if method == verb and path.endswith(end):
-                asked.set()
+                received.set()
                 return "hang"
             return None
 
         cluster.kubeflow.faults = fault
     process = cluster.command(cluster.pachyderm.address, exits_within=3.0)
-    until(lambda: asked.is_set() and cluster.holder(), process)
+    until(lambda: received.is_set() and cluster.holder(), process)
     process.send_signal(signal.SIGTERM)
     # The main thread hangs, so it was not the process's end that released the lease.
     until(lambda: not cluster.holder(), process)
-    said = ends(process)
-    assert "released the lease" in said
-    assert FORCED in said
+    output = ends(process)
+    assert "released the lease" in output
+    assert FORCED in output
     assert process.returncode == 1
 
 
@@ -405,27 +405,27 @@ def test_sigterm_while_the_connection_to_pachyderm_hangs_releases_the_lease_at_o
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 def test_sigterm_while_the_kubernetes_api_hangs_ends_the_process_by_itself(cluster: Cluster, method: str) -> None:
-    asked = threading.Event()
+    interruption = threading.Event()
 
     def fault(verb: str) -> str | None:
         if cluster.holder() and verb == method:
-            asked.set()
+            interruption.set()
             return "hang"
         return None
 
     cluster.kubernetes.faults = fault
     process = cluster.command(cluster.pachyderm.address, exits_within=60.0)
-    until(asked.is_set, process)
+    until(interruption.is_set, process)
     process.send_signal(signal.SIGTERM)
-    said = ends(process)
-    assert "was not released" in said
-    assert FORCED not in said
+    output = ends(process)
+    assert "was not released" in output
+    assert FORCED not in output
 
 
 def test_a_trigger_stops_by_itself_if_nothing_hangs(cluster: Cluster) -> None:
     process = cluster.command(cluster.pachyderm.address, exits_within=60.0)
     until(lambda: cluster.holder() and cluster.kubeflow.runs, process)
     process.send_signal(signal.SIGTERM)
-    said = ends(process)
+    output = ends(process)
     assert cluster.holder() == ""
-    assert FORCED not in said
+    assert FORCED not in output

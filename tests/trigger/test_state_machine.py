@@ -242,7 +242,7 @@ class Histories(RuleBasedStateMachine):
         if not hasattr(self, "pachyderm"):
             return
         for (pipeline, commit_set), count in Counter((k.pipeline, k.commit_set) for k in self.attempts()).items():
-            outputs = next(one.outputs for one in PIPELINES if one.name == pipeline)
+            outputs = next(entry.outputs for entry in PIPELINES if entry.name == pipeline)
             row = self.pachyderm.rows.get((outputs[-1].repo, commit_set))
             if row is None:
                 continue
@@ -265,7 +265,7 @@ class Histories(RuleBasedStateMachine):
         return {key for runner in self.runners for key in (*runner.created, *runner.late)}
 
     def own(self, row: Row) -> bool:
-        return any(f"hyperparameters.{row.id}" in one.metadata for one in self.pachyderm.rows.values())
+        return any(f"hyperparameters.{row.id}" in entry.metadata for entry in self.pachyderm.rows.values())
 
     def branch(self, row: Row) -> Any:
         return next(b for b in PROVENANCE if any(r is row for r in self.pachyderm.chain(b)))

@@ -21,8 +21,8 @@ from workflows.trigger import wiring
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(tmp_path / "store") as made:
-        yield made
+    with Served(tmp_path / "store") as served:
+        yield served
 
 
 @pytest.fixture
@@ -69,12 +69,12 @@ def test_a_trigger_survives_an_outage_of_pachyderm_and_runs_later_commits(
         before = harness.draw("before")
         until(lambda: harness.output("generate_images", before).state == "good")
         served.leave()
-        until(lambda: any("retrying" in line for line in harness.said))
+        until(lambda: any("retrying" in line for line in harness.messages))
         served.come_back()
         after = harness.draw("after")
         until(lambda: harness.output("generate_images", after).state == "good")
-        until(lambda: "connected again" in harness.said)
-    (trouble,) = [line for line in harness.said if "retrying" in line]
+        until(lambda: "connected again" in harness.messages)
+    (trouble,) = [line for line in harness.messages if "retrying" in line]
     assert trouble.startswith(("Pachyderm at grpc://", "no Pachyderm answers at grpc://"))
     began = [commit_set for repo, commit_set, *_ in harness.began() if repo == "generate_images"]
     assert began == [before, after]

@@ -86,7 +86,7 @@ class Pair:
         settings = Settings(configuration().policy, 10, 2.0, f"{runner.location()}:1")
         metrics = Metrics(clock.steady, clock.wall)
         return Controller(
-            harness.client, runner, NoElection(), settings, clock, self._pause, metrics, harness.said.append
+            harness.client, runner, NoElection(), settings, clock, self._pause, metrics, harness.messages.append
         )
 
     def _pause(self, seconds: float) -> bool:
@@ -132,7 +132,7 @@ def test_a_trigger_reports_that_it_waits_for_a_run_at_another_location(harness: 
     pair.pauses = [lambda: None, pair.runners[0].work]
     (done,) = pair.triggers[1].once()
     assert (done.commit_set, done.state) == (commit_set, "good")
-    assert harness.said == [
+    assert harness.messages == [
         f"training_and_export {commit_set} waits: attempt 1, which host-a:/a:1 started in host-a:/a, may be starting"
     ]
 

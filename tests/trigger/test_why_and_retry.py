@@ -151,29 +151,29 @@ def test_why_prints_decisions_claims_ends_and_what_is_waited_for(harness: Trigge
 
 
 @pytest.mark.parametrize(
-    ("ago", "said"), [(-5.0, "0 s"), (40.0, "40 s"), (119.0, "119 s"), (720.0, "12 min"), (3 * 3600.0, "3 h")]
+    ("ago", "message"), [(-5.0, "0 s"), (40.0, "40 s"), (119.0, "119 s"), (720.0, "12 min"), (3 * 3600.0, "3 h")]
 )
 def test_a_run_that_starts_is_named_and_no_second_one_is_requested(
-    harness: TriggerHarness, ago: float, said: str
+    harness: TriggerHarness, ago: float, message: str
 ) -> None:
     commit_set, then = harness.train(), 1_700_000_000.0
 
     def decided(slot: str, decision: str, run: str = "") -> None:
-        made = Decision(stamp(then), decision, "", run, int(slot[0]), "tests:1")
-        assert record(harness.client, harness.output("model", commit_set), slot, made)
+        start = Decision(stamp(then), decision, "", run, int(slot[0]), "tests:1")
+        assert record(harness.client, harness.output("model", commit_set), slot, start)
 
     def reasons() -> list[str]:
-        return [one.reason for one in waiting(harness.client, then + ago)]
+        return [blocker.reason for blocker in waiting(harness.client, then + ago)]
 
     downstream = f"its input checkpoint@{commit_set}, which is open"
     decided("1.start", "start")
-    assert reasons() == [f"a run, whose start was announced {said} ago", downstream]
+    assert reasons() == [f"a run, whose start was announced {message} ago", downstream]
     decided("1.started", "started", "X")
-    assert reasons() == [f"run X started {said} ago, no stage at work yet", downstream]
+    assert reasons() == [f"run X started {message} ago, no stage at work yet", downstream]
     (first, _) = explain(harness.client, commit_set, then + ago).commits
-    assert first.waits_for == f"run X started {said} ago, no stage at work yet"
+    assert first.waits_for == f"run X started {message} ago, no stage at work yet"
     harness.client.edit_keys("checkpoint", commit_set, add={"run.1": '{"run": "X", "attempt": "a"}', "over.1": "good"})
-    assert reasons() == [f"run X started {said} ago, its next stage has not begun", downstream]
+    assert reasons() == [f"run X started {message} ago, its next stage has not begun", downstream]
     decided("1.over", "failed", "X")
     assert reasons() == ["a run: pix2pix trigger, or pix2pix run", downstream]
 
@@ -181,15 +181,17 @@ def test_a_run_that_starts_is_named_and_no_second_one_is_requested(
 def test_the_commands_answer_with_one_document(harness: TriggerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     commit_set = failed(harness)
     monkeypatch.setenv("PACH_PROJECT", harness.target.project)
-    at = ["--pachd", harness.target.pachd] if harness.target.pachd else ["--store", str(harness.target.store)]
+    address = ["--pachd", harness.target.pachd] if harness.target.pachd else ["--store", str(harness.target.store)]
     explanation = json.loads(
-        CliRunner().invoke(why_command, ["--json", *at, commit_set[:12]], catch_exceptions=False).stdout
+        CliRunner().invoke(why_command, ["--json", *address, commit_set[:12]], catch_exceptions=False).stdout
     )
     assert explanation["commit_set"] == commit_set
     assert {"time", "decision", "reason", "run"} <= set(explanation["decisions"][0])
-    done = json.loads(CliRunner().invoke(retry_command, ["--json", *at, commit_set], catch_exceptions=False).stdout)
+    done = json.loads(
+        CliRunner().invoke(retry_command, ["--json", *address, commit_set], catch_exceptions=False).stdout
+    )
     assert done["commit_set"] != commit_set
-    text = CliRunner().invoke(why_command, [*at, commit_set], catch_exceptions=False)
+    text = CliRunner().invoke(why_command, [*address, commit_set], catch_exceptions=False)
     assert f"model@{commit_set[:12]} is failed: failed: training_and_export failed 1 time" in text.stdout
 
 

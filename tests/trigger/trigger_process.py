@@ -53,7 +53,7 @@ def main(order: dict[str, Any]) -> None:
     context = wiring.TriggerContext(target, target.store, by, lambda line: None, runner, INTERRUPTION)
     base = Configuration(poll_interval=order.get("poll_interval", 0.2), max_concurrent_runs=3)
     # A single own error fails a commit set; a kill does not count.
-    policies = {name: replace(one, attempts=1, backoff=0.0) for name, one in base.policy.items()}
+    policies = {name: replace(policy, attempts=1, backoff=0.0) for name, policy in base.policy.items()}
     wiring.serve(context, replace(base, policy=policies))
 
 

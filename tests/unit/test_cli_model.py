@@ -51,9 +51,9 @@ def test_pairs_become_a_model_and_pictures(tmp_path: Path, run: Any) -> None:
     assert exported.document["folder"] == str(tmp_path / "model" / "1")
     assert exported.document["step"] == 3
 
-    made = run("generate", tmp_path / "model", pictures, tmp_path / "out", "--batch-size", 1, "--json")
+    result = run("generate", tmp_path / "model", pictures, tmp_path / "out", "--batch-size", 1, "--json")
     written = {f"{n:03d}.png": f"{n:03d}.png" for n in (0, 1)}
-    assert made.document == {"written": written, "kept": {}, "rejected": [], "warnings": []}
+    assert result.document == {"written": written, "kept": {}, "rejected": [], "warnings": []}
     assert "2 kept (same model, same input)" in run("generate", tmp_path / "model", pictures, tmp_path / "out").out
 
     measured = run("evaluate", tmp_path / "model", pairs, tmp_path / "measured", "--json")

@@ -159,9 +159,9 @@ def test_a_request_that_an_old_pachyderm_does_not_know_names_the_version_that_do
     from pachyderm.client.connection import translate
     from pachyderm.errors import RequestError
 
-    made = translate(Refusal(grpc.StatusCode.UNIMPLEMENTED, "unknown service metadata.API"), "grpc://there:1")
-    assert isinstance(made, RequestError)
-    assert "2.10" in str(made)
+    error = translate(Refusal(grpc.StatusCode.UNIMPLEMENTED, "unknown service metadata.API"), "grpc://there:1")
+    assert isinstance(error, RequestError)
+    assert "2.10" in str(error)
 
 
 def test_a_pachyderm_without_commit_metadata_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,9 +282,9 @@ class Reviewer(FakeKubernetes):
 
     def _do(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         assert (method, path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
-        asked = body["spec"]["resourceAttributes"]
+        attributes = body["spec"]["resourceAttributes"]
         wanted = {"group": "pipelines.kubeflow.org", "resource": "runs", "verb": "create", "namespace": "ann"}
-        return 201, {**body, "status": {"allowed": asked == wanted}}
+        return 201, {**body, "status": {"allowed": attributes == wanted}}
 
 
 def test_kubernetes_is_asked_whether_runs_may_be_created(

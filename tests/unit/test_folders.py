@@ -74,9 +74,9 @@ def test_the_content_decides_and_every_other_file_is_listed(folder: Path) -> Non
 
 
 def test_resize_split_and_pairs_list_what_they_leave_out(folder: Path, tmp_path: Path) -> None:
-    made = resize_folder(folder, tmp_path / "resized", ResizeParameters(size=16))
-    assert set(made.written.values()) == {"a.png", "b.png", "c.png", "d.png", "e.png", "f.png", "frame.0001.png"}
-    assert codes(made.rejected) == OTHERS
+    result = resize_folder(folder, tmp_path / "resized", ResizeParameters(size=16))
+    assert set(result.written.values()) == {"a.png", "b.png", "c.png", "d.png", "e.png", "f.png", "frame.0001.png"}
+    assert codes(result.rejected) == OTHERS
     assert codes(split_folder(folder, tmp_path / "split", Shares()).rejected) == OTHERS
     assert codes(operate(Operation("grayscale", 16), folder, tmp_path / "gray").rejected) == OTHERS
     combined = operate(Operation("combine", 16), folder, tmp_path / "ab", partners=folder)
@@ -92,9 +92,9 @@ def test_what_cannot_be_opened_is_listed_and_never_waited_for(tmp_path: Path) ->
 
 def test_a_file_that_is_asked_for_and_is_no_picture_is_left_out_and_stops_nothing(tmp_path: Path) -> None:
     fill(tmp_path / "in", {"notes": b"text"})
-    made = resize_folder(tmp_path / "in", tmp_path / "out", ResizeParameters(size=16), only=["notes"])
-    assert made.written == {}
-    assert codes(made.rejected) == {"notes": NOT_A_PICTURE}
+    result = resize_folder(tmp_path / "in", tmp_path / "out", ResizeParameters(size=16), only=["notes"])
+    assert result.written == {}
+    assert codes(result.rejected) == {"notes": NOT_A_PICTURE}
 
 
 def test_a_commit_is_planned_by_names_alone() -> None:

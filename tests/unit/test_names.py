@@ -79,8 +79,8 @@ def test_outputs_never_meet_whatever_the_listing(listing: list[str], shuffler: r
     assert set(outputs) | {each.path for each in rejected} == set(listing)
     held = [unicodedata.normalize("NFC", path).casefold() for path in outputs.values()]
     assert len(set(held)) == len(held)
-    above = {str(folder) for path in held for folder in PurePosixPath(path).parents}
-    assert not above & set(held)
+    parents = {str(folder) for path in held for folder in PurePosixPath(path).parents}
+    assert not parents & set(held)
     shuffled = list(listing)
     shuffler.shuffle(shuffled)
     assert assign_outputs(shuffled) == (outputs, rejected)
@@ -102,7 +102,7 @@ def test_the_file_that_is_written_first_is_hidden_short_and_one_for_each_name() 
     files = [Path("a") / name for name in ("x" * 255, "x" * 254, "é.png", "\udcff.png", "x.png")]
     partial = [partial_of(file) for file in files]
     assert len(set(partial)) == len(files)
-    assert all(one.parent == Path("a") and one.name.startswith(".") and len(one.name) < 30 for one in partial)
+    assert all(path.parent == Path("a") and path.name.startswith(".") and len(path.name) < 30 for path in partial)
     assert partial == [partial_of(file) for file in files]
 
 

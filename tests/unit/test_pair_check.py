@@ -181,30 +181,30 @@ def test_a_shift_is_reported_with_its_direction_and_as_a_share_of_the_side(pairs
 def test_json_is_one_document_and_strict_exits_with_1(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(pairs, "05.png", mirrored(edges(1005), np.random.default_rng(0)))
     (pairs / "notes.txt").write_text("a")
-    said = pix2pix(capsys, "check", pairs, "--json")
-    assert said.code == 0
-    assert said.document["pairs"] == 12
-    assert said.document["counts"] == {"MIRRORED": 1}
-    [finding] = said.document["findings"]
+    result = pix2pix(capsys, "check", pairs, "--json")
+    assert result.code == 0
+    assert result.document["pairs"] == 12
+    assert result.document["counts"] == {"MIRRORED": 1}
+    [finding] = result.document["findings"]
     assert set(finding) == {"path", "code", "what", "remedy", "score", "other"}
     assert (finding["path"], finding["remedy"]) == ("05.png", REMEDIES["MIRRORED"])
-    assert [row["path"] for row in said.document["rejected"]] == ["notes.txt"]
+    assert [row["path"] for row in result.document["rejected"]] == ["notes.txt"]
     strict = pix2pix(capsys, "check", pairs, "--json", "--strict")
     assert strict.code == 1
-    assert json.loads(strict.out) == said.document
+    assert json.loads(strict.out) == result.document
 
 
 def test_strict_exits_with_0_where_nothing_is_found(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = pix2pix(capsys, "check", good, "--strict")
-    assert (said.code, said.out) == (0, "12 pairs checked, 0 findings\n")
+    result = pix2pix(capsys, "check", good, "--strict")
+    assert (result.code, result.out) == (0, "12 pairs checked, 0 findings\n")
 
 
 def test_people_read_a_table_and_what_to_do(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(pairs, "05.png", mirrored(edges(1005), np.random.default_rng(0)))
-    said = pix2pix(capsys, "check", pairs)
-    assert "12 pairs checked, 1 finding\n" in said.out
-    assert "MIRRORED  05.png" in said.out
-    assert f"MIRRORED: {REMEDIES['MIRRORED']}" in said.out
+    result = pix2pix(capsys, "check", pairs)
+    assert "12 pairs checked, 1 finding\n" in result.out
+    assert "MIRRORED  05.png" in result.out
+    assert f"MIRRORED: {REMEDIES['MIRRORED']}" in result.out
 
 
 def test_the_page_shows_both_pairs_and_escapes_names(
@@ -226,5 +226,5 @@ def test_wrong_use_exits_with_2(
     words: list[str], pairs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(pairs.parent)
-    said = pix2pix(capsys, "check", *words)
-    assert (said.code, said.out) == (2, "")
+    result = pix2pix(capsys, "check", *words)
+    assert (result.code, result.out) == (2, "")

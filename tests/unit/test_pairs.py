@@ -117,10 +117,10 @@ def test_combine_joins_pictures_of_one_name_and_reports_the_lonely(tmp_path: Pat
     b = picture(tmp_path / "b/x/1.PNG", seed=2)
     for lonely in ("a/2.png", "b/3.png", "b/4.png", "b/4.PNG"):
         picture(tmp_path / lonely)
-    made = operate(Operation("combine", size=None), tmp_path / "a", tmp_path / "out", partners=tmp_path / "b")
-    assert made.written == {"x/1.png": "x/1.png"}
+    result = operate(Operation("combine", size=None), tmp_path / "a", tmp_path / "out", partners=tmp_path / "b")
+    assert result.written == {"x/1.png": "x/1.png"}
     assert np.array_equal(decode(tmp_path / "out/x/1.png"), np.concatenate([a, b], axis=1))
-    assert [(each.path, each.code) for each in made.rejected] == [
+    assert [(each.path, each.code) for each in result.rejected] == [
         ("2.png", UNPAIRED),
         ("4.png", NAME_COLLISION),
         ("3.png", UNPAIRED),
@@ -132,10 +132,10 @@ def test_combine_refuses_two_sizes_unless_one_is_given(tmp_path: Path) -> None:
     picture(tmp_path / "a/1.png", 40, 40)
     picture(tmp_path / "b/1.png", 44, 40)
     folders = (tmp_path / "a", tmp_path / "out")
-    made = operate(Operation("combine", size=None), *folders, partners=tmp_path / "b")
-    assert [each.code for each in made.rejected] == [BAD_PAIR]
-    made = operate(Operation("combine", size=32), *folders, partners=tmp_path / "b")
-    assert made.rejected == ()
+    result = operate(Operation("combine", size=None), *folders, partners=tmp_path / "b")
+    assert [each.code for each in result.rejected] == [BAD_PAIR]
+    result = operate(Operation("combine", size=32), *folders, partners=tmp_path / "b")
+    assert result.rejected == ()
     assert decode(tmp_path / "out/1.png").shape == (32, 64, 3)
 
 

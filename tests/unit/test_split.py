@@ -39,27 +39,27 @@ def test_a_picture_never_changes_side_when_others_are_added(tmp_path: Path) -> N
 
 def test_every_picture_is_on_exactly_one_side_under_its_own_path(tmp_path: Path) -> None:
     fill(tmp_path / "in", 0, 40)
-    made = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.5, 0.3))
+    result = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.5, 0.3))
     assert contents(tmp_path / "out") == {
-        f"{made.sides[path]}/{path}": data for path, data in contents(tmp_path / "in").items()
+        f"{result.sides[path]}/{path}": data for path, data in contents(tmp_path / "in").items()
     }
-    assert set(made.sides.values()) == set(SIDES)
+    assert set(result.sides.values()) == set(SIDES)
 
 
 def test_a_second_split_changes_nothing(tmp_path: Path) -> None:
     fill(tmp_path / "in", 0, 20)
     split_folder(tmp_path / "in", tmp_path / "out", Shares())
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
-    made = split_folder(tmp_path / "in", tmp_path / "out", Shares(), workers=1)
-    assert (made.placed, made.moved, made.stale) == (0, 0, ())
+    result = split_folder(tmp_path / "in", tmp_path / "out", Shares(), workers=1)
+    assert (result.placed, result.moved, result.stale) == (0, 0, ())
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == times
 
 
 def test_other_shares_move_pictures_and_leave_none_on_two_sides(tmp_path: Path) -> None:
     fill(tmp_path / "in", 0, 40)
     split_folder(tmp_path / "in", tmp_path / "out", Shares(0.8, 0.1))
-    made = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.3, 0.3))
-    assert made.moved == made.placed > 0
+    result = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.3, 0.3))
+    assert result.moved == result.placed > 0
     assert len(contents(tmp_path / "out")) == 40
     assert len(contents(tmp_path / "in")) == 40
 
@@ -68,8 +68,8 @@ def test_equal_files_fall_on_one_side_whatever_their_names(tmp_path: Path) -> No
     pixels = np.zeros((4, 4, 3), np.uint8)
     for number in range(20):
         encode_png(pixels, tmp_path / "in" / f"copy{number}.png")
-    made = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.5, 0.25))
-    assert len(set(made.sides.values())) == 1
+    result = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.5, 0.25))
+    assert len(set(result.sides.values())) == 1
 
 
 def test_the_shares_are_met_over_many_pictures() -> None:
@@ -98,12 +98,12 @@ def test_shares_that_are_not_a_whole_are_refused(shares: tuple[float, float, flo
 
 def test_links_are_the_same_file_and_stay_when_split_again(tmp_path: Path) -> None:
     fill(tmp_path / "in", 0, 8)
-    made = split_folder(tmp_path / "in", tmp_path / "out", Shares(), link=True)
-    for path, side in made.sides.items():
+    result = split_folder(tmp_path / "in", tmp_path / "out", Shares(), link=True)
+    for path, side in result.sides.items():
         assert (tmp_path / "out" / side / path).samefile(tmp_path / "in" / path)
     assert split_folder(tmp_path / "in", tmp_path / "out", Shares(), link=True).placed == 0
     assert split_folder(tmp_path / "in", tmp_path / "out", Shares()).placed == 8
-    for path, side in made.sides.items():
+    for path, side in result.sides.items():
         assert not (tmp_path / "out" / side / path).samefile(tmp_path / "in" / path)
 
 
@@ -112,16 +112,16 @@ def test_files_that_the_input_lost_are_reported_and_left_alone(tmp_path: Path) -
     first = split_folder(tmp_path / "in", tmp_path / "out", Shares())
     gone = next(iter(first.sides))
     (tmp_path / "in" / gone).unlink()
-    made = split_folder(tmp_path / "in", tmp_path / "out", Shares())
-    assert made.stale == (f"{first.sides[gone]}/{gone}",)
-    assert (tmp_path / "out" / made.stale[0]).exists()
+    result = split_folder(tmp_path / "in", tmp_path / "out", Shares())
+    assert result.stale == (f"{first.sides[gone]}/{gone}",)
+    assert (tmp_path / "out" / result.stale[0]).exists()
 
 
 def test_a_file_that_is_no_picture_is_left_out(tmp_path: Path) -> None:
     fill(tmp_path / "in", 0, 2)
     (tmp_path / "in/z.png").write_text("no picture")
-    made = split_folder(tmp_path / "in", tmp_path / "out", Shares())
-    assert [(each.path, each.code) for each in made.rejected] == [("z.png", "FORMAT_NOT_ALLOWED")]
+    result = split_folder(tmp_path / "in", tmp_path / "out", Shares())
+    assert [(each.path, each.code) for each in result.rejected] == [("z.png", "FORMAT_NOT_ALLOWED")]
     assert len(contents(tmp_path / "out")) == 2
 
 
@@ -144,11 +144,11 @@ def fill_with_copies(folder: Path, count: int) -> None:
 def test_near_copies_fall_on_one_side_and_the_check_finds_no_leak(tmp_path: Path) -> None:
     fill_with_copies(tmp_path / "in", 12)
     digests = [hashlib.sha256(data).digest() for data in contents(tmp_path / "in").values()]
-    made = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.5, 0.5))
-    assert all(made.sides[f"{number}.png"] == made.sides[f"again-{number}.png"] for number in range(12))
-    assert set(made.sides.values()) == {"train", "val"}
-    assert made.copies == 12
-    assert [Shares(0.5, 0.5).side(digest) for digest in digests] != list(made.sides.values())
+    result = split_folder(tmp_path / "in", tmp_path / "out", Shares(0.5, 0.5))
+    assert all(result.sides[f"{number}.png"] == result.sides[f"again-{number}.png"] for number in range(12))
+    assert set(result.sides.values()) == {"train", "val"}
+    assert result.copies == 12
+    assert [Shares(0.5, 0.5).side(digest) for digest in digests] != list(result.sides.values())
     found = {finding.code for finding in check_pairs(tmp_path / "out").findings}
     assert "DUPLICATE" in found
     assert "LEAK" not in found

@@ -34,7 +34,7 @@ PLACES = {"node_selector": "STRUCT", "tolerations": "LIST"}
 
 
 def executors(spec: dict[str, Any]) -> dict[str, Any]:
-    return {name: one["container"] for name, one in spec["deploymentSpec"]["executors"].items()}
+    return {name: entry["container"] for name, entry in spec["deploymentSpec"]["executors"].items()}
 
 
 def test_the_committed_yaml_is_what_the_code_compiles_to() -> None:
@@ -150,9 +150,9 @@ def test_every_task_finds_address_project_token_and_certificate_authority_if_the
         given = platform[executor]
         found: dict[str, set[str]] = {}
         for kind in ("configMapAsEnv", "secretAsEnv"):
-            (one,) = given[kind]
-            assert one["optional"] is True
-            found[kind] = {pair["envVar"] for pair in one["keyToEnv"]}
+            (entry,) = given[kind]
+            assert entry["optional"] is True
+            found[kind] = {pair["envVar"] for pair in entry["keyToEnv"]}
         assert found == {
             "configMapAsEnv": {"PACHD_ADDRESS", "PACH_PROJECT", "PACH_ROOT_CERTS"},
             "secretAsEnv": {"PACH_TOKEN"},
@@ -175,7 +175,7 @@ def test_plain_kfp_runs_a_committed_pipeline_without_our_runner(tmp_path: Path) 
     generator.make_labels(tmp_path / "labels", 2, 32, seed=1)
     with connect(target) as client:
         set_up(client)
-        put(client, INPUT_IMAGES, {f"/{one.name}": one for one in (tmp_path / "labels").iterdir()})
+        put(client, INPUT_IMAGES, {f"/{entry.name}": entry for entry in (tmp_path / "labels").iterdir()})
     script = PLAIN.format(root=str(tmp_path / "root"), file=str(BESIDE / "preprocessing_and_generation.yaml"))
     environment = {**os.environ, "PIX2PIX_STORE": str(target.store)}
     environment.pop("PACHD_ADDRESS", None)

@@ -44,15 +44,19 @@ def text_of(overlay: str) -> str:
 
 
 def objects(overlay: str) -> list[dict[str, Any]]:
-    return [one for one in yaml.load_all(text_of(overlay), Loader=yaml.CSafeLoader) if one]
+    return [entry for entry in yaml.load_all(text_of(overlay), Loader=yaml.CSafeLoader) if entry]
 
 
 def of_kind(overlay: str, kind: str) -> list[dict[str, Any]]:
-    return [one for one in objects(overlay) if one["kind"] == kind]
+    return [entry for entry in objects(overlay) if entry["kind"] == kind]
 
 
 def pods(overlay: str) -> list[tuple[str, dict[str, Any]]]:
-    return [(one["metadata"]["name"], one["spec"]["template"]) for one in objects(overlay) if one["kind"] in TEMPLATES]
+    return [
+        (entry["metadata"]["name"], entry["spec"]["template"])
+        for entry in objects(overlay)
+        if entry["kind"] in TEMPLATES
+    ]
 
 
 def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
@@ -67,8 +71,8 @@ def test_every_overlay_has_its_render() -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_committed_render_is_what_kubectl_makes(overlay: str) -> None:
     command = ["kubectl", "kustomize", str(KUSTOMIZE / "overlays" / overlay)]
-    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert (RENDERED / f"{overlay}.yaml").read_text() == made, "run: make render"
+    rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert (RENDERED / f"{overlay}.yaml").read_text() == rendered, "run: make render"
 
 
 @pytest.fixture(scope="module")
@@ -83,17 +87,17 @@ def schemas() -> Iterator[Any]:
 
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_every_object_is_valid_for_two_kubernetes_releases(schemas: Any, version: str) -> None:
-    different = {json.dumps(one): one for overlay in OVERLAYS for one in objects(overlay)}
-    for one in different.values():
-        if one["kind"] not in FOREIGN:
-            assert schemas.validate(one, version, strict=True) == version, one["metadata"]["name"]
+    different = {json.dumps(entry): entry for overlay in OVERLAYS for entry in objects(overlay)}
+    for entry in different.values():
+        if entry["kind"] not in FOREIGN:
+            assert schemas.validate(entry, version, strict=True) == version, entry["metadata"]["name"]
 
 
 def test_the_schemas_are_strict(schemas: Any) -> None:
-    one = of_kind("kind", "Deployment")[0]
-    one["spec"]["replicaz"] = 1
+    entry = of_kind("kind", "Deployment")[0]
+    entry["spec"]["replicaz"] = 1
     with pytest.raises(schemas.utils.ValidationError):
-        schemas.validate(one, KUBERNETES[0], strict=True)
+        schemas.validate(entry, KUBERNETES[0], strict=True)
 
 
 ALLOWED_VOLUMES = {
@@ -111,8 +115,8 @@ def violations(spec: dict[str, Any]) -> list[str]:
     whole = spec.get("securityContext", {})
     if whole.get("sysctls") or whole.get("seLinuxOptions") or whole.get("windowsOptions"):
         found.append("sysctls, seLinuxOptions or windowsOptions")
-    for one in containers(spec):
-        name, own = one["name"], one.get("securityContext", {})
+    for entry in containers(spec):
+        name, own = entry["name"], entry.get("securityContext", {})
         if own.get("privileged") or own.get("procMount", "Default") != "Default":
             found.append(f"{name} is privileged")
         if own.get("allowPrivilegeEscalation") is not False:
@@ -128,9 +132,9 @@ def violations(spec: dict[str, Any]) -> list[str]:
         seccomp = own.get("seccompProfile", whole.get("seccompProfile", {})).get("type")
         if seccomp not in ("RuntimeDefault", "Localhost"):
             found.append(f"{name} has seccomp {seccomp}")
-        if any("hostPort" in port and port["hostPort"] for port in one.get("ports", ())):
+        if any("hostPort" in port and port["hostPort"] for port in entry.get("ports", ())):
             found.append(f"{name} takes a port of the node")
-        if any("host" in one.get(probe, {}).get("httpGet", {}) for probe in ("livenessProbe", "readinessProbe")):
+        if any("host" in entry.get(probe, {}).get("httpGet", {}) for probe in ("livenessProbe", "readinessProbe")):
             found.append(f"{name} probes another host")
     return found
 
@@ -140,10 +144,10 @@ def test_every_pod_passes_the_restricted_policy_with_a_read_only_root_and_limits
     assert pods(overlay)
     for name, template in pods(overlay):
         assert violations(template["spec"]) == [], name
-        for one in containers(template["spec"]):
-            assert one["securityContext"]["readOnlyRootFilesystem"] is True, (name, one["name"])
-            assert {"cpu", "memory"} <= set(one["resources"]["limits"]), (name, one["name"])
-            assert {"mountPath": "/tmp", "name": "tmp"} in one["volumeMounts"], (name, one["name"])
+        for entry in containers(template["spec"]):
+            assert entry["securityContext"]["readOnlyRootFilesystem"] is True, (name, entry["name"])
+            assert {"cpu", "memory"} <= set(entry["resources"]["limits"]), (name, entry["name"])
+            assert {"mountPath": "/tmp", "name": "tmp"} in entry["volumeMounts"], (name, entry["name"])
 
 
 @pytest.mark.parametrize(
@@ -158,7 +162,7 @@ def test_every_pod_passes_the_restricted_policy_with_a_read_only_root_and_limits
 def test_the_policy_check_sees_what_is_forbidden(change: dict[str, Any], seen: str) -> None:
     spec = pods("single-user")[0][1]["spec"]
     assert violations(spec) == []
-    assert any(seen in one for one in violations({**spec, **change}))
+    assert any(seen in entry for entry in violations({**spec, **change}))
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -171,14 +175,14 @@ def test_only_the_trigger_gets_a_token_of_the_cluster(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_names_labels_and_image_tags_are_ours_and_of_this_version(overlay: str) -> None:
-    for one in objects(overlay):
-        labels = one["metadata"].get("labels", {})
-        assert one["metadata"]["name"].startswith("pix2pix-")
-        assert labels.get("app.kubernetes.io/part-of") == "pix2pix", one["metadata"]["name"]
+    for entry in objects(overlay):
+        labels = entry["metadata"].get("labels", {})
+        assert entry["metadata"]["name"].startswith("pix2pix-")
+        assert labels.get("app.kubernetes.io/part-of") == "pix2pix", entry["metadata"]["name"]
     for _, template in pods(overlay):
-        for one in containers(template["spec"]):
+        for entry in containers(template["spec"]):
             assert re.fullmatch(
-                rf"ghcr\.io/pix2pix-pipelines/pix2pix-(control|python):{re.escape(VERSION)}(-gpu)?", one["image"]
+                rf"ghcr\.io/pix2pix-pipelines/pix2pix-(control|python):{re.escape(VERSION)}(-gpu)?", entry["image"]
             )
 
 
@@ -186,8 +190,8 @@ def test_names_labels_and_image_tags_are_ours_and_of_this_version(overlay: str) 
 def test_secrets_are_named_and_optional_and_never_here(overlay: str) -> None:
     assert not of_kind(overlay, "Secret")
     for _, template in pods(overlay):
-        for one in containers(template["spec"]):
-            for variable in one.get("env", ()):
+        for entry in containers(template["spec"]):
+            for variable in entry.get("env", ()):
                 assert not re.search("token|secret|password", variable["name"], re.I) or not re.search(
                     r"[A-Za-z0-9+]{24}", variable.get("value", "")
                 )
@@ -197,7 +201,7 @@ def test_secrets_are_named_and_optional_and_never_here(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_tasks_find_their_config_map_by_the_name_that_the_pipelines_use(overlay: str) -> None:
-    (found,) = [one for one in of_kind(overlay, "ConfigMap") if one["metadata"]["name"] == CONNECTION]
+    (found,) = [entry for entry in of_kind(overlay, "ConfigMap") if entry["metadata"]["name"] == CONNECTION]
     assert set(found["data"]) == {"address", "project"}
     assert re.fullmatch(r"grpcs?://[a-z0-9.-]+:\d+", found["data"]["address"])
 
@@ -205,33 +209,33 @@ def test_tasks_find_their_config_map_by_the_name_that_the_pipelines_use(overlay:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_certificate_authority_reaches_every_pod_that_has_a_token(overlay: str) -> None:
     for name, template in pods(overlay):
-        for one in containers(template["spec"]):
-            variables = {variable["name"]: variable.get("valueFrom", {}) for variable in one["env"]}
+        for entry in containers(template["spec"]):
+            variables = {variable["name"]: variable.get("valueFrom", {}) for variable in entry["env"]}
             if "PACH_TOKEN" not in variables:
                 continue
             key = variables["PACH_ROOT_CERTS"]["configMapKeyRef"]
             assert key == {"name": CONNECTION, "key": "root_certs", "optional": True}, name
-            (mount,) = [mount for mount in one["volumeMounts"] if mount["mountPath"] == CONFIG_FILES]
+            (mount,) = [mount for mount in entry["volumeMounts"] if mount["mountPath"] == CONFIG_FILES]
             (volume,) = [volume for volume in template["spec"]["volumes"] if volume["name"] == mount["name"]]
             assert volume["configMap"] == {"name": CONNECTION}, name
 
 
 def configured(overlay: str, folder: Path) -> Configuration:
     """Return the configuration that the trigger's pod reads."""
-    (given,) = [one for one in of_kind(overlay, "ConfigMap") if "trigger.toml" in one["data"]]
+    (given,) = [entry for entry in of_kind(overlay, "ConfigMap") if "trigger.toml" in entry["data"]]
     (folder / "trigger.toml").write_text(given["data"]["trigger.toml"])
     spec = dict(pods(overlay))["pix2pix-trigger"]["spec"]
-    environment = {one["name"]: one.get("value", "x") for one in spec["containers"][0]["env"]}
+    environment = {entry["name"]: entry.get("value", "x") for entry in spec["containers"][0]["env"]}
     return load(folder / "trigger.toml", environment)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_trigger_accepts_its_configuration(overlay: str, tmp_path: Path) -> None:
-    made = configured(overlay, tmp_path)
+    rendered = configured(overlay, tmp_path)
     spec = dict(pods(overlay))["pix2pix-trigger"]["spec"]
-    assert made.runner == "kubeflow"
-    assert made.metrics_address.endswith(f":{spec['containers'][0]['ports'][0]['containerPort']}")
-    assert made.lease.name in {name for _, _, name in allowed(overlay, "coordination.k8s.io")}
+    assert rendered.runner == "kubeflow"
+    assert rendered.metrics_address.endswith(f":{spec['containers'][0]['ports'][0]['containerPort']}")
+    assert rendered.lease.name in {name for _, _, name in allowed(overlay, "coordination.k8s.io")}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -250,8 +254,8 @@ def test_training_requests_a_gpu_only_in_the_overlay_for_one(overlay: str, tmp_p
 
 def test_training_and_our_own_pods_fit_into_half_of_a_laptops_two_processors(tmp_path: Path) -> None:
     arguments = configured("kind", tmp_path).kubeflow.arguments["training_and_export"]
-    requests = [one["resources"]["requests"] for _, pod in pods("kind") for one in pod["spec"]["containers"]]
-    ours = sum(int(one["cpu"].removesuffix("m")) for one in requests)
+    requests = [entry["resources"]["requests"] for _, pod in pods("kind") for entry in pod["spec"]["containers"]]
+    ours = sum(int(entry["cpu"].removesuffix("m")) for entry in requests)
     training = int(arguments["cpu"].removesuffix("m"))
     # Kubernetes and Kubeflow use the other half; with a tenth of a CPU, training starves.
     assert training + ours <= 1000
@@ -343,8 +347,8 @@ def test_the_role_in_a_profile_allows_the_runners_calls_of_kubeflow_and_nothing_
         runner.live()
         runner.state(state.run)
         runner.terminate(state.run, "test")
-        asked = {re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", request) for request in fake.requests}
-    requests = {request.replace("/apis/v2beta1/", "") for request in asked} - {"GET healthz"}
+        recorded = {re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", request) for request in fake.requests}
+    requests = {request.replace("/apis/v2beta1/", "") for request in recorded} - {"GET healthz"}
     assert requests == set(MEANS)
     expected = {(verb, resource, "") for request in requests for verb, resource in MEANS[request]}
     assert allowed("multi-user", "pipelines.kubeflow.org") == expected
@@ -352,7 +356,7 @@ def test_the_role_in_a_profile_allows_the_runners_calls_of_kubeflow_and_nothing_
 
 @pytest.mark.parametrize("overlay", [name for name in OVERLAYS if name != "kind"])
 def test_our_pods_are_denied_whatever_no_policy_allows(overlay: str) -> None:
-    policies = {one["metadata"]["name"]: one["spec"] for one in of_kind(overlay, "NetworkPolicy")}
+    policies = {entry["metadata"]["name"]: entry["spec"] for entry in of_kind(overlay, "NetworkPolicy")}
     deny = policies["pix2pix-deny-all"]
     assert deny == {
         "podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "pix2pix"}},
@@ -371,8 +375,8 @@ def test_our_pods_are_denied_whatever_no_policy_allows(overlay: str) -> None:
 def test_the_tasks_carry_the_label_that_the_policies_select() -> None:
     for path in (HOUSE / "workflows").glob("*.yaml"):
         platform = list(yaml.safe_load_all(path.read_text()))[1]["platforms"]["kubernetes"]["deploymentSpec"]
-        for name, one in platform["executors"].items():
-            labels = one["podMetadata"]["labels"]
+        for name, entry in platform["executors"].items():
+            labels = entry["podMetadata"]["labels"]
             assert labels["app.kubernetes.io/part-of"] == "pix2pix", name
             assert labels["app.kubernetes.io/name"] == "pix2pix-task", name
 

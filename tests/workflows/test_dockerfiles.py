@@ -98,7 +98,7 @@ def test_the_build_context_is_an_allow_list() -> None:
     allowed = {line[1:] for line in patterns if line.startswith("!")}
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
     for path in ROOT.iterdir():
-        is_package = path.is_dir() and any(fnmatch(path.name, one) for one in packages) and not path.suffix
+        is_package = path.is_dir() and any(fnmatch(path.name, pattern) for pattern in packages) and not path.suffix
         assert (path.name in allowed) is (is_package or path.name in ("LICENSE", "README.md", "pyproject.toml"))
 
 
@@ -148,11 +148,11 @@ def test_make_tags_the_images_that_the_pipelines_and_the_specs_name() -> None:
     registry = re.search(r"^REGISTRY \?= (\S+)", makefile, re.M)
     assert registry
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    made = {
+    files = {
         tag.replace("$(REGISTRY)", registry[1]).replace("$(VERSION)", version)
         for tag in re.findall(r" -t (\S+) \.", makefile)
     }
-    assert {IMAGE, f"{IMAGE}-gpu"} < made
+    assert {IMAGE, f"{IMAGE}-gpu"} < files
     assert native.IMAGE == IMAGE
     for folder in (ROOT / "dockerfiles", ROOT / "deploy", ROOT / "pachyderm" / "specs"):
         for path in folder.rglob("*"):

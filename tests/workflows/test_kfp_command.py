@@ -45,12 +45,12 @@ class FakeKubeflowForPeople(FakeKubeflow):
 
     def _listed(self, name: str, rows: dict[str, Document], query: Document) -> Document:
         # The kfp client writes operations as numbers; protojson accepts both.
-        asked = json.loads(query.get("filter") or "{}")
-        for predicate in asked.get("predicates", ()):
+        condition = json.loads(query.get("filter") or "{}")
+        for predicate in condition.get("predicates", ()):
             predicate["operation"] = {1: "EQUALS", 9: "IS_SUBSTRING"}.get(
                 predicate["operation"], predicate["operation"]
             )
-        return super()._listed(name, rows, {**query, "filter": json.dumps(asked)})
+        return super()._listed(name, rows, {**query, "filter": json.dumps(condition)})
 
     def _create_run(self, query: Document, body: Document) -> Document:
         if "pipeline_spec" in body:
@@ -95,11 +95,11 @@ def test_the_trigger_adds_a_version_to_the_pipeline_that_make_upload_created(
     kubeflow: FakeKubeflow, tmp_path: Path
 ) -> None:
     name = "preprocessing_and_generation"
-    made = kfp(kubeflow, tmp_path, "pipeline", "create", "--pipeline-name", name, f"workflows/{name}.yaml")
-    assert made.returncode == 0, made.stdout + made.stderr
+    result = kfp(kubeflow, tmp_path, "pipeline", "create", "--pipeline-name", name, f"workflows/{name}.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
     runner = KubeflowRunner(Api(Access(endpoint=kubeflow.url), lambda seconds: None))
     runner.start(RunKey(name, "0" * 32, 1), {"commit_set": "0" * 32})
-    assert [one["name"] for one in kubeflow.pipelines.values()] == [name]
+    assert [entry["name"] for entry in kubeflow.pipelines.values()] == [name]
     (version,) = kubeflow.versions.values()
     assert version["name"].startswith(f"{name}-")
 
@@ -123,10 +123,10 @@ def test_the_sdks_client_starts_a_run_for_the_newest(kubeflow: FakeKubeflow) -> 
         warnings.simplefilter("ignore")
         from kfp.client import Client
 
-        made = Client(host=kubeflow.url).create_run_from_pipeline_package(
+        result = Client(host=kubeflow.url).create_run_from_pipeline_package(
             str(BESIDE / "preprocessing_and_generation.yaml"),
             arguments={},
             run_name="newest",
             experiment_name="pix2pix",
         )
-    assert kubeflow.runs[made.run_id]["display_name"] == "newest"
+    assert kubeflow.runs[result.run_id]["display_name"] == "newest"

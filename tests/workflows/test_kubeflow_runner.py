@@ -45,7 +45,7 @@ class Time:
 def only(path: str, *faults: str) -> Callable[[str, str], str | None]:
     """Inject each fault once, for requests such as `POST /runs`, in order."""
     left = list(faults)
-    return lambda method, asked: left.pop(0) if left and f"{method} {asked}".endswith(path) else None
+    return lambda method, path_asked: left.pop(0) if left and f"{method} {path_asked}".endswith(path) else None
 
 
 @pytest.fixture(scope="module")
@@ -146,11 +146,11 @@ def test_a_create_is_sent_once_whatever_the_answer(runner: KubeflowRunner, kubef
     inject = only("POST /apis/v2beta1/runs", fault)
     creates: list[str] = []
 
-    def asked(method: str, path: str) -> str | None:
+    def path_asked(method: str, path: str) -> str | None:
         creates.extend([method] if (method, path) == ("POST", "/apis/v2beta1/runs") else [])
         return inject(method, path)
 
-    kubeflow.faults = asked
+    kubeflow.faults = path_asked
     with contextlib.suppress(UnclearAnswerError):
         runner.start(KEY, ARGUMENTS)
     assert creates == ["POST"]
@@ -369,10 +369,10 @@ def test_a_token_that_is_refused_at_the_first_contact_is_one_line_at_once(
     token = tmp_path / "token"
     token.write_text("bad")
     with FakeKubeflow(token="good", refuses_with=status) as fake:
-        said = first_contact(fake, pipelines, time, str(token))
+        messages = first_contact(fake, pipelines, time, str(token))
         assert fake.requests == ["GET /apis/v2beta1/healthz"]
-    assert said.startswith(f"Kubeflow at {fake.url} refuses the token ({status}: the token is refused); check")
-    assert "\n" not in said
+    assert messages.startswith(f"Kubeflow at {fake.url} refuses the token ({status}: the token is refused); check")
+    assert "\n" not in messages
     assert caplog.records == []
     assert capsys.readouterr() == ("", "")
 
@@ -381,8 +381,8 @@ def test_a_token_that_is_refused_at_the_first_contact_is_one_line_at_once(
 def test_a_token_that_cannot_be_read_is_one_line_at_once(
     kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time, tmp_path: Path
 ) -> None:
-    said = first_contact(kubeflow, pipelines, time, str(tmp_path / "none"))
-    assert "No such file" in said
+    messages = first_contact(kubeflow, pipelines, time, str(tmp_path / "none"))
+    assert "No such file" in messages
     assert kubeflow.requests == []
 
 
@@ -392,9 +392,9 @@ def test_a_server_that_is_missing_is_one_line_at_once(
 ) -> None:
     with FakeKubeflow() as fake:
         pass
-    said = first_contact(fake, pipelines, time)
-    assert said.startswith(f"Kubeflow at {fake.url} does not answer: ")
-    assert "KF_PIPELINES_ENDPOINT" in said
+    messages = first_contact(fake, pipelines, time)
+    assert messages.startswith(f"Kubeflow at {fake.url} does not answer: ")
+    assert "KF_PIPELINES_ENDPOINT" in messages
     assert caplog.records == []
 
 
@@ -429,7 +429,7 @@ def test_a_login_page_in_place_of_an_answer_is_not_an_answer(runner: KubeflowRun
         runner.start(RunKey("trivial", SET, 2), ARGUMENTS)
     kubeflow.faults = only("POST /apis/v2beta1/runs", "html")
     assert runner.start(RunKey("trivial", SET, 3), ARGUMENTS).run == kubeflow.workflows[-1]["run_id"]
-    assert [one["display_name"] for one in kubeflow.workflows] == [f"trivial {SET} {number}" for number in (1, 3)]
+    assert [entry["display_name"] for entry in kubeflow.workflows] == [f"trivial {SET} {number}" for number in (1, 3)]
 
 
 def test_a_version_that_somebody_deleted_is_uploaded_again(

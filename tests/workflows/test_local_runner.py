@@ -330,7 +330,7 @@ def test_a_run_works_below_a_path_that_kfp_would_rewrite(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "messages"),
     [
         ({"comit_set": "x"}, "has no parameter comit_set; it has commit_set, hyperparameters, number"),
         ({"number": "many"}, "number=many is not of the type NUMBER_INTEGER"),
@@ -341,9 +341,9 @@ def test_a_run_works_below_a_path_that_kfp_would_rewrite(
     ],
 )
 def test_arguments_that_cannot_work_are_refused_before_anything_starts(
-    runner: LocalRunner, tmp_path: Path, arguments: dict[str, str], said: str
+    runner: LocalRunner, tmp_path: Path, arguments: dict[str, str], messages: str
 ) -> None:
-    with pytest.raises(RunInputError, match=said.replace("(", r"\(")):
+    with pytest.raises(RunInputError, match=messages.replace("(", r"\(")):
         runner.start(KEY, arguments)
     assert not (tmp_path / "my runs").exists()
 
@@ -354,11 +354,11 @@ def test_a_pipeline_that_does_not_exist_is_refused_with_the_names_of_those_that_
 
 
 def test_the_follower_shows_the_tasks_output_and_no_kfp_noise(runner: LocalRunner, tmp_path: Path) -> None:
-    said: list[str] = []
-    showing = LocalRunner(tmp_path / "shown", runner._environment, runner._pipelines, said.append)
+    messages: list[str] = []
+    showing = LocalRunner(tmp_path / "shown", runner._environment, runner._pipelines, messages.append)
     showing.start(KEY, {"commit_set": SET})
     until(showing.poll)
-    assert said == [
+    assert messages == [
         f"trivial: {line}" for line in ("say: begins", "say: step 1/2", "say: success", "echo: begins", "echo: success")
     ]
 

@@ -24,7 +24,7 @@ def test_a_pipeline_runs_with_a_python_whose_path_has_a_space(tmp_path: Path) ->
     generator.make_labels(folder / "labels", 1, 32, seed=1)
     with connect(target) as client:
         set_up(client)
-        put(client, INPUT_IMAGES, {f"/{one.name}": one for one in (folder / "labels").iterdir()})
+        put(client, INPUT_IMAGES, {f"/{path.name}": path for path in (folder / "labels").iterdir()})
     python = environment_folder / "bin" / "python"
     command = [str(python), "-m", "cli.main", "--store", str(target.store), "--json", "run"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PACH", "PIX2PIX"))}

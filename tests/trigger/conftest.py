@@ -69,7 +69,7 @@ class TriggerHarness:
     def on_kfp(self, filling: dict[str, Path]) -> None:
         """Use real runs of `kfp.local` from now on."""
         environment = child_environment(self.target, self.context.folder / "scratch", os.environ)
-        runner = LocalRunner(self.context.folder / "runs", environment, filling, self.said.append)
+        runner = LocalRunner(self.context.folder / "runs", environment, filling, self.messages.append)
         self.context = replace(self.context, runner=runner)
 
     def processes(self) -> list[int]:

@@ -17,6 +17,7 @@ from pachyderm.errors import StoreError
 from pachyderm.store.database import connections, schema
 from pachyderm.store.maintenance.fsck import check
 from pachyderm.store.maintenance.gc import collect
+from pachyderm.store.objects.engine import Engine
 from pachyderm.store.rpc.server import StoreServer
 
 pytestmark = pytest.mark.embedded
@@ -234,3 +235,29 @@ def test_a_store_of_format_1_keeps_its_data_and_accepts_triggers(tmp_path: Path)
         pachd.client.pfs.create_branch(branch=master, trigger=pfs.Trigger(branch="staging", commits=1))
         assert pachd.write(staging, {"/a": b"2"}).id == pachd.head(master).id
     assert check(tmp_path / "data") == []
+
+
+def test_a_store_that_is_closed_while_a_thread_reads_ends_the_request_and_not_the_process(tmp_path: Path) -> None:
+    engine = Engine.open(tmp_path)
+    database = engine.database
+    reading, go_on = threading.Event(), threading.Event()
+    rows: list[object] = []
+
+    def read() -> None:
+        with database.reading() as connection:
+            reading.set()
+            go_on.wait(60)
+            rows.append(connection.execute("SELECT count(*) FROM repos").fetchone())
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    assert reading.wait(60)
+    closing = threading.Thread(target=database.close)
+    closing.start()
+    assert database.stopping.wait(60) and closing.is_alive(), "the close waits for the reader"
+    go_on.set()
+    thread.join()
+    closing.join()
+    assert rows == [(0,)]
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"), database.reading():
+        pass

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ from pachyderm.store.database.failpoints import failpoint
 from pachyderm.store.status_errors import read_only
 
 logger = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds that `Database.close` waits for requests in progress."""
 
 POLL = 0.03
 """Seconds between two checks for another connection's changes."""
@@ -49,7 +53,9 @@ class Database:
         self._local = threading.local()
         # The connection of a thread that has ended is closed with its thread's variables.
         self._opened: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        self._used: Counter[sqlite3.Connection] = Counter()
+        self._closed = False
+        self._lock = threading.Condition()
 
     def now(self) -> int:
         """Return the current time in microseconds since 1970."""
@@ -64,6 +70,27 @@ class Database:
             with self._lock:
                 self._opened.add(connection)
         return connection
+
+    @contextmanager
+    def _in_use(self) -> Iterator[sqlite3.Connection]:
+        """Keep `close` from this thread's connection: closing one that another thread reads from ends the process.
+
+        Raises:
+            sqlite3.ProgrammingError: the store was closed.
+        """
+        connection = self.connection()
+        with self._lock:
+            if self._closed:
+                raise sqlite3.ProgrammingError(f"the store {self.folder} is closed")
+            self._used[connection] += 1
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                self._used[connection] -= 1
+                if not self._used[connection]:
+                    del self._used[connection]
+                    self._lock.notify_all()
 
     def check_writable(self) -> None:
         """Refuse a write at its beginning.
@@ -90,15 +117,15 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Open a read transaction, or join the transaction that this thread has open; one consistent snapshot."""
-        connection = self.connection()
-        if connection.in_transaction:
-            yield connection
-            return
-        connection.execute("BEGIN")
-        try:
-            yield connection
-        finally:
-            connections.roll_back(connection)
+        with self._in_use() as connection:
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connections.roll_back(connection)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -108,13 +135,17 @@ class Database:
             StatusError: the store can only be read.
         """
         self.check_writable()
-        connection = self.connection()
+        with self._in_use() as connection, self._transaction(connection):
+            yield connection
+
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
         failpoint("commit.begin")
         connection.execute("BEGIN IMMEDIATE")
         self._local.undo = []
         committing = False
         try:
-            yield connection
+            yield
             failpoint("commit.before")
             committing = True
             connection.execute("COMMIT")
@@ -177,16 +208,19 @@ class Database:
                 self.waiting -= 1
 
     def _version(self) -> object:
-        version = self.connection().execute("PRAGMA data_version").fetchone()[0]
+        with self._in_use() as connection:
+            version = connection.execute("PRAGMA data_version").fetchone()[0]
         return version if self.refusal is None else (version, self._local.signature)
 
     def close(self) -> None:
-        """Close every connection; no thread may be using one."""
+        """Close every connection but those still in use after `CLOSE_TIMEOUT`, which end with their threads."""
         self.stopping.set()
         with self._lock:
-            opened = list(self._opened)
+            self._lock.wait_for(lambda: not self._used, CLOSE_TIMEOUT)
+            self._closed = True
+            idle = [connection for connection in self._opened if connection not in self._used]
             self._opened.clear()
-        for connection in opened:
+        for connection in idle:
             try:
                 connection.close()
             except sqlite3.Error:

@@ -16,6 +16,7 @@ help: ## list the targets
 demo: .venv/runtime ## the main job, end to end, into demo/
 	$(PY) -m cli.main demo
 
+test: ROTATION_SECONDS = 30
 test: .venv/dev browser ## lint, types, layers, every test that is not long, and this commit's slice of the long ones
 	$(MAKE) lint
 	$(PY) -m pytest -n 2 --dist loadscope -m "not clients" $(ROTATION)

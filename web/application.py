@@ -22,7 +22,7 @@ from web.configuration import WebConfiguration
 from web.context import WebContext
 from web.events import Events
 from web.inference.batcher import Batcher
-from web.inference.model_in_use import LoadedModel, ModelInUse, load_model
+from web.inference.model_in_use import LoadedModel, ModelInUse, load_translator
 from web.inference.serving import Serving
 from web.inference.translate import TranslationService
 from web.pages.commits import Commits
@@ -42,7 +42,7 @@ STATIC = Path(__file__).parent / "static"
 def create_application(
     configuration: WebConfiguration,
     *,
-    load: Callable[[Path, str], LoadedModel] = load_model,
+    load: Callable[[Path, str], LoadedModel] = load_translator,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
     """Return the application.

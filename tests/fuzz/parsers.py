@@ -86,7 +86,6 @@ def read_metadata(data: bytes) -> None:
     for decision in decisions_of(found):
         moment_of(decision)
     promotion.promotions_of(commit)
-    list(promotion._moves_to(commit))
     promotion._current(commit, [promotion.Promotion(1.0, "x", commit.id)])
     for value in found.values():
         references._holder(value)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from conftest import TriggerHarness
+from conftest import TriggerHarness, configuration
 
 from cli.runs.retry import retry as retry_command
 from cli.runs.why import why as why_command
@@ -56,10 +57,6 @@ def test_an_open_set_is_retried_and_its_failures_no_longer_count(harness: Trigge
 
 
 def test_a_retry_in_the_middle_of_a_back_off_starts_at_once(harness: TriggerHarness) -> None:
-    from dataclasses import replace
-
-    from conftest import configuration
-
     from workflows.trigger import wiring
 
     harness.order("fail-model", "no luck")

@@ -52,7 +52,7 @@ class ModelInUse:
 
     Args:
         backend: where the model is.
-        load: loads a model from a folder; `load_model` outside of tests.
+        load: loads a model from a folder; `load_translator` outside of tests.
     """
 
     def __init__(self, backend: Backend, load: Callable[[Path, str], LoadedModel]) -> None:
@@ -109,7 +109,7 @@ class ModelInUse:
             return self._load(Path(folder), commit.id)
 
 
-def load_model(folder: Path, commit: str) -> LoadedModel:
+def load_translator(folder: Path, commit: str) -> LoadedModel:
     """Load a SavedModel that `pix2pix export` wrote.
 
     Raises:

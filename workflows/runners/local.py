@@ -20,7 +20,7 @@ from pachyderm.client.connection import Target
 from pachyderm.errors import StorageError
 from workflows.errors import RunInputError
 from workflows.runners.compiled import CompiledPipeline, named, shipped
-from workflows.runners.local_child import CORRUPTED
+from workflows.runners.local_child import CORRUPTED, quoted_characters
 from workflows.runners.log_lines import LogFollower, cause
 from workflows.runners.processes import kill_group, kill_marked, start_of
 from workflows.runners.run_folder import Request, RunFolder, RunProgress
@@ -204,7 +204,7 @@ class LocalRunner:
         return tuple(state for state in states if state is not None)
 
     def _spawn(self, folder: RunFolder, pipeline: str) -> _Child:
-        temporary = folder.make_temporary(CORRUPTED)
+        temporary = folder.make_temporary((*CORRUPTED, *quoted_characters()))
         with folder.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "workflows.runners.local_child", str(folder.path)],

@@ -129,6 +129,14 @@ def _without_retries(package: Path) -> str:
     return yaml.safe_dump_all(documents)
 
 
+def quoted_characters() -> str:
+    """Return the characters that no path to this Python may contain: those of a shell, if its own path has one of them.
+
+    The link that `_plain_executable` makes is among the run's temporary files.
+    """
+    return "" if shlex.quote(sys.executable) == sys.executable else " \t'\"\\()&;|<>$`*?[]#~!{}"
+
+
 @contextmanager
 def _plain_executable() -> Iterator[None]:
     """Provide a path of this Python without spaces: `kfp.local` 2.17 puts it into a shell script unquoted.

@@ -172,12 +172,11 @@ def test_the_command_refuses_an_open_address_with_one_line(capsys: pytest.Captur
 @pytest.mark.parametrize(
     "name", ["../x.png", "/etc/x.png", "a/../../x.png", "..", "a\0b.png", "."], ids=lambda name: repr(name)
 )
-def test_no_upload_leads_out_of_the_repo(changing: Site, name: str) -> None:
-    with changing.serve() as client:
-        header = csrf(client)
-        upload = client.post("/api/uploads", headers=header).json()["upload"]
-        quoted = name.replace("/", "%2F").replace("..", "%2E%2E").replace("\0", "%00")
-        response = client.put(f"/api/uploads/{upload}/files/{quoted}", content=png(), headers=header)
+def test_no_upload_leads_out_of_the_repo(served: TestClient, name: str) -> None:
+    header = csrf(served)
+    upload = served.post("/api/uploads", headers=header).json()["upload"]
+    quoted = name.replace("/", "%2F").replace("..", "%2E%2E").replace("\0", "%00")
+    response = served.put(f"/api/uploads/{upload}/files/{quoted}", content=png(), headers=header)
     assert response.status_code in (404, 405, 422)
 
 

@@ -160,8 +160,8 @@ def connect(target: Target) -> Iterator[Connection]:
         ServerError: the server failed.
         StoreError: the store's folder cannot be used.
         StorageError: the store's disk is full or failed.
-        RequestError: the address is malformed, the server refused a request, or there is no store and `target` creates
-            none.
+        RequestError: the address is malformed, the server refused a request, or the store is missing and `target`
+            does not create it.
     """
     if target.pachd is not None:
         with translated(str(target)), _closing(_connect_to_address(target)) as client:
@@ -194,7 +194,7 @@ def require_store(folder: Path) -> None:
         RequestError: as stated.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        raise RequestError(f"there is no store in {folder}; run: pix2pix setup (or name a store with --store)")
+        raise RequestError(f"no store found in {folder}; run: pix2pix setup (or name a store with --store)")
 
 
 @contextmanager

@@ -18,8 +18,8 @@ PREFIX = "attempt-"
 def attempt_folder(scratch: Path, name: str) -> Iterator[Path]:
     """Make an empty folder for an attempt, and remove those of attempts whose process has ended.
 
-    A lock on the folder, which ends with the process, tells the folders in use from the others. Where the file system
-    has no locks, nothing of another attempt is removed.
+    A folder in use is locked, and the lock ends with the process. On a file system without locks, nothing of another
+    attempt is removed.
 
     Args:
         scratch: parent of the folders.

@@ -136,7 +136,7 @@ class Stage:
         awaited: returns what a commit without anything to work on waits for, or None if there is work.
         page: (record, output path -> local file, for files that are local) -> HTML report for people.
         assign: names the outputs; required if the spec is `per_file`.
-        judge: decides about the promotion of the output; None if it is no model.
+        judge: decides about the promotion of the output; None if the output is not a model.
     """
 
     spec: StageSpec

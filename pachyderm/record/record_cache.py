@@ -49,6 +49,12 @@ class RecordCache:
         record = self._record_or_problem(commit)
         return record if isinstance(record, StageRecord) else None
 
+    def input_record(self, record: StageRecord, repo: str) -> StageRecord | None:
+        """Return the record of the input commit that a record names in a repo; None if it cannot be read."""
+        source = next((source for source in record.inputs if source.repo == repo), None)
+        commit = self.commit(repo, source.commit) if source is not None else None
+        return self.record(commit) if commit is not None else None
+
     def problem(self, commit: Commit) -> str:
         """Return why the record of a commit cannot be used; empty if it can, or if there is none."""
         problem = self._record_or_problem(commit)

@@ -223,7 +223,7 @@ def test_nothing_is_overwritten_and_a_missing_store_is_not_created(tmp_path: Pat
         backup(store, tmp_path / "backup.tar", silent)
     with pytest.raises(StoreError, match="is not empty; restore into a new folder"):
         restore(tmp_path / "backup.tar", store, silent)
-    with pytest.raises(StoreError, match="there is no store in"):
+    with pytest.raises(StoreError, match="no store found in"):
         backup(tmp_path / "missing", tmp_path / "other.tar", silent)
     assert not (tmp_path / "missing").exists()
     assert content(store)

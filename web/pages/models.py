@@ -106,7 +106,7 @@ class Models:
             commit = resolve(client, MODEL.repo, request.path_params["commit"])
             cache = RecordCache(client)
             record = cache.record(commit)
-            trained = _input_record(cache, record, CHECKPOINT.repo) if record is not None else None
+            trained = cache.input_record(record, CHECKPOINT.repo) if record is not None else None
             models = list(all_commits(client, MODEL.repo))
             values = {
                 "commit": commit,
@@ -187,12 +187,6 @@ def _rows(client: Connection, now: float) -> list[ModelRow]:
         age = duration(now - commit.started)
         rows.append(ModelRow(commit.id, age, dict(record.metrics), standing(commit, in_use, models), notes))
     return rows
-
-
-def _input_record(cache: RecordCache, record: StageRecord, repo: str) -> StageRecord | None:
-    source = next((source for source in record.inputs if source.repo == repo), None)
-    commit = cache.commit(repo, source.commit) if source is not None else None
-    return cache.record(commit) if commit is not None else None
 
 
 def _training(client: Connection, record: StageRecord | None) -> dict[str, Any]:

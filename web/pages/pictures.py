@@ -139,14 +139,8 @@ def _rejected(client: Connection, commit_id: str) -> Sequence[Rejected]:
     record = cache.record(resolve(client, GENERATE_IMAGES.repo, commit_id))
     if record is None:
         return ()
-    prepared = _input_record(cache, record, PREPROCESS_IMAGES.repo)
+    prepared = cache.input_record(record, PREPROCESS_IMAGES.repo)
     return (*(prepared.rejected if prepared else ()), *record.rejected)
-
-
-def _input_record(cache: RecordCache, record: StageRecord, repo: str) -> StageRecord | None:
-    source = next((source for source in record.inputs if source.repo == repo), None)
-    commit = cache.commit(repo, source.commit) if source is not None else None
-    return cache.record(commit) if commit is not None else None
 
 
 def _pictures(cache: RecordCache, record: StageRecord, commit_id: str, path: str) -> list[tuple[str, str]]:
@@ -158,7 +152,7 @@ def _pictures(cache: RecordCache, record: StageRecord, commit_id: str, path: str
         return shown
     prepared_commit = source[PREPROCESS_IMAGES.repo]
     shown.insert(0, ("prepared", file_link(PREPROCESS_IMAGES.repo, prepared_commit, output.source)))
-    prepared = _input_record(cache, record, PREPROCESS_IMAGES.repo)
+    prepared = cache.input_record(record, PREPROCESS_IMAGES.repo)
     origin = prepared.files.get(output.source) if prepared is not None else None
     if prepared is not None and origin is not None and origin.source is not None:
         inputs = {source.repo: source.commit for source in prepared.inputs}

@@ -72,8 +72,8 @@ class Database:
         return connection
 
     @contextmanager
-    def _in_use(self) -> Iterator[sqlite3.Connection]:
-        """Keep `close` from this thread's connection: closing one that another thread reads from ends the process.
+    def in_use(self) -> Iterator[sqlite3.Connection]:
+        """Provide this thread's connection, and keep `close` from it: closing it during a read ends the process.
 
         Raises:
             sqlite3.ProgrammingError: the store was closed.
@@ -117,7 +117,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Open a read transaction, or join the transaction that this thread has open; one consistent snapshot."""
-        with self._in_use() as connection:
+        with self.in_use() as connection:
             if connection.in_transaction:
                 yield connection
                 return
@@ -135,7 +135,7 @@ class Database:
             StatusError: the store can only be read.
         """
         self.check_writable()
-        with self._in_use() as connection, self._transaction(connection):
+        with self.in_use() as connection, self._transaction(connection):
             yield connection
 
     @contextmanager
@@ -208,7 +208,7 @@ class Database:
                 self.waiting -= 1
 
     def _version(self) -> object:
-        with self._in_use() as connection:
+        with self.in_use() as connection:
             version = connection.execute("PRAGMA data_version").fetchone()[0]
         return version if self.refusal is None else (version, self._local.signature)
 

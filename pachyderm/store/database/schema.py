@@ -100,8 +100,8 @@ def prepare(folder: Path, now: int, cluster: str) -> PachydermError | None:
         written.
 
     Raises:
-        StoreError: the folder holds something else or has a newer format, or there is no store and none can be created.
-        StorageError: the disk failed, or is full and there is no store.
+        StoreError: the folder holds something else or has a newer format, or a new store cannot be created in it.
+        StorageError: the disk failed, or is full and a new store cannot be created.
     """
     path = folder / DATABASE
     try:

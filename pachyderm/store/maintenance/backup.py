@@ -58,11 +58,11 @@ def backup(
         clock: seconds since 1970.
 
     Raises:
-        StoreError: there is no store in the folder, or the file exists.
+        StoreError: the folder does not hold a store, or the file exists.
         StorageError: a disk is full or failed.
     """
     if not (folder / DATABASE).exists():
-        raise StoreError(f"there is no store in {folder}; name the folder of one with --store")
+        raise StoreError(f"no store found in {folder}; name the folder of one with --store")
     if file.exists():
         raise StoreError(f"{file} exists; name a new file")
     engine = Engine.open(folder, clock)

@@ -93,10 +93,9 @@ class Blocks:
 
     def known(self, block: bytes) -> bool:
         """Whether a block with this id is recorded; its bytes are not checked."""
-        found = self._database.connection().execute(
-            "SELECT 1 FROM blocks WHERE id=?1 UNION ALL SELECT 1 FROM inlined WHERE id=?1 LIMIT 1", (block,)
-        )
-        return found.fetchone() is not None
+        query = "SELECT 1 FROM blocks WHERE id=?1 UNION ALL SELECT 1 FROM inlined WHERE id=?1 LIMIT 1"
+        with self._database.in_use() as connection:
+            return connection.execute(query, (block,)).fetchone() is not None
 
     def intact(self, block: bytes) -> bool:
         """Whether the bytes of a recorded block match its id; a process reads each block once."""
@@ -115,8 +114,9 @@ class Blocks:
             "SELECT blocks.id, packs.name, offset, blocks.size FROM blocks JOIN packs ON packs.id=pack "
             f"WHERE blocks.id IN ({marks})"
         )
-        rows = self._database.connection().execute(query, blocks)
-        return {block: Location(name, offset, size) for block, name, offset, size in rows}
+        with self._database.in_use() as connection:
+            rows = connection.execute(query, blocks)
+            return {block: Location(name, offset, size) for block, name, offset, size in rows}
 
     def read(self, block: bytes, location: Location | None = None) -> bytes:
         """Return the bytes of a block, verified against its id.
@@ -145,11 +145,11 @@ class Blocks:
         return data
 
     def _fetch(self, block: bytes) -> bytes | None:
-        connection = self._database.connection()
         for _ in range(2):
             location = self.locate([block]).get(block)
             if location is None:
-                inlined = connection.execute("SELECT data FROM inlined WHERE id=?", (block,)).fetchone()
+                with self._database.in_use() as connection:
+                    inlined = connection.execute("SELECT data FROM inlined WHERE id=?", (block,)).fetchone()
                 return inlined[0] if inlined else None
             try:
                 return self._pread(location)

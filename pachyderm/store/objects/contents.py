@@ -48,7 +48,8 @@ class Contents:
         """
         if content.size <= BLOCK:
             return [content.hash] if content.size else []
-        row = self._database.connection().execute("SELECT blocks FROM lists WHERE id=?", (content.hash,)).fetchone()
+        with self._database.in_use() as connection:
+            row = connection.execute("SELECT blocks FROM lists WHERE id=?", (content.hash,)).fetchone()
         if row is None:
             raise data_loss(f"object {content.hash.hex()} (a list of blocks) is missing")
         if hashlib.blake2b(row[0], digest_size=DIGEST).digest() != content.hash:

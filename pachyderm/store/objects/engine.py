@@ -41,7 +41,7 @@ class Engine:
 
         Raises:
             StoreError: the folder is not a store, or has a newer format; or none can be created.
-            StorageError: the disk failed, or is full and there is no store.
+            StorageError: the disk failed, or is full and a new store cannot be created.
         """
         refusal = schema.prepare(folder, int(clock() * 1_000_000), new_id())
         database = Database(folder, clock, refusal)

@@ -83,7 +83,8 @@ class Pages:
         page = self._cache.get(name)
         if page is not None:
             return page
-        row = self._database.connection().execute("SELECT data FROM pages WHERE id=?", (name,)).fetchone()
+        with self._database.in_use() as connection:
+            row = connection.execute("SELECT data FROM pages WHERE id=?", (name,)).fetchone()
         if row is None:
             raise data_loss(f"page {name.hex()} is missing")
         if name_of(row[0]) != name:

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 from components.export.held_out_pairs import fetch_held_out
 from components.importing import imported_meanwhile
 from components.parameters import ExportPolicy
-from pachyderm.client.commits import Commit
+from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.client.download import download
 from pachyderm.client.file_contents import FileContent, StoredFile
 from pachyderm.client.files import Listing, content, files
 from pachyderm.dag.gate_decision import GateDecision, GateOutcome
+from pachyderm.dag.promotion import was_in_use
 from pachyderm.dag.repos import CHECKPOINT
 from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Judgement, StageContext
+from pachyderm.record.fingerprints import FINGERPRINT
 from pix2pix.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,6 +62,11 @@ def _judged(job: StageContext, in_use: Commit, model: Mapping[str, FileContent])
     other = content(files(job.client, in_use.repo, in_use.id))
     if policy.promote == "if_better" and other and _is_same(model, other):
         return _decided(policy, "promoted", "its files are those of the model in use", in_use=in_use.id)
+    earlier = _in_use_before(job, model) if policy.promote == "if_better" else None
+    if earlier:
+        return _decided(
+            policy, "promoted", f"its files are those of {earlier}, which was in use before", in_use=in_use.id
+        )
     with imported_meanwhile("pix2pix.inference.comparison"):
         folder = _local(job, model, job.scratch / "candidate")
     from pix2pix.inference.comparison import has_finite_weights
@@ -168,6 +175,18 @@ def _is_same(model: Mapping[str, FileContent], listing: Listing) -> bool:
     """Whether a reused model has exactly the files of the model in use."""
     stored = {path: file.entry for path, file in model.items() if isinstance(file, StoredFile)}
     return stored.keys() == model.keys() and stored == dict(listing)
+
+
+def _in_use_before(job: StageContext, model: Mapping[str, FileContent]) -> str | None:
+    """Return the id of the promoted commit that a reused model equals, unless a person rolled back from it.
+
+    Whoever reverts training data, or puts earlier ones again, goes back to their model whatever it measures.
+    """
+    origins = {file.commit for file in model.values() if isinstance(file, StoredFile)}
+    if len(origins) != 1 or not all(isinstance(file, StoredFile) for file in model.values()):
+        return None
+    fingerprint = inspect(job.client, job.commit.repo, origins.pop()).metadata.get(FINGERPRINT)
+    return was_in_use(job.client, FINGERPRINT, fingerprint) if fingerprint else None
 
 
 def _local(job: StageContext, model: Mapping[str, FileContent], folder: Path) -> Path:

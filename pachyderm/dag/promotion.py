@@ -48,6 +48,21 @@ class Promotion:
     commit: str
 
 
+@dataclass(frozen=True)
+class _RollBack:
+    """One roll-back.
+
+    Attributes:
+        time: seconds since 1970, by the clock of the client that rolled back.
+        source: id of the model commit in use before.
+        target: transaction of the promotion that was returned to.
+    """
+
+    time: float
+    source: str
+    target: str
+
+
 def record_promotion(
     client: Connection,
     transaction: str,
@@ -129,6 +144,25 @@ def promotions(client: Connection) -> list[Promotion]:
     return sorted(promotion for promotion in recorded if promotion.transaction in opened)
 
 
+def was_in_use(client: Connection, fingerprint_key: str, fingerprint: str) -> str | None:
+    """Return the id of the last promoted model commit with this fingerprint, unless it was rolled back from since.
+
+    Args:
+        client: the connection.
+        fingerprint_key: name of the metadata key of fingerprints.
+        fingerprint: its value.
+    """
+    commits = {commit.id: commit for commit in all_commits(client, MODEL.repo)}
+    equal = [p for p in promotions(client) if commits[p.commit].metadata.get(fingerprint_key) == fingerprint]
+    if not equal:
+        return None
+    left = [roll_back for commit in commits.values() for roll_back in _roll_backs_of(commit)]
+    promoted = {promotion.commit for promotion in equal}
+    if any(roll_back.source in promoted and roll_back.time >= equal[-1].time for roll_back in left):
+        return None
+    return equal[-1].commit
+
+
 def promotions_of(commit: Commit) -> list[Promotion]:
     """Return the promotions recorded in one model commit, oldest first, whether or not they took effect."""
     found = []
@@ -161,19 +195,25 @@ def _current(head_commit: Commit, done: list[Promotion]) -> Promotion | None:
     """Return the promotion in effect: the head's last one, unless a later roll-back returned to an earlier one."""
     current = next((promotion for promotion in reversed(done) if promotion.commit == head_commit.id), None)
     since = current.time if current else 0.0
-    for key, value in head_commit.metadata.items():
+    for roll_back in _roll_backs_of(head_commit):
+        if roll_back.time >= since:
+            since = roll_back.time
+            current = next((promotion for promotion in done if promotion.transaction == roll_back.target), current)
+    return current
+
+
+def _roll_backs_of(commit: Commit) -> list[_RollBack]:
+    """Return the roll-backs to a model commit, in the order of its metadata."""
+    found = []
+    for key, value in commit.metadata.items():
         if key.partition(".")[0] != ROLLED_BACK:
             continue
         try:
             record = json.loads(value)
-            time, target = float(record["time"]), record["to"]
+            found.append(_RollBack(float(record["time"]), str(record["from"]), str(record["to"])))
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-            logger.warning("%s: ignoring malformed metadata %r=%r", head_commit, key, value[:200])
-            continue
-        if time >= since:
-            since = time
-            current = next((promotion for promotion in done if promotion.transaction == target), current)
-    return current
+            logger.warning("%s: ignoring malformed metadata %r=%r", commit, key, value[:200])
+    return found
 
 
 def _move_head(client: Connection, commit: Commit) -> None:

@@ -21,13 +21,14 @@ from components.export.stage import STAGE
 from components.parameters import ExportPolicy
 from components.registry import stage as stage_of
 from components.transfer import files_below
-from pachyderm.client.commits import Commit, head
+from pachyderm.client.commits import Commit, head, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import files, read
 from pachyderm.client.upload import put
 from pachyderm.dag.gate_decision import GateDecision, gate_decision_of
-from pachyderm.dag.promotion import promote
+from pachyderm.dag.promotion import promote, rollback
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, MODEL, TRAINING
+from pachyderm.dag.revert import revert
 from pachyderm.dag.setup import set_up
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.stage import StageContext, StageOutput
@@ -117,6 +118,13 @@ class GateLab:
         """Export the newest training once more, which reuses the model."""
         _, commit_set = fill_set(self.client, stage_of("train"), "new", {}, self._worker())
         return fill_set(self.client, STAGE, commit_set, {}, self._worker())[0]
+
+    def revert(self, model: Commit) -> Commit:
+        """Revert `training` to a model's data, and export what the revert opens."""
+        commit_set = revert(self.client, inspect(self.client, TRAINING.repo, model.id)).commit_set or ""
+        for stage in (stage_of("train"), STAGE):
+            commit, _ = fill_set(self.client, stage, commit_set, {}, self._worker())
+        return commit
 
     def decision(self, commit: Commit) -> GateDecision:
         """Return the decision that record and metadata agree on."""
@@ -213,6 +221,20 @@ def test_an_equal_model_is_promoted_and_a_reused_one_is_judged_anew(
     assert lab.decision(reused).in_use == equal.id != good.id
     lab.use(worse)
     assert lab.decision(lab.again()).reason == "its files are those of the model in use"
+
+
+def test_going_back_to_data_puts_their_model_into_use_again_unless_it_was_rolled_back_from(
+    lab: GateLab, pairs: Callable[[int], dict[str, Path]]
+) -> None:
+    worse = lab.candidate("worse", pairs(1))
+    good = lab.candidate("good", {**pairs(1), **pairs(2)})
+    assert lab.decision(good).outcome == "promoted"
+    back = lab.revert(worse)
+    assert str(lab.decision(back)) == f"promoted: its files are those of {worse.id}, which was in use before"
+    assert lab.decision(lab.revert(good)).outcome == "promoted"
+    promote(lab.client, back.id, 10.0**10)
+    rollback(lab.client, good.id, 10.0**10 + 1)
+    assert lab.decision(lab.revert(worse)).metric == "l1", "a model that was rolled back from is measured"
 
 
 @pytest.mark.parametrize("policy", ["if_better", "always", "review"])

@@ -7,6 +7,8 @@ from components.generate.component import generate
 from components.image import IMAGE
 from components.resize.component import resize
 from components.train.component import train
+from pachyderm.shards.cut import AUTO
+from workflows.fan_out import fan_out
 from workflows.tasks import CONFIG, on_cluster, on_gpu
 
 
@@ -25,6 +27,9 @@ def image_to_image(
     memory: str = "16Gi",
     node_selector: dict[str, str] = {},  # noqa: B006 - the compiler reads the default, nothing changes it
     tolerations: list[dict[str, str]] = [],  # noqa: B006
+    shards: str = AUTO,
+    shard_cpu: str = "1",
+    shard_memory: str = "2Gi",
 ) -> None:
     """Train, export, resize and generate.
 
@@ -38,6 +43,10 @@ def image_to_image(
         memory: memory that training asks for and is limited to, such as 16Gi.
         node_selector: labels of the nodes that may train, as JSON, e.g. {"gpu": "a100"}.
         tolerations: of training's pod, as JSON, e.g. [{"key": "nvidia.com/gpu", "operator": "Exists"}].
+        shards: how many tasks share the work of resize, and of generate: "auto" for one per 2,000 files or GiB, or a
+            number as text.
+        shard_cpu: processors that each shard asks for, such as 2.
+        shard_memory: memory that each shard asks for, such as 4Gi.
     """
     trained = on_cluster(
         train(commit_set="", hyperparameters=hyperparameters, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
@@ -46,9 +55,9 @@ def image_to_image(
     exported = on_cluster(
         export(commit_set=trained.outputs["commit_set"], run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
     ).set_display_name("Export")
-    resized = on_cluster(
-        resize(commit_set="", hyperparameters=hyperparameters, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
-    ).set_display_name("Resize")
-    on_cluster(
-        generate(commit_set=resized.outputs["commit_set"], run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
-    ).set_display_name("Generate").after(exported)
+    run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+    resized = on_cluster(resize(commit_set="", hyperparameters=hyperparameters, shards=shards, run=run), image)
+    resized_shards = fan_out("resize", resized.set_display_name("Resize"), image, shard_cpu, shard_memory)
+    generated = on_cluster(generate(commit_set=resized.outputs["commit_set"], shards=shards, run=run), image)
+    generated.set_display_name("Generate").after(exported, resized_shards)
+    fan_out("generate", generated, image, shard_cpu, shard_memory)

@@ -90,4 +90,5 @@ STAGE = Stage(
     awaited=awaited,
     page=page,
     assign=assign,
+    batch=lambda parameters: parameters.batch_size,
 )

@@ -13,18 +13,19 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def resize(
-    commit_set: str, hyperparameters: str, run: str, report: Output[HTML], metrics: Output[Metrics]
-) -> NamedTuple("Filled", [("commit", str), ("commit_set", str)]):  # type: ignore[valid-type]
+    commit_set: str, hyperparameters: str, shards: str, run: str, report: Output[HTML], metrics: Output[Metrics]
+) -> NamedTuple("Filled", [("commit", str), ("commit_set", str), ("Output", list[str])]):  # type: ignore[valid-type]
     """Resize the new pictures of a commit of `input_images` to the model's size, into `preprocess_images`.
 
     Args:
         commit_set: id of the commit set; empty fills all open commits; "new" makes a fresh commit set.
         hyperparameters: for a fresh commit set only, as TOML, e.g. resize.size = 128.
+        shards: number of tasks that share the work; "auto" for as many as it asks for. 1 does it all here.
         run: id of the run, set by Kubeflow.
         report: the resized pictures, and the rejected files.
         metrics: none.
     """
     from components.resize.stage import STAGE
-    from components.task import perform
+    from components.task import perform_or_hand_out
 
-    return perform(STAGE, commit_set, hyperparameters, run, report.path, metrics)
+    return perform_or_hand_out(STAGE, commit_set, hyperparameters, shards, run, report.path, metrics)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from pachyderm_sdk.api import pfs
 from pachyderm_sdk.api.pfs.file import PFSFile, PFSTarFile
 
 from pachyderm.client.connection import Connection
@@ -16,7 +16,7 @@ from pachyderm.errors import StorageError
 
 FEW = 16
 """Up to this many files are fetched one by one: a request per file takes 31 ms (pachd 2.12), but a tar transfers
-everything in the folder, wanted or not."""
+everything between the first and the last of them, wanted or not."""
 
 
 def download(
@@ -49,7 +49,7 @@ def download(
     if not wanted:
         return  # pachd refuses to make a tar of nothing.
     if whole or len(wanted) > FEW:
-        contents = members(client, repo, commit_id, common_folder(wanted))
+        contents = members(client, repo, commit_id, (min(wanted), max(wanted)))
     else:
         contents = _one_by_one(client, repo, commit_id, wanted)
     done = 0
@@ -66,8 +66,10 @@ def download(
         )
 
 
-def members(client: Connection, repo: str, commit_id: str, folder: str = "/") -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield path and content of each file below a folder that holds any, in one request.
+def members(
+    client: Connection, repo: str, commit_id: str, between: tuple[str, str] | None = None
+) -> Iterator[tuple[str, IO[bytes]]]:
+    """Yield path and content of each file of a commit that holds any, in one request.
 
     A content must be read before the next item is requested.
 
@@ -75,28 +77,20 @@ def members(client: Connection, repo: str, commit_id: str, folder: str = "/") ->
         client: the connection.
         repo: the commit's repo.
         commit_id: a finished commit.
-        folder: absolute path, taken as a glob pattern by the server; see `common_folder`.
+        between: first and last path to transfer, in byte order; None transfers all.
 
     Raises:
-        grpc.RpcError: the server refuses the request (NOT_FOUND without such a folder) or is gone.
+        grpc.RpcError: the server refuses the request (NOT_FOUND without such a file) or is gone.
     """
-    stream = _opened(client.pfs.get_file_tar(file=client.file(repo, commit_id, folder)))
+    # The server takes the path of a tar for a pattern, and the upper bound of a range is the path before which it ends.
+    pattern = "/" if between is None else "**"
+    bounds = None if between is None else pfs.PathRange(lower=between[0], upper=f"{between[1]}!")
+    stream = _opened(client.pfs.get_file_tar(file=client.file(repo, commit_id, pattern), path_range=bounds))
     with PFSTarFile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             content = archive.extractfile(member)
             if content is not None:
                 yield "/" + member.name.lstrip("/"), content
-
-
-def common_folder(paths: Iterable[str]) -> str:
-    r"""Return the deepest folder that contains all of the absolute paths and no glob escape.
-
-    The server takes the path of a tar for a glob pattern, so a name with a ``\`` would not match itself. It permits no
-    other special character in names.
-    """
-    folder = posixpath.commonpath({posixpath.dirname(path) for path in paths})
-    plain, backslash, _ = folder.partition("\\")
-    return posixpath.dirname(plain) if backslash else folder
 
 
 def _one_by_one(client: Connection, repo: str, commit_id: str, paths: Iterable[str]) -> Iterator[tuple[str, IO[bytes]]]:

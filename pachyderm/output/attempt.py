@@ -29,7 +29,7 @@ from pachyderm.output.publish import differences, publish
 from pachyderm.output.result import Execution, Result, computed, empty, reused
 from pachyderm.output.reuse import reusable
 from pachyderm.output.scratch import attempt_folder
-from pachyderm.output.stage import Stage, StageContext
+from pachyderm.output.stage import FanOut, Stage, StageContext
 from pachyderm.output.work_in_progress import kept
 from pachyderm.output.worker import Worker
 from pachyderm.queue.claims import (
@@ -61,18 +61,29 @@ class Attempt:
         worker: who fills it.
         replaced: whether another attempt took the commit over from this worker. It then waits like any other run, so
             that two attempts of one run cannot take the commit from each other for ever.
+        fan_out: distributes the datums over several tasks; None computes all of them here.
     """
 
     def __init__(
-        self, client: Connection, stage: Stage, commit: Commit, worker: Worker, *, replaced: bool = False
+        self,
+        client: Connection,
+        stage: Stage,
+        commit: Commit,
+        worker: Worker,
+        *,
+        replaced: bool = False,
+        fan_out: FanOut | None = None,
     ) -> None:
         self._client, self._stage, self._commit, self._worker = client, stage, commit, worker
-        self._replaced = replaced
+        self._replaced, self._fan_out = replaced, fan_out
         self._inputs: dict[str, Commit] = {}
         self._done = self._total = 0
 
     def run(self) -> Commit:
         """Fill the commit, or wait for whoever fills it, and return it; running this twice is harmless.
+
+        Returns:
+            the commit; still open, and claimed, if its work was handed out to other tasks.
 
         Raises:
             CommitFailedError: the commit ended with an error, before or now.
@@ -80,8 +91,10 @@ class Attempt:
         if self._commit.state != "open" or not self.find():
             return self._ended()
         claim = self.claim()
-        if claim is None:
-            return self._ended()
+        return self._ended() if claim is None else self.run_claimed(claim)
+
+    def run_claimed(self, claim: Claim) -> Commit:
+        """Fill the commit under a claim that the caller took after `find`; results and errors as for `run`."""
         try:
             with heartbeats(self._client, self._commit, claim, lambda: (self._done, self._total)):
                 return self._fill(claim)
@@ -153,19 +166,28 @@ class Attempt:
         return take(self._client, self._commit, worker.run, worker.name, over=reason)
 
     def _fill(self, claim: Claim) -> Commit:
-        """Fill the claimed commit; return it finished."""
+        """Fill the claimed commit; return it finished, or open if its work was handed out."""
         started = self._worker.now()
         ancestor = nearest_good(self._client, self._commit, self._stage.datums) if self._stage.datums else None
         present = partial(present_in, self._client, self._commit, ancestor)
         derivation = derive(self._client, self._stage, self._commit, self._inputs, ancestor)
         with self._context(derivation, claim) as context:
-            result = self.reuse(derivation) or self.work(context, self.plan(derivation, ancestor))
+            result = self.reuse(derivation)
+            if result is None:
+                planned = self.plan(derivation, ancestor)
+                if planned is not None and self._fan_out is not None:
+                    planned = self._fan_out.divide(replace(context, plan=planned), derivation.fingerprint, claim.number)
+                    if planned is None:
+                        return self._commit
+                result = self.work(context, planned)
             # A lost claim is noticed here, before anything is uploaded, and again before it becomes visible.
             self._check(claim)
             publish = partial(self.publish, claim, derivation, started=started, present=present)
             result, expected = publish_judged(self._client, self._stage, context, result, publish, self._worker.now)
         ended = self.finish(claim, derivation, result)
         shutil.rmtree(self._keep(derivation), ignore_errors=True)
+        if self._fan_out is not None:
+            self._fan_out.forget(self._client)
         self._verify(present(), expected)
         return ended
 

@@ -55,7 +55,12 @@ def derive(
     for repo, source in sources.items():
         listing = datums_of(client, repo, source.id, ancestor if repo == stage.datums else None)
         inputs[repo] = Input(source, listing, listing_digest(listing))
-    origin = source_of(client, commit, sources.values())
+    return derive_from(client, stage, commit, inputs)
+
+
+def derive_from(client: Connection, stage: Stage, commit: Commit, inputs: Mapping[str, Input]) -> Derivation:
+    """Read the parameters of an output commit whose inputs are known; errors as for `derive`."""
+    origin = source_of(client, commit, [entry.commit for entry in inputs.values()])
     own = own_parameters_in(origin, commit.id)
     resolved = _resolve(client, stage, origin, own)
     return Derivation(inputs, resolved, str(origin), bool(own), _fingerprint(stage, inputs, resolved))

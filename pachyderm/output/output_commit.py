@@ -11,7 +11,7 @@ from pachyderm.client.connection import Connection
 from pachyderm.dag.repos import pipeline_of
 from pachyderm.errors import RequestError
 from pachyderm.output.attempt import Attempt
-from pachyderm.output.stage import Stage
+from pachyderm.output.stage import FanOut, Stage
 from pachyderm.output.worker import Worker
 from pachyderm.queue.commit_sets import NEW, commits_of, fresh_set, to_fill
 
@@ -19,7 +19,12 @@ logger = logging.getLogger(__name__)
 
 
 def fill_set(
-    client: Connection, stage: Stage, commit_set: str, hyperparameters: Mapping[str, object], worker: Worker
+    client: Connection,
+    stage: Stage,
+    commit_set: str,
+    hyperparameters: Mapping[str, object],
+    worker: Worker,
+    fan_out: FanOut | None = None,
 ) -> tuple[Commit, str]:
     """Fill a stage's output commit of a commit set.
 
@@ -29,9 +34,11 @@ def fill_set(
         commit_set: an id; ``new`` for a fresh commit set; empty for everything open on the branch, oldest first.
         hyperparameters: section -> name -> value, for a fresh commit set alone; empty for none.
         worker: who fills.
+        fan_out: distributes the datums of the last commit over several tasks; None computes everything here.
 
     Returns:
-        the commit that was filled last (or the newest), and the commit set to pass to the next task.
+        the commit that was filled last (or the newest), and the commit set to pass to the next task. The commit is
+        still open if its work was handed out.
 
     Raises:
         CommitFailedError: the commit ended with an error.
@@ -50,10 +57,13 @@ def fill_set(
         if commit.id != commit_set:
             logger.info("the commit set %s has no new commit in %s; %s stands", commit_set, commit.repo, commit)
             return commit, commit_set
-        return Attempt(client, stage, commit, worker).run(), commit_set
+        return Attempt(client, stage, commit, worker, fan_out=fan_out).run(), commit_set
     filled = None
-    for commit in to_fill(client, stage.output, pipeline.policy, pipeline.source):
-        filled = Attempt(client, stage, commit, worker).run()
+    commits = list(to_fill(client, stage.output, pipeline.policy, pipeline.source))
+    for number, commit in enumerate(commits, start=1):
+        # A commit can be worked on only once the older ones are finished.
+        last = fan_out if number == len(commits) else None
+        filled = Attempt(client, stage, commit, worker, fan_out=last).run()
     if filled is None:
         logger.info("nothing is open on %s; its newest commit stands", stage.output)
     return filled or head(client, stage.output), ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from pachyderm.client.files import FileEntry, Listing
 from pachyderm.record.stage_record import OutputFile, Rejected, StageRecord
@@ -39,12 +40,14 @@ class Carried:
         path: its path in that commit.
         entry: its size and hash in that commit.
         made: its entry in that commit's record.
+        repo: repo of that commit; None for the output repo.
     """
 
     commit: str
     path: str
     entry: FileEntry
     made: OutputFile
+    repo: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Plan:
         rejected: inputs that are known to give no output.
         base: id of the commit that outputs are carried over from, or None if none are.
         warnings: about that commit's outputs.
+        shard_warnings: about outputs that shards computed.
+        samples: output path -> local copy, of some outputs that shards computed, for the report.
     """
 
     compute: Mapping[str, str]
@@ -64,6 +69,8 @@ class Plan:
     rejected: tuple[Rejected, ...]
     base: str | None = None
     warnings: tuple[str, ...] = ()
+    shard_warnings: tuple[str, ...] = ()
+    samples: Mapping[str, Path] = field(default_factory=dict)
 
 
 def plan(inputs: Listing, assign: Assign, base: CarryBase | None) -> Plan:

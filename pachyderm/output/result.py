@@ -66,6 +66,7 @@ class Result:
         reused_from: id of the commit that was reused.
         base: id of the commit that files were carried over from.
         judgement: what the gate found about a model; None for anything else.
+        samples: output path -> local copy, of some outputs that are not local files.
     """
 
     outcome: str
@@ -83,6 +84,7 @@ class Result:
     reused_from: str | None = None
     base: str | None = None
     judgement: Judgement | None = None
+    samples: Mapping[str, Path] = field(default_factory=dict)
 
     def record(self, stage: Stage, commit: Commit, derivation: Derivation, execution: Execution) -> StageRecord:
         """Return the record of the commit."""
@@ -138,7 +140,7 @@ class Result:
         return {
             STAGE_JSON: record.to_json(),
             REJECTED_JSON: rejected.encode(),
-            REPORT_HTML: (self.html or stage.page(record, {**local, **pictures})).encode(),
+            REPORT_HTML: (self.html or stage.page(record, {**self.samples, **local, **pictures})).encode(),
             **pictures,
         }
 
@@ -170,29 +172,39 @@ def computed(context: StageContext, output: StageOutput) -> Result:
     # By the stage's first input, not by path alone: another input may hold files of the same names.
     listing = context.inputs[stage_of(commit.repo).inputs[0].repo].files
     content: dict[str, FileContent] = {
-        path: StoredFile(commit.repo, carried.commit, carried.path, carried.entry)
+        path: StoredFile(carried.repo or commit.repo, carried.commit, carried.path, carried.entry)
         for path, carried in plan.carried.values()
     }
     files = {path: replace(carried.made, source=source) for source, (path, carried) in plan.carried.items()}
+    files |= computed_files(output.files, plan, listing, commit.id)
+    # Warnings about the pictures computed now stand for those about the pictures carried over.
+    warnings = tuple(dict.fromkeys((*plan.shard_warnings, *output.warnings))) or plan.warnings
     return Result(
         "computed",
         content={**content, **output.files},
-        files={**files, **_computed_files(output.files, plan, listing, commit.id)},
-        computed=len(output.files),
-        rejected=_located((*output.rejected, *plan.rejected), listing),
+        files=files,
+        computed=sum(entry.computed_in == commit.id for entry in files.values()),
+        rejected=located((*output.rejected, *plan.rejected), listing),
         metrics=output.metrics,
         html=output.report,
         notes=output.notes,
-        # Warnings about the pictures computed now stand for those about the pictures carried over.
-        warnings=output.warnings or plan.warnings,
+        warnings=warnings,
         check=output.check,
         held_out=output.held_out,
         base=plan.base,
+        samples=plan.samples,
     )
 
 
-def _computed_files(files: Mapping[str, Path], plan: Plan, listing: Listing, commit_id: str) -> dict[str, OutputFile]:
-    """Return the record's entries of computed files."""
+def computed_files(files: Mapping[str, Path], plan: Plan, listing: Listing, commit_id: str) -> dict[str, OutputFile]:
+    """Return the record's entries of computed files.
+
+    Args:
+        files: output path -> local file.
+        plan: names the input of each output.
+        listing: of the inputs.
+        commit_id: the output commit.
+    """
     sources = {output: source for source, output in plan.compute.items()}
     entries = {}
     for path, local in files.items():
@@ -210,7 +222,7 @@ def _computed_files(files: Mapping[str, Path], plan: Plan, listing: Listing, com
     return entries
 
 
-def _located(rejected: Sequence[Rejected], listing: Listing) -> tuple[Rejected, ...]:
+def located(rejected: Sequence[Rejected], listing: Listing) -> tuple[Rejected, ...]:
     """Return rejections with the hash and size of their inputs, in byte order of their paths."""
     complete = (replace(entry, hash=listing[entry.path].hash, bytes=listing[entry.path].bytes) for entry in rejected)
     return tuple(sorted(complete, key=lambda entry: entry.path.encode()))

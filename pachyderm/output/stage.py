@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit
@@ -15,6 +15,7 @@ from pachyderm.client.files import FileEntry
 from pachyderm.dag.gate_decision import GateDecision
 from pachyderm.dag.repos import StageSpec
 from pachyderm.output.plan import Assign, Plan
+from pachyderm.record.fingerprints import Fingerprint
 from pachyderm.record.stage_record import InputCheck, RecordedParameter, Rejected, StageRecord
 
 
@@ -118,6 +119,25 @@ class Judgement:
     pictures: Mapping[str, Path] = field(default_factory=dict)
 
 
+class FanOut(Protocol):
+    """Distribution of the datums of an output commit over several tasks."""
+
+    def divide(self, context: StageContext, fingerprint: Fingerprint, claim: int) -> Plan | None:
+        """Add what other tasks have computed to the plan, or hand the plan out to other tasks.
+
+        Args:
+            context: the work, with its plan.
+            fingerprint: of the output commit.
+            claim: number of the claim that the work is done under.
+
+        Returns:
+            the plan of what is left to compute here; None if the work was handed out, and the claim with it.
+        """
+
+    def forget(self, client: Connection) -> None:
+        """Delete what was kept for the output commit, once that is finished."""
+
+
 Judge = Callable[[StageContext, Commit, Mapping[str, FileContent]], Judgement]
 """(the work, head of `model@master`, output path -> content) -> the decision whether the output is promoted."""
 
@@ -137,6 +157,8 @@ class Stage:
         page: (record, output path -> local file, for files that are local) -> HTML report for people.
         assign: names the outputs; required if the spec is `per_file`.
         judge: decides about the promotion of the output; None if the output is not a model.
+        batch: returns how many consecutive datums are computed together; shards hold a multiple of it, so that they
+            compute the same batches as one process.
     """
 
     spec: StageSpec
@@ -148,6 +170,7 @@ class Stage:
     page: Callable[[StageRecord, Mapping[str, Path]], str]
     assign: Assign | None = None
     judge: Judge | None = None
+    batch: Callable[[Any], int] = lambda parameters: 1  # noqa: ARG005
 
     @property
     def name(self) -> str:

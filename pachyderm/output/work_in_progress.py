@@ -87,7 +87,7 @@ class UnfinishedWork:
         if not changed and not gone:
             return Saved()
         if newest is None:
-            _create(self._client)
+            create_repo(self._client)
         self._client.pfs.modify_file(self._requests(list(changed), gone))
         listing = self._listing(_head(self._client))
         self._sent = {path: (version, listing[path]) for path, version in local.items() if path in listing}
@@ -206,7 +206,8 @@ def _readable(client: Connection) -> Commit | None:
     return commit
 
 
-def _create(client: Connection) -> None:
+def create_repo(client: Connection) -> None:
+    """Create the repo of unfinished work if it is missing."""
     client.pfs.create_repo(
         repo=client.repo(UNFINISHED.repo),
         description="unfinished work of stages, by fingerprint; may be deleted at any time",

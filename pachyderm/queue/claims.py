@@ -91,7 +91,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 def claims_of(metadata: Mapping[str, str]) -> tuple[Claim, ...]:
     """Read the claims from a commit's metadata, oldest first."""
-    found = []
+    found, parts = [], _parts(metadata)
     for key, value in metadata.items():
         word, _, number = key.partition(".")
         if word == "run" and _NUMBER.fullmatch(number):
@@ -101,8 +101,19 @@ def claims_of(metadata: Mapping[str, str]) -> tuple[Claim, ...]:
                 owner = _Owner(value[:_LONGEST_END], "")
             alive, over = metadata.get(f"alive.{number}"), metadata.get(f"over.{number}")
             done, total = (_count(metadata.get(f"{word}.{number}", "")) for word in ("done", "total"))
+            done += parts.get(number, 0)
             found.append(Claim(int(number), owner.run, owner.attempt, alive, over, done, total))
     return tuple(sorted(found, key=lambda claim: claim.number))
+
+
+def _parts(metadata: Mapping[str, str]) -> dict[str, int]:
+    """Return number of a claim -> how much its shards have done."""
+    done: dict[str, int] = {}
+    for key, value in metadata.items():
+        if key.startswith("part."):
+            number = key.split(".")[1]
+            done[number] = done.get(number, 0) + _count(value)
+    return done
 
 
 def _count(text: str) -> int:
@@ -218,9 +229,20 @@ class HeartbeatMonitor:
         return now - seen[1] >= (STALE_AFTER if claim.over is None else ENDS_WITHIN)
 
 
+def progress_keys(claim: int, done: int, total: int, shard: int | None = None) -> dict[str, str]:
+    """Return the metadata keys of a claim's progress, or of that of one shard under it."""
+    if shard is not None:
+        return {f"part.{claim}.{shard}": str(done)}
+    return {f"done.{claim}": str(done), **({f"total.{claim}": str(total)} if total else {})}
+
+
 @contextmanager
 def heartbeats(
-    client: Connection, commit: Commit, claim: Claim, progress: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    client: Connection,
+    commit: Commit,
+    claim: Claim,
+    progress: Callable[[], tuple[int, int]] = lambda: (0, 0),
+    shard: int | None = None,
 ) -> Iterator[None]:
     """Send heartbeats of a claim from a separate thread while the block works.
 
@@ -230,6 +252,8 @@ def heartbeats(
         claim: the claim.
         progress: returns how much of the work is done, at least 0, and how much there is in all, 0 if unknown; stored
             with each heartbeat.
+        shard: number of the shard that works under the claim; None for the attempt itself. A shard's progress adds to
+            that of the others.
     """
     stop = threading.Event()
 
@@ -239,9 +263,7 @@ def heartbeats(
         try:
             while not stop.wait(RENEW_EVERY):
                 beat += 1
-                done, total = progress()
-                values = {"alive": beat, "done": done, **({"total": total} if total else {})}
-                keys = {f"{word}.{claim.number}": str(value) for word, value in values.items()}
+                keys = {f"alive.{claim.number}": str(beat), **progress_keys(claim.number, *progress(), shard)}
                 try:
                     second.edit_keys(commit.repo, commit.id, put=keys)
                 except grpc.RpcError as error:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from pachyderm.client import download as download_module
 from pachyderm.client.commits import Commit, head
 from pachyderm.client.connection import Connection, Target, connect
-from pachyderm.client.download import FEW, common_folder, download
+from pachyderm.client.download import FEW, download
 from pachyderm.client.files import files
 from pachyderm.client.upload import put
 from pachyderm.dag.repos import TRAINING
@@ -86,15 +84,20 @@ def test_a_file_that_is_missing_from_the_tar_is_an_error(client: Connection, com
         download(client, commit.repo, commit.id, wanted, tmp_path / "out")
 
 
-paths = st.lists(st.text("ab\\", min_size=1, max_size=3), min_size=1, max_size=4).map(
-    lambda parts: "/" + "/".join(parts)
-)
+def test_nothing_outside_the_range_of_the_wanted_files_is_transferred(
+    client: Connection, commit: Commit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived: list[str] = []
+    listed = download_module.members
 
+    def counted(*arguments: Any) -> Iterator[tuple[str, Any]]:
+        for path, stream in listed(*arguments):
+            arrived.append(path)
+            yield path, stream
 
-@given(st.lists(paths, min_size=1, max_size=5))
-def test_the_common_folder_contains_every_path_and_no_glob_escape(wanted: list[str]) -> None:
-    folder = common_folder(wanted)
-    assert "\\" not in folder
-    assert all(folder == "/" or path.startswith(f"{folder}/") for path in wanted)
-    if not any("\\" in path for path in wanted):
-        assert folder == posixpath.commonpath([posixpath.dirname(path) for path in wanted])
+    monkeypatch.setattr(download_module, "members", counted)
+    wanted = files(client, commit.repo, commit.id, "/states/mine")
+    first, *others = sorted(wanted)
+    download(client, commit.repo, commit.id, {path: wanted[path] for path in others}, tmp_path / "out")
+    assert arrived == others
+    assert first not in arrived

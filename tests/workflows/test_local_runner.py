@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from trivial_pipelines import compile_all
+from trivial_pipelines import compile_all, compile_loop
 
 from pachyderm.client.connection import Target
 from pachyderm.errors import StorageError
@@ -24,6 +24,7 @@ from workflows.errors import RunInputError
 from workflows.runners import local, local_child
 from workflows.runners.compiled import shipped
 from workflows.runners.local import LocalRunner, child_environment
+from workflows.runners.local_loops import most_at_once
 from workflows.runners.log_lines import LogFollower, cause
 from workflows.runners.processes import is_alive, start_of
 from workflows.runners.run_folder import Request, RunFolder, RunProgress
@@ -392,6 +393,37 @@ def test_the_cause_is_the_end_of_the_last_traceback_of_the_task_that_failed(tmp_
     log.write_text("all is well\n")
     assert cause(log) == ""
     assert cause(tmp_path / "none") == ""
+
+
+@pytest.mark.parametrize("items", [["a", "b", "c"], ["a", "fail", "c"]])
+def test_iterations_of_a_loop_run_at_once_and_each_line_of_theirs_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, items: list[str]
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    # Each of the three waits for the other two, on a machine of any size.
+    (tmp_path / "sitecustomize.py").write_text("import os\nos.sched_getaffinity = lambda _: range(3)\n")
+    environment = child_environment(Target(store=tmp_path / "store"), tmp_path / "scratch", os.environ)
+    shown: list[str] = []
+    looping = LocalRunner(tmp_path / "my runs", environment, compile_loop(tmp_path), shown.append)
+    (tmp_path / "met").mkdir()
+    looping.begin("run", "loop", "run", {"items": json.dumps(items), "folder": str(tmp_path / "met")})
+    until(looping.poll)
+    state = looping.state("run")
+    assert state is not None
+    for item in items:
+        for number in range(10):
+            assert shown.count(f"loop: meet: line {number} of {item} met 3") == 1
+    assert not any("{" in line for line in shown), "kfp's own output is not shown"
+    if "fail" in items:
+        assert state.phase is Phase.FAILED
+        assert "fail is hopeless" in state.error
+    else:
+        assert state.phase is Phase.SUCCEEDED, state.error
+
+
+@pytest.mark.parametrize(("cores", "gigabytes", "most"), [(2, 64.0, 2), (16, 4.5, 4), (8, 0.1, 1), (1, 64.0, 1)])
+def test_iterations_at_once_are_bounded_by_cores_and_memory(cores: int, gigabytes: float, most: int) -> None:
+    assert most_at_once(cores, int(gigabytes * (1 << 30))) == most
 
 
 def test_the_tasks_find_their_pachyderm_in_the_environment(tmp_path: Path) -> None:

@@ -37,6 +37,41 @@ def trivial(commit_set: str = "", hyperparameters: str = "", number: int = 1):
     echo(text=first.output, number=number).set_caching_options(False)
 
 
+@dsl.component(base_image="python", install_kfp_package=False)
+def choose(items: list[str]) -> list[str]:
+    return items
+
+
+@dsl.component(base_image="python", install_kfp_package=False)
+def meet(item: str, folder: str):
+    """Wait until all three iterations have begun, print ten lines, and fail if told to."""
+    import pathlib
+    import time
+
+    (pathlib.Path(folder) / item).touch()
+    deadline = time.monotonic() + 20
+    while len(list(pathlib.Path(folder).iterdir())) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for number in range(10):
+        print(f"line {number} of {item} met {len(list(pathlib.Path(folder).iterdir()))}")  # noqa: T201
+        time.sleep(0.01)
+    if item.startswith("fail"):
+        raise SystemExit(f"{item} is hopeless")
+
+
+@dsl.pipeline(name="loop")
+def loop(items: list[str], folder: str):
+    with dsl.ParallelFor(choose(items=items).output) as item:
+        meet(item=item, folder=folder).set_caching_options(False)
+
+
+def compile_loop(folder: Path) -> dict[str, Path]:
+    """Compile the pipeline with a loop into a folder; return name -> file."""
+    target = folder / "loop.yaml"
+    compiler.Compiler().compile(loop, str(target))
+    return {"loop": target}
+
+
 def compile_all(folder: Path) -> dict[str, Path]:
     """Compile into a folder; return name -> file."""
     target = folder / "trivial.yaml"

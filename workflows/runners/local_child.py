@@ -24,7 +24,8 @@ from typing import NoReturn
 
 import yaml
 
-from workflows.runners.log_lines import cause, plain
+from workflows.runners.local_loops import local_loops, most_at_once, printed_by_task
+from workflows.runners.log_lines import cause, cause_in, plain
 from workflows.runners.processes import kill_group, start_of
 from workflows.runners.run_folder import Request, RunFolder, RunProgress
 from workflows.runners.runner import Phase
@@ -110,7 +111,7 @@ def execute(request: Request, root: Path) -> dict[str, dict[str, str]]:
         workspace_root=str(workspace),
         raise_on_error=True,
     )
-    with _plain_executable():
+    with _plain_executable(), local_loops(most_at_once()):
         components.load_component_from_text(_without_retries(Path(request.package)))(**request.arguments)
     return _outputs(root)
 
@@ -159,7 +160,7 @@ def _plain_executable() -> Iterator[None]:
 
 def _outputs(root: Path) -> dict[str, dict[str, str]]:
     found = {}
-    for path in sorted(root.glob("*/*/executor_output.json")):
+    for path in sorted(root.glob("*/*/executor_output.json")):  # those of shards are deeper
         values = json.loads(path.read_text() or "{}").get("parameterValues", {})
         found[path.parent.name] = {
             name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()
@@ -176,7 +177,7 @@ def main(folder: RunFolder, lifeline: int) -> int:
         return 2
     run.begin()
     own_root = folder.path / "root"
-    with observed() as exits:
+    with observed(printed=printed_by_task) as exits:
         try:
             if any(text in str(own_root) for text in CORRUPTED):
                 with tempfile.TemporaryDirectory(prefix="pix2pix-run-") as elsewhere:
@@ -185,7 +186,7 @@ def main(folder: RunFolder, lifeline: int) -> int:
                 outputs = execute(request, own_root)
         except Exception as error:  # noqa: BLE001 - whatever the error, it is the run's final state
             sys.stdout.flush()
-            run.end(*_verdict(folder, error, exits[-1] if exits else TaskExit(1)))
+            run.end(*_verdict(folder, error, next((end for end in exits if end.code), TaskExit(0 if exits else 1))))
             return 1
     run.end(Phase.SUCCEEDED, outputs=outputs)
     return 0
@@ -198,7 +199,7 @@ def _verdict(folder: RunFolder, error: Exception, last: TaskExit) -> tuple[Phase
         return Phase.FAILED, inner
     phase, end = last.verdict()
     # The last output of a task that was killed is not the cause.
-    printed = "" if end else cause(folder.log)
+    printed = "" if end else cause_in(last.printed) or cause(folder.log)
     return phase, f"{printed or end} ({inner})" if printed or end else inner
 
 

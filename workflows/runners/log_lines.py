@@ -80,6 +80,12 @@ def cause(path: Path) -> str:
         return ""
 
 
+def cause_in(output: Sequence[str]) -> str:
+    """Return the cause of a failure by the output of the task that failed; see `cause`."""
+    lines = [line for line in map(plain, output) if line.strip() and not _EXECUTOR.match(line)]
+    return _end_of_traceback(lines) or (lines[-1].strip() if lines else "")
+
+
 def _end_of_traceback(lines: Sequence[str]) -> str:
     last, inside = "", False
     for raw in lines:

@@ -24,10 +24,12 @@ class TaskExit:
     Attributes:
         code: exit code as `subprocess` or a shell reports it: -N or 128 + N for the signal N.
         out_of_memory: whether the kernel killed a process for lack of memory while it ran.
+        printed: the end of its output, if that is known.
     """
 
     code: int
     out_of_memory: bool = False
+    printed: tuple[str, ...] = ()
 
     @property
     def signal(self) -> signal.Signals | None:
@@ -47,11 +49,14 @@ class TaskExit:
 
 
 @contextlib.contextmanager
-def observed(kills: Callable[[], int] | None = None) -> Iterator[list[TaskExit]]:
+def observed(
+    kills: Callable[[], int] | None = None, printed: Callable[[], tuple[str, ...]] = tuple
+) -> Iterator[list[TaskExit]]:
     """Provide the exits of the tasks that `kfp.local` runs in the block; the list grows in their order.
 
     Args:
         kills: returns the number of processes that the kernel has killed for lack of memory; `oom_kills` if None.
+        printed: returns the end of the output of the task that this thread ran last.
     """
     from kfp.local import subprocess_task_handler
 
@@ -61,7 +66,7 @@ def observed(kills: Callable[[], int] | None = None) -> Iterator[list[TaskExit]]
     def run(*args: Any, **kwargs: Any) -> int:
         before = count()
         code = int(original(*args, **kwargs))
-        exits.append(TaskExit(code, count() > before))
+        exits.append(TaskExit(code, count() > before, printed()))
         return code
 
     subprocess_task_handler.run_local_subprocess = run

@@ -24,7 +24,7 @@ def doctor(session: Session, file: Path | None, gpu: bool) -> None:
 
     Exit code 0 if there are no problems, 3 if a service cannot be reached, 2 for any other problem.
     """
-    from cli.system import doctor_checks, doctor_kubeflow
+    from cli.system import doctor_checks, doctor_kubeflow, doctor_notifications
     from workflows.settings.configuration import load
 
     configuration = load(file, os.environ)
@@ -33,6 +33,7 @@ def doctor(session: Session, file: Path | None, gpu: bool) -> None:
         *doctor_checks.folders(os.environ),
         *doctor_checks.pachyderm(session.target()),
         *doctor_kubeflow.kubeflow(configuration, os.environ, time.sleep),
+        *doctor_notifications.notifications(configuration),
         *doctor_checks.gpu(needed=gpu, environment=os.environ),
         *doctor_checks.images(os.environ),
     ]

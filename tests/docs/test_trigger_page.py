@@ -33,7 +33,12 @@ def rows(heading: str) -> list[list[str]]:
 
 def expected() -> dict[str, dict[str, tuple[str, str]]]:
     """Return heading -> name -> type and default, taken from the configuration."""
-    headings = {(): "### At the top", ("kubeflow",): "### [kubeflow]", ("lease",): "### [lease]"}
+    headings = {
+        (): "### At the top",
+        ("kubeflow",): "### [kubeflow]",
+        ("lease",): "### [lease]",
+        ("notify",): "### [notify]",
+    }
     settings: dict[str, dict[str, tuple[str, str]]] = {}
     for place, kind in variables().values():
         *outer, name = place

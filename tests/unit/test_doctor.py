@@ -20,10 +20,12 @@ from fake_kubeflow import FakeKubeflow
 from fake_kubernetes import FakeKubernetes
 
 from cli.system import doctor_checks, doctor_kubeflow
+from cli.system.doctor_notifications import notifications
 from pachyderm.client.connection import Target, connect
 from pachyderm.dag.setup import set_up
 from pachyderm.store.rpc.server import StoreServer
 from workflows.settings.configuration import Configuration, KubeflowSettings
+from workflows.settings.notify import NotifySettings
 
 
 @pytest.fixture(autouse=True)
@@ -340,3 +342,13 @@ def test_pipelines_with_the_image_of_another_version_are_reported(
     finding = one(doctor_checks.images({"PIX2PIX_IMAGE": "x:1"}), "task image")
     assert (finding.ok, finding.remedy) == (False, "pix2pix compile")
     assert one(doctor_checks.images({"PIX2PIX_IMAGE": "x:1"}), "this image").detail == "x:1"
+
+
+def test_services_of_notifications_are_checked_without_a_message_and_without_their_secrets() -> None:
+    def found(**settings: str) -> doctor_checks.Finding:
+        (finding,) = notifications(Configuration(notify=NotifySettings(**settings)))
+        return finding
+
+    assert found().ok and "notify.urls is not set" in found().detail
+    wrong = found(urls="planted-secret")
+    assert not wrong.ok and "entry 1" in wrong.detail and "planted" not in str(wrong)

@@ -1,4 +1,4 @@
-"""The manifests of the web application, which no overlay includes."""
+"""The manifests of the components that no overlay includes: the web application, notifications."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from test_deploy import KUBERNETES, KUSTOMIZE, violations
 
 from cli.system.web import web
 from web.configuration import check_exposure, parse_listen
+from workflows.settings.configuration import variables
 
 
 def objects() -> dict[str, dict[str, Any]]:
@@ -40,3 +41,13 @@ def test_it_is_started_read_only_and_with_a_token() -> None:
     host, port = parse_listen(options["listen"])
     check_exposure(host, "the content of the file" if options["token_file"] else None)
     assert port == objects()["NetworkPolicy"]["spec"]["ingress"][0]["ports"][0]["port"]
+
+
+def test_the_component_for_notifications_takes_the_urls_from_a_secret_and_is_valid() -> None:
+    folder = KUSTOMIZE / "components" / "notifications"
+    policy = yaml.safe_load((folder / "network-policy.yaml").read_text())
+    assert kubernetes_validate.validate(policy, KUBERNETES[-1], strict=True) == KUBERNETES[-1]
+    (patch,) = yaml.safe_load((folder / "kustomization.yaml").read_text())["patches"]
+    ((operation),) = yaml.safe_load(patch["patch"])
+    assert operation["value"]["name"] in variables()
+    assert operation["value"]["valueFrom"]["secretKeyRef"] == {"name": "pix2pix-notify", "key": "urls"}

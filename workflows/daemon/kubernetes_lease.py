@@ -91,6 +91,7 @@ class KubernetesLease:
         self._wall = wall
         self._seen: _Record | None = None
         self._renewed: float | None = None
+        self._led = steady()
         self._stop = threading.Event()
         self._stepping = threading.Lock()
         self._resigning = threading.Lock()
@@ -106,6 +107,10 @@ class KubernetesLease:
     def holder(self) -> str:
         """See `Leadership.holder`."""
         return self._seen.holder if self._seen is not None else ""
+
+    def leaderless_for(self) -> float:
+        """See `Leadership.leaderless_for`."""
+        return self._steady() - self._led
 
     def begin(self) -> None:
         """See `Leadership.begin`; tries at once, and then every `retry` seconds from a thread."""
@@ -203,6 +208,8 @@ class KubernetesLease:
             return not self._stop.is_set() and self._accepted(self._create)
         self._seen = seen = self._observed(lease)
         expired = not seen.holder or self._steady() - seen.since >= seen.seconds
+        if not expired:
+            self._led = self._steady()
         # A step whose read hung while the lease was released must not take it again.
         if self._stop.is_set() or (seen.holder != self._identity and not expired):
             return False
@@ -234,6 +241,7 @@ class KubernetesLease:
 
         try:
             self._seen = self._observed(write())
+            self._led = self._steady()
         except ApiException as error:
             if error.status != 409:
                 raise

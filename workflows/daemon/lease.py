@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import threading
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -26,6 +27,9 @@ class Leadership(Protocol):
 
     def holder(self) -> str:
         """Return who has the lead, for people; empty if nobody or unknown."""
+
+    def leaderless_for(self) -> float:
+        """Return the seconds for which no trigger has led, as far as this one can see."""
 
     def resign(self) -> None:
         """Stop leading for good: `is_leader` is False from now on. May be called from any thread, and repeatedly.
@@ -52,6 +56,10 @@ class NoElection:
         """See `Leadership.holder`."""
         return ""
 
+    def leaderless_for(self) -> float:
+        """See `Leadership.leaderless_for`."""
+        return 0.0
+
     def resign(self) -> None:
         """See `Leadership.resign`."""
 
@@ -70,12 +78,17 @@ class LockFile:
         self._path = path
         self._file: IO[str] | None = None
         self._resigned = False
+        self._taking = threading.Lock()
 
     def begin(self) -> None:
         """See `Leadership.begin`."""
 
     def is_leader(self) -> bool:
         """See `Leadership.is_leader`."""
+        with self._taking:
+            return self._is_leader()
+
+    def _is_leader(self) -> bool:
         if self._resigned:
             return False
         if self._file is not None:
@@ -102,6 +115,10 @@ class LockFile:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             return f"process {json.loads(self._path.read_text())['process']}"
         return ""
+
+    def leaderless_for(self) -> float:
+        """See `Leadership.leaderless_for`; the kernel frees the lock, so whoever asks for it next leads."""
+        return 0.0
 
     def resign(self) -> None:
         """See `Leadership.resign`; the lock is kept until the runs of this process have ended."""

@@ -46,7 +46,9 @@ def child_environment(target: Target, scratch: Path, environment: Mapping[str, s
         scratch: folder that outlives an attempt.
         environment: environment to start from, usually this process's own.
     """
-    child = {**environment, "PYTHONUNBUFFERED": "1", "PIX2PIX_SCRATCH": str(scratch), "PACH_PROJECT": target.project}
+    # The trigger's settings hold secrets, and no task reads them.
+    inherited = {name: value for name, value in environment.items() if not name.startswith("PIX2PIX_TRIGGER_")}
+    child = {**inherited, "PYTHONUNBUFFERED": "1", "PIX2PIX_SCRATCH": str(scratch), "PACH_PROJECT": target.project}
     # Each run has its own working folder, so the packages must be importable from anywhere.
     package_root = str(Path(__file__).resolve().parents[2])
     child["PYTHONPATH"] = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), package_root)))

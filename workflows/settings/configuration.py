@@ -15,6 +15,7 @@ from pix2pix.toml_text import TomlError
 from workflows.daemon.kubernetes_lease import LeaseSettings
 from workflows.errors import RunInputError
 from workflows.settings.arguments import Arguments, merged, settable_arguments
+from workflows.settings.notify import NotifySettings
 from workflows.settings.policy import Policy, changed, defaults
 from workflows.settings.values import HIDDEN, check_name, checked, declared, parsed
 
@@ -30,7 +31,7 @@ SERVICE_LINKS = (f"{PREFIX}SERVICE_", f"{PREFIX}PORT")
 """Variables that Kubernetes sets in every pod of a namespace with a Service of this name; they are not settings."""
 
 
-SECRETS = ("cookies",)
+SECRETS = ("cookies", "urls")
 """Settings whose values no message shows."""
 
 RunnerName = Literal["local", "kubeflow"]
@@ -76,6 +77,7 @@ class Configuration:
         log: ``text`` or ``json``.
         kubeflow: see `KubeflowSettings`.
         lease: see `LeaseSettings`.
+        notify: see `NotifySettings`.
         policy: pipeline -> policy.
     """
 
@@ -86,6 +88,7 @@ class Configuration:
     log: Literal["text", "json"] = "text"
     kubeflow: KubeflowSettings = field(default_factory=KubeflowSettings)
     lease: LeaseSettings = field(default_factory=LeaseSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
     policy: Mapping[str, Policy] = field(default_factory=defaults)
 
 

@@ -20,6 +20,8 @@ from workflows.daemon.kubernetes_lease import KubernetesLease
 from workflows.daemon.lease import Leadership, LockFile, NoElection
 from workflows.daemon.signals import Interruption
 from workflows.errors import RunnerUnreachableError, WorkflowError
+from workflows.notifications.notifier import notifying
+from workflows.notifications.sender import check_services
 from workflows.runners.compiled import named, shipped
 from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
@@ -27,6 +29,7 @@ from workflows.runners.local import LocalRunner, child_environment
 from workflows.runners.runner import Phase, Runner
 from workflows.settings.arguments import COMMIT_SET
 from workflows.settings.configuration import Configuration, RunnerName
+from workflows.settings.notify import NotifySettings, services_of
 from workflows.trigger.controller import RUNNER_POLL_INTERVAL, Controller, Outcome, Settings
 from workflows.trigger.metrics import Metrics, MetricsServer
 from workflows.trigger.release import release_runs
@@ -208,7 +211,12 @@ def check(context: TriggerContext, configuration: Configuration) -> list[tuple[s
     def lease() -> None:
         coordination_api(configuration.lease)
 
+    def notifications() -> None:
+        check_services(services_of(configuration.notify))
+
     checks = [("Pachyderm", pachyderm), ("pipelines", pipelines)]
+    if configuration.notify != NotifySettings():
+        checks += [("notifications", notifications)]
     if configuration.runner == "kubeflow":
         checks += [("Kubeflow", kubeflow)]
         if configuration.lease.name:
@@ -239,7 +247,8 @@ def _runner_and_leadership(
         try:
             context.interruption.check()
             leadership.begin()
-            yield runner, leadership
+            with notifying(context.target, configuration.notify, leadership, context.by, CLOCK.steady, CLOCK.wall):
+                yield runner, leadership
         finally:
             ended = [state for state in runner.close() if state.phase is not Phase.SUCCEEDED]
             if ended:

@@ -11,13 +11,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
+from components import form
 from components.registry import PARAMETER_SECTIONS
 from pachyderm.errors import PermanentError, RequestError
 from pachyderm.output.stage import Resolved
 from pachyderm.record.stage_record import RecordedParameter
 from pix2pix import toml_text
 from pix2pix.errors import HyperparameterError
-from pix2pix.hyperparameters import SECTIONS, resolve
+from pix2pix.hyperparameters import SECTIONS, check_value, resolve
 from pix2pix.hyperparameters.parameters_file import check_values
 from pix2pix.hyperparameters.section import Section, unknown
 from pix2pix.toml_text import TomlError
@@ -80,18 +81,20 @@ def resolver(repo: str, section: str) -> Callable[[str | None, Mapping[str, Any]
     return resolved
 
 
-def parse_own(text: str, repo: str | None = None) -> Sections:
+def parse_own(text: str, repo: str | None = None, fields: Mapping[str, object] = {}) -> Sections:
     """Parse the hyperparameters of a run: TOML (``train.max_steps = 100``, or ``max_steps = 100``) or a JSON object.
 
     Args:
         text: what the caller gave; empty for none.
         repo: the input repo of the pipeline, whose sections alone are allowed; None allows all four.
+        fields: hyperparameters that have a field of their own in the run's form; see `components.form`.
 
     Returns:
-        section -> name -> value; empty if `text` is.
+        section -> name -> value; empty if neither `text` nor a field holds any.
 
     Raises:
-        RequestError: invalid syntax, or a name that is unknown, ambiguous, or whose value is out of range.
+        RequestError: invalid syntax, a name that is unknown or ambiguous, a value that is out of range, or two values
+            for one hyperparameter.
     """
     allowed = PARAMETER_SECTIONS[repo] if repo else tuple(SECTIONS)
     try:
@@ -102,7 +105,7 @@ def parse_own(text: str, repo: str | None = None) -> Sections:
             " line"
         ) from error
     try:
-        sections = _by_section(entries, allowed)
+        sections = _with_fields(_by_section(entries, allowed), form.given(fields))
         for section, values in sections.items():
             resolve(section, _without_policy(section, values))
         _check_not_promoted(sections)
@@ -129,6 +132,22 @@ def _by_section(entries: Mapping[str, Any], allowed: Collection[str]) -> Section
             raise unknown("section", section, allowed)
         sections.setdefault(section, {}).update(value if isinstance(value, dict) else {key: value})
     return sections
+
+
+def _with_fields(sections: Sections, fields: Mapping[str, object]) -> Sections:
+    """Add the fields of a form to sections that were given as text."""
+    values = sections.get(form.SECTION, {})
+    for name, value in fields.items():
+        if name in values:
+            raise HyperparameterError(
+                f"{name} is given twice: {value!r} in its own field, {values[name]!r} in hyperparameters; clear one"
+            )
+        try:
+            check_value(form.SECTION, name, value)
+        except HyperparameterError as error:
+            unset = form.UNSET[name]
+            raise HyperparameterError(f"{error}; {unset or 'an empty field'} takes the parameters file's") from error
+    return {**sections, form.SECTION: {**values, **fields}} if fields else sections
 
 
 def _section_with(name: str, allowed: Collection[str]) -> str:

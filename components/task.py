@@ -38,19 +38,26 @@ logger = logging.getLogger(__name__)
 
 
 def perform(
-    stage: Stage, commit_set: str, hyperparameters: str, run: str, report: str, metrics: Any
+    stage: Stage, commit_set: str, hyperparameters: str, run: str, report: str, metrics: Any, **fields: object
 ) -> tuple[str, str]:
     """Fill a stage's output commit, as a Kubeflow task.
 
     Returns:
         id of the filled commit, and the commit set for the next task; the rest is as for `perform_or_hand_out`.
     """
-    commit, next_set, _ = perform_or_hand_out(stage, commit_set, hyperparameters, "1", run, report, metrics)
+    commit, next_set, _ = perform_or_hand_out(stage, commit_set, hyperparameters, "1", run, report, metrics, **fields)
     return commit, next_set
 
 
 def perform_or_hand_out(
-    stage: Stage, commit_set: str, hyperparameters: str, shards: str, run: str, report: str, metrics: Any
+    stage: Stage,
+    commit_set: str,
+    hyperparameters: str,
+    shards: str,
+    run: str,
+    report: str,
+    metrics: Any,
+    **fields: object,
 ) -> tuple[str, str, list[str]]:
     """Fill a stage's output commit, or hand its work out to shards, as a Kubeflow task.
 
@@ -64,6 +71,7 @@ def perform_or_hand_out(
         run: id of the run as Kubeflow passes it; ``PIX2PIX_RUN`` or ``KFP_RUN_ID`` in the environment take precedence.
         report: path of the HTML artifact to write.
         metrics: the ``dsl.Metrics`` artifact to fill.
+        fields: hyperparameters with a field of their own in the run's form; see `components.form`.
 
     Returns:
         id of the commit, the commit set for the next task, and the tickets of the shards that the work was handed out
@@ -74,7 +82,7 @@ def perform_or_hand_out(
     """
 
     def fill(client: Connection, worker: Worker) -> tuple[str, str, list[str]]:
-        own = of_pipeline(parse_own(hyperparameters), pipeline_of(stage.output).source.repo)
+        own = of_pipeline(parse_own(hyperparameters, fields=fields), pipeline_of(stage.output).source.repo)
         division = Division(stage.name, stage.datums, parse(shards), stage.batch) if stage.datums else None
         commit, next_set = fill_set(client, stage, commit_set, own, worker, division)
         tickets = list(division.tickets) if division else []

@@ -20,8 +20,16 @@ from workflows.tasks import CONFIG, on_cluster, on_gpu
 )
 def image_to_image(
     hyperparameters: str = "",
+    size: int = -1,
+    max_steps: int = -1,
+    learning_rate: float = -1,
+    batch_size: int = -1,
+    ngf: int = -1,
+    l1_weight: float = -1,
+    gan_mode: str = "",
+    seed: int = -1,
     image: str = IMAGE,
-    gpus: str = "1",
+    gpus: str = "0",
     gpu_type: str = "nvidia.com/gpu",
     cpu: str = "4",
     memory: str = "16Gi",
@@ -34,10 +42,19 @@ def image_to_image(
     """Train, export, resize and generate.
 
     Args:
-        hyperparameters: for this run alone, as TOML, e.g. train.max_steps = 100. They open fresh commit sets, and the
-            model is promoted only by hand.
+        hyperparameters: further ones for this run alone, as TOML, e.g. train.flip = false. These and those with a field
+            of their own open fresh commit sets, and the model is promoted only by hand.
+        size: height of the pictures that training sees (and width, unless the file sets one), e.g. 128. -1: from
+            /pix2pix.toml.
+        max_steps: training steps in total, e.g. 2000; 0 for no limit. -1: from /pix2pix.toml.
+        learning_rate: Adam's step, e.g. 0.0002. -1: from /pix2pix.toml.
+        batch_size: pairs per step, e.g. 4. -1: from /pix2pix.toml.
+        ngf: filters of the generator's first layer, e.g. 32. -1: from /pix2pix.toml.
+        l1_weight: weight of the L1 loss, e.g. 100; 0 leaves it out. -1: from /pix2pix.toml.
+        gan_mode: vanilla, lsgan or hinge. Empty: from /pix2pix.toml.
+        seed: for weights, order, crops, flips and dropout, e.g. 7. -1: from /pix2pix.toml.
         image: whole reference of the image that all tasks run in.
-        gpus: number of GPUs for training, as text; "0" for none (the kfp command wants it quoted twice: gpus='"1"').
+        gpus: GPUs for training: 0 for none, or their number, e.g. 1. A run waits until a node has as many.
         gpu_type: resource name of the GPU, such as nvidia.com/gpu.
         cpu: processors that training asks for, such as 4.
         memory: memory that training asks for and is limited to, such as 16Gi.
@@ -49,7 +66,20 @@ def image_to_image(
         shard_memory: memory that each shard asks for, such as 4Gi.
     """
     trained = on_cluster(
-        train(commit_set="", hyperparameters=hyperparameters, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER), image
+        train(
+            commit_set="",
+            hyperparameters=hyperparameters,
+            run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+            size=size,
+            max_steps=max_steps,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            ngf=ngf,
+            l1_weight=l1_weight,
+            gan_mode=gan_mode,
+            seed=seed,
+        ),
+        image,
     ).set_display_name("Train")
     on_gpu(trained, gpus, gpu_type, cpu, memory, node_selector, tolerations)
     exported = on_cluster(

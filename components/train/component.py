@@ -13,7 +13,19 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def train(
-    commit_set: str, hyperparameters: str, run: str, report: Output[HTML], metrics: Output[Metrics]
+    commit_set: str,
+    hyperparameters: str,
+    run: str,
+    report: Output[HTML],
+    metrics: Output[Metrics],
+    size: int = -1,
+    max_steps: int = -1,
+    learning_rate: float = -1,
+    batch_size: int = -1,
+    ngf: int = -1,
+    l1_weight: float = -1,
+    gan_mode: str = "",
+    seed: int = -1,
 ) -> NamedTuple("Filled", [("commit", str), ("commit_set", str)]):  # type: ignore[valid-type]
     """Train pix2pix on the A|B pairs of a commit of `training`, into `checkpoint`.
 
@@ -23,8 +35,31 @@ def train(
         run: id of the run, set by Kubeflow.
         report: loss curves and sample pictures.
         metrics: losses, and L1, PSNR and SSIM on held-out pairs.
+        size: height of the pictures that training sees, pixels; -1 takes it from /pix2pix.toml.
+        max_steps: training steps in total; 0 for no limit, -1 takes it from /pix2pix.toml.
+        learning_rate: Adam's step; -1 takes it from /pix2pix.toml.
+        batch_size: pairs per step; -1 takes it from /pix2pix.toml.
+        ngf: filters of the generator's first layer; -1 takes it from /pix2pix.toml.
+        l1_weight: weight of the L1 loss; 0 leaves it out, -1 takes it from /pix2pix.toml.
+        gan_mode: vanilla, lsgan or hinge; empty takes it from /pix2pix.toml.
+        seed: for weights, order, crops, flips and dropout; -1 takes it from /pix2pix.toml.
     """
     from components.task import perform
     from components.train.stage import STAGE
 
-    return perform(STAGE, commit_set, hyperparameters, run, report.path, metrics)
+    return perform(
+        STAGE,
+        commit_set,
+        hyperparameters,
+        run,
+        report.path,
+        metrics,
+        size=size,
+        max_steps=max_steps,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        ngf=ngf,
+        l1_weight=l1_weight,
+        gan_mode=gan_mode,
+        seed=seed,
+    )

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from components.form import UNSET
 from components.parameters import ExportPolicy, of_pipeline, parse_own, resolver
+from components.resize.stage import STAGE
+from components.task import perform
+from pachyderm.client.connection import Target, connect
+from pachyderm.dag.setup import set_up
 from pachyderm.errors import PermanentError, RequestError
+from pix2pix.errors import HyperparameterError
+from pix2pix.hyperparameters import check_value
 
 train = resolver("training", "train")
 export = resolver("training", "export")
@@ -89,6 +98,49 @@ def test_a_run_s_own_are_refused_by_name(text: str, words: list[str]) -> None:
         parse_own(text, "input_images")
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_field_of_the_form_is_a_hyperparameter_of_training_and_an_unset_one_is_none() -> None:
+    assert parse_own("", fields=UNSET) == {}, "nothing given: no fresh commit set"
+    assert parse_own("", "training", {**UNSET, "max_steps": 0, "gan_mode": "lsgan"}) == {
+        "train": {"max_steps": 0, "gan_mode": "lsgan"}
+    }
+    both = parse_own("train.flip = false\nresize.size = 64", fields={**UNSET, "size": 128, "learning_rate": 1.0})
+    assert both == {"train": {"flip": False, "size": 128, "learning_rate": 1.0}, "resize": {"size": 64}}
+    # Valid only together.
+    assert parse_own('learning_rate_schedule = "linear"', fields={**UNSET, "max_steps": 9})["train"]["max_steps"] == 9
+
+
+@pytest.mark.parametrize("name", UNSET)
+def test_the_unset_value_of_a_field_is_no_value_of_its_hyperparameter(name: str) -> None:
+    with pytest.raises(HyperparameterError):
+        check_value("train", name, UNSET[name])
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "words"),
+    [
+        ("", {"size": 5}, ["size = 5", "32 to 1024", "-1 takes the parameters file's"]),
+        ("", {"size": 100}, ["size 100 x 100", "powers of two"]),
+        ("", {"learning_rate": float("nan")}, ["learning_rate = nan"]),
+        ("", {"gan_mode": "wgan"}, ["gan_mode = 'wgan'", "vanilla, lsgan, hinge", "an empty field takes"]),
+        ("train.seed = 3", {"seed": 4}, ["seed is given twice: 4 in its own field, 3 in hyperparameters"]),
+    ],
+)
+def test_a_wrong_field_is_refused_by_name(text: str, fields: dict[str, object], words: list[str]) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_own(text, fields={**UNSET, **fields})
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_wrong_field_ends_the_task_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIX2PIX_STORE", str(tmp_path))
+    monkeypatch.delenv("PACHD_ADDRESS", raising=False)
+    with connect(Target(store=tmp_path)) as client:
+        set_up(client)
+    with pytest.raises(SystemExit, match=r"^resize: hyperparameters: seed = -2 cannot be used; allowed: [^\n]*$"):
+        perform(STAGE, "", "", "run", "report.html", None, seed=-2)
 
 
 def test_each_pipeline_takes_its_own_part() -> None:

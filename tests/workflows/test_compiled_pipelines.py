@@ -15,6 +15,7 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from components.form import UNSET
 from pachyderm.client.commits import head
 from pachyderm.client.connection import Target, connect
 from pachyderm.client.files import content, files
@@ -22,6 +23,7 @@ from pachyderm.client.upload import put
 from pachyderm.dag.repos import INPUT_IMAGES, PREPROCESS_IMAGES
 from pachyderm.dag.setup import set_up
 from pix2pix.facades import generator
+from pix2pix.hyperparameters import TrainParameters
 from workflows import compile as compilation
 from workflows.compile import BESIDE, NAMES, compile_all, output_folder, stale
 from workflows.errors import RunInputError
@@ -30,8 +32,12 @@ from workflows.tasks import CONFIG_FILES, CONNECTION
 PIPELINES = {name: list(yaml.safe_load_all((BESIDE / f"{name}.yaml").read_text())) for name in NAMES}
 
 
-PLACES = {"node_selector": "STRUCT", "tolerations": "LIST"}
-"""The two parameters that Kubeflow accepts as JSON; all others are text."""
+KINDS = {int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE", str: "STRING"}
+FORM = {name: KINDS[type(getattr(TrainParameters(), name))] for name in UNSET}
+"""Hyperparameters with a field of their own -> type in the spec."""
+
+TYPES = {"node_selector": "STRUCT", "tolerations": "LIST", **FORM}
+"""The parameters that are not text: the two that Kubeflow accepts as JSON, and numbers that are hyperparameters."""
 
 
 def executors(spec: dict[str, Any]) -> dict[str, Any]:
@@ -122,9 +128,26 @@ def test_every_parameter_that_a_task_refers_to_is_declared_on_each_level_above_i
 def test_the_parameters_of_a_pipeline_have_types_and_descriptions(name: str) -> None:
     spec = PIPELINES[name][0]
     for parameter, declared in spec["root"]["inputDefinitions"]["parameters"].items():
-        assert declared["parameterType"] == PLACES.get(parameter, "STRING"), parameter
+        assert declared["parameterType"] == TYPES.get(parameter, "STRING"), parameter
         assert declared["description"], parameter
         assert "defaultValue" in declared, parameter
+
+
+@pytest.mark.parametrize("name", ["training_and_export", "image_to_image"])
+def test_each_field_of_the_form_is_optional_unset_at_first_and_reaches_the_training(name: str) -> None:
+    spec = PIPELINES[name][0]
+    for inputs in (spec["root"], spec["components"]["comp-train"]):
+        declared = inputs["inputDefinitions"]["parameters"]
+        assert {field: declared[field]["defaultValue"] for field in UNSET} == UNSET
+        # The form accepts a number field that was emptied only if it is optional.
+        assert all(declared[field]["isOptional"] for field in UNSET)
+    passed = spec["root"]["dag"]["tasks"]["train"]["inputs"]["parameters"]
+    assert {field: passed[field] for field in UNSET} == {field: {"componentInputParameter": field} for field in UNSET}
+
+
+def test_a_run_that_nobody_configured_waits_for_no_gpu() -> None:
+    for name in ("training_and_export", "image_to_image"):
+        assert PIPELINES[name][0]["root"]["inputDefinitions"]["parameters"]["gpus"]["defaultValue"] == "0"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -240,10 +240,9 @@ def test_the_trigger_accepts_its_configuration(overlay: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_training_requests_a_gpu_only_in_the_overlay_for_one(overlay: str, tmp_path: Path) -> None:
-    arguments = configured(overlay, tmp_path).kubeflow.arguments["training_and_export"]
+    arguments = configured(overlay, tmp_path).kubeflow.arguments.get("training_and_export", {})
     if not overlay.endswith("-gpu"):
-        assert arguments["gpus"] == "0"
-        assert not arguments.keys() & {"image", "gpu_type", "tolerations", "node_selector"}
+        assert not arguments.keys() & {"gpus", "image", "gpu_type", "tolerations", "node_selector"}
         return
     (check,) = of_kind(overlay, "Job")
     spec = check["spec"]["template"]["spec"]

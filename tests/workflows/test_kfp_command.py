@@ -77,15 +77,26 @@ RUN = ("run", "create", "--experiment-name", "pix2pix", "--run-name", "mine", "-
 
 
 def test_kfp_starts_a_run_from_a_committed_file(kubeflow: FakeKubeflow, tmp_path: Path) -> None:
-    done = kfp(kubeflow, tmp_path, *RUN, "workflows/training_and_export.yaml", 'gpus="2"', "memory=32Gi")
+    words = ("size=128", "max_steps=2000", "learning_rate=1e-4", "l1_weight=50", "gan_mode=lsgan", "memory=32Gi")
+    done = kfp(kubeflow, tmp_path, *RUN, "workflows/training_and_export.yaml", *words, 'gpus="2"')
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = kubeflow.runs.values()
     assert run["display_name"] == "mine"
-    assert run["runtime_config"]["parameters"] == {"gpus": "2", "memory": "32Gi"}
+    assert run["runtime_config"]["parameters"] == {
+        "size": 128,
+        "max_steps": 2000,
+        "learning_rate": 1e-4,
+        "l1_weight": 50,
+        "gan_mode": "lsgan",
+        "memory": "32Gi",
+        "gpus": "2",
+    }
     assert set(run["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
 
 
-def test_a_number_without_its_own_quotes_is_refused_as_documented(kubeflow: FakeKubeflow, tmp_path: Path) -> None:
+def test_a_number_of_gpus_without_its_own_quotes_is_refused_as_documented(
+    kubeflow: FakeKubeflow, tmp_path: Path
+) -> None:
     done = kfp(kubeflow, tmp_path, *RUN, "workflows/training_and_export.yaml", "gpus=2")
     assert done.returncode != 0
     assert not kubeflow.runs

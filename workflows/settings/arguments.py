@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from components.form import UNSET
 from pachyderm.dag.repos import PIPELINES
 from workflows.errors import RunInputError
 from workflows.runners.compiled import CompiledPipeline, named, shipped
@@ -13,8 +14,8 @@ from workflows.settings.values import check_name
 COMMIT_SET = "commit_set"
 """The pipeline parameter that names the commit set to fill."""
 
-RESERVED = (COMMIT_SET, "hyperparameters")
-"""Parameters that belong to the commit set: the trigger passes the first, and the second is data in Pachyderm."""
+RESERVED = (COMMIT_SET, "hyperparameters", *UNSET)
+"""Parameters that belong to the commit set: the trigger passes the first, and the others are data in Pachyderm."""
 
 Arguments = Mapping[str, Mapping[str, str]]
 """Pipeline -> parameter -> value as text."""
@@ -68,7 +69,7 @@ def _check(pipeline: str, values: Mapping[str, Any], source: str) -> None:
     allowed = _settable(package)
     for name, value in values.items():
         setting = f"{_SECTION}.{pipeline}.{name}"
-        if name in RESERVED:
+        if name in RESERVED and name in package.parameters:
             raise RunInputError(f"{source}: {setting} belongs to the commit set; allowed: {', '.join(allowed)}")
         check_name(name, allowed, f"{source}: unknown setting {setting}")
         if not isinstance(value, str):

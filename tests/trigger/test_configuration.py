@@ -124,7 +124,7 @@ def test_arguments_of_runs_come_from_the_file_and_the_environment_parameter_by_p
         ),
         (
             "[kubeflow.arguments.preprocessing_and_generation]\ngpus = '1'",
-            r"preprocessing_and_generation\.gpus; allowed: image$",
+            r"preprocessing_and_generation\.gpus; allowed: image, shard_cpu, ",
         ),
         (
             "[kubeflow.arguments.training_and_export]\ncommit_set = 'new'",
@@ -135,7 +135,7 @@ def test_arguments_of_runs_come_from_the_file_and_the_environment_parameter_by_p
             "hyperparameters belongs",
         ),
         ("[kubeflow.arguments.training_and_export]\nsize = '64'", "training_and_export.size belongs to the commit set"),
-        ("[kubeflow.arguments.preprocessing_and_generation]\nsize = '64'", "unknown setting .*size; allowed: image$"),
+        ("[kubeflow.arguments.preprocessing_and_generation]\nsize = '64'", "unknown setting .*size; allowed: image, "),
         ("poll_interval = nan", "poll_interval = nan is not allowed; it must be a finite number, at least 0.1"),
         ("[kubeflow]\ntimeout = inf", "kubeflow.timeout = inf is not allowed; it must be a finite number, at least 1"),
         (f"poll_interval = {'9' * 5000}", "is not TOML"),

@@ -231,7 +231,7 @@ def translate(error: grpc.RpcError, target: str = "Pachyderm") -> PachydermError
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return UnreachableError(f"Pachyderm at {target} does not answer: {text}; check the server and its logs")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED or "No space left" in text or "disk is full" in text:
-        return StorageError(text)
+        return StorageError(text if target in text else f"{target}: {text}")
     if code is grpc.StatusCode.ABORTED or rolled_back(text):
         return ConflictError(f"Pachyderm at {target} gave the request up: {text}; try again")
     # PostgreSQL's codes for a lost connection and a shutdown, which pachd passes on.

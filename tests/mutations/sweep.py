@@ -1,13 +1,14 @@
 """Applies each mutation in a scratch copy of the repository and runs the tests that must fail.
 
-Run: ``python tests/mutations/sweep.py [--only TEXT] [--slice K/N]``. Prints one line per mutation, and at the end how
-many of them were killed. A mutation is killed if each of its tests fails in its body; a product that cannot be imported
-counts as a survivor, since any test would fail then.
+Run: ``python tests/mutations/sweep.py [--only TEXT] [--slice K/N] [--verdicts FILE]``. Prints one line per mutation,
+and at the end how many of them were killed. A mutation is killed if each of its tests fails in its body; a product that
+cannot be imported counts as a survivor, since any test would fail then.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
 import os
 import shutil
@@ -152,28 +153,59 @@ def parts(tests: Iterable[str]) -> list[list[str]]:
     return [list(part) for _, part in groupby(sorted(tests), key=lambda test: test.split("::")[0].rpartition("/")[0])]
 
 
-def sweep(chosen: Sequence[Mutation], trusted: bool = False) -> list[str]:
+class Verdicts:
+    """A file of the mutations that were killed, each as its digest and name: a sweep goes on where it stopped."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        lines = path.read_text().splitlines() if path is not None and path.exists() else []
+        self._killed = {line.partition(" ")[0] for line in lines}
+
+    def __contains__(self, mutation: Mutation) -> bool:
+        return self._digest(mutation) in self._killed
+
+    def add(self, mutation: Mutation) -> None:
+        """Note that a mutation was killed."""
+        if self._path is not None:
+            with self._path.open("a") as file:
+                file.write(f"{self._digest(mutation)} {mutation.name}\n")
+
+    @staticmethod
+    def _digest(mutation: Mutation) -> str:
+        """Return a digest that changes with the mutation itself."""
+        return hashlib.sha256(repr(mutation).encode()).hexdigest()[:16]
+
+
+def sweep(chosen: Sequence[Mutation], verdicts: Verdicts, trusted: bool = False) -> list[str]:
     """Apply the mutations one by one; return the names of those that survived.
 
     Args:
         chosen: the mutations.
-        trusted: whether the tests are known to pass on the unchanged product; otherwise they are run on it first.
+        verdicts: those that were killed before, which are not tried again.
+        trusted: whether the tests are known to pass on the unchanged product; otherwise each mutation's are run on it
+            before it is applied.
     """
     for library in PRELOADED:
         importlib.import_module(library)
     survivors = []
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
         copy = Copy(Path(folder))
-        red = set() if trusted else copy.red({test for mutation in chosen for test in mutation.tests})
+        green: set[str] = set()
         for mutation in chosen:
+            if mutation in verdicts:
+                continue
             began = time.monotonic()
-            useless = ", ".join(red.intersection(mutation.tests))
+            red = set() if trusted else copy.red(set(mutation.tests) - green)
+            green |= set(mutation.tests) - red
+            useless = ", ".join(sorted(red))
             why = f"{useless} fails without any mutation" if useless else copy.survived(mutation)
             seconds = time.monotonic() - began
             print(f"{'SURVIVED' if why else 'killed'} {seconds:6.1f} s  {mutation.name}", flush=True)  # noqa: T201
             if why:
                 print(f"    {mutation.file}: {why}", flush=True)  # noqa: T201
                 survivors.append(mutation.name)
+            else:
+                verdicts.add(mutation)
     return survivors
 
 
@@ -183,6 +215,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="names of mutations; all without")
     parser.add_argument("--only", default="", metavar="TEXT", help="mutations whose name or file contains TEXT")
     parser.add_argument("--slice", default="1/1", metavar="K/N", help="every N-th mutation, from the K-th")
+    parser.add_argument(
+        "--verdicts", type=Path, metavar="FILE", help="skip the killed ones that FILE names; add others"
+    )
     parser.add_argument("--harmless", action="store_true", help="also a change that breaks nothing and must survive")
     parser.add_argument("--trusted", action="store_true", help="do not run the tests on the unchanged product first")
     options = parser.parse_args(arguments)
@@ -194,7 +229,7 @@ def main(arguments: Sequence[str]) -> int:
         and (options.only in mutation.name or options.only in mutation.file)
     ]
     chosen = [*named[number - 1 :: count], *[HARMLESS] * options.harmless]
-    survivors = sweep(chosen, options.trusted)
+    survivors = sweep(chosen, Verdicts(options.verdicts), options.trusted)
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} killed", flush=True)  # noqa: T201
     return bool(survivors)
 

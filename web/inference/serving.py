@@ -109,7 +109,7 @@ class Serving:
             raise HTTPException(400, "give either instances (rows) or inputs (a column)")
         rows = body.instances if body.instances is not None else _column(body.inputs)
         if body.signature_name == "serving_default":
-            outputs = [{"b64": text} for text in await self._translate_encoded(rows)]
+            outputs = [{"b64": text} for text in await self._translate_encoded(model, rows)]
         elif body.signature_name == "image":
             pictures = [_pixels(_named(row, "image")) for row in rows]
             outputs = [translation.pixels.tolist() for translation in await self._translate(model, pictures)]
@@ -156,12 +156,12 @@ class Serving:
         _check_count(len(pictures))
         return list(await asyncio.gather(*(self._service.translate(model, picture) for picture in pictures)))
 
-    async def _translate_encoded(self, rows: list[Any]) -> list[str]:
+    async def _translate_encoded(self, model: LoadedModel, rows: list[Any]) -> list[str]:
         from pix2pix.images.codec import png_bytes
 
         _check_count(len(rows))
         files = [_bytes(_named(row, "image_bytes")) for row in rows]
-        translations = await asyncio.gather(*(self._service.translate_file(data) for data in files))
+        translations = await asyncio.gather(*(self._service.translate_file(data, model=model) for data in files))
         return [base64.b64encode(png_bytes(translation.pixels)).decode() for translation in translations]
 
 

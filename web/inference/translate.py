@@ -55,12 +55,15 @@ class TranslationService:
             raise NoModelError(f"no model is in use: {reason}")
         return model
 
-    async def translate_file(self, data: bytes, size: int | None = None) -> Translation:
+    async def translate_file(
+        self, data: bytes, size: int | None = None, model: LoadedModel | None = None
+    ) -> Translation:
         """Translate a picture file of any format that `pix2pix.images.codec` reads.
 
         Args:
             data: the file.
             size: height and width to which the picture is scaled, pixels; 0 keeps its own, None are the model's.
+            model: that of the other pictures of the request; None for the model in use.
 
         Raises:
             NoModelError: no model is in use.
@@ -68,7 +71,7 @@ class TranslationService:
             InputError: a size that does not fit the model.
             OverloadedError: too many requests wait.
         """
-        model = self.required()
+        model = model or self.required()
         picture = await run_in_threadpool(_decode, data, model, size)
         return await self.translate(model, picture)
 

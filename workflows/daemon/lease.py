@@ -6,6 +6,7 @@ Leadership only avoids wasted starts: the claim on the output commit guarantees 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +14,7 @@ import threading
 from pathlib import Path
 from typing import IO, Protocol
 
+from pachyderm.errors import FullError
 from workflows.errors import RunInputError
 
 
@@ -76,7 +78,7 @@ class LockFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
         self._resigned = False
         self._taking = threading.Lock()
 
@@ -84,7 +86,12 @@ class LockFile:
         """See `Leadership.begin`."""
 
     def is_leader(self) -> bool:
-        """See `Leadership.is_leader`."""
+        """See `Leadership.is_leader`.
+
+        Raises:
+            FullError: there is no space for the lock file.
+            RunInputError: it cannot be created.
+        """
         with self._taking:
             return self._is_leader()
 
@@ -95,18 +102,20 @@ class LockFile:
             return True
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = self._path.open("a+")
+            file = self._path.open("ab", buffering=0)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise FullError(f"no space for the lock file {self._path}; free some space and try again") from error
             raise RunInputError(f"the lock file {self._path} cannot be created: {error.strerror}") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.close()
             return False
-        file.seek(0)
-        file.truncate()
-        json.dump({"process": os.getpid()}, file)
-        file.flush()
+        # The lock counts, not the file's content, which a full disk may keep from being written.
+        with contextlib.suppress(OSError):
+            file.truncate(0)
+            file.write(json.dumps({"process": os.getpid()}).encode())
         self._file = file
         return True
 

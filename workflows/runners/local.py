@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -18,9 +17,8 @@ from pathlib import Path
 
 from pachyderm.client.connection import Target
 from pachyderm.errors import StorageError
-from workflows.errors import RunInputError
-from workflows.runners.compiled import CompiledPipeline, named, shipped
-from workflows.runners.local_child import CORRUPTED, quoted_characters
+from workflows.runners.compiled import named, shipped
+from workflows.runners.local_child import CORRUPTED, accepted, quoted_characters
 from workflows.runners.log_lines import LogFollower, cause
 from workflows.runners.processes import kill_group, kill_marked, start_of
 from workflows.runners.run_folder import Request, RunFolder, RunProgress
@@ -30,9 +28,6 @@ logger = logging.getLogger(__name__)
 
 ENDS_WITHIN = 3.0
 """Seconds that a child has to record its final state before its group is killed; for all children together on close."""
-
-LONGEST_VALUE = 100_000
-"""Bytes of all arguments together; `kfp.local` passes them in one command line argument (Linux: 128 KiB)."""
 
 MARK = "PIX2PIX_RUN"
 """Environment variable with the run's id, in its process and in all of its tasks."""
@@ -93,6 +88,7 @@ class LocalRunner:
         self._show = show
         self._clock = clock
         self._children: dict[str, _Child] = {}
+        self._unrecorded: dict[str, RunProgress] = {}
 
     def sweep(self) -> None:
         """Remove the temporary files of runs that were killed together with the process that started them."""
@@ -127,7 +123,7 @@ class LocalRunner:
             run=run,
             pipeline=pipeline,
             package=str(package.path.resolve()),
-            arguments=_accepted(package, arguments),
+            arguments=accepted(package, arguments),
             display_name=display_name,
             started=self._clock(),
             creator=(os.getpid(), start_of(os.getpid()) or ""),
@@ -157,7 +153,9 @@ class LocalRunner:
         child = self._children.get(run)
         if child is not None and child.process.poll() is not None:
             self._collect(run, child)
-        state = folder.state()
+        if run in self._unrecorded:
+            self._record(folder, self._unrecorded[run])
+        state = folder.state(self._unrecorded.get(run))
         if state is not None and state.phase is Phase.VANISHED:
             self._clean_up_vanished(folder, state)
         return state
@@ -173,7 +171,8 @@ class LocalRunner:
         state, progress = self.state(run), folder.progress()
         if state is None or state.over:
             return
-        (folder.path / "terminate").write_text(why)
+        with folder.storing():
+            (folder.path / "terminate").write_text(why)
         child = self._children.get(run)
         pid = child.process.pid if child else progress.process[0] if progress else None
         if pid is not None:
@@ -225,14 +224,16 @@ class LocalRunner:
         except subprocess.TimeoutExpired:
             kill_group(child.process.pid)
             child.process.wait()
-        folder = RunFolder(self._folder / run)
-        progress = folder.progress()
-        if progress is None or progress.phase is Phase.RUNNING:
-            folder.write(RunProgress(phase, (child.process.pid, child.start), why, self._clock()))
-        self._collect(run, child)
+        self._collect(run, child, (phase, why))
 
-    def _collect(self, run: str, child: _Child) -> None:
-        """Collect a child that ended: kill what is left of its tasks, and make sure that a final state is recorded."""
+    def _collect(self, run: str, child: _Child, end: tuple[Phase, str] | None = None) -> None:
+        """Collect a child that ended: kill what is left of its tasks, and make sure that a final state is recorded.
+
+        Args:
+            run: the run.
+            child: its process.
+            end: the phase and its cause if the run recorded none; by default those that its exit code shows.
+        """
         self._children.pop(run, None)
         child.close_lifeline()
         child.show(self._show)
@@ -241,11 +242,8 @@ class LocalRunner:
         progress = folder.progress()
         if progress is None or progress.phase is Phase.RUNNING:
             kill_marked(MARK, run)
-            printed = cause(folder.log)
-            how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-            phase = Phase.VANISHED if code < 0 else Phase.FAILED
-            why = f"its process ended {how}{': ' + printed if printed else ''}; its log is {folder.log}"
-            folder.write(RunProgress(phase, (child.process.pid, child.start), why, self._clock()))
+            phase, why = end or _end_by_exit_code(code, folder.log)
+            self._record(folder, RunProgress(phase, (child.process.pid, child.start), why, self._clock()))
         elif progress.phase is not Phase.SUCCEEDED:
             kill_marked(MARK, run)
         folder.remove_temporary()
@@ -260,7 +258,16 @@ class LocalRunner:
         folder.remove_temporary()
         progress = folder.progress()
         if progress is not None:
-            folder.write(RunProgress(Phase.VANISHED, progress.process, state.error, state.ended))
+            self._record(folder, RunProgress(Phase.VANISHED, progress.process, state.error, state.ended))
+
+    def _record(self, folder: RunFolder, progress: RunProgress) -> None:
+        """Record the end of a run, or remember it until the disk has space."""
+        try:
+            folder.write(progress)
+            self._unrecorded.pop(folder.path.name, None)
+        except StorageError as error:
+            logger.info("the end of run %s is not recorded yet: %s", folder.path.name, error)
+            self._unrecorded[folder.path.name] = progress
 
 
 @dataclass
@@ -281,18 +288,8 @@ class _Child:
                 self.process.stdin.close()
 
 
-def _accepted(package: CompiledPipeline, arguments: Mapping[str, str]) -> dict[str, object]:
-    typed = package.typed(arguments)
-    for text in CORRUPTED:
-        for name, value in arguments.items():
-            if text in value:
-                raise RunInputError(
-                    f"{name} contains {text!r}, which kfp.local 2.17 corrupts; use another value, or --runner kubeflow"
-                )
-    size = len(json.dumps(typed))
-    if size > LONGEST_VALUE:
-        raise RunInputError(
-            f"the arguments of {package.name} are {size:,} bytes long, and a local run accepts {LONGEST_VALUE:,}; "
-            f"put them into /pix2pix.toml instead"
-        )
-    return typed
+def _end_by_exit_code(code: int, log: Path) -> tuple[Phase, str]:
+    printed = cause(log)
+    how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+    why = f"its process ended {how}{': ' + printed if printed else ''}; its log is {log}"
+    return Phase.VANISHED if code < 0 else Phase.FAILED, why

@@ -17,13 +17,15 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import yaml
 
+from workflows.errors import RunInputError
+from workflows.runners.compiled import CompiledPipeline
 from workflows.runners.local_loops import local_loops, most_at_once, printed_by_task
 from workflows.runners.log_lines import cause, cause_in, plain
 from workflows.runners.processes import kill_group, start_of
@@ -33,6 +35,9 @@ from workflows.runners.task_exits import TaskExit, observed
 
 CORRUPTED = ("python3", "{{")
 """Texts in paths and values that `kfp.local` 2.17 rewrites or fails on (kubeflow/pipelines#14459)."""
+
+LONGEST_VALUE = 100_000
+"""Bytes of all arguments together; `kfp.local` passes them in one command line argument (Linux: 128 KiB)."""
 
 STARTER_ENDS_TOO = 1.0
 """Seconds after a SIGTERM within which the starter's end shows that the whole machine or session is shutting down."""
@@ -128,6 +133,28 @@ def _without_retries(package: Path) -> str:
             for task in part.get("dag", {}).get("tasks", {}).values():
                 task.pop("retryPolicy", None)
     return yaml.safe_dump_all(documents)
+
+
+def accepted(package: CompiledPipeline, arguments: Mapping[str, str]) -> dict[str, object]:
+    """Return the typed arguments of a local run.
+
+    Raises:
+        RunInputError: the pipeline or `kfp.local` does not accept them.
+    """
+    typed = package.typed(arguments)
+    for text in CORRUPTED:
+        for name, value in arguments.items():
+            if text in value:
+                raise RunInputError(
+                    f"{name} contains {text!r}, which kfp.local 2.17 corrupts; use another value, or --runner kubeflow"
+                )
+    size = len(json.dumps(typed))
+    if size > LONGEST_VALUE:
+        raise RunInputError(
+            f"the arguments of {package.name} are {size:,} bytes long, and a local run accepts {LONGEST_VALUE:,}; "
+            f"put them into /pix2pix.toml instead"
+        )
+    return typed
 
 
 def quoted_characters() -> str:

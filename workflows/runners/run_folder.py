@@ -172,12 +172,16 @@ class RunFolder:
                     Path(name).unlink()
                 raise
 
-    def state(self) -> RunState | None:
-        """Return the run as any process of this machine sees it; None if there is no such run."""
+    def state(self, unrecorded: RunProgress | None = None) -> RunState | None:
+        """Return the run as any process of this machine sees it; None if there is no such run.
+
+        Args:
+            unrecorded: its progress where that could not be recorded.
+        """
         request = self.request()
         if request is None:
             return None
-        progress = self.progress()
+        progress = unrecorded or self.progress()
         if progress is None:
             if is_alive(*request.creator):
                 progress = RunProgress(Phase.RUNNING, request.creator)

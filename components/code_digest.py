@@ -75,9 +75,14 @@ def closure(modules: tuple[str, ...]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _imports(name: str) -> Iterator[str]:
-    """Yield the modules of `LAYERS` that a module imports, at its top level or inside functions."""
-    for node in ast.walk(ast.parse(_source(name))):
+@cache
+def _imports(name: str) -> tuple[str, ...]:
+    """Return the modules of `LAYERS` that a module imports, at its top level or inside functions."""
+    return tuple(_imported_in(_source(name)))
+
+
+def _imported_in(source: bytes) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module and f"{node.module}.".startswith(LAYERS):
             for alias in node.names:
                 yield from _defining_module(node.module, alias.name)
@@ -101,24 +106,35 @@ def _defining_module(parent: str, name: str) -> Iterator[str]:
 
 
 def _is_importable(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:  # the parent is a module, not a package
-        return False
+    return _file(name) is not None
 
 
 def _is_package(name: str) -> bool:
-    spec = find_spec(name)
-    return spec is not None and spec.submodule_search_locations is not None
+    file = _file(name)
+    return file is not None and file.name == "__init__.py"
 
 
 def _source(name: str) -> bytes:
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
+    file = _file(name)
+    if file is None:
         raise ModuleNotFoundError(f"the source of {name} is not installed")
-    return Path(spec.origin).read_bytes()
+    return file.read_bytes()
 
 
+@cache
+def _file(name: str) -> Path | None:
+    """Return the source file of a module or package, or None; `find_spec` would import all of its parents."""
+    top, *rest = name.split(".")
+    spec = find_spec(top)
+    for location in (spec.submodule_search_locations or ()) if spec is not None else ():
+        path = Path(location, *rest)
+        for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+            if file.is_file():
+                return file
+    return None
+
+
+@cache
 def _meaning(source: bytes) -> str:
     """Return a module's syntax tree as text, without docstrings, other bare strings and log calls."""
     tree = ast.parse(source)

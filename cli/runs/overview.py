@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cli.console import moment
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from pachyderm.client.branches import BranchName
@@ -26,6 +29,8 @@ class Overview:
         waiting: every output commit that has not ended: ``commit_set``, ``pipeline``, ``commit``, ``for``.
         for_people: what waits for a person: ``commit`` and ``for``.
         failed: branches whose newest commit ended with an error: ``commit_set``, ``commit``, ``error``, ``remedy``.
+        planned: what the open commits will cause: ``stages`` and ``seconds`` as `pix2pix plan` prints them; None if
+            nothing is open, or if it cannot be known.
         warnings: about the newest generated pictures.
         repos: the head of each branch.
     """
@@ -35,6 +40,7 @@ class Overview:
     waiting: list[dict[str, Any]]
     for_people: list[dict[str, Any]]
     failed: list[dict[str, Any]]
+    planned: dict[str, Any] | None
     warnings: list[str]
     repos: list[dict[str, Any]]
 
@@ -63,9 +69,24 @@ def overview(client: Connection, now: float) -> Overview:
         waiting=[_waiting(blocker) for blocker in blockers],
         for_people=_for_people(cache, heads[CANDIDATE], heads[MODEL]),
         failed=_failed(heads[branch] for branch in PROVENANCE),
+        planned=_planned(client) if blockers else None,
         warnings=list(generated.warnings) if generated else [],
         repos=[_head(branch, commit) for branch, commit in heads.items()],
     )
+
+
+def _planned(client: Connection) -> dict[str, Any] | None:
+    from dataclasses import asdict
+
+    from cli.runs.forecasts import expected
+    from pachyderm.errors import PachydermError
+
+    try:
+        return asdict(expected(client))
+    except PachydermError as error:
+        # A commit may end, or be dropped, between two requests.
+        logger.debug("nothing can be planned: %s", error)
+        return None
 
 
 def _in_use(client: Connection, cache: RecordCache, commit: Commit) -> dict[str, Any] | None:

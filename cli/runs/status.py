@@ -57,6 +57,7 @@ def watched(read: Callable[[], str], pause: Callable[[float], None]) -> Iterator
 
 def status_text(session: Session, shown: Overview, now: float) -> str:
     """Lay the overview out for one screen; `now` is in seconds since 1970."""
+    from cli.runs.forecasts import summary
 
     def rows(name: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{**entry, name: shorten(session, entry[name])} for entry in entries]
@@ -67,6 +68,7 @@ def status_text(session: Session, shown: Overview, now: float) -> str:
             {**_progress(row), "run": shorten(session, row["run"])} for row in rows("commit_set", shown.running)
         ],
         "Waiting": [{**row, "waits_for": shorten(session, row["for"])} for row in rows("commit", _waiting(shown))],
+        "Planned": summary(shown.planned["stages"], shown.planned["seconds"]) if shown.planned else "",
         "Failed": [shorten(session, f"{row['commit']}: {row['error']}\n  {row['remedy']}") for row in shown.failed],
         "Warnings": shown.warnings,
         "Repos": rows("head", shown.repos),

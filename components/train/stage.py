@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.code_digest import DRAWINGS, PICTURES, TENSORFLOW, code_digest, versions_of
 from components.importing import imported_meanwhile
@@ -16,6 +16,7 @@ from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
 from pachyderm.record.stage_record import InputCheck, InputFinding
 from pix2pix.errors import InputError
+from pix2pix.hyperparameters.train import TrainParameters
 
 if TYPE_CHECKING:
     from pix2pix.datasets.checks.training_check import TrainingCheck  # imports the image libraries
@@ -67,6 +68,19 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
     return None if inputs[TRAINING.repo].files else f"A|B pairs on {TRAINING}"
 
 
+def effort(parameters: Mapping[str, Any], pairs: int) -> float:
+    """Return a figure that grows as the duration of a training does: steps, pictures, pixels and filters; 0: unknown.
+
+    Args:
+        parameters: name -> value, of this release or an earlier one.
+        pairs: pairs in the folder, the held-out ones included.
+    """
+    known = TrainParameters.of({name: value for name, value in parameters.items() if name in TrainParameters.TYPES})
+    height, width = known.shape
+    steps = known.total_steps(max(1, round(pairs * (1 - known.held_out))))
+    return float(steps * known.batch_size * height * width * known.ngf)
+
+
 STAGE = Stage(
     spec=TRAIN,
     code=lambda: code_digest(__name__, "pix2pix.training.train"),
@@ -75,4 +89,5 @@ STAGE = Stage(
     work=work,
     awaited=awaited,
     page=page,
+    effort=effort,
 )

@@ -6,11 +6,10 @@ once, or be open for a moment only.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +19,11 @@ import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.client.branches import BranchName
+from pachyderm.client.changes import changes_of, same
 from pachyderm.client.commits import Commit, head, history, inspect, refuse_open
 from pachyderm.client.connection import Connection
-from pachyderm.client.file_contents import expected, pieces
-from pachyderm.client.files import Listing, files, read_pieces
+from pachyderm.client.file_contents import pieces
+from pachyderm.client.files import files
 from pachyderm.errors import RequestError
 
 T = TypeVar("T")
@@ -87,17 +87,13 @@ def put(
         RequestError: the repo does not exist, the branch's head is open, or a path would be both a file and a folder.
         OSError: a local file cannot be read; no commit was made.
     """
-    before = _head(client, branch)
-    base = _readable_base(client, before)
-    present = files(client, branch.repo, base.id) if base else {}
-    changed = {path: local for path, local in sources.items() if not _same(client, base, path, local, present, resend)}
+    changes = changes_of(client, branch, sources, mirror_under=mirror_under, resend=resend)
+    changed, deleted = changes.put, changes.deleted
     unchanged = {path: local for path, local in sources.items() if path not in changed} if resend else {}
     if unchanged:
         _send(unchanged, [], progress, client.pfs.create_file_set)
-    deleted = [] if mirror_under is None else _missing_below(mirror_under, present, sources)
-    if not changed and not deleted:
+    if not changes:
         return Put(None, 0, 0, 0, len(unchanged))
-    _refuse_collisions(branch, (present.keys() - deleted) | sources.keys())
     if message:
         write = partial(_write_described, client, branch, message, sleep)
         commit_id = _send(changed, deleted, progress, write)
@@ -105,17 +101,11 @@ def put(
         # To the branch by name: pachd receives the whole stream, then creates the commit and finishes it at once.
         target = pfs.ModifyFileRequest(set_commit=client.head(branch))
         _send(changed, deleted, progress, lambda requests: client.pfs.modify_file(itertools.chain([target], requests)))
-        commit_id = _find_own_commit(client, branch, before, changed, deleted).id
+        commit_id = _find_own_commit(client, branch, changes.before, changed, deleted).id
     commit = inspect(client, branch.repo, commit_id, wait=True)
     if commit.error:
         raise RequestError(f"the server rejected {commit}: {commit.error}")
-    total = sum(local.stat().st_size for local in changed.values())
-    return Put(commit.id, len(changed), len(deleted), total, len(unchanged))
-
-
-def _missing_below(folder: str, present: Listing, sources: Mapping[str, Path]) -> list[str]:
-    prefix = folder.rstrip("/") + "/"
-    return [path for path in present if path.startswith(prefix) and path not in sources]
+    return Put(commit.id, len(changed), len(deleted), changes.bytes, len(unchanged))
 
 
 def _write_described(
@@ -159,73 +149,6 @@ def _delete(client: Connection, commit: pfs.Commit) -> None:
         logger.warning("%s is still open; delete it: pachctl delete commit %s", name, name, exc_info=True)
 
 
-def _head(client: Connection, branch: BranchName) -> Commit | None:
-    """Return the branch's head once it has finished; None without a branch.
-
-    The head must not be open: pachd directs a write by branch name INTO an open head.
-    """
-    branches = {info.branch.name for info in client.pfs.list_branch(repo=client.repo(branch.repo))}
-    if branch.branch not in branches:
-        return None
-    newest = head(client, branch)
-    refuse_open(newest, "put again")
-    return inspect(client, branch.repo, newest.id, wait=True)
-
-
-def _readable_base(client: Connection, newest: Commit | None) -> Commit | None:
-    """Return the commit whose files a new one starts with: pachd skips commits that finished with an error."""
-    commit = newest
-    while commit is not None and commit.error:
-        commit = inspect(client, commit.repo, commit.parent, wait=True) if commit.parent is not None else None
-    return commit
-
-
-def _refuse_collisions(branch: BranchName, paths: Set[str]) -> None:
-    """Refuse a path that would be both a file and a folder.
-
-    pachd only detects it when the commit is finished: neither that commit nor its children could be read.
-    """
-    folders: set[str] = set()
-    for path in sorted(paths):
-        parent = path.rpartition("/")[0]
-        while parent and parent not in folders:
-            if parent in paths:
-                raise RequestError(
-                    f"{parent} would be a file and a folder of {branch} at once, because {path} is below it; "
-                    "give one of them another --prefix, or let --mirror delete the existing one"
-                )
-            folders.add(parent)
-            parent = parent.rpartition("/")[0]
-
-
-def _same(
-    client: Connection, commit: Commit | None, path: str, local: Path, present: Listing, resend: bool = False
-) -> bool:
-    """Return whether a commit holds the content of a local file at a path; reads it only if it is over one chunk.
-
-    With `resend`, the commit's content may be damaged, and a file of the same size whose content cannot be read counts
-    as the same.
-    """
-    entry = present.get(path)
-    if commit is None or entry is None:
-        return False
-    want = expected(local)
-    if want.bytes != entry.bytes or want.hash is not None:
-        return want.bytes == entry.bytes and want.hash == entry.hash
-    if want.bytes == 0:
-        return True
-    stored = hashlib.sha256()
-    try:
-        for piece in read_pieces(client, commit.repo, commit.id, path):
-            stored.update(piece)
-    except grpc.RpcError as error:
-        if resend and error.code() is grpc.StatusCode.DATA_LOSS:
-            return True
-        raise
-    with local.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest() == stored.digest()
-
-
 def _find_own_commit(
     client: Connection, branch: BranchName, before: Commit | None, changed: Mapping[str, Path], deleted: list[str]
 ) -> Commit:
@@ -245,7 +168,7 @@ def _find_own_commit(
         if commit.error:
             continue
         listing = files(client, commit.repo, commit.id)
-        arrived = all(_same(client, commit, path, local, listing) for path, local in changed.items())
+        arrived = all(same(client, commit, path, local, listing) for path, local in changed.items())
         if arrived and not any(path in listing for path in deleted):
             return commit
     raise RequestError(

@@ -20,14 +20,14 @@ from pachyderm.client.file_contents import Expected
 from pachyderm.client.files import Listing, content
 from pachyderm.dag.repos import pipeline_of
 from pachyderm.errors import CommitFailedError, LostClaimError, PermanentError
-from pachyderm.output.ancestor import Ancestor, nearest_good, present_in, wait_for_older
+from pachyderm.output.ancestor import nearest_good, present_in, wait_for_older
 from pachyderm.output.derivation import Derivation, derive
 from pachyderm.output.finish import finish
 from pachyderm.output.gate import publish_judged
-from pachyderm.output.plan import CarryBase, Plan, plan
+from pachyderm.output.plan import Plan
 from pachyderm.output.publish import differences, publish
 from pachyderm.output.result import Execution, Result, computed, empty, reused
-from pachyderm.output.reuse import reusable
+from pachyderm.output.reuse import Filling, filling_of
 from pachyderm.output.scratch import attempt_folder
 from pachyderm.output.stage import FanOut, Stage, StageContext
 from pachyderm.output.work_in_progress import kept
@@ -172,9 +172,10 @@ class Attempt:
         present = partial(present_in, self._client, self._commit, ancestor)
         derivation = derive(self._client, self._stage, self._commit, self._inputs, ancestor)
         with self._context(derivation, claim) as context:
-            result = self.reuse(derivation)
+            filling = filling_of(self._client, self._stage, self._commit, derivation, ancestor)
+            result = self.reuse(filling)
             if result is None:
-                planned = self.plan(derivation, ancestor)
+                planned = filling.plan
                 if planned is not None and self._fan_out is not None:
                     planned = self._fan_out.divide(replace(context, plan=planned), derivation.fingerprint, claim.number)
                     if planned is None:
@@ -191,34 +192,20 @@ class Attempt:
         self._verify(present(), expected)
         return ended
 
-    def reuse(self, derivation: Derivation) -> Result | None:
+    def reuse(self, filling: Filling) -> Result | None:
         """Return a result that needs no work: an empty one, or a copy of an earlier commit; else None."""
-        awaited = self._stage.awaited(derivation.inputs)
-        if awaited is not None:
-            logger.info("%s has nothing to work on: %s", self._commit, awaited)
-            return empty(awaited)
-        earlier = reusable(self._client, self._commit, derivation.fingerprint.value)
-        if earlier is None:
+        if filling.awaited is not None:
+            logger.info("%s has nothing to work on: %s", self._commit, filling.awaited)
+            return empty(filling.awaited)
+        if filling.earlier is None:
             return None
-        logger.info("%s has the same fingerprint; its files are copied", earlier.commit)
-        return reused(earlier)
-
-    def plan(self, derivation: Derivation, ancestor: Ancestor | None) -> Plan | None:
-        """Compare the datums with those of the ancestor; None for a stage whose output is made as a whole."""
-        stage = self._stage
-        if stage.datums is None or stage.assign is None:
-            return None
-        datums, base = derivation.inputs[stage.datums].files, None
-        if ancestor is not None:
-            changed = derivation.fingerprint.differs_from(ancestor.record.parts)
-            if set(changed) <= {f"inputs.{stage.datums}"}:
-                base = CarryBase(ancestor.commit.id, ancestor.files, ancestor.record)
-        planned = plan(datums, stage.assign, base)
-        logger.info("%d of %d files are work", len(planned.compute), len(datums))
-        return planned
+        logger.info("%s has the same fingerprint; its files are copied", filling.earlier.commit)
+        return reused(filling.earlier)
 
     def work(self, context: StageContext, planned: Plan | None) -> Result:
         """Let the stage compute what is planned."""
+        if planned is not None:
+            logger.info("%d of %d files are work", len(planned.compute), planned.datums)
         context = replace(context, plan=planned)
         return computed(context, self._stage.work(context))
 

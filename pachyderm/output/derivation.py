@@ -61,15 +61,31 @@ def derive(
 def derive_from(client: Connection, stage: Stage, commit: Commit, inputs: Mapping[str, Input]) -> Derivation:
     """Read the parameters of an output commit whose inputs are known; errors as for `derive`."""
     origin = source_of(client, commit, [entry.commit for entry in inputs.values()])
-    own = own_parameters_in(origin, commit.id)
-    resolved = _resolve(client, stage, origin, own)
-    return Derivation(inputs, resolved, str(origin), bool(own), _fingerprint(stage, inputs, resolved))
-
-
-def _resolve(client: Connection, stage: Stage, origin: Commit, own: Mapping[str, object]) -> Resolved:
-    """Resolve the stage's parameters from an input commit's parameters file and the commit set's own ones."""
     text = read(client, origin.repo, origin.id, PARAMETERS_FILE)
-    name = f"{origin}:{PARAMETERS_FILE}"
+    return derivation_of(stage, inputs, str(origin), text, own_parameters_in(origin, commit.id))
+
+
+def derivation_of(
+    stage: Stage, inputs: Mapping[str, Input], origin: str, text: bytes | None, own: Mapping[str, object]
+) -> Derivation:
+    """Return the derivation of an output commit whose inputs and parameters are known.
+
+    Args:
+        stage: the stage that fills the commit.
+        inputs: repo -> the input.
+        origin: name of the input commit that the parameters file belongs to.
+        text: the parameters file; None without one.
+        own: the commit set's own hyperparameters.
+
+    Raises:
+        PermanentError: the parameters are invalid.
+    """
+    resolved = _resolve(stage, f"{origin}:{PARAMETERS_FILE}", text, own)
+    return Derivation(inputs, resolved, origin, bool(own), _fingerprint(stage, inputs, resolved))
+
+
+def _resolve(stage: Stage, name: str, text: bytes | None, own: Mapping[str, object]) -> Resolved:
+    """Resolve the stage's parameters from a parameters file and the commit set's own ones."""
     try:
         return stage.resolve(None if text is None else text.decode("utf-8-sig"), own, name)
     except UnicodeDecodeError as error:

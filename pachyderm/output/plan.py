@@ -72,6 +72,11 @@ class Plan:
     shard_warnings: tuple[str, ...] = ()
     samples: Mapping[str, Path] = field(default_factory=dict)
 
+    @property
+    def datums(self) -> int:
+        """Number of inputs that the plan accounts for."""
+        return len(self.compute) + len(self.carried) + len(self.rejected)
+
 
 def plan(inputs: Listing, assign: Assign, base: CarryBase | None) -> Plan:
     """Compare the inputs by content with those that the base was made from; a renamed file needs no work.

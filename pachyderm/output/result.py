@@ -175,8 +175,7 @@ def computed(context: StageContext, output: StageOutput) -> Result:
         path: StoredFile(carried.repo or commit.repo, carried.commit, carried.path, carried.entry)
         for path, carried in plan.carried.values()
     }
-    files = {path: replace(carried.made, source=source) for source, (path, carried) in plan.carried.items()}
-    files |= computed_files(output.files, plan, listing, commit.id)
+    files = carried_over(plan) | computed_files(output.files, plan, listing, commit.id)
     # Warnings about the pictures computed now stand for those about the pictures carried over.
     warnings = tuple(dict.fromkeys((*plan.shard_warnings, *output.warnings))) or plan.warnings
     return Result(
@@ -194,6 +193,11 @@ def computed(context: StageContext, output: StageOutput) -> Result:
         base=plan.base,
         samples=plan.samples,
     )
+
+
+def carried_over(plan: Plan) -> dict[str, OutputFile]:
+    """Return the record's entries of the files that a plan carries over."""
+    return {path: replace(carried.made, source=source) for source, (path, carried) in plan.carried.items()}
 
 
 def computed_files(files: Mapping[str, Path], plan: Plan, listing: Listing, commit_id: str) -> dict[str, OutputFile]:

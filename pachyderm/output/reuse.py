@@ -1,4 +1,4 @@
-"""Reuse of an earlier good commit with the same fingerprint."""
+"""How an output commit is filled: not at all, by reuse of an earlier commit, or by work on what changed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pachyderm.client.commits import Commit, all_commits
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import FileEntry, Listing, content, files
+from pachyderm.output.ancestor import Ancestor
+from pachyderm.output.derivation import Derivation
+from pachyderm.output.plan import CarryBase, Plan, plan
+from pachyderm.output.stage import Stage
 from pachyderm.record.fingerprints import FINGERPRINT
 from pachyderm.record.quarantine import is_quarantined
 from pachyderm.record.stage_record import StageRecord, readable_record
@@ -29,6 +33,49 @@ class Earlier:
     commit: Commit
     files: Mapping[str, FileEntry]
     record: StageRecord
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How an output commit is filled; at most one attribute is set, and none for a whole output that is made anew.
+
+    Attributes:
+        awaited: what a commit without anything to work on waits for.
+        earlier: the commit that is copied.
+        plan: the datums to compute and the outputs to carry over.
+    """
+
+    awaited: str | None = None
+    earlier: Earlier | None = None
+    plan: Plan | None = None
+
+
+def filling_of(
+    client: Connection, stage: Stage, commit: Commit, derivation: Derivation, ancestor: Ancestor | None
+) -> Filling:
+    """Decide how an output commit is filled.
+
+    Args:
+        client: the connection.
+        stage: the stage that fills it.
+        commit: the output commit; it need not exist yet.
+        derivation: what its content is a function of.
+        ancestor: its nearest good ancestor.
+    """
+    awaited = stage.awaited(derivation.inputs)
+    if awaited is not None:
+        return Filling(awaited=awaited)
+    earlier = reusable(client, commit, derivation.fingerprint.value)
+    if earlier is not None:
+        return Filling(earlier=earlier)
+    if stage.datums is None or stage.assign is None:
+        return Filling()
+    base = None
+    if ancestor is not None:
+        changed = derivation.fingerprint.differs_from(ancestor.record.parts)
+        if set(changed) <= {f"inputs.{stage.datums}"}:
+            base = CarryBase(ancestor.commit.id, ancestor.files, ancestor.record)
+    return Filling(plan=plan(derivation.inputs[stage.datums].files, stage.assign, base))
 
 
 def reusable(client: Connection, commit: Commit, fingerprint: str) -> Earlier | None:

@@ -159,6 +159,8 @@ class Stage:
         judge: decides about the promotion of the output; None if the output is not a model.
         batch: returns how many consecutive datums are computed together; shards hold a multiple of it, so that they
             compute the same batches as one process.
+        effort: (parameter -> value, number of input files) -> a figure that the duration is proportional to, or 0 if it
+            cannot be known; None if the duration depends on neither. `pix2pix plan` scales earlier durations by it.
     """
 
     spec: StageSpec
@@ -171,6 +173,7 @@ class Stage:
     assign: Assign | None = None
     judge: Judge | None = None
     batch: Callable[[Any], int] = lambda parameters: 1  # noqa: ARG005
+    effort: Callable[[Mapping[str, Any], int], float] | None = None
 
     @property
     def name(self) -> str:

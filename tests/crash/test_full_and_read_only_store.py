@@ -21,7 +21,7 @@ from pachyderm.store.rpc.server import StoreServer
 
 Capture = pytest.CaptureFixture[str]
 
-READING = (("status",), ("log", "training"), ("ls", "training"), ("models",), ("store", "fsck"))
+READING = (("status",), ("log", "training"), ("ls", "training"), ("models",), ("plan",), ("store", "fsck"))
 
 
 @pytest.fixture(autouse=True)

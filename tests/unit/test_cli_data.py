@@ -58,6 +58,25 @@ def test_put_makes_one_commit_and_none_if_nothing_differs(store: Path, pictures:
     assert [entry["commit"] for entry in log][:2] == [third["commit"], first["commit"]]
 
 
+def test_plan_states_what_a_put_would_send_and_cause_and_status_what_is_open(
+    store: Path, pictures: Path, capsys: Capture
+) -> None:
+    document = pix2pix(capsys, "--store", store, "plan", "training", pictures, "--json").document
+    sent = pix2pix(capsys, "--store", store, "put", "training", pictures, "--json").document
+    assert document["put"] == {name: sent[name] for name in ("repo", "files_put", "files_deleted", "bytes")}
+    keys = {"stage", "commit", "compute", "carry", "reuse", "seconds", "bytes", "condition", "note"}
+    assert all(row.keys() == keys for row in document["stages"]) and document["seconds"] is None
+    rows = pix2pix(capsys, "--store", store, "plan", "--json").document["stages"]
+    train, export, generate = (row["commit"] for row in rows)
+    assert (train, export, generate) == (sent["commit"], sent["commit"], None)
+    assert [row["stage"] for row in rows] == [row["stage"] for row in document["stages"]]
+    assert "generate: waits for pictures on input_images@master" in pix2pix(capsys, "--store", store, "plan").out
+    assert "Planned\n  train everything, export everything" in pix2pix(capsys, "--store", store, "status").out
+    (pictures / "pix2pix.toml").write_text("[train]\nsize = 7\n")
+    assert "size = 7" in pix2pix(capsys, "--store", store, "plan", "training", pictures).out
+    assert pix2pix(capsys, "--store", store, "plan", "training", pictures, "-q").code == 0
+
+
 def test_put_mirror_deletes_missing_files_below_the_prefix_only(store: Path, pictures: Path, capsys: Capture) -> None:
     pix2pix(capsys, "--store", store, "put", "training", pictures)
     pix2pix(capsys, "--store", store, "put", "training", pictures, "--prefix", "/x")
@@ -183,6 +202,11 @@ def test_each_wrong_use_of_the_data_is_one_clear_line(
     refused(run("put", "training", empty), "empty", "no file")
     refused(run("put", "nosuch", pictures), "repo nosuch not found", "training")
     refused(run("put", "checkpoint", pictures), "checkpoint@master", "training")
+    for source, words in ((tmp_path / "nowhere", "does not exist"), (empty, "no file")):
+        refused(run("plan", "training", source), source.name, words)
+    refused(run("plan", "nosuch", pictures), "repo nosuch not found", "training")
+    refused(run("plan", "checkpoint", pictures), "checkpoint@master", "training")
+    refused(run("plan", "training"), "pix2pix plan training FOLDER")
     refused(run("get", "nosuch", tmp_path / "x"), "repo nosuch not found")
     refused(run("get", "training", pictures), "not an empty folder")
     refused(run("get", "training", tmp_path / "x", "--glob", "/nothing*"), "nothing*")

@@ -184,6 +184,7 @@ def _calls(good: str, failed: str, pictures: Path) -> dict[str, list[list[object
         "trigger": [["trigger", "--once", "--runner", HOSTILE], ["trigger", "--config", missing]],
         "run": [["run", HOSTILE], ["run", "training_and_export", "-p", f"{HOSTILE}=1"]],
         "status": [["status"]],
+        "plan": [["plan"], ["plan", "training", pictures], ["plan", HOSTILE, pictures], ["plan", "training", missing]],
         "why": [["why", good], ["why", failed], ["why", HOSTILE]],
         "retry": [["retry", good], ["retry", HOSTILE]],
         "models": [["models"]],

@@ -46,7 +46,7 @@ class Commit:
         provenance: the commits that it was made from, direct ones only, sorted by repo and id.
         description: as given when it was started.
         subvenance: the commits made from it, direct ones only, sorted by repo and id.
-        bytes: upper bound of its size; 0 while it is open.
+        bytes: the size of its files; 0 until it has finished.
     """
 
     repo: str
@@ -178,7 +178,8 @@ def _from_info(info: Any) -> Commit:
         provenance=_sorted(info.direct_provenance),
         subvenance=_sorted(info.direct_subvenance),
         description=info.description,
-        bytes=info.size_bytes_upper_bound,
+        # The upper bound is 0 where pachd inspects a commit, and not 0 where it lists an open one.
+        bytes=info.details.size_bytes,
     )
 
 

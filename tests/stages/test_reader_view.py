@@ -11,7 +11,7 @@ import pytest
 from dying import living
 from stage_harness import StageHarness
 
-from pachyderm.client.commits import Commit, inspect
+from pachyderm.client.commits import Commit, all_commits, inspect
 from pachyderm.client.files import files
 from pachyderm.dag.repos import CHECKPOINT, INPUT_IMAGES, PREPROCESS_IMAGES, TRAINING
 from pachyderm.output import attempt
@@ -54,6 +54,17 @@ def test_a_reader_sees_nothing_or_all_of_a_result_after_every_request(
         "/d.png": "small(6)",
     }
     assert set(seen) == {before, seen[-1]}
+
+
+def test_a_commit_has_the_same_data_in_a_listing_and_inspected(harness: StageHarness) -> None:
+    first = inspect(harness.client, TRAINING.repo, harness.put(TRAINING, {"/a.png": "four"}))
+    harness.put(TRAINING, {"/b.png": "2"})
+    filled = harness.fill("train", first.id)
+    opened = next(all_commits(harness.client, CHECKPOINT.repo))
+    for commit in (first, filled, opened):
+        listed = list(all_commits(harness.client, commit.repo))
+        assert inspect(harness.client, commit.repo, commit.id) in listed
+    assert (first.bytes, filled.bytes > 0, opened.state, opened.bytes) == (4, True, "open", 0)
 
 
 def test_a_paused_attempt_shows_nothing_in_the_commit_that_another_one_took_over(harness: StageHarness) -> None:

@@ -243,6 +243,12 @@ def test_a_message_of_pachds_maximum_size_arrives() -> None:
         assert len(client.pfs.inspect_commit(commit=client.commit("training", "0" * 32)).description) == 19 << 20
 
 
+def test_the_size_of_a_commit_is_read_where_pachd_states_it() -> None:
+    details = pfs.CommitInfoDetails(size_bytes=7)
+    with answering(lambda context: bytes(pfs.CommitInfo(size_bytes_upper_bound=0, details=details))) as client:
+        assert inspect(client, "training", "0" * 32).bytes == 7
+
+
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
 def test_a_read_that_meets_a_server_shutting_down_is_repeated(code: grpc.StatusCode) -> None:
     calls: list[float] = []

@@ -248,7 +248,8 @@ def main() -> None:
         "--volume", action="store_true", help="commands on a large commit, a long history and a long queue"
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the volume")
-    parser.add_argument("--only", default="", help="part of a benchmark's name")
+    only = "part of a benchmark's name; with --against several, separated by commas"
+    parser.add_argument("--only", default="", help=only)
     parser.add_argument(
         "--against", default="", metavar="ADDRESS", help="compare with the Pachyderm at grpc://host:port"
     )

@@ -146,7 +146,7 @@ def compare(address: str, folder: Path, scale: int, only: str) -> Iterator[str]:
         address: of the other server, ``grpc://host:port``.
         folder: an empty folder for two stores.
         scale: divides the number of files.
-        only: part of the items' names.
+        only: parts of the items' names, separated by commas; empty for all.
     """
     yield f"{'':<30} {'store, socket':>15} {'store, process':>15} {address[:24]:>24} {'socket':>8} {'process':>8}"
     with (
@@ -165,7 +165,7 @@ def compare(address: str, folder: Path, scale: int, only: str) -> Iterator[str]:
             for work in works:
                 work.put_many()
             for name, item in ITEMS.items():
-                if only in name:
+                if any(part in name for part in only.split(",")):
                     rates = [statistics.median(rate) for rate in zip(*_rounds(works, item), strict=True)]
                     yield _line(name.format(count=count), *rates)
         finally:

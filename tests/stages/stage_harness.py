@@ -51,6 +51,11 @@ class StageHarness:
     versions: dict[str, str] = field(default_factory=lambda: {"pillow": "13"})
     code: str = "code"
 
+    @property
+    def location(self) -> list[str]:
+        """The options of a subcommand that name this Pachyderm; its project is in the environment."""
+        return ["--pachd", self.target.pachd] if self.target.pachd else ["--store", str(self.target.store)]
+
     def put(self, branch: BranchName, files: Mapping[str, str], mirror: bool = False) -> str:
         """Commit files (path -> text) and return the id of the commit set."""
         folder = self.folder / uuid.uuid4().hex

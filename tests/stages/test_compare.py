@@ -30,8 +30,9 @@ def trained(harness: StageHarness, text: str, parameters: str) -> str:
 
 def run(harness: StageHarness, *words: object) -> str:
     """Run a subcommand and return its standard output."""
-    arguments = [str(word) for word in ("--store", harness.target.store, *words)]
-    result = CliRunner().invoke(pix2pix, arguments, catch_exceptions=False)
+    arguments = [str(word) for word in (*harness.location, *words)]
+    environment = {"PACH_PROJECT": harness.target.project}
+    result = CliRunner(env=environment).invoke(pix2pix, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     return result.stdout
 

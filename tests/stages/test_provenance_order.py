@@ -132,9 +132,8 @@ def test_pictures_that_wait_while_a_training_is_promoted_are_all_generated(
         output = harness.output(GENERATE_IMAGES, commit_set)
         assert harness.content(output) == {"/1.png": f"made(small(changed {number}))"}
     assert fsck(harness.client, now=time.time(), contents=True).problems == ()
-    location = ["--pachd", harness.target.pachd] if harness.target.pachd else ["--store", str(harness.target.store)]
     monkeypatch.setenv("PACH_PROJECT", harness.target.project)
-    done = CliRunner().invoke(fsck_command, ["--json", *location])
+    done = CliRunner().invoke(fsck_command, ["--json", *harness.location])
     assert (done.exit_code, json.loads(done.stdout)["problems"]) == (0, [])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -103,6 +104,8 @@ def inspect(client: Connection, repo: str, commit_id: str, wait: bool = False) -
     Raises:
         RequestError: commit not found.
     """
+    if not _ID.fullmatch(commit_id):
+        raise _not_found(f"{repo}@{commit_id}")
     return _inspect(client, commit_of(client, repo, commit_id), f"{repo}@{commit_id}", wait)
 
 
@@ -122,8 +125,12 @@ def _inspect(client: Connection, commit: Mapping[str, Any], name: str, wait: boo
     except grpc.RpcError as error:
         # Depending on what is missing, pachd answers NOT_FOUND, or UNKNOWN with this text.
         if error.code() is grpc.StatusCode.NOT_FOUND or "not found" in (error.details() or ""):
-            raise RequestError(f"commit {name} not found; `pix2pix log REPO` lists the commits of a repo") from error
+            raise _not_found(name) from error
         raise
+
+
+def _not_found(name: str) -> RequestError:
+    return RequestError(f"commit {name} not found; `pix2pix log REPO` lists the commits of a repo")
 
 
 def history(client: Connection, branch: BranchName, number: int = 0) -> Iterator[Commit]:
@@ -192,6 +199,10 @@ def _seconds(timestamp: Any) -> float:
     """Convert a ``Timestamp`` to seconds since 1970; 0 if it is absent."""
     return float(timestamp.seconds + timestamp.nanos / 1e9)
 
+
+_ID = re.compile(r"[0-9a-f]{12}4[0-9a-f]{19}")
+"""Ids of commits, as pachd and the store make them. pachd takes any other text for a branch, and crashes serving the
+request if there is none (seen on pachd 2.12)."""
 
 _AUTO = pfs.OriginKind.AUTO.value
 _STARTED, _FINISHED = pfs.CommitState.STARTED.value, pfs.CommitState.FINISHED.value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -294,10 +295,13 @@ def test_the_next_attempt_of_a_run_goes_on_with_the_fresh_commit_set_of_the_firs
     assert fresh_set(harness.client, CHECKPOINT, TRAINING, own, "") != first, "an unknown run"
 
 
-def test_a_commit_set_whose_transaction_was_abandoned_is_not_gone_on_with(harness: StageHarness) -> None:
+@pytest.mark.parametrize("abandoned", [uuid.UUID(int=0, version=4).hex, "0" * 32, "somebody's"])
+def test_a_commit_set_whose_transaction_was_abandoned_is_not_gone_on_with(
+    harness: StageHarness, abandoned: str
+) -> None:
     newest = opened(harness)
     harness.fill("train")
-    harness.client.edit_keys(TRAINING.repo, newest, add={opened_by_key("0" * 32): "run"})
+    harness.client.edit_keys(TRAINING.repo, newest, add={opened_by_key(abandoned): "run"})
     commit_set = fresh_set(harness.client, CHECKPOINT, TRAINING, {}, "run")
     assert harness.output(CHECKPOINT, commit_set).state == "open"
 

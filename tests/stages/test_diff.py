@@ -94,6 +94,7 @@ def test_generated_pictures_whose_record_cannot_be_read_are_skipped(
     changes = [{"set_commit": target}, {"delete_file": gone}, {"add_file": record}]
     harness.client.pfs.modify_file(pfs.ModifyFileRequest(**entry) for entry in changes)
     harness.client.pfs.finish_commit(commit=target)
+    assert inspect(harness.client, newest.repo, newest.id, wait=True).state == "good"
     a, b = commit(harness, MODEL.repo, first), commit(harness, MODEL.repo, second)
     before, after = same_inputs(harness.client, (a, b))
     assert newest.id not in (before.commit.id, after.commit.id)

@@ -33,6 +33,8 @@ from pachyderm.protocol import channel, conflicts
 from pachyderm.store.objects.engine import Engine
 from pachyderm.store.rpc.routes import handlers
 
+COMMIT = "0" * 12 + "4" + "0" * 19
+
 
 def authority() -> tuple[bytes, bytes]:
     """A private key and its self-signed certificate for 127.0.0.1, in PEM format."""
@@ -246,7 +248,18 @@ def test_a_message_of_pachds_maximum_size_arrives() -> None:
 def test_the_size_of_a_commit_is_read_where_pachd_states_it() -> None:
     details = pfs.CommitInfoDetails(size_bytes=7)
     with answering(lambda context: bytes(pfs.CommitInfo(size_bytes_upper_bound=0, details=details))) as client:
-        assert inspect(client, "training", "0" * 32).bytes == 7
+        assert inspect(client, "training", COMMIT).bytes == 7
+
+
+@pytest.mark.parametrize("text", ["0" * 32, "abc", "", "master", "a" * 12 + "4" + "a" * 20])
+def test_a_text_that_is_no_commit_id_is_not_found_and_never_sent(text: str) -> None:
+    """pachd takes it for a branch, and crashes serving the request if there is none."""
+
+    def crash(context: grpc.ServicerContext) -> bytes:
+        context.abort(grpc.StatusCode.ABORTED, "panic: runtime error: invalid memory address")
+
+    with answering(crash) as client, pytest.raises(RequestError, match=f"commit training@{text} not found"):
+        inspect(client, "training", text)
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
@@ -335,7 +348,7 @@ class SilentServer:
 @pytest.mark.parametrize(
     "read",
     [
-        lambda client: inspect(client, "training", "0" * 32),
+        lambda client: inspect(client, "training", COMMIT),
         lambda client: list(history(client, TRAINING)),
         lambda client: list(client.pfs.list_commit(repo=client.repo("training"))),
         lambda client: client.get_version(),
@@ -396,7 +409,7 @@ def test_a_wait_for_a_commit_has_no_time_limit() -> None:
     with server.serve() as address, impatient(address, read_timeout=0.3) as client:
         timer = threading.Timer(1, server.released.set)
         timer.start()
-        assert inspect(client, "training", "0" * 32, wait=True).description == "late"
+        assert inspect(client, "training", COMMIT, wait=True).description == "late"
         timer.join()
 
 
@@ -406,7 +419,7 @@ def test_a_failure_of_the_server_is_not_reported_as_bad_input(code: grpc.StatusC
         context.abort(code, "the server's database is damaged")
 
     with pytest.raises(ServerError, match=rf"{code.name}.*database is damaged") as caught, answering(answer) as client:
-        inspect(client, "training", "0" * 32)
+        inspect(client, "training", COMMIT)
     assert report(caught.value) == 1
     assert caught.value.retryable
 
@@ -442,7 +455,7 @@ def test_what_the_servers_database_keeps_rolling_back_fails_as_a_conflict(monkey
         context.abort(grpc.StatusCode.UNKNOWN, CONFLICTS[0])
 
     with pytest.raises(ConflictError, match=r"is aborted.*; try again") as caught, answering(answer) as client:
-        inspect(client, "training", "0" * 32)
+        inspect(client, "training", COMMIT)
     assert report(caught.value) == 1
     assert caught.value.retryable
 
@@ -453,7 +466,7 @@ def test_a_server_without_its_database_is_not_reported_as_bad_input(state: str) 
         context.abort(grpc.StatusCode.UNKNOWN, f"ERROR: terminating connection (SQLSTATE {state})")
 
     with pytest.raises(ServerError, match="terminating connection") as caught, answering(answer) as client:
-        inspect(client, "training", "0" * 32)
+        inspect(client, "training", COMMIT)
     assert caught.value.retryable
 
 
@@ -462,7 +475,7 @@ def test_what_the_servers_database_refuses_is_bad_input() -> None:
         context.abort(grpc.StatusCode.UNKNOWN, "create repo: ERROR: value too long (SQLSTATE 22001)")
 
     with pytest.raises(RequestError, match="value too long"), answering(answer) as client:
-        inspect(client, "training", "0" * 32)
+        inspect(client, "training", COMMIT)
 
 
 def test_an_expired_token_is_not_a_failure_of_the_server() -> None:
@@ -470,4 +483,4 @@ def test_an_expired_token_is_not_a_failure_of_the_server() -> None:
         context.abort(grpc.StatusCode.INTERNAL, "token expiration is in the past")
 
     with pytest.raises(UnreachableError, match="renew PACH_TOKEN"), answering(answer) as client:
-        inspect(client, "training", "0" * 32)
+        inspect(client, "training", COMMIT)

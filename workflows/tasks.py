@@ -6,6 +6,7 @@ from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
 from components.image import IMAGE
+from components.trainjob.manifest import CONNECTION, CONNECTION_KEYS, QUEUE_LABEL
 
 DAY = 24 * 3600
 
@@ -17,10 +18,6 @@ CONFIG = dsl.PipelineConfig(
     ttl_seconds_after_failure=7 * DAY,
 )
 """Deadline of a run, and retention after its end."""
-
-CONNECTION = "pix2pix-pachyderm"
-"""Name of the config map (keys ``address``, ``project``, ``root_certs``) and of the secret (key ``token``); both are
-optional."""
 
 CONFIG_FILES = "/etc/pachyderm"
 """Mount path of the config map's keys; ``root_certs`` names the file that holds a certificate authority."""
@@ -50,12 +47,15 @@ def on_cluster(task: PipelineTask, image: str = IMAGE) -> PipelineTask:
     kubernetes.use_config_map_as_env(
         task,
         config_map_name=CONNECTION,
-        config_map_key_to_env={"address": "PACHD_ADDRESS", "project": "PACH_PROJECT", "root_certs": "PACH_ROOT_CERTS"},
+        config_map_key_to_env=dict(CONNECTION_KEYS),
         optional=True,
     )
     kubernetes.use_config_map_as_volume(task, config_map_name=CONNECTION, mount_path=CONFIG_FILES, optional=True)
     kubernetes.use_secret_as_env(task, secret_name=CONNECTION, secret_key_to_env={"token": "PACH_TOKEN"}, optional=True)
     kubernetes.use_field_path_as_env(task, env_name="KFP_RUN_ID", field_path="metadata.labels['pipeline/runid']")
+    # Kubeflow takes labels from no parameter, so the queue is written into the pipeline when it is uploaded or compiled
+    # (workflows/runners/queue_label.py); the task hands it on to a TrainJob.
+    kubernetes.use_field_path_as_env(task, env_name="PIX2PIX_QUEUE", field_path=f"metadata.labels['{QUEUE_LABEL}']")
     # The network policies in deploy/ select tasks by these labels; without them they would apply to no task.
     for key, value in LABELS.items():
         kubernetes.add_pod_label(task, label_key=key, label_value=value)

@@ -5,6 +5,7 @@ from kfp import dsl
 from components.export.component import export
 from components.image import IMAGE
 from components.train.component import train
+from components.trainjob.nodes import RUNTIME
 from workflows.tasks import CONFIG, on_cluster, on_gpu
 
 
@@ -32,6 +33,9 @@ def training_and_export(
     memory: str = "16Gi",
     node_selector: dict[str, str] = {},  # noqa: B006 - the compiler reads the default, nothing changes it
     tolerations: list[dict[str, str]] = [],  # noqa: B006
+    nodes: int = 1,
+    runtime: str = RUNTIME,
+    node_resources: dict[str, dict[str, str]] = {},  # noqa: B006
 ) -> None:
     """Train and export.
 
@@ -55,6 +59,10 @@ def training_and_export(
         memory: memory that training asks for and is limited to, such as 16Gi.
         node_selector: labels of the nodes that may train, as JSON, e.g. {"gpu": "a100"}.
         tolerations: of training's pod, as JSON, e.g. [{"key": "nvidia.com/gpu", "operator": "Exists"}].
+        nodes: number of nodes that train. More than one need Kubeflow Trainer: training's own pod then only creates a
+            TrainJob and follows it, so give it no GPU (gpus "0") and little memory.
+        runtime: of the nodes: name of a TrainingRuntime of the namespace, or ClusterTrainingRuntime/NAME.
+        node_resources: of each node, as JSON, e.g. {"limits": {"nvidia.com/gpu": "1"}}; empty: those of the runtime.
     """
     trained = on_cluster(
         train(
@@ -69,6 +77,10 @@ def training_and_export(
             l1_weight=l1_weight,
             gan_mode=gan_mode,
             seed=seed,
+            nodes=nodes,
+            runtime=runtime,
+            node_resources=node_resources,
+            image=image,
         ),
         image,
     ).set_display_name("Train")

@@ -25,7 +25,8 @@ class Overview:
 
     Attributes:
         in_use: the model in use: ``commit``, ``message``, ``since``, ``metrics``; None before the first promotion.
-        running: stages at work: ``commit_set``, ``pipeline``, ``commit``, ``run``, ``done``, ``total``.
+        running: stages at work: ``commit_set``, ``pipeline``, ``commit``, ``run``, ``done``, ``total``,
+            ``waits`` (for what outside Pachyderm; empty for nothing).
         waiting: every output commit that has not ended: ``commit_set``, ``pipeline``, ``commit``, ``for``.
         for_people: what waits for a person: ``commit`` and ``for``.
         failed: branches whose newest commit ended with an error: ``commit_set``, ``commit``, ``error``, ``remedy``.
@@ -117,7 +118,13 @@ def _running(blockers: Iterable[Blocker]) -> list[dict[str, Any]]:
     for blocker in blockers:
         claim = live_claim(blocker.commit.metadata)
         if claim is not None and blocker.commit.state == "open":
-            row = {**_waiting(blocker), "run": claim.holder, "done": claim.done, "total": claim.total}
+            row = {
+                **_waiting(blocker),
+                "run": claim.holder,
+                "done": claim.done,
+                "total": claim.total,
+                "waits": claim.waits,
+            }
             rows.append({name: value for name, value in row.items() if name != "for"})
     return rows
 

@@ -112,6 +112,8 @@ def _progress(row: dict[str, Any]) -> dict[str, Any]:
 
     done, total = row["done"], row["total"]
     progress = f"{done} of {total} ({100 * done // total} %)" if total else str(done) if done else "begun"
+    if row["waits"]:
+        progress = f"waits for {row['waits']}"
     return {**row, "stage": stage_of(row["commit"].partition("@")[0]).name, "progress": progress}
 
 

@@ -21,16 +21,23 @@ from pix2pix.escaping import escape
     help="Folder for the YAML files.  [default: beside their sources, in a clone of the repository]",
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit code 1 if a file is missing or out of date.")
+@click.option("--queue", metavar="NAME", help="Kueue's LocalQueue for the pods of all tasks; needs -o.")
 @with_session
-def compile_pipelines(session: Session, folder: Path | None, check: bool) -> None:
+def compile_pipelines(session: Session, folder: Path | None, check: bool, queue: str | None) -> None:
     """Compile the pipelines to one YAML file each.
 
     With --check, files that differ only in the version of kfp's SDK count as up to date.
     """
     from workflows.compile import BESIDE, compile_all, output_folder, stale
+    from workflows.runners.compiled import in_queue
 
+    if queue is not None and (folder is None or check):
+        raise click.UsageError("--queue needs -o DIR and no --check: the files of the repository are in no queue")
     if not check:
-        written = [path if folder else Path(path.name) for path in compile_all(output_folder(folder))]
+        compiled = compile_all(output_folder(folder))
+        if queue is not None:
+            in_queue({path.stem: path for path in compiled}, queue, compiled[0].parent)
+        written = [path if folder else Path(path.name) for path in compiled]
         emit(session, {"written": [str(path) for path in written]}, "\n".join(escape(str(path)) for path in written))
         return
     outdated = [path.name for path in stale(folder or BESIDE)]

@@ -26,6 +26,10 @@ def train(
     l1_weight: float = -1,
     gan_mode: str = "",
     seed: int = -1,
+    nodes: int = 1,
+    runtime: str = "",
+    node_resources: dict[str, dict[str, str]] = {},  # noqa: B006 - the compiler reads the default, nothing changes it
+    image: str = "",
 ) -> NamedTuple("Filled", [("commit", str), ("commit_set", str)]):  # type: ignore[valid-type]
     """Train pix2pix on the A|B pairs of a commit of `training`, into `checkpoint`.
 
@@ -43,12 +47,20 @@ def train(
         l1_weight: weight of the L1 loss; 0 leaves it out, -1 takes it from /pix2pix.toml.
         gan_mode: vanilla, lsgan or hinge; empty takes it from /pix2pix.toml.
         seed: for weights, order, crops, flips and dropout; -1 takes it from /pix2pix.toml.
+        nodes: number of nodes; more than one makes a TrainJob, which this task follows.
+        runtime: of the TrainJob: name of a TrainingRuntime, or ClusterTrainingRuntime/NAME.
+        node_resources: of each node of the TrainJob; empty: those of the runtime.
+        image: of the nodes of the TrainJob.
     """
+    import os
+
     from components.task import perform
     from components.train.stage import STAGE
+    from components.trainjob.delegate import delegated
+    from components.trainjob.nodes import Nodes
 
     return perform(
-        STAGE,
+        delegated(STAGE, Nodes(nodes, runtime, image, node_resources), os.environ),
         commit_set,
         hyperparameters,
         run,

@@ -30,7 +30,7 @@ from pachyderm.output.result import Execution, Result, computed, empty, reused
 from pachyderm.output.reuse import Filling, filling_of
 from pachyderm.output.scratch import attempt_folder
 from pachyderm.output.stage import FanOut, Stage, StageContext
-from pachyderm.output.work_in_progress import kept
+from pachyderm.output.work_in_progress import forgotten, kept
 from pachyderm.output.worker import Worker
 from pachyderm.queue.claims import (
     Claim,
@@ -78,6 +78,7 @@ class Attempt:
         self._replaced, self._fan_out = replaced, fan_out
         self._inputs: dict[str, Commit] = {}
         self._done = self._total = 0
+        self._waits = ""
 
     def run(self) -> Commit:
         """Fill the commit, or wait for whoever fills it, and return it; running this twice is harmless.
@@ -96,7 +97,9 @@ class Attempt:
     def run_claimed(self, claim: Claim) -> Commit:
         """Fill the commit under a claim that the caller took after `find`; results and errors as for `run`."""
         try:
-            with heartbeats(self._client, self._commit, claim, lambda: (self._done, self._total)):
+            with heartbeats(
+                self._client, self._commit, claim, lambda: (self._done, self._total), waits=lambda: self._waits
+            ):
                 return self._fill(claim)
         except PermanentError as error:
             latest = self._inspect()
@@ -242,8 +245,11 @@ class Attempt:
         keep = self._keep(derivation)
         keep.mkdir(parents=True, exist_ok=True)
         unfinished: AbstractContextManager[Callable[[], None]] = nullcontext(lambda: None)
-        if not self._worker.keeps:
-            unfinished = kept(self._client, derivation.fingerprint.value, keep, partial(self._check, claim))
+        fingerprint = derivation.fingerprint.value
+        if self._stage.delegates:
+            unfinished = forgotten(self._client, fingerprint, keep)
+        elif not self._worker.keeps:
+            unfinished = kept(self._client, fingerprint, keep, partial(self._check, claim))
         with unfinished as save, attempt_folder(self._worker.scratch, self._stage.name) as scratch:
             yield StageContext(
                 client=self._client,
@@ -257,6 +263,11 @@ class Attempt:
                 policy=derivation.resolved.policy,
                 pinned=derivation.pinned,
                 save=save,
+                fingerprint=fingerprint,
+                run=self._worker.run,
+                check=partial(self._check, claim),
+                waits=self._wait_for,
+                pause=self._worker.pause,
             )
 
     def _keep(self, derivation: Derivation) -> Path:
@@ -265,6 +276,9 @@ class Attempt:
     def _progress(self, done: int, total: int, note: str) -> None:
         self._done, self._total = int(done), int(total)
         self._worker.progress(done, total, note)
+
+    def _wait_for(self, text: str) -> None:
+        self._waits = text
 
     def _inspect(self) -> Commit:
         return inspect(self._client, self._commit.repo, self._commit.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,11 @@ class StageContext:
         pinned: whether the commit set has its own hyperparameters.
         save: stores the present content of `keep` where the next attempt finds it on any machine; for one thread at a
             time. Takes as long as the transfer, raises nothing, and does nothing if `keep` outlives the attempt.
+        fingerprint: of the output commit, under which other processes find the unfinished work.
+        run: id of the run that has the claim.
+        check: raises LostClaimError if another attempt has taken the output commit over.
+        waits: called with what the work waits for outside Pachyderm, for `pix2pix status`; empty text for nothing.
+        pause: waits for the given number of seconds, and notices SIGTERM.
     """
 
     client: Connection
@@ -79,6 +85,11 @@ class StageContext:
     policy: Any = None
     pinned: bool = False
     save: Callable[[], None] = lambda: None
+    fingerprint: str = ""
+    run: str = ""
+    check: Callable[[], None] = lambda: None
+    waits: Callable[[str], None] = lambda text: None  # noqa: ARG005
+    pause: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True)
@@ -161,6 +172,8 @@ class Stage:
             compute the same batches as one process.
         effort: (parameter -> value, number of input files) -> a figure that the duration is proportional to, or 0 if it
             cannot be known; None if the duration depends on neither. `pix2pix plan` scales earlier durations by it.
+        delegates: whether `work` leaves the computation to other processes, which save the unfinished work themselves;
+            the attempt then neither fetches nor saves it, and deletes it once the commit is filled.
     """
 
     spec: StageSpec
@@ -174,6 +187,7 @@ class Stage:
     judge: Judge | None = None
     batch: Callable[[Any], int] = lambda parameters: 1  # noqa: ARG005
     effort: Callable[[Mapping[str, Any], int], float] | None = None
+    delegates: bool = False
 
     @property
     def name(self) -> str:

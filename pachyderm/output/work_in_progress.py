@@ -25,6 +25,7 @@ from pachyderm.client.download import download
 from pachyderm.client.file_contents import pieces_of
 from pachyderm.client.files import FileEntry, files
 from pachyderm.errors import PachydermError, RequestError
+from pachyderm.record.fingerprints import listing_digest
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +113,10 @@ class UnfinishedWork:
         self._sent = {path: (version, wanted[path]) for path, version in self._local().items()}
         logger.info("resuming the unfinished work of an earlier attempt (%d files)", len(wanted))
 
+    def version(self) -> str:
+        """Return a digest of what is saved, by which processes that fetch it at different times recognize it."""
+        return listing_digest(self._listing(_readable(self._client)))
+
     def forget(self) -> None:
         """Delete what was saved."""
         gone = list(self._listing(_readable(self._client)))
@@ -189,6 +194,19 @@ def kept(
             save()
             raise
         unfinished.forget()
+
+
+@contextmanager
+def forgotten(client: Connection, fingerprint: str, folder: Path) -> Iterator[Callable[[], None]]:
+    """Delete the unfinished work that other processes saved, if the block succeeds.
+
+    Args:
+        client: the connection.
+        fingerprint: of the output commit that is being filled.
+        folder: the local folder of the unfinished work.
+    """
+    yield lambda: None
+    UnfinishedWork(client, fingerprint, folder).forget()
 
 
 def _head(client: Connection) -> Commit | None:

@@ -90,7 +90,7 @@ def _reason(entry: OpenCommit, older: Commit | None, start: str) -> str:
     if entry.commit.state == "finishing":
         return "Pachyderm, which checks it"
     if claim is not None:
-        return f"the run {claim.holder}, which fills it"
+        return f"the run {claim.holder}, which fills it" + (f" and waits for {claim.waits}" if claim.waits else "")
     for source in entry.inputs:
         if source.state in ("open", "finishing"):
             return f"its input {source}, which is {source.state}"

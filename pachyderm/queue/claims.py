@@ -57,6 +57,7 @@ class Claim:
         over: why the claim ended, or None while it is held.
         done: how much of the work was done at the last heartbeat, in the stage's own unit; at least 0.
         total: how much there is to do in all, likewise; 0 if unknown.
+        waits: what the attempt waits for outside Pachyderm; empty for nothing.
     """
 
     number: int
@@ -66,6 +67,7 @@ class Claim:
     over: str | None
     done: int = 0
     total: int = 0
+    waits: str = ""
 
     @property
     def reported(self) -> str:
@@ -102,7 +104,8 @@ def claims_of(metadata: Mapping[str, str]) -> tuple[Claim, ...]:
             alive, over = metadata.get(f"alive.{number}"), metadata.get(f"over.{number}")
             done, total = (_count(metadata.get(f"{word}.{number}", "")) for word in ("done", "total"))
             done += parts.get(number, 0)
-            found.append(Claim(int(number), owner.run, owner.attempt, alive, over, done, total))
+            waits = metadata.get(f"waits.{number}", "")[:_LONGEST_END]
+            found.append(Claim(int(number), owner.run, owner.attempt, alive, over, done, total, waits))
     return tuple(sorted(found, key=lambda claim: claim.number))
 
 
@@ -243,6 +246,7 @@ def heartbeats(
     claim: Claim,
     progress: Callable[[], tuple[int, int]] = lambda: (0, 0),
     shard: int | None = None,
+    waits: Callable[[], str] = str,
 ) -> Iterator[None]:
     """Send heartbeats of a claim from a separate thread while the block works.
 
@@ -254,16 +258,20 @@ def heartbeats(
             with each heartbeat.
         shard: number of the shard that works under the claim; None for the attempt itself. A shard's progress adds to
             that of the others.
+        waits: returns what the work waits for outside Pachyderm, empty for nothing; stored likewise.
     """
     stop = threading.Event()
 
     def renew() -> None:
         second = client.another()
-        beat = 0
+        beat, waited = 0, ""
         try:
             while not stop.wait(RENEW_EVERY):
                 beat += 1
                 keys = {f"alive.{claim.number}": str(beat), **progress_keys(claim.number, *progress(), shard)}
+                text = waits()
+                if text or waited:
+                    keys[f"waits.{claim.number}"] = waited = text
                 try:
                     second.edit_keys(commit.repo, commit.id, put=keys)
                 except grpc.RpcError as error:

@@ -88,7 +88,7 @@ def train(
     Args:
         pairs: folder of A|B pairs (of single pictures for colorization).
         work: folder for results and state; created if missing. A training with the same pairs and parameters is resumed
-            from the state in it. The workers of one training share it.
+            from the state in it. All workers of one training must begin with the same state; the first alone writes.
         parameters: see `pix2pix.hyperparameters`.
         progress: called after every step; the note has the last losses.
         stop: called after every step; if it returns True, the state is saved and the training ends. By default it
@@ -196,13 +196,13 @@ class _Training:
 
     def publish(self) -> None:
         """Write the results."""
+        if not self._devices.chief:
+            return
         state, step = self.state, self.state.step
         if state.best and state.best["step"] != step:
             step = int(state.best["step"])
             restore(self._network, self._states.read(step).arrays)
             state.metrics.update(self._validator.measure(self._data.held_out))
-        if not self._devices.chief:
-            return
         arrays = {name: values for name, values in copy_arrays(self._network).items() if name != "optimizer" and values}
         inputs = self._data.look.document()
         result = Checkpoint(step, self._parameters, arrays, state.metrics, inputs=inputs)

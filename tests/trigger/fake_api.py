@@ -35,6 +35,9 @@ class FakeApi(ABC):
             def do_PUT(self) -> None:
                 fake._serve(self, "PUT")
 
+            def do_DELETE(self) -> None:
+                fake._serve(self, "DELETE")
+
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"

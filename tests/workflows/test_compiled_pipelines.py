@@ -27,6 +27,7 @@ from pix2pix.hyperparameters import TrainParameters
 from workflows import compile as compilation
 from workflows.compile import BESIDE, NAMES, compile_all, output_folder, stale
 from workflows.errors import RunInputError
+from workflows.runners.compiled import in_queue, read, shipped
 from workflows.tasks import CONFIG_FILES, CONNECTION
 
 PIPELINES = {name: list(yaml.safe_load_all((BESIDE / f"{name}.yaml").read_text())) for name in NAMES}
@@ -36,8 +37,11 @@ KINDS = {int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE", str: "STRING"}
 FORM = {name: KINDS[type(getattr(TrainParameters(), name))] for name in UNSET}
 """Hyperparameters with a field of their own -> type in the spec."""
 
-TYPES = {"node_selector": "STRUCT", "tolerations": "LIST", **FORM}
-"""The parameters that are not text: the two that Kubeflow accepts as JSON, and numbers that are hyperparameters."""
+NODES = {"nodes": "NUMBER_INTEGER", "node_resources": "STRUCT"}
+"""What the train component itself reads."""
+
+TYPES = {"node_selector": "STRUCT", "tolerations": "LIST", **NODES, **FORM}
+"""The parameters that are not text: those that Kubeflow accepts as JSON, and numbers that are hyperparameters."""
 
 
 def executors(spec: dict[str, Any]) -> dict[str, Any]:
@@ -220,6 +224,21 @@ def test_every_task_finds_address_project_token_and_certificate_authority_if_the
         }
         (volume,) = given["configMapAsVolume"]
         assert (volume["configMapName"], volume["mountPath"], volume["optional"]) == (CONNECTION, CONFIG_FILES, True)
+
+
+def test_a_queue_labels_the_pods_of_every_task_and_makes_another_version(tmp_path: Path) -> None:
+    for name, path in in_queue(shipped(), "team-gpus", tmp_path).items():
+        executors = list(yaml.safe_load_all(path.read_text()))[1]["platforms"]["kubernetes"]["deploymentSpec"][
+            "executors"
+        ]
+        labels = [executor["podMetadata"]["labels"] for executor in executors.values()]
+        assert {found["kueue.x-k8s.io/queue-name"] for found in labels} == {"team-gpus"}
+        assert all(found["app.kubernetes.io/part-of"] == "pix2pix" for found in labels)
+        plain, queued = read(shipped()[name]), read(path)
+        assert (queued.name, queued.tasks, queued.parameters) == (plain.name, plain.tasks, plain.parameters)
+        assert queued.digest != plain.digest
+    with pytest.raises(RunInputError, match="queue = 'Team GPUs' is not the name of a LocalQueue"):
+        in_queue(shipped(), "Team GPUs", tmp_path)
 
 
 PLAIN = """

@@ -21,6 +21,8 @@ sys.path.append(str(Path(__file__).parent.parent / "trigger"))
 from fake_kubeflow import FakeKubeflow
 from fake_kubernetes import FakeKubernetes
 
+from components.trainjob.manifest import PORT
+from components.trainjob.nodes import RUNTIME
 from workflows.daemon.kubernetes_lease import KubernetesLease
 from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
@@ -390,3 +392,30 @@ def test_alerts_use_metrics_that_the_trigger_has() -> None:
     used = set(re.findall(r"pix2pix_trigger_[a-z_]+", text))
     assert used
     assert used <= known
+
+
+def component(name: str, kind: str) -> list[dict[str, Any]]:
+    """The objects of a component that no overlay contains."""
+    files = sorted((KUSTOMIZE / "components" / name).glob("*.yaml"))
+    found = [entry for path in files for entry in yaml.safe_load_all(path.read_text()) if entry]
+    return [entry for entry in found if entry["kind"] == kind]
+
+
+def test_the_nodes_of_a_training_pass_the_restricted_policy_and_reach_each_other_alone(schemas: Any) -> None:
+    for kind in ("Role", "RoleBinding", "NetworkPolicy"):
+        for entry in component("trainjob", kind):
+            assert schemas.validate(entry, KUBERNETES[1], strict=True) == KUBERNETES[1]
+    (runtime,) = component("trainjob", "TrainingRuntime")
+    assert runtime["metadata"]["name"] == RUNTIME
+    (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    template = job["template"]["spec"]["template"]
+    assert violations(template["spec"]) == []
+    # What Kubeflow Trainer requires: the name of job and container, and the label of the job.
+    assert (job["name"], template["spec"]["containers"][0]["name"]) == ("node", "node")
+    assert job["template"]["metadata"]["labels"] == {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
+    (policy,) = component("trainjob", "NetworkPolicy")
+    selected = policy["spec"]["podSelector"]["matchLabels"].items()
+    assert selected <= template["metadata"]["labels"].items()
+    assert policy["spec"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": PORT}]
+    (mount,) = [entry for entry in template["spec"]["containers"][0]["volumeMounts"] if entry["name"] == "pachyderm"]
+    assert mount["mountPath"] == CONFIG_FILES

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ from typing import Any
 
 import yaml
 
+from components.trainjob.manifest import QUEUE_LABEL
 from workflows.errors import RunInputError
+
+_QUEUE = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -130,6 +134,31 @@ def shipped() -> dict[str, Path]:
     """Return the compiled pipelines that ship with the package, by file name without extension."""
     folder = Path(__file__).resolve().parent.parent
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def in_queue(pipelines: Mapping[str, Path], queue: str, folder: Path) -> dict[str, Path]:
+    """Write copies of compiled pipelines whose tasks' pods are in a queue of Kueue.
+
+    Kubeflow (2.17) takes the labels of pods from the uploaded pipeline alone, and from no parameter.
+
+    Args:
+        pipelines: name -> YAML file.
+        queue: name of the LocalQueue.
+        folder: for the copies; may be that of the files.
+
+    Raises:
+        RunInputError: not the name of a LocalQueue.
+    """
+    if not _QUEUE.fullmatch(queue):
+        raise RunInputError(f"queue = {queue!r} is not the name of a LocalQueue: lower-case letters, digits, - and .")
+    copies = {}
+    for name, path in pipelines.items():
+        documents = list(yaml.load_all(path.read_bytes(), Loader=_LOADER))
+        for executor in documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+            executor.setdefault("podMetadata", {}).setdefault("labels", {})[QUEUE_LABEL] = queue
+        copies[name] = folder / path.name
+        copies[name].write_text(yaml.safe_dump_all(documents))
+    return copies
 
 
 def named(pipelines: Mapping[str, Path], pipeline: str) -> CompiledPipeline:

@@ -51,6 +51,7 @@ class KubeflowSettings:
         cookies: for a Kubeflow behind dex, e.g. ``authservice_session=...``. A secret: not in the repr.
         timeout: seconds for one request.
         service_account: service account of the runs' pods; empty: the cluster's default for pipelines.
+        queue: Kueue's LocalQueue of the tasks' pods and TrainJobs; empty: none.
         arguments: pipeline -> parameter -> value as text, passed to each run: image, GPU, memory, ...
     """
 
@@ -62,6 +63,7 @@ class KubeflowSettings:
     cookies: str = field(default="", repr=False)
     timeout: Annotated[float, Meta(ge=1)] = 30.0
     service_account: str = ""
+    queue: str = ""
     arguments: Arguments = field(default_factory=dict)
 
 

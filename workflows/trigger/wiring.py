@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +25,7 @@ from workflows.daemon.signals import Interruption
 from workflows.errors import RunnerUnreachableError, WorkflowError
 from workflows.notifications.notifier import notifying
 from workflows.notifications.sender import check_services
-from workflows.runners.compiled import named, shipped
+from workflows.runners.compiled import in_queue, named, shipped
 from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api
 from workflows.runners.local import LocalRunner, child_environment
@@ -166,8 +169,16 @@ def _kubeflow_runner(context: TriggerContext, configuration: Configuration) -> R
         namespace=settings.namespace,
         ui=settings.ui or os.environ.get("KF_PIPELINES_UI_ENDPOINT", ""),
         service_account=settings.service_account,
+        pipelines=_in_queue(settings.queue) if settings.queue else None,
         arguments=settings.arguments,
     )
+
+
+def _in_queue(queue: str) -> dict[str, Path]:
+    # The folder of the temporary files is the only one that a pod of the trigger can write to.
+    folder = Path(tempfile.mkdtemp(prefix="pix2pix-pipelines-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return in_queue(shipped(), queue, folder)
 
 
 RUNNERS: Mapping[RunnerName, Callable[[TriggerContext, Configuration], Runner]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from pix2pix.images.rejections import BAD_PATH, NAME_COLLISION, Rejection
 
@@ -107,17 +106,17 @@ def byte_order(path: str) -> bytes:
 
 def is_hidden(path: str) -> bool:
     """Return whether a part of a relative POSIX path starts with a dot."""
-    return any(part.startswith(".") for part in PurePosixPath(path).parts)
+    return any(part.startswith(".") for part in _parts(path))
 
 
 def is_own(path: str) -> bool:
     """Return whether a relative POSIX path belongs to the pipelines and not to the data: parameters and reports."""
-    return path == PARAMETERS or PurePosixPath(path).parts[:1] == (REPORT,)
+    return path == PARAMETERS or _parts(path)[:1] == [REPORT]
 
 
 def has_suffix(path: str) -> bool:
     """Return whether a path has a picture's suffix."""
-    return PurePosixPath(path).suffix.lower() in SUFFIXES
+    return _suffix(path).lower() in SUFFIXES
 
 
 def may_be_picture(path: str) -> bool:
@@ -125,12 +124,28 @@ def may_be_picture(path: str) -> bool:
 
     A file without a suffix, or with an unknown one, may be; its content decides when it is read.
     """
-    return not (
-        not PurePosixPath(path).parts
-        or is_own(path)
-        or is_hidden(path)
-        or PurePosixPath(path).suffix.lower() in OTHER_SUFFIXES
-    )
+    return not (not _parts(path) or is_own(path) or is_hidden(path) or _suffix(path).lower() in OTHER_SUFFIXES)
+
+
+# Not PurePosixPath, which takes most of the time of a plan for 100,000 pictures.
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]
+
+
+def _suffix(path: str) -> str:
+    """Return the last suffix of a path, as `PurePosixPath.suffix` does."""
+    name = next(reversed(_parts(path)), "")
+    dot = name.rfind(".")
+    return name[dot:] if 0 < dot < len(name) - 1 else ""
+
+
+def _parents(path: str) -> list[str]:
+    """Return the folders of a relative path, the nearest first."""
+    found, end = [], path.rfind("/")
+    while end > 0:
+        found.append(path[:end])
+        end = path.rfind("/", 0, end)
+    return found
 
 
 def assign_outputs(paths: Iterable[str]) -> tuple[dict[str, str], tuple[Rejection, ...]]:
@@ -160,7 +175,7 @@ def assign_outputs(paths: Iterable[str]) -> tuple[dict[str, str], tuple[Rejectio
             rejected.append(Rejection(path, BAD_PATH, f"its output {output}: {too_long}"))
             continue
         key = unicodedata.normalize("NFC", output).casefold()
-        parents = [str(folder) for folder in PurePosixPath(key).parents][:-1]
+        parents = _parents(key)
         holder = (
             files.get(key) or folders.get(key) or next((files[folder] for folder in parents if folder in files), None)
         )
@@ -184,8 +199,9 @@ def length_problem(path: str) -> str | None:
 
 def _output(path: str) -> str:
     # A number, as in frame.0001, distinguishes pictures and is not a suffix.
-    if PurePosixPath(path).suffix.strip(".0123456789"):
-        return str(PurePosixPath(path).with_suffix(SUFFIX))
+    suffix = _suffix(path)
+    if suffix.strip(".0123456789"):
+        return path.removesuffix(suffix) + SUFFIX
     return f"{path}{SUFFIX}"
 
 

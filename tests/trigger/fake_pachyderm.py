@@ -66,6 +66,7 @@ class FakePachyderm(Connection):
         self._now = now
         self.project = "default"
         self.rows: dict[Key, Row] = {}
+        self.sets: dict[str, list[Row]] = {}
         self.heads: dict[BranchName, Key] = {}
         self.ids = (f"{number:032x}" for number in itertools.count(1))
         self.numbers = itertools.count(1)
@@ -116,6 +117,7 @@ class FakePachyderm(Connection):
     def _add(self, branch: BranchName, set_id: str, provenance: tuple[Key, ...]) -> Row:
         row = Row(branch.repo, set_id, self.heads.get(branch), next(self.numbers), provenance)
         self.rows[row.key] = row
+        self.sets.setdefault(set_id, []).append(row)
         self.heads[branch] = row.key
         return row
 
@@ -148,7 +150,7 @@ class FakePachyderm(Connection):
 
     def drop(self, set_id: str) -> bool:
         """Drop a commit set; return False if another is made from it or follows it."""
-        rows = [row for row in self.rows.values() if row.id == set_id]
+        rows = self.sets.get(set_id, [])
         others = [row for row in self.rows.values() if row.id != set_id]
         keys = {row.key for row in rows}
         if any(row.parent in keys or keys & set(row.provenance) for row in others) or any(
@@ -164,6 +166,7 @@ class FakePachyderm(Connection):
                 self.heads[branch] = parent
         for key in keys:
             del self.rows[key]
+        del self.sets[set_id]
         return True
 
     def check(self) -> None:
@@ -211,7 +214,7 @@ class FakePachyderm(Connection):
             return pfs.Commit(repo=pfs.Repo(name=key[0]), id=key[1])
 
         # Only those of the commit set; pachd lists those of other commit sets, too.
-        results = [other.key for other in self.rows.values() if other.id == row.id and row.key in other.provenance]
+        results = [other.key for other in self.sets[row.id] if row.key in other.provenance]
         sources = list(row.provenance)
         self.order.shuffle(sources)
         self.order.shuffle(results)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
+from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, CommitId, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.dag.repos import INPUTS
@@ -200,16 +201,15 @@ class Controller:
             return False
         input_repos = {branch.repo for branch in INPUTS}
         held: set[WorkItemId] = set()
+        held_branches: set[BranchName] = set()
         unfilled: set[CommitId] = set()
         # Oldest first, so whatever holds up a work item has been visited before it.
         for item in snapshot.items:
             pending = item.inputs.pending
-            behind = any(
-                item.id in chain and held.intersection(chain[: chain.index(item.id)])
-                for chain in snapshot.chains.values()
-            )
+            behind = not held_branches.isdisjoint(item.branches)
             if behind or (pending is not None and (pending.repo in input_repos or pending in unfilled)):
                 held.add(item.id)
+                held_branches |= item.branches
                 unfilled |= item.commit_ids
         return bool(held) and {entry.item for entry in plan.waiting} <= held
 

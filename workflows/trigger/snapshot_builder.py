@@ -142,11 +142,13 @@ class SnapshotBuilder:
         states = {state.run: state for state in self._runner.live()}
         live_keys = {state.key for state in states.values()}
         ended: dict[str, RunState] = {}
+        ended_before: dict[RunKey | None, list[RunState]] = {}
+        for state in self._ended_runs.values():
+            ended_before.setdefault(state.key, []).append(state)
         for item in groups:
             key = RunKey(item.id.pipeline, item.id.commit_set, item.attempt)
             if item.attempt and key not in live_keys:
-                known = [state for state in self._ended_runs.values() if state.key == key]
-                ended.update((state.run, state) for state in known or self._runner.find(key))
+                ended.update((state.run, state) for state in ended_before.get(key) or self._runner.find(key))
         for entry in commits:
             claim = live_claim(entry.commit.metadata)
             if claim is not None and claim.holder not in states and claim.holder not in ended:

@@ -78,7 +78,7 @@ class ClaimWatch:
                 try:
                     self.check(client)
                 except grpc.RpcError as error:
-                    logger.warning("the claim cannot be checked: %s", error.details())
+                    logger.warning("the claim cannot be checked: %s", error)
 
         return report
 

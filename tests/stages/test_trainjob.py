@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import grpc
 import pytest
 import yaml
 from fake_trainer import Document, FakeTrainer
@@ -22,16 +23,16 @@ from components.trainjob import outcome
 from components.trainjob.cluster import TrainJobApi
 from components.trainjob.delegate import delegated
 from components.trainjob.nodes import Nodes
-from components.trainjob.worker import with_task
+from components.trainjob.worker import ClaimWatch, with_task
 from pachyderm.client.commits import Commit, head
 from pachyderm.client.files import files
 from pachyderm.dag.repos import CHECKPOINT, TRAINING
-from pachyderm.errors import CommitFailedError
+from pachyderm.errors import CommitFailedError, LostClaimError
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.stage import Resolved, Stage, StageOutput
 from pachyderm.output.work_in_progress import UNFINISHED, UnfinishedWork
 from pachyderm.queue.blockers import waiting
-from pachyderm.queue.claims import claims_of, give_back, take
+from pachyderm.queue.claims import STALE_AFTER, claims_of, give_back, take
 from pix2pix.errors import WorkError
 
 HOUSE = Path(__file__).parents[2]
@@ -412,3 +413,41 @@ def test_the_role_allows_what_the_task_asks_for_and_nothing_else(cluster: Cluste
         for resource in rule["resources"]
     }
     assert set(cluster.trainer.requests) == allowed
+
+
+def test_a_node_stops_when_its_run_has_lost_the_commit_or_follows_it_no_more(cluster: Cluster) -> None:
+    client, seconds = cluster.harness.client, [0.0]
+    commit = cluster.harness.output(CHECKPOINT, cluster.set_id)
+    claim = take(client, commit, "run", "first")
+    assert claim is not None
+    watch = ClaimWatch(cluster.set_id, "run", lambda: seconds[0])
+    watch.check(client)
+    seconds[0] = STALE_AFTER - 1
+    client.edit_keys(CHECKPOINT.repo, cluster.set_id, put={"alive.1": "1"})
+    watch.check(client)
+    seconds[0] += STALE_AFTER - 1
+    watch.check(client)
+    seconds[0] += 1
+    with pytest.raises(LostClaimError, match="the run run does not follow its TrainJob any more"):
+        watch.check(client)
+    give_back(client, cluster.harness.output(CHECKPOINT, cluster.set_id), 1, "interrupted: SystemExit: 143")
+    watch.check(client)  # nodes that are asked to stop after their task still save
+    take(client, cluster.harness.output(CHECKPOINT, cluster.set_id), "another", "second")
+    with pytest.raises(LostClaimError, match="no longer claimed by the run run"):
+        watch.check(client)
+
+
+def test_a_node_checks_the_claim_every_half_minute_and_outlasts_an_absence(cluster: Cluster) -> None:
+    seconds, checks = [0.0], [0]
+    watch = ClaimWatch(cluster.set_id, "run", lambda: seconds[0])
+
+    def away(client: object) -> Commit:
+        checks[0] += 1
+        raise grpc.RpcError
+
+    watch.check = away  # type: ignore[method-assign, assignment]
+    progress = watch.checking(cluster.harness.client, lambda done, total, note: None)
+    for _ in range(61):
+        progress(1, 2, "")
+        seconds[0] += 1.0
+    assert checks == [2]

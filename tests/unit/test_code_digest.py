@@ -34,6 +34,7 @@ STAGES: dict[str, str] = {
     "components.registry": "",
     "components.resize.component": "",
     "components.resize.stage": "resize",
+    "components.shard_component": "",
     "components.task": "",
     "components.termination": "",
     "components.train.component": "",

@@ -1,12 +1,13 @@
 """Simulation of the trigger and the planner: their real code over synthetic histories of any size.
 
-Run: ``python benchmarks/simulation.py history|backlog|pictures [--sizes N,N] [--commits N] [--policy latest|every]``.
+Run: ``python benchmarks/simulation.py history|backlog|pictures|shards [--sizes N,N] [--commits N] [--policy every]``.
 Prints one JSON document for each size.
 
 - ``history``: a trigger beside N finished commits gets commits at 1,000 an hour; a tenth of the attempts fails. The
   clock is simulated; the time of the trigger's polls is measured, without that of the in-memory Pachyderm.
 - ``backlog``: the first polls of a trigger that finds N open commit sets.
 - ``pictures``: the plan for one changed picture among N, and the record that it needs.
+- ``shards``: a commit of N shards of 1,000 pictures, of which a fraction (``--failing``) fails in each attempt.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import hashlib
 import heapq
 import json
+import logging
 import platform
 import random
 import resource
@@ -32,8 +34,10 @@ from components.pictures import assign
 from pachyderm.client.files import FileEntry
 from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, PIPELINES
 from pachyderm.output.plan import CarryBase, plan
+from pachyderm.queue.claims import claims_of, progress_keys
 from pachyderm.record.fingerprints import listing_digest
 from pachyderm.record.stage_record import Counts, InputRecord, OutputFile, StageRecord, parse
+from pachyderm.shards.cut import cut
 from workflows.daemon.lease import NoElection
 from workflows.runners.runner import Phase
 from workflows.settings.policy import defaults
@@ -296,6 +300,47 @@ def pictures(count: int) -> dict[str, Any]:
     return figures
 
 
+def shards(count: int, failing: float) -> dict[str, Any]:
+    """Simulate a commit of so many shards, whose failed ones are computed again by the trigger's next attempt."""
+    figures: dict[str, Any] = {"shards": count, "failing": failing, "pictures": 1000 * count}
+    with measured(figures, "cut"):
+        ranges = cut([50_000] * (1000 * count), count)
+    metadata = {
+        "run.1": json.dumps({"run": "r" * 36, "attempt": "a" * 40}),
+        "alive.1": "1",
+        "total.1": str(1000 * count),
+    }
+    metadata |= progress_keys(1, 0, 1000 * count)
+    for number, datums in enumerate(ranges, 1):
+        metadata |= progress_keys(1, len(datums), 0, number)
+    with measured(figures, "read_claims"):
+        (claim,) = claims_of(metadata)
+    assert claim.done == 1000 * count
+    figures["metadata_keys"] = len(metadata)
+    figures["metadata_bytes"] = sum(len(key) + len(value) for key, value in metadata.items())
+    simulation = Simulation("latest")
+    commit_set, left, computed = simulation.pachyderm.put(INPUT_IMAGES), count, 0
+    outputs = simulation._outputs(commit_set)
+    while any(row.open for row in outputs):
+        simulation.now += simulation.poll() + 1.0
+        for state in simulation.runner.live():
+            simulation.runner.advance(state.run)
+            computed += left
+            left = sum(simulation.random.random() < failing for _ in range(left))
+            if left:
+                simulation.runner.fail(state.run, gives_back=True)
+            while not left and not simulation.runner.runs[state.run].state.over:
+                simulation.runner.advance(state.run)
+    errors = {row.error.partition(":")[0] for row in outputs} - {""}
+    attempts = len(simulation.runner.created)
+    return {
+        **figures,
+        "attempts": attempts,
+        "shards_computed": computed,
+        "ended": "good" if not errors else errors.pop(),
+    }
+
+
 def _hash(value: object) -> str:
     return hashlib.sha256(str(value).encode()).hexdigest()
 
@@ -311,17 +356,20 @@ def measured(figures: dict[str, Any], name: str, elsewhere: Callable[[], float] 
 def main() -> None:
     """Simulate, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("what", choices=("history", "backlog", "pictures"))
+    parser.add_argument("what", choices=("history", "backlog", "pictures", "shards"))
     parser.add_argument("--sizes", default="100,1000", help="comma-separated")
     parser.add_argument("--commits", type=int, default=100)
     parser.add_argument("--policy", choices=("latest", "every"), default="latest")
+    parser.add_argument("--failing", type=float, default=0.01)
     arguments = parser.parse_args()
+    logging.disable()
     for size in map(int, arguments.sizes.split(",")):
         began = time.perf_counter()
         figures = {
             "history": lambda: history(size, arguments.commits, arguments.policy),  # noqa: B023 - called at once
             "backlog": lambda: backlog(size, arguments.policy),  # noqa: B023
             "pictures": lambda: pictures(size),  # noqa: B023
+            "shards": lambda: shards(size, arguments.failing),  # noqa: B023
         }[arguments.what]()
         took = round(time.perf_counter() - began, 1)
         print(json.dumps({**figures, "took_s": took, "python": platform.python_version()}), flush=True)

@@ -25,3 +25,9 @@ def test_the_requests_of_a_poll_do_not_grow_with_the_open_commit_sets() -> None:
 def test_the_plan_of_one_changed_picture_computes_one_picture() -> None:
     figures = simulation.pictures(500)
     assert (figures["computed"], figures["carried"]) == (1, 499)
+
+
+def test_a_commit_of_many_shards_becomes_good_though_some_fail() -> None:
+    figures = simulation.shards(20, failing=0.2)
+    assert (figures["ended"], figures["attempts"]) == ("good", 2)
+    assert 20 < figures["shards_computed"] < 40, "what the others computed is kept"

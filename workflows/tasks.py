@@ -6,7 +6,7 @@ from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
 from components.image import IMAGE
-from components.trainjob.manifest import CONNECTION, CONNECTION_KEYS, QUEUE_LABEL
+from components.train.trainjob.manifest import CONNECTION, CONNECTION_KEYS, QUEUE_LABEL
 
 DAY = 24 * 3600
 

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.export.component import export
 from components.image import IMAGE
 from components.train.component import train
-from components.trainjob.nodes import RUNTIME
+from components.train.trainjob.nodes import RUNTIME
 from workflows.tasks import CONFIG, on_cluster, on_gpu
 
 

@@ -56,8 +56,8 @@ def train(
 
     from components.task import perform
     from components.train.stage import STAGE
-    from components.trainjob.delegate import delegated
-    from components.trainjob.nodes import Nodes
+    from components.train.trainjob.delegate import delegated
+    from components.train.trainjob.nodes import Nodes
 
     return perform(
         delegated(STAGE, Nodes(nodes, runtime, image, node_resources), os.environ),

@@ -19,9 +19,9 @@ from PIL import Image
 from served import Served
 
 from components.train.stage import STAGE
-from components.trainjob.cluster import TrainJobApi
-from components.trainjob.delegate import delegated
-from components.trainjob.nodes import Nodes
+from components.train.trainjob.cluster import TrainJobApi
+from components.train.trainjob.delegate import delegated
+from components.train.trainjob.nodes import Nodes
 from pachyderm.client.commits import Commit, head, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import files, read

@@ -19,11 +19,11 @@ from fake_trainer import Document, FakeTrainer
 from kubernetes import client as kubernetes_client
 from stage_harness import StageHarness
 
-from components.trainjob import outcome
-from components.trainjob.cluster import TrainJobApi
-from components.trainjob.delegate import delegated
-from components.trainjob.nodes import Nodes
-from components.trainjob.worker import ClaimWatch, with_task
+from components.train.trainjob import outcome
+from components.train.trainjob.cluster import TrainJobApi
+from components.train.trainjob.delegate import delegated
+from components.train.trainjob.nodes import Nodes
+from components.train.trainjob.worker import ClaimWatch, with_task
 from pachyderm.client.commits import Commit, head
 from pachyderm.client.files import files
 from pachyderm.dag.repos import CHECKPOINT, TRAINING

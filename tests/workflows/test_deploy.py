@@ -21,8 +21,8 @@ sys.path.append(str(Path(__file__).parent.parent / "trigger"))
 from fake_kubeflow import FakeKubeflow
 from fake_kubernetes import FakeKubernetes
 
-from components.trainjob.manifest import PORT
-from components.trainjob.nodes import RUNTIME
+from components.train.trainjob.manifest import PORT
+from components.train.trainjob.nodes import RUNTIME
 from workflows.daemon.kubernetes_lease import KubernetesLease
 from workflows.runners.kubeflow import KubeflowRunner
 from workflows.runners.kubeflow_api import Access, Api

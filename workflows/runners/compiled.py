@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from components.trainjob.manifest import QUEUE_LABEL
+from components.train.trainjob.manifest import QUEUE_LABEL
 from workflows.errors import RunInputError
 
 _QUEUE = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")

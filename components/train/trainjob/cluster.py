@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.trainjob.manifest import COMMIT_LABEL, GROUP, PLURAL, VERSION
+from components.train.trainjob.manifest import COMMIT_LABEL, GROUP, PLURAL, VERSION
 from pachyderm.errors import PermanentError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")

@@ -1,4 +1,4 @@
-"""A node of a TrainJob: ``python -m components.trainjob.worker COMMIT FINGERPRINT RUN STATE``.
+"""A node of a TrainJob: ``python -m components.train.trainjob.worker COMMIT FINGERPRINT RUN STATE``.
 
 TF_CONFIG lists the workers, and JOB_COMPLETION_INDEX is the number of this one. Worker 0 saves.
 """
@@ -21,9 +21,9 @@ import grpc
 from components.task import interruptible, logged
 from components.termination import Termination
 from components.train.stage import STAGE
-from components.trainjob import outcome
-from components.trainjob.manifest import Assignment
-from components.trainjob.worker_exit import PERMANENT, leave_message
+from components.train.trainjob import outcome
+from components.train.trainjob.manifest import Assignment
+from components.train.trainjob.worker_exit import PERMANENT, leave_message
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.dag.repos import CHECKPOINT

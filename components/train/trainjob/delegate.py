@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 
-from components.trainjob import outcome
-from components.trainjob.cluster import TrainJobApi, connect
-from components.trainjob.follow import Follower
-from components.trainjob.manifest import Assignment, trainjob
-from components.trainjob.nodes import Nodes, problem_of
+from components.train.trainjob import outcome
+from components.train.trainjob.cluster import TrainJobApi, connect
+from components.train.trainjob.follow import Follower
+from components.train.trainjob.manifest import Assignment, trainjob
+from components.train.trainjob.nodes import Nodes, problem_of
 from pachyderm.errors import LostClaimError, PermanentError
 from pachyderm.output.stage import Stage, StageContext, StageOutput
 from pachyderm.output.work_in_progress import UnfinishedWork

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from components.trainjob.nodes import Nodes
+from components.train.trainjob.nodes import Nodes
 
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 
@@ -62,7 +62,7 @@ def trainjob(assignment: Assignment, nodes: Nodes, queue: str) -> dict[str, Any]
     arguments = [assignment.commit, assignment.fingerprint, assignment.run, assignment.state]
     trainer: dict[str, Any] = {
         "numNodes": nodes.count,
-        "command": ["python", "-m", "components.trainjob.worker"],
+        "command": ["python", "-m", "components.train.trainjob.worker"],
         "args": arguments,
         "env": [{"name": "TF_CONFIG", "value": json.dumps(_cluster(name, nodes.count))}, *_connection()],
     }

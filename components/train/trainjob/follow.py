@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from components.trainjob.cluster import NodePod, TrainJobApi, message_of
-from components.trainjob.worker_exit import PERMANENT
+from components.train.trainjob.cluster import NodePod, TrainJobApi, message_of
+from components.train.trainjob.worker_exit import PERMANENT
 from pachyderm.errors import PermanentError
 from pachyderm.output.stage import StageContext
 from pix2pix.errors import WorkError

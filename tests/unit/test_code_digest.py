@@ -23,6 +23,7 @@ STAGES: dict[str, str] = {
     "components.export.held_out_pairs": "",
     "components.export.page": "",
     "components.export.stage": "export",
+    "components.form": "",
     "components.generate.component": "",
     "components.generate.stage": "generate",
     "components.image": "",

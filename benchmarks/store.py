@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import random
 import statistics
@@ -247,6 +248,8 @@ def main() -> None:
     parser.add_argument(
         "--volume", action="store_true", help="commands on a large commit, a long history and a long queue"
     )
+    parser.add_argument("--folder", type=Path, help="of --volume: keeps what is measured; called again, it goes on")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="of --volume: begin no step after so many")
     parser.add_argument("--quick", action="store_true", help="a tenth of the volume")
     only = "part of a benchmark's name; with --against several, separated by commas"
     parser.add_argument("--only", default="", help=only)
@@ -258,8 +261,11 @@ def main() -> None:
     if arguments.volume:
         from store_volume import table
 
-        for line in table(arguments.only, scale):
-            print(line, flush=True)
+        with contextlib.ExitStack() as stack:
+            folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            folder.mkdir(exist_ok=True)
+            for line in table(arguments.only, scale, folder, arguments.seconds):
+                print(line, flush=True)
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

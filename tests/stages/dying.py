@@ -6,6 +6,8 @@ every way in which the stage can be killed.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,11 +31,19 @@ class Life:
         requests: names of the requests made so far.
         last: number of the request at which the process dies, from 1; 0 for never.
         answered: whether that request still reaches the server.
+        sudden: whether the real process is killed; otherwise its requests stop and `Killed` is raised.
     """
 
     requests: list[str]
     last: int = 0
     answered: bool = False
+    sudden: bool = False
+
+    def end(self) -> Killed:
+        """End the life: return what to raise, unless the real process is killed."""
+        if self.sudden:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Killed()
 
 
 class _MortalChannel:
@@ -53,7 +63,7 @@ class _MortalChannel:
                 answer = call(request, **options)
                 if kind.endswith("stream"):
                     list(answer)
-            raise Killed
+            raise life.end()
 
         return send
 
@@ -64,9 +74,11 @@ class _MortalChannel:
 
 
 @contextmanager
-def living(monkeypatch: pytest.MonkeyPatch, last: int = 0, answered: bool = False) -> Iterator[Life]:
+def living(
+    monkeypatch: pytest.MonkeyPatch, last: int = 0, answered: bool = False, sudden: bool = False
+) -> Iterator[Life]:
     """Count the requests of the connections that are made within the block, and kill them at the `last` one."""
-    life = Life([], last, answered)
+    life = Life([], last, answered, sudden)
     unpatched = Connection.__init__
 
     def mortal(self: Connection, dial: Any, *arguments: Any) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import pytest
+from dying import living
 
 from components.pictures import assign
 from pachyderm.client.commits import inspect
@@ -56,7 +57,6 @@ class Racers:
                 outputs[output] = context.scratch / output.lstrip("/")
                 outputs[output].write_text(f"small {path}")
                 context.progress(len(outputs), len(context.plan.compute), path)
-                time.sleep(0.003)
             return StageOutput(outputs)
 
         return Stage(
@@ -70,13 +70,22 @@ class Racers:
             assign=assign,
         )
 
-    def fork(self, task: Any, *arguments: Any) -> int:
-        """Call a function with a connection in a process of its own; return the process."""
+    def fork(self, doom: tuple[int, bool], task: Any, *arguments: Any) -> int:
+        """Call a function with a connection in a process of its own; return the process.
+
+        Args:
+            doom: the request at which the process is killed, from 1, 0 for never; and whether it is still carried out.
+            task: the function; its answer, unless that is None, goes into a file.
+            arguments: its further arguments.
+        """
         process = os.fork()
         if process == 0:
             code = 1
             try:
-                with connect(Target(store=self._folder / "store")) as client:
+                with (
+                    living(pytest.MonkeyPatch(), *doom, sudden=True),
+                    connect(Target(store=self._folder / "store")) as client,
+                ):
                     answer = task(client, *arguments)
                 if answer is not None:
                     self._answer.write_text(json.dumps(answer))
@@ -90,47 +99,35 @@ class Racers:
     def ask(self, task: Any, *arguments: Any) -> Any:
         """Call a function in a process of its own and return its answer."""
         self._answer.unlink(missing_ok=True)
-        os.waitpid(self.fork(task, *arguments), 0)
+        os.waitpid(self.fork((0, False), task, *arguments), 0)
         return json.loads(self._answer.read_text()) if self._answer.exists() else None
 
     def run(self, set_id: str, run: str) -> None:
         """Run the pipeline once: plan, then the shards, some at once; each task may be killed or doubled."""
         self._answer.unlink(missing_ok=True)
-        killed = self._wait([(self.fork(self.plan, set_id, run), self._doom("plan", 0.25, 0.4))])
-        if killed or not self._answer.exists():
+        self._wait("plan", [self.fork(self._doom(0.25, 30), self.plan, set_id, run)])
+        if not self._answer.exists():
             return
         tickets = json.loads(self._answer.read_text())
         if tickets and self._random.random() < 0.2:
             tickets.append(self._random.choice(tickets))
             self.doubles += 1
         for start in range(0, len(tickets), AT_ONCE):
-            part = tickets[start : start + AT_ONCE]
             last = start + AT_ONCE >= len(tickets)
-            doom = ("publishing shard", 0.5, 0.6) if last else ("shard", 0.25, 0.3)
-            self._wait([(self.fork(self.shard, ticket, run), self._doom(*doom)) for ticket in part])
+            part = [
+                self.fork(self._doom(0.4, 50), self.shard, ticket, run) for ticket in tickets[start : start + AT_ONCE]
+            ]
+            self._wait("publishing shard" if last else "shard", part)
 
-    def _doom(self, name: str, probability: float, seconds: float) -> tuple[str, float]:
-        """Return after how many seconds a task is killed; infinity for never."""
-        if self._random.random() < probability:
-            return name, self._random.random() * seconds
-        return name, float("inf")
+    def _doom(self, probability: float, most: int) -> tuple[int, bool]:
+        """Return the request at which a task is killed, and whether that is carried out."""
+        last = self._random.randint(1, most) if self._random.random() < probability else 0
+        return last, self._random.random() < 0.5
 
-    def _wait(self, processes: list[tuple[int, tuple[str, float]]]) -> bool:
-        """Wait for tasks, killing those that are doomed; return whether any was killed."""
-        began, killed = time.monotonic(), False
-        waiting = dict(processes)
-        while waiting:
-            for process, (name, after) in list(waiting.items()):
-                if os.waitpid(process, os.WNOHANG)[0]:
-                    del waiting[process]
-                elif time.monotonic() - began > after:
-                    os.kill(process, signal.SIGKILL)
-                    os.waitpid(process, 0)
-                    del waiting[process]
-                    self.kills[name] += 1
-                    killed = True
-            time.sleep(0.002)
-        return killed
+    def _wait(self, name: str, processes: list[int]) -> None:
+        """Wait for tasks, and count those that were killed."""
+        for process in processes:
+            self.kills[name] += os.WIFSIGNALED(os.waitpid(process, 0)[1])
 
     def plan(self, client: Connection, set_id: str, run: str) -> list[str]:
         division = Division(RESIZE.name, INPUT_IMAGES.repo, SHARDS)
@@ -187,6 +184,7 @@ def main(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     racers, problems, number, most = Racers(folder, seed), [], 0, 0
     racers.ask(lambda client: set_up(client) and None)
     while racers.kills.total() < kills:
+        sys.stderr.write(f"{number} commits, {dict(racers.kills)}\n")
         number += 1
         before, doubles = racers.kills.total(), racers.doubles
         set_id = racers.ask(racers.commit, number)

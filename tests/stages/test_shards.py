@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -129,7 +130,8 @@ def test_the_claim_stays_alive_while_a_shard_works_and_shows_the_progress_of_all
     monitor, seen = HeartbeatMonitor(lambda: 0.0), []
 
     def work(name: str) -> None:
-        while len(seen) < 3:
+        end = time.monotonic() + 20
+        while len(seen) < 3 and time.monotonic() < end:
             claim = live_claim(output(harness, set_id).metadata)
             assert claim is not None
             monitor.stale(output(harness, set_id), claim)
@@ -138,6 +140,7 @@ def test_the_claim_stays_alive_while_a_shard_works_and_shows_the_progress_of_all
 
     harness.fail = work
     compute(harness, two)
+    assert len(seen) == 3
     claim = live_claim(output(harness, set_id).metadata)
     assert claim is not None
     assert (claim.done, claim.total) == (7, 10)

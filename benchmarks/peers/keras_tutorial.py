@@ -61,11 +61,16 @@ def discriminator(size: int, filters: int) -> keras.Model:
 
 def step(batch: int = 1, size: int = 256, filters: int = 64) -> Run:
     """Return one training step."""
-    g, d = generator(size, filters), discriminator(size, filters)
-    entropy = keras.losses.BinaryCrossentropy(from_logits=True)
-    g_adam, d_adam = (keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2))
+    compiled = training_step(generator(size, filters), discriminator(size, filters))
     draw = np.random.default_rng(0)
     x, y = (tf.constant(draw.uniform(-1, 1, (batch, size, size, 3)), tf.float32) for _ in range(2))
+    return lambda: compiled(x, y).numpy()
+
+
+def training_step(g: keras.Model, d: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Return the function that learns from inputs and targets, float32 ``[N, H, W, 3]`` in [-1, 1]."""
+    entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+    g_adam, d_adam = (keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2))
 
     @tf.function
     def train_step(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -78,7 +83,7 @@ def step(batch: int = 1, size: int = 256, filters: int = 64) -> Run:
         d_adam.apply_gradients(zip(d_tape.gradient(d_loss, d.trainable_variables), d.trainable_variables, strict=True))
         return g_loss
 
-    return lambda: train_step(x, y).numpy()
+    return train_step
 
 
 def generate(batch: int = 8, size: int = 256, filters: int = 64) -> Run:

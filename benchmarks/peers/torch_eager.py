@@ -12,10 +12,15 @@ Run = Callable[[], object]
 
 
 class Generator(nn.Module):
-    """U-Net."""
+    """U-Net.
 
-    def __init__(self, size: int, filters: int) -> None:
+    Attributes:
+        dropouts: numbers of the decoder's blocks, from the innermost on, that drop units.
+    """
+
+    def __init__(self, size: int, filters: int, dropouts: range = range(3)) -> None:
         super().__init__()
+        self.dropouts = dropouts
         depth = size.bit_length() - 1
         widths = [3, *(filters * min(2**i, 8) for i in range(depth))]
         self.down, self.down_norm = nn.ModuleList(), nn.ModuleList()
@@ -38,7 +43,7 @@ class Generator(nn.Module):
         skips.pop()
         for n, (layer, norm) in enumerate(zip(self.up, self.up_norm, strict=True)):
             x = norm(layer(functional.relu(x)))
-            if n < 3:
+            if n in self.dropouts:
                 x = functional.dropout(x, 0.5, self.training)
             if skips:
                 x = torch.cat([x, skips.pop()], 1)
@@ -58,15 +63,32 @@ def step(batch: int = 1, size: int = 256, filters: int = 64) -> Run:
     """Return one training step."""
     torch.manual_seed(1)
     g, d = Generator(size, filters), discriminator(filters)
-    g_adam, d_adam = (torch.optim.Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (g, d))
+    optimizers = [torch.optim.Adam(n.parameters(), 2e-4, (0.5, 0.999)) for n in (g, d)]
     x, y = (torch.rand(batch, 3, size, size) * 2 - 1 for _ in range(2))
+    learn = training_step(g, d, optimizers)
+    return lambda: learn(x, y)
+
+
+def training_step(
+    g: nn.Module, d: nn.Module, optimizers: list[torch.optim.Optimizer], halved: float = 1.0
+) -> Callable[[Tensor, Tensor], float]:
+    """Return the function that learns from inputs and targets, ``[N, 3, H, W]`` in [-1, 1].
+
+    Args:
+        g: generator.
+        d: discriminator.
+        optimizers: of both.
+        halved: factor of the discriminator's loss.
+    """
+    g_adam, d_adam = optimizers
     entropy = nn.BCEWithLogitsLoss()
 
-    def run() -> float:
+    def run(x: Tensor, y: Tensor) -> float:
         fake_y = g(x)
         d_adam.zero_grad()
         real, fake = d(torch.cat([x, y], 1)), d(torch.cat([x, fake_y.detach()], 1))
-        (entropy(real, torch.ones_like(real)) + entropy(fake, torch.zeros_like(fake))).backward()
+        d_loss = entropy(real, torch.ones_like(real)) + entropy(fake, torch.zeros_like(fake))
+        (halved * d_loss).backward()
         d_adam.step()
         d.requires_grad_(False)
         g_adam.zero_grad()

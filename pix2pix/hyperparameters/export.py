@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from pix2pix.errors import HyperparameterError
 from pix2pix.hyperparameters.section import Section
 
 
@@ -21,6 +22,8 @@ class ExportParameters(Section):
         filetype: ``png`` or ``jpeg``, for the signatures that return encoded pictures.
         tflite: ``none``, or also a TensorFlow Lite file for one picture of the training size with ``float32``,
             ``float16`` or ``int8`` weights.
+        onnx: whether also an ONNX file is written, after a comparison with the network on 100 made-up pictures; needs
+            the packages onnx and onnxruntime (``pip install 'pix2pix-pipelines[onnx]'``).
         version: name of the model's version folder, as TensorFlow Serving expects it.
     """
 
@@ -30,4 +33,12 @@ class ExportParameters(Section):
     dropout: bool = False
     filetype: Literal["png", "jpeg"] = "png"
     tflite: Literal["none", "float32", "float16", "int8"] = "none"
+    onnx: bool = False
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1
+
+    def check_together(self) -> None:
+        """Refuse an ONNX model with dropout, which it cannot hold."""
+        if self.onnx and self.dropout:
+            raise HyperparameterError(
+                "onnx = true writes a model without dropout, and dropout = true is given; leave one of them out"
+            )

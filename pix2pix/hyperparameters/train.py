@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from msgspec import Meta
 
@@ -17,6 +18,8 @@ class TrainParameters(Section):
     """How a model is trained.
 
     Attributes:
+        preset: ``best`` (what gave the better pictures in equal time; see docs/decisions/011-better-pictures.md) or
+            ``paper``, which fixes `upsampling` and `weight_average` as in the paper.
         size: height of the pictures that the networks see, pixels; 32 to 1024, a multiple of 2^depth. Paper: 256.
         width: their width, pixels, likewise; 0 means square.
         depth: levels of the U-Net; 0 means as many as halve `size` and `width` evenly (256 gives 8, as in the paper).
@@ -37,6 +40,9 @@ class TrainParameters(Section):
             generation: results then depend on the pictures beside them, unless ``[generate] batch_size = 1``) or
             ``none``.
         dropout: fraction of units dropped in the three innermost decoder blocks. Paper: 0.5.
+        upsampling: how the decoder doubles the size: ``resize`` (nearest neighbour, then a convolution: no
+            checkerboards, Odena et al., Distill 2016) or ``transposed`` (paper). With `separable_conv`, it always
+            resizes.
         separable_conv: depthwise-separable convolutions in the generator: far fewer weights, somewhat less sharp.
         gan_mode: ``vanilla`` (cross entropy, the paper), ``lsgan`` or ``hinge``.
         gan_weight: weight of the adversarial loss; 0 trains no discriminator. Paper: 1.
@@ -45,6 +51,9 @@ class TrainParameters(Section):
         learning_rate_schedule: ``constant`` (paper), ``linear`` (constant for half of the steps, then down to 0) or
             ``cosine``.
         beta1: Adam's momentum. Paper: 0.5.
+        weight_average: width of the average over the steps so far that becomes the resulting generator, as a fraction
+            of these steps; 0 (paper) means the last weights. The average has a power-function profile: Karras et al.,
+            arXiv 2312.02696, section 3.1.
         batch_size: pairs per step, over all devices. Paper: 1.
         max_steps: total steps, including those before a resumption; 0 means no limit.
         max_epochs: total passes over the training pairs, likewise. Without any limit: 200, as in the paper.
@@ -73,7 +82,13 @@ class TrainParameters(Section):
     """
 
     NAME: ClassVar[str] = "train"
+    PRESETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "best": {},
+        "paper": {"upsampling": "transposed", "weight_average": 0.0},
+    }
+    """Preset -> the values that it fixes; the defaults are those of ``best``."""
 
+    preset: Literal["best", "paper"] = "best"
     size: Annotated[int, Meta(ge=32, le=1024)] = 256
     width: Annotated[int, Meta(ge=0, le=1024)] = 0
     depth: Annotated[int, Meta(ge=0, le=10)] = 0
@@ -90,6 +105,7 @@ class TrainParameters(Section):
     condition_discriminator: bool = True
     norm: Literal["instance", "batch", "none"] = "instance"
     dropout: Annotated[float, Meta(ge=0.0, le=0.95)] = 0.5
+    upsampling: Literal["resize", "transposed"] = "resize"
     separable_conv: bool = False
     gan_mode: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
     gan_weight: Annotated[float, Meta(ge=0.0, le=1e6)] = 1.0
@@ -97,6 +113,7 @@ class TrainParameters(Section):
     learning_rate: Annotated[float, Meta(ge=1e-8, le=1.0)] = 2e-4
     learning_rate_schedule: Literal["constant", "linear", "cosine"] = "constant"
     beta1: Annotated[float, Meta(ge=0.0, le=0.999)] = 0.5
+    weight_average: Annotated[float, Meta(ge=0.0, le=0.28)] = 0.05
     batch_size: Annotated[int, Meta(ge=1, le=1024)] = 1
     max_steps: Annotated[int, Meta(ge=0, le=10**9)] = 0
     max_epochs: Annotated[int, Meta(ge=0, le=10**6)] = 0
@@ -114,6 +131,18 @@ class TrainParameters(Section):
     devices: Literal["auto", "one", "mirrored", "multi_worker"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     xla: Literal["auto", "on", "off"] = "auto"
+
+    @classmethod
+    def of(cls, *layers: Mapping[str, object]) -> Self:
+        """Lay values over the defaults of their preset; see `Section.of`."""
+        given = {name: value for layer in layers for name, value in layer.items()}
+        preset = str(cls.convert("preset", given.get("preset", cls.preset)))
+        return super().of(cls.PRESETS[preset], given)
+
+    @classmethod
+    def recorded(cls, values: Mapping[str, object]) -> Self:
+        """Read the hyperparameters of a checkpoint or model; those that an earlier version lacked are the paper's."""
+        return cls.of(cls.PRESETS["paper"], values)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -159,6 +188,12 @@ class TrainParameters(Section):
 
     def check_together(self) -> None:
         """Refuse sizes that cannot be halved evenly, and settings that leave nothing to learn or to measure."""
+        for name, value in self.PRESETS[self.preset].items():
+            if getattr(self, name) != value:
+                raise HyperparameterError(
+                    f"preset = {self.preset!r} means {name} = {value!r}, and {name} = {getattr(self, name)!r} is given;"
+                    " leave one of them out"
+                )
         height, width = self.shape
         if not 32 <= width <= 1024:
             raise HyperparameterError(f"width = {width} is out of range; allowed: 32 to 1024, or 0 for square")

@@ -17,13 +17,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
-from pix2pix.errors import InputError
+from pix2pix.errors import HyperparameterError, InputError
 from pix2pix.files import NO_SPACE, reporting_full_disk
 from pix2pix.hyperparameters import ExportParameters, TrainParameters
 from pix2pix.inference.manifest import write_manifest
-from pix2pix.inference.saved_model import FORMAT, OPTIONS, TFLITE
+from pix2pix.inference.onnx_model import largest_difference, onnx_model
+from pix2pix.inference.saved_model import FORMAT, ONNX, OPTIONS, TFLITE
 from pix2pix.inference.served_model import ServedModel
 from pix2pix.model.networks import Generator, assign
 from pix2pix.model.translation import translate
@@ -33,6 +35,8 @@ from pix2pix.training import checkpoints
 
 STEPS = 4
 """Steps of an export: reading, building, converting, saving."""
+CHECKED = 100
+"""Pictures on which the ONNX model is compared with the network."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ def export(
 
     Raises:
         InputError: the checkpoint is missing or damaged, or ``target/<version>`` was not written by an export.
+        HyperparameterError: ONNX is asked for and not installed, or cannot hold the model.
         WorkError: no space left.
     """
     options = parameters or ExportParameters()
@@ -89,6 +94,9 @@ def export(
             (partial / TFLITE).write_bytes(
                 _convert_to_lite(loaded.parameters, loaded.arrays["generator"], options.tflite)
             )
+        if options.onnx:
+            progress(2, STEPS, "writing the ONNX model")
+            _write_onnx(partial / ONNX, generator, loaded)
         generator.to_serve(tf.float16 if options.weights == "float16" else tf.float32)
         progress(3, STEPS, "saving the model")
         _save(ServedModel(generator, loaded.parameters, options), partial)
@@ -146,6 +154,24 @@ def _save(model: ServedModel, folder: Path) -> None:
         if any(os.strerror(number) in str(error) for number in NO_SPACE):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise
+
+
+def _write_onnx(path: Path, generator: Generator, checkpoint: checkpoints.Checkpoint) -> None:
+    """Write the ONNX model, unless it computes anything else than the network."""
+    parameters = checkpoint.parameters
+    content = onnx_model(parameters, checkpoint.arrays["generator"])
+    pictures = np.random.default_rng(0).integers(0, 256, (CHECKED, *parameters.shape, 3)).astype(np.uint8)
+    # Smooth in part, as photographs are, since noise alone drives every layer to its extremes.
+    pictures[::2] = np.sort(pictures[::2], axis=1)
+    compiled = tf.function(lambda batch: translate(generator, parameters, batch))
+    expected = np.concatenate([compiled(tf.constant(picture[np.newaxis])).numpy() for picture in pictures])
+    difference = largest_difference(content, pictures, expected)
+    if difference > 1:
+        raise HyperparameterError(
+            f"onnx = true: the ONNX model differs from the network by {difference} of 255 levels, more than 1;"
+            " set onnx = false"
+        )
+    path.write_bytes(content)
 
 
 def _convert_to_lite(parameters: TrainParameters, weights: checkpoints.Arrays, kind: str) -> bytes:

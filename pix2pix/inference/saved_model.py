@@ -17,6 +17,8 @@ FORMAT = 1
 """Version of the description's layout, its entry ``format``."""
 MANIFEST = Path("assets.extra") / "manifest.json"
 """Inside a version's folder: size and digest of every other file (see `pix2pix.inference.manifest`)."""
+ONNX = Path("assets.extra") / "model.onnx"
+"""Inside a version's folder: the model for ONNX Runtime, if one was exported."""
 TFLITE = Path("assets.extra") / "model.tflite"
 """Inside a version's folder: the model for TensorFlow Lite, if one was exported."""
 

@@ -40,7 +40,7 @@ class ModelInputs:
         Raises:
             HyperparameterError: the model was trained by another version.
         """
-        return cls(TrainParameters.of(options["train"]), look_of(options.get("inputs")))
+        return cls(TrainParameters.recorded(options["train"]), look_of(options.get("inputs")))
 
     @classmethod
     def of_description(cls, content: bytes, name: str) -> ModelInputs:

@@ -80,7 +80,7 @@ def _trained(folder: Path, options: dict[str, Any]) -> TrainParameters:
             f"the model {folder} has format {options.get('format')}, and this version reads {FORMAT}; {remedy}"
         )
     try:
-        return TrainParameters.of(options["train"])
+        return TrainParameters.recorded(options["train"])
     except HyperparameterError as error:
         raise InputError(f"the model {folder} was trained by another version ({error}); {remedy}") from error
 

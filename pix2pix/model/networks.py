@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from pix2pix.hyperparameters import TrainParameters
-from pix2pix.model.convolutions import conv4, downsample, upsample
+from pix2pix.model.convolutions import conv4, downsample, resizing_kernel, upsample
 from pix2pix.tensorflow import Tensor, Variable
 
 EPSILON = 1e-5
@@ -41,6 +41,7 @@ class Layer:
         norm: whether the result is normalized; otherwise a bias is added.
         dropout: whether units are dropped in training.
         size: height of the larger of input and output at the training size, pixels.
+        side: height and width of the kernel; an ``upsample`` of 3 doubles the size by nearest neighbour and convolves.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Layer:
     norm: bool
     dropout: bool = False
     size: int = 0
+    side: int = 4
 
 
 def generator_layers(parameters: TrainParameters) -> list[Layer]:
@@ -70,6 +72,7 @@ def generator_layers(parameters: TrainParameters) -> list[Layer]:
             norm and i > 1,
             dropout=i > max(1, depth - 3),
             size=size >> (i - 1),
+            side=3 if parameters.upsampling == "resize" else 4,
         )
         for i in range(depth, 0, -1)
     ]
@@ -126,7 +129,7 @@ class Network(tf.Module):
         # TensorFlow fuses a normalization by constants into one operation. Activations keep their own dtype.
         constant = {name: value.numpy() for name, value in self.weights.items() if name.endswith(("/gamma", "/beta"))}
         self.weights = {
-            name: constant[name] if name in constant else tf.Variable(tf.cast(value, dtype), name=name)
+            name: constant[name] if name in constant else tf.Variable(tf.cast(_served(name, value), dtype), name=name)
             for name, value in self.weights.items()
         }
 
@@ -137,6 +140,8 @@ class Network(tf.Module):
     def _convolve(self, layer: Layer, x: Tensor) -> Tensor:
         kernel = tf.cast(self.weights[f"{layer.name}/kernel"], x.dtype)
         depthwise = self.weights.get(f"{layer.name}/depthwise")
+        if layer.kind == "upsample" and kernel.shape[0] == 3:
+            kernel = resizing_kernel(kernel)
         if depthwise is not None:
             if layer.kind == "upsample":
                 x = tf.repeat(tf.repeat(x, 2, 1), 2, 2)
@@ -245,7 +250,7 @@ def assign(network: Network, values: Mapping[str, np.ndarray[Any, Any]]) -> None
 
 def weights_of(layer: Layer, separable: bool) -> list[tuple[str, float, float, tuple[int, ...]]]:
     """Return name, mean, standard deviation and shape of each weight of a layer."""
-    side = 1 if layer.kind == "conv1" or separable else 4
+    side = 1 if layer.kind == "conv1" or separable else layer.side
     channels = (
         (layer.outputs, layer.inputs) if layer.kind == "upsample" and not separable else (layer.inputs, layer.outputs)
     )
@@ -255,3 +260,8 @@ def weights_of(layer: Layer, separable: bool) -> list[tuple[str, float, float, t
     if layer.norm:
         return [*weights, ("gamma", 1.0, 0.02, (layer.outputs,)), ("beta", 0.0, 0.0, (layer.outputs,))]
     return [*weights, ("bias", 0.0, 0.0, (layer.outputs,))]
+
+
+def _served(name: str, weight: Tensor) -> Tensor:
+    """Return a weight as it is served: the kernel of a resizing layer is computed once, not at each call."""
+    return resizing_kernel(weight) if name.endswith("/kernel") and weight.shape[0] == 3 else weight

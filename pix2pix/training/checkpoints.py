@@ -104,7 +104,7 @@ def read(folder: Path, *archives: str) -> Checkpoint:
     try:
         return Checkpoint(
             step=document["step"],
-            parameters=TrainParameters.of(document["parameters"]),
+            parameters=TrainParameters.recorded(document["parameters"]),
             arrays={name: _load(folder / f"{name}.npz") for name in archives},
             metrics=document["metrics"],
             inputs=document.get("inputs", {}),

@@ -24,7 +24,8 @@ from pix2pix.training.checkpoints import Arrays, Checkpoint
 from pix2pix.training.preview import PICTURES
 from pix2pix.training.step import TrainingStep
 
-ARCHIVES = ("generator", "discriminator", "optimizer")
+ARCHIVES = ("generator", "average", "discriminator", "optimizer")
+"""The arrays of a state; ``average`` and ``discriminator`` are empty where the training has none."""
 MAY_CHANGE = frozenset(
     {
         *("max_steps", "max_epochs", "max_seconds", "log_steps", "evaluation_steps"),
@@ -150,16 +151,28 @@ def copy_arrays(network: TrainingStep) -> dict[str, Arrays]:
     """Return a copy of all weights and moments."""
     archives: dict[str, Arrays] = {
         "generator": {name: variable.numpy() for name, variable in network.generator.weights.items()},
+        "average": {name: variable.numpy() for name, variable in network.averaged.weights.items()},
         "discriminator": {name: variable.numpy() for name, variable in network.discriminator.weights.items()},
     }
+    if network.averaged is network.generator:
+        archives["average"] = {}
     moments = itertools.chain.from_iterable(optimizer.moments for optimizer in network.optimizers)
     return {**archives, "optimizer": {str(i): moment.numpy() for i, moment in enumerate(moments)}}
+
+
+def result_arrays(network: TrainingStep) -> dict[str, Arrays]:
+    """Return a copy of the weights that a training results in: of the averaged generator, and of the discriminator."""
+    copied = copy_arrays(network)
+    found = {"generator": copied["average"] or copied["generator"], "discriminator": copied["discriminator"]}
+    return {name: values for name, values in found.items() if values}
 
 
 def restore(network: TrainingStep, arrays: Mapping[str, Arrays]) -> None:
     """Set all weights and moments."""
     assign(network.generator, arrays["generator"])
     assign(network.discriminator, arrays["discriminator"])
+    if network.averaged is not network.generator:
+        assign(network.averaged, arrays["average"])
     moments = itertools.chain.from_iterable(optimizer.moments for optimizer in network.optimizers)
     for i, moment in enumerate(moments):
         moment.assign(arrays["optimizer"][str(i)])

@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from pix2pix.hyperparameters import TrainParameters
+from pix2pix.model.averaging import is_averaged, kept_share
 from pix2pix.model.losses import adversarial_loss, discriminator_loss, l1_loss
 from pix2pix.model.networks import Discriminator, Generator, Network
 from pix2pix.model.optimizer import Adam
@@ -30,7 +31,8 @@ class TrainingStep:
     """Networks, optimizers and the compiled step that updates them.
 
     Attributes:
-        generator: the network that translates.
+        generator: the network that learns to translate.
+        averaged: the network whose weights are the average of the generator's; the generator itself without one.
         discriminator: its opponent; has no weights if `gan_weight` is 0.
         optimizers: of the generator and of the discriminator.
     """
@@ -47,10 +49,13 @@ class TrainingStep:
         self._devices = devices
         self._total = total
         with devices.strategy.scope():
-            self.generator = Generator(parameters, parameters.seed, devices.matrix)
+            self.generator = self.averaged = Generator(parameters, parameters.seed, devices.matrix)
+            if parameters.weight_average:
+                self.averaged = Generator(parameters, parameters.seed, devices.matrix)
             self.discriminator = Discriminator(parameters, parameters.seed, devices.matrix)
             self.optimizers = [Adam(n.variables_list(), parameters.beta1) for n in self._networks]
         self._compiled = tf.function(self._on_all_devices, jit_compile=devices.compiled)
+        self._compiled_average = tf.function(self._average_on_all_devices)
 
     @property
     def _networks(self) -> list[Network]:
@@ -67,7 +72,12 @@ class TrainingStep:
         Returns:
             the `LOSSES` of this batch before the update, float32 ``[3]``.
         """
-        number = tf.constant(step, tf.float32)
+        losses = self._learn_from(pictures, seeds, tf.constant(step, tf.float32))
+        if self._parameters.weight_average and is_averaged(step):
+            self._compiled_average(tf.constant(kept_share(self._parameters.weight_average, step), tf.float32))
+        return losses
+
+    def _learn_from(self, pictures: Any, seeds: Any, number: Tensor) -> Tensor:
         if self._devices.replicas == 1:
             return self._compiled(tf.constant(pictures), tf.constant(seeds), number)
         share = len(pictures) // self._devices.replicas
@@ -98,6 +108,18 @@ class TrainingStep:
             return self._learn(pictures, seeds, step)
         strategy = self._devices.strategy
         return strategy.experimental_local_results(strategy.run(self._learn, (pictures, seeds, step)))[0]
+
+    def _average_on_all_devices(self, kept: Tensor) -> None:
+        if self._devices.replicas == 1:
+            self._average(kept)
+        else:
+            self._devices.strategy.run(self._average, (kept,))
+
+    def _average(self, kept: Tensor) -> None:
+        """Move the averaged weights to the generator's, on this device."""
+        for average, weight in zip(self.averaged.variables_list(), self.generator.variables_list(), strict=True):
+            # On the handle, as in Adam: a mirrored variable refuses to be assigned on one device.
+            tf.raw_ops.AssignVariableOp(resource=average.handle, value=weight + kept * (average - weight))
 
     def _learn(self, pictures: Tensor, seeds: Tensor, step: Tensor) -> Tensor:
         """Learn from this device's share of a batch."""

@@ -35,7 +35,15 @@ from pix2pix.training.devices import choose
 from pix2pix.training.loading import load
 from pix2pix.training.metrics_log import MetricsLog
 from pix2pix.training.preview import Preview
-from pix2pix.training.resumption import StateStore, check_work_folder, copy_arrays, is_finite, restore, train_state
+from pix2pix.training.resumption import (
+    StateStore,
+    check_work_folder,
+    copy_arrays,
+    is_finite,
+    restore,
+    result_arrays,
+    train_state,
+)
 from pix2pix.training.saving import Saver
 from pix2pix.training.step import LOSSES, TrainingStep, progress_note, without_fusion
 from pix2pix.training.validation import Validator
@@ -150,7 +158,7 @@ class _Training:
         self._network = TrainingStep(parameters, self._devices, self._total)
         if saved:
             restore(self._network, saved.arrays)
-        self._validator = Validator(self._network.generator, parameters)
+        self._validator = Validator(self._network.averaged, parameters)
         self._preview = Preview(work, data, check, parameters, self._devices, self._validator)
         self._preview.remove_after(self.state.step)
         self._log = MetricsLog(work, self.state.step, writes=self._devices.chief)
@@ -203,7 +211,7 @@ class _Training:
             step = int(state.best["step"])
             restore(self._network, self._states.read(step).arrays)
             state.metrics.update(self._validator.measure(self._data.held_out))
-        arrays = {name: values for name, values in copy_arrays(self._network).items() if name != "optimizer" and values}
+        arrays = result_arrays(self._network)
         inputs = self._data.look.document()
         result = Checkpoint(step, self._parameters, arrays, state.metrics, inputs=inputs)
         checkpoints.write(self._work / checkpoints.RESULT, result)

@@ -15,11 +15,12 @@ from PIL import Image
 from pixel_bound import assert_nearly_equal
 from tiny_model import tiny, write_checkpoint
 
-from pix2pix.errors import InputError
+from pix2pix.errors import HyperparameterError, InputError
 from pix2pix.hyperparameters import ExportParameters
 from pix2pix.images.codec import png_bytes
 from pix2pix.inference.export import export
-from pix2pix.inference.saved_model import OPTIONS, TFLITE, find_version
+from pix2pix.inference.onnx_model import largest_difference
+from pix2pix.inference.saved_model import ONNX, OPTIONS, TFLITE, find_version
 from pix2pix.model.networks import Generator, assign
 from pix2pix.model.translation import translate
 from pix2pix.training import checkpoints
@@ -271,3 +272,42 @@ def test_a_bit_flipped_anywhere_in_the_weights_is_reported_as_damage_or_changes_
                 assert "is damaged or truncated" in str(error)
             else:
                 assert all(np.array_equal(values, weights[name]) for name, values in found.items())
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"upsampling": "transposed", "in_channels": 1, "out_channels": 1, "norm": "none"}], ids=str
+)
+def test_the_onnx_model_is_within_a_level_of_the_savedmodel_on_a_hundred_pictures(tmp_path, changes):
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", tiny(**changes))
+    folder = export(checkpoint, tmp_path / "model", ExportParameters(onnx=True)).folder
+    pictures = np.random.default_rng(9).integers(0, 256, (100, 32, 64, 3)).astype(np.uint8)
+    expected = call(tf.saved_model.load(str(folder)).signatures["image"], pictures)
+    assert expected.std() > 3
+    assert largest_difference((folder / ONNX).read_bytes(), pictures, expected) <= 1
+
+
+def test_an_onnx_model_that_computes_something_else_is_not_exported(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("pix2pix.inference.onnx_model.SLOPE", 0.3)
+    with pytest.raises(HyperparameterError, match=r"differs from the network by \d+ of 255 levels"):
+        export(checkpoint, tmp_path, ExportParameters(onnx=True))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lab_colorization": True}, "onnx = true cannot export a model with lab_colorization = true;"),
+        ({"norm": "batch"}, "onnx = true cannot export a model with norm = 'batch';"),
+        ({"separable_conv": True}, "onnx = true cannot export a model with separable_conv = true;"),
+    ],
+)
+def test_a_model_that_has_no_form_in_onnx_is_refused(tmp_path, changes, message):
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", tiny(**changes))
+    with pytest.raises(HyperparameterError, match=message):
+        export(checkpoint, tmp_path / "model", ExportParameters(onnx=True))
+
+
+def test_onnx_without_its_packages_is_refused_in_one_line(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(HyperparameterError, match=r"^onnx = true needs the packages onnx and .*"):
+        export(checkpoint, tmp_path, ExportParameters(onnx=True))

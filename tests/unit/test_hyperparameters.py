@@ -10,11 +10,12 @@ import pytest
 from msgspec.inspect import BoolType, FloatType, IntType, type_info
 
 from pix2pix.errors import HyperparameterError
-from pix2pix.hyperparameters import SECTIONS, Hyperparameters, TrainParameters, parse, parse_assignments, resolve
+from pix2pix.hyperparameters import SECTIONS, TrainParameters, parse, parse_assignments, resolve
 
 
-def test_the_defaults_are_the_papers():
-    train = Hyperparameters().train
+def test_the_preset_paper_is_the_papers():
+    train = resolve("train", {"preset": "paper"})
+    assert (train.upsampling, train.weight_average, train.learning_rate_schedule) == ("transposed", 0.0, "constant")
     assert (train.size, train.load_shape, train.batch_size, train.learning_rate, train.beta1) == (
         256,
         (286, 286),
@@ -29,6 +30,27 @@ def test_the_defaults_are_the_papers():
         1,
         200,
         8,
+    )
+
+
+def test_a_value_that_contradicts_its_preset_is_refused_and_the_default_preset_gives_way():
+    message = r"^preset = 'paper' means upsampling = 'transposed', and upsampling = 'resize' is given; leave one .*"
+    with pytest.raises(HyperparameterError, match=message):
+        resolve("train", {"preset": "paper"}, {"upsampling": "resize"})
+    assert resolve("train", {"preset": "paper", "upsampling": "transposed", "ngf": 8}).ngf == 8
+    assert resolve("train", {"upsampling": "transposed"}).preset == "best"
+    for preset in ("best", "paper"):
+        values = dataclasses.asdict(resolve("train", {"preset": preset}))
+        assert dataclasses.asdict(resolve("train", values)) == values
+
+
+def test_what_a_record_of_an_earlier_version_lacks_is_the_papers():
+    values = dataclasses.asdict(TrainParameters())
+    for name in ("preset", "upsampling", "weight_average"):
+        del values[name]
+    assert (TrainParameters.recorded(values).upsampling, TrainParameters.recorded(values).weight_average) == (
+        "transposed",
+        0.0,
     )
 
 

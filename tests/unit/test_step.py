@@ -16,6 +16,7 @@ import tensorflow as tf
 from tiny_model import tiny
 
 from pix2pix.errors import HyperparameterError
+from pix2pix.model.averaging import DENSE, EVERY, is_averaged, kept_share
 from pix2pix.model.optimizer import Adam
 from pix2pix.training.devices import choose
 from pix2pix.training.step import TrainingStep, learning_rate
@@ -69,6 +70,36 @@ def test_the_learning_rate_follows_its_schedule(schedule, rates):
     parameters = tiny(learning_rate=8e-4, learning_rate_schedule=schedule, max_steps=4)
     found = [float(learning_rate(parameters, tf.constant(float(step)), 4)) for step in (1, 2, 3, 4)]
     np.testing.assert_allclose(found, np.array(rates) * 1e-4, rtol=1e-5)
+
+
+def test_the_average_has_the_width_that_is_asked_for():
+    for width, last in ((0.05, 4000), (0.2, 4000), (0.05, 40_000)):
+        steps = [step for step in range(1, last + 1) if is_averaged(step)]
+        shares, left = [], 1.0
+        for step in reversed(steps):
+            kept = kept_share(width, step)
+            shares.append(left * (1 - kept))
+            left *= kept
+        weights, at = np.array(shares[::-1]), np.array(steps)
+        assert weights.sum() == pytest.approx(1)
+        mean = (weights * at).sum()
+        assert np.sqrt((weights * (at - mean) ** 2).sum()) / last == pytest.approx(width, rel=0.05)
+
+
+def test_the_averaged_generator_is_the_average_of_the_generators_after_each_step():
+    parameters = tiny(xla="off", learning_rate=1e-2, weight_average=0.2)
+    step = TrainingStep(parameters, choose(parameters), 0)
+    expected = 0.0
+    for n in range(1, 5):
+        step(PICTURES, SEEDS, n)
+        kept = kept_share(0.2, n)
+        expected = kept * expected + (1 - kept) * weights(step)
+    averaged = np.concatenate([v.numpy().ravel() for v in step.averaged.weights.values()])
+    np.testing.assert_allclose(averaged, expected, atol=1e-6)
+    assert np.abs(averaged - weights(step)).max() > 1e-4
+    assert [n for n in range(DENSE, DENSE + 3 * EVERY) if is_averaged(n)] == [DENSE, DENSE + EVERY, DENSE + 2 * EVERY]
+    plain, _ = learn(weight_average=0.0)
+    assert plain.averaged is plain.generator
 
 
 def test_learning_lowers_l1():
@@ -125,6 +156,7 @@ def test_an_l1_weight_of_0_leaves_l1_out():
         {"in_channels": 1},
         {"out_channels": 1},
         {"separable_conv": True},
+        {"upsampling": "transposed"},
         {"ngf": 8},
         {"depth": 4},
         {"lab_colorization": True},
@@ -198,6 +230,7 @@ for kind in sys.argv[1].split(","):
     stops = [step.any_device(devices.chief), step.any_device(False)]
     found[kind] = {"replicas": devices.replicas, "losses": losses, "stops": stops, "chief": devices.chief}
     found[kind]["sum"] = float(sum(np.abs(v.numpy()).sum() for v in step.generator.weights.values()))
+    found[kind]["averaged"] = float(sum(np.abs(v.numpy()).sum() for v in step.averaged.weights.values()))
 print(json.dumps(found))
 """
 
@@ -226,7 +259,9 @@ def result(process: subprocess.Popen[str]):
 
 def assert_same(found, expected):
     np.testing.assert_allclose(found["losses"], expected["losses"], rtol=1e-5)
-    assert found["sum"] == pytest.approx(expected["sum"], rel=1e-6)
+    for name in ("sum", "averaged"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-6)
+    assert found["sum"] != found["averaged"]
 
 
 def test_two_devices_learn_the_same_as_one_and_refuse_a_batch_that_cannot_be_shared():

@@ -46,6 +46,8 @@ def _bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # Whoever reads the announced address may connect at once.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise StartError(

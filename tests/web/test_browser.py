@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
-from web_site import Site, inverting, pair, png
+from web_site import Site, listening, pair, png
 
 from pachyderm.client.commits import head
 from pachyderm.dag.promotion import promote
 from pachyderm.dag.repos import INPUT_IMAGES, MODEL, TRAINING
-from web.application import create_application
 from web.pages import pictures
 
 CHROMIUM = shutil.which("chromium")
@@ -43,23 +40,6 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
-
-
-@contextmanager
-def listening(site: Site) -> Iterator[str]:
-    """Serve a site to a browser and provide its address."""
-    application = create_application(site.configuration(), load=inverting, clock=lambda: 1.9e9)
-    server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @contextmanager

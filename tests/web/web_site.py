@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import uvicorn
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -111,6 +113,23 @@ class Site:
         application = create_application(self.configuration(**changes), load=load, clock=lambda: 1.9e9)
         with TestClient(application) as client:
             yield client
+
+
+@contextmanager
+def listening(site: Site) -> Iterator[str]:
+    """Serve a site to a browser and provide its address."""
+    application = create_application(site.configuration(), load=inverting, clock=lambda: 1.9e9)
+    server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 TOKEN = "0123456789abcdef-token"

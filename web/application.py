@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -88,6 +89,8 @@ def create_application(
         response = error_response(request, error)
         if "text/html" in request.headers.get("accept", ""):
             text = getattr(error, "detail", None) or str(error)
+            if response.status_code == 404 and text == HTTPStatus.NOT_FOUND.phrase:
+                text = f"There is no page at {request.url.path}."
             return context.page(request, "error.html", response.status_code, text=text)
         return response
 

@@ -6,28 +6,15 @@ import re
 
 import pytest
 from starlette.testclient import TestClient
-from web_site import HOSTILE_NAME, Site
+from web_site import HOSTILE_NAME, Site, addresses
 
 from pachyderm.client.commits import head
 from pachyderm.client.files import content, files
 from pachyderm.dag.repos import GENERATE_IMAGES, REPOS
 
 
-def addresses(history: Site) -> list[str]:
-    """Return the address of every kind of page, of commits of every repo."""
-    first, second, pictures = (history.sets[name] for name in ("first", "second", "pictures"))
-    generated = head(history.client, GENERATE_IMAGES).id
-    of_repo = {"training": second, "checkpoint": second, "model": second, "generate_images": generated}
-    return [
-        *("/", "/models", "/pictures", "/pictures?q=%3Cscript%3E", "/draw", "/upload", "/fragments/overview"),
-        *(f"/commits/{repo}/{of_repo.get(repo, pictures)}" for repo in REPOS),
-        *(f"/models/{second}", f"/models/compare?a={first}&b={second}", f"/pictures/{generated}/a.png"),
-        *("/login", "/nowhere", "/commits/training/nonsense"),
-    ]
-
-
 def test_no_page_lets_names_messages_parameters_or_reasons_act(history: Site, served: TestClient) -> None:
-    for address in addresses(history):
+    for address in (*addresses(history), "/login", "/nowhere", "/commits/training/nonsense"):
         page = served.get(address, headers={"accept": "text/html"}).text
         assert "<img src=x" not in page and "<script>" not in page, address
         assert not re.search(r"\son\w+=", re.sub(r"&#34;.*?&#34;|&lt;.*?&gt;", "", page)), address

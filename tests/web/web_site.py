@@ -20,12 +20,22 @@ from starlette.testclient import TestClient
 
 from components.pictures import assign
 from pachyderm.client.branches import BranchName
-from pachyderm.client.commits import Commit
+from pachyderm.client.commits import Commit, head
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import read
 from pachyderm.client.upload import put
 from pachyderm.dag.gate_decision import GateDecision
-from pachyderm.dag.repos import EXPORT, GENERATE, INPUT_IMAGES, RESIZE, TRAIN, TRAINING, StageSpec
+from pachyderm.dag.repos import (
+    EXPORT,
+    GENERATE,
+    GENERATE_IMAGES,
+    INPUT_IMAGES,
+    REPOS,
+    RESIZE,
+    TRAIN,
+    TRAINING,
+    StageSpec,
+)
 from pachyderm.dag.setup import set_up
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.stage import Input, Judgement, Resolved, Stage, StageContext, StageOutput
@@ -113,6 +123,18 @@ class Site:
         application = create_application(self.configuration(**changes), load=load, clock=lambda: 1.9e9)
         with TestClient(application) as client:
             yield client
+
+
+def addresses(history: Site) -> list[str]:
+    """Return the address of every kind of page, of commits of every repo."""
+    first, second, pictures = (history.sets[name] for name in ("first", "second", "pictures"))
+    generated = head(history.client, GENERATE_IMAGES).id
+    of_repo = {"training": second, "checkpoint": second, "model": second, "generate_images": generated}
+    return [
+        *("/", "/models", "/pictures", "/pictures?q=%3Cscript%3E", "/draw", "/upload", "/fragments/overview"),
+        *(f"/commits/{repo}/{of_repo.get(repo, pictures)}" for repo in REPOS),
+        *(f"/models/{second}", f"/models/compare?a={first}&b={second}", f"/pictures/{generated}/a.png"),
+    ]
 
 
 @contextmanager

@@ -126,11 +126,18 @@ class Models:
             right = resolve(client, MODEL.repo, request.query_params.get("b", ""))
             cache = RecordCache(client)
             comparisons = _comparisons(client, cache, left, right)
-            figures = [record.metrics if (record := cache.record(commit)) else {} for commit in (left, right)]
-        names = sorted({*figures[0], *figures[1]})
-        return self._context.page(
-            request, "compare.html", left=left, right=right, comparisons=comparisons, figures=figures, names=names
-        )
+            records = [cache.record(commit) for commit in (left, right)]
+            samples = [(name, _training(client, record)["samples"]) for name, record in zip("AB", records, strict=True)]
+        figures = [record.metrics if record else {} for record in records]
+        values = {
+            "left": left,
+            "right": right,
+            "comparisons": comparisons,
+            "figures": figures,
+            "names": sorted({*figures[0], *figures[1]}),
+            "samples": samples,
+        }
+        return self._context.page(request, "compare.html", **values)
 
     async def promote(self, request: Request) -> Response:
         """Put a model into use; the body is its commit's id, or empty for the newest candidate."""

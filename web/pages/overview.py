@@ -24,7 +24,9 @@ from web.context import WebContext
 from web.requests import MEBIBYTE, body_within
 
 RECENT = 12
-"""Commits of each repo in the timeline."""
+"""Commits of each repo, and commit sets, in the history."""
+
+SHOWN_FAILURES = 5
 
 ROWS = (
     (INPUTS[0], *(stage.output for stage in STAGES[:2]), MODEL),
@@ -61,15 +63,27 @@ class Box:
 
 
 @dataclass(frozen=True)
-class TimelineRow:
-    """A commit in the timeline."""
+class CommitSetRow:
+    """A commit set in the history.
 
-    repo: str
-    commit: str
+    Attributes:
+        commit_set: its id.
+        time: of its first commit, ISO 8601 in UTC.
+        age: of its first commit.
+        message: description of the input commit, or what opened the commit set.
+        commits: repo and state of each of its commits, upstream first.
+        state: ``failed``, ``open`` or ``good``.
+        failed_in: the repo whose commit failed first; empty if none did.
+        error: the error of that commit.
+    """
+
+    commit_set: str
     time: str
     age: str
-    state: str
     message: str
+    commits: tuple[tuple[str, str], ...]
+    state: str
+    failed_in: str
     error: str
 
 
@@ -118,9 +132,9 @@ class Overview:
                 for blocker in waiting(client, now)
             ]
             rows = [[_box(client, branch, now) for branch in row] for row in ROWS]
-            timeline = _timeline(client, now)
-        failed = [row for row in timeline if row.state == "failed"]
-        return {"rows": rows, "blockers": blockers, "timeline": timeline, "failed": failed[:5]}
+            history = _history(client, now)
+        failed = [row for row in history if row.failed_in]
+        return {"rows": rows, "blockers": blockers, "history": history, "failed": failed[:SHOWN_FAILURES]}
 
 
 def _box(client: Connection, branch: BranchName, now: float) -> Box:
@@ -131,16 +145,38 @@ def _box(client: Connection, branch: BranchName, now: float) -> Box:
     return Box(name, branch.repo, commit.id, arrow, state, duration(now - commit.started))
 
 
-def _timeline(client: Connection, now: float) -> list[TimelineRow]:
-    """Return the newest commits of all repos, newest first, without those that `pix2pix setup` made."""
-    commits = [commit for repo in REPOS for commit in all_commits(client, repo, RECENT)]
-    commits = [commit for commit in commits if commit.bytes or commit.parent is not None or commit.state != "good"]
-    commits.sort(key=lambda commit: (commit.started, commit.id), reverse=True)
-    return [_row(commit, now) for commit in commits[: 3 * RECENT]]
+def _history(client: Connection, now: float) -> list[CommitSetRow]:
+    """Return the newest commit sets, newest first, without those that `pix2pix setup` made."""
+    sets: dict[str, list[Commit]] = {}
+    for repo in REPOS:
+        for commit in all_commits(client, repo, RECENT):
+            if commit.bytes or commit.parent is not None or commit.state != "good":
+                sets.setdefault(commit.id, []).append(commit)
+    rows = sorted(sets.values(), key=lambda commits: (commits[0].started, commits[0].id), reverse=True)
+    return [_row(commits, now) for commits in rows[:RECENT]]
 
 
-def _row(commit: Commit, now: float) -> TimelineRow:
-    time = datetime.fromtimestamp(commit.started, UTC).isoformat(" ", "seconds")
-    message = commit.description or commit.metadata.get("message", "")
-    age = duration(now - commit.started)
-    return TimelineRow(commit.repo, commit.id, time, age, commit.state, message, commit.error)
+def _row(commits: list[Commit], now: float) -> CommitSetRow:
+    first = commits[0]
+    time = datetime.fromtimestamp(first.started, UTC).isoformat(" ", "seconds")
+    message = first.description or first.metadata.get("message", "")
+    if first.repo == GENERATE.output.repo:
+        message = "another model in use"
+    states = [commit.state for commit in commits]
+    state = next((word for word in ("failed", "open", "finishing") if word in states), "good")
+    # A commit whose input failed fails alike; the first one has the cause.
+    cause = next((commit for commit in commits if commit.state == "failed" and not _inherits(commit)), None)
+    return CommitSetRow(
+        first.id,
+        time,
+        duration(now - first.started),
+        message,
+        tuple((commit.repo, commit.state) for commit in commits),
+        state,
+        cause.repo if cause else "",
+        cause.error if cause else "",
+    )
+
+
+def _inherits(commit: Commit) -> bool:
+    return any(commit.error.startswith(f"failed: {source}:") for source in commit.provenance)

@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("cli.data.diff:diff", "Compare two commits, as a list or a page of pictures."),
     "trigger": ("cli.runs.trigger:trigger", "Run the pipelines that open commits wait for."),
     "run": ("cli.runs.run:run", "Run one pipeline now, on this machine."),
-    "status": ("cli.runs.status:status", "Show the head of each repo and what open commits wait for."),
+    "status": ("cli.runs.status:status", "Show what is in use, runs, waits and has failed."),
     "plan": ("cli.runs.plan:plan", "Show what open commits, or files about to be put, will cause."),
     "why": ("cli.runs.why:why", "Explain what was decided about a commit set, and why."),
     "retry": ("cli.runs.retry:retry", "Run a commit set again."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 from pachyderm.client.files import REPORT
 from pachyderm.record.stage_record import StageRecord
 from pix2pix.pages.rendering import render
+
+SHORT_ID = 12
+"""Digits of ids and digests that people read; `stage.json` has all of them."""
 
 MAX_PICTURES = 24
 """Maximum number of pictures on the page; Kubeflow's UI loads the whole page at once."""
@@ -30,10 +34,11 @@ def page(record: StageRecord, files: Mapping[str, Path], template: str = "stage.
     Returns:
         self-contained HTML.
     """
-    counts = record.counts
+    reused_from = (record.reused_from or "")[:SHORT_ID]
+    counts, (repo, _, commit_id) = record.counts, record.commit.partition("@")
     outcome = {
         "computed": f"{counts.computed} computed, {counts.carried} carried over, {counts.rejected} rejected",
-        "reused": f"copied from {record.commit.partition('@')[0]}@{record.reused_from}: nothing was computed",
+        "reused": f"copied from {repo}@{reused_from}: nothing was computed",
         "empty": f"empty; awaited: {record.awaited}",
     }[record.outcome]
     pictures = [
@@ -45,6 +50,7 @@ def page(record: StageRecord, files: Mapping[str, Path], template: str = "stage.
         "components",
         template,
         record=record,
+        commit=f"{repo}@{commit_id[:SHORT_ID]}",
         outcome=outcome,
         pictures=[(path, files[path].read_bytes()) for path in pictures[:MAX_PICTURES]],
         more=max(len(pictures) - MAX_PICTURES, 0),
@@ -55,21 +61,19 @@ def page(record: StageRecord, files: Mapping[str, Path], template: str = "stage.
 
 def _sections(record: StageRecord) -> list[tuple[str, Mapping[str, str]]]:
     """Return the tables of the page: (title, name -> value)."""
+    parameters = record.parameters.items()
     run = {
         **record.run,
         "started": datetime.fromtimestamp(record.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "seconds": f"{record.seconds:.1f}",
-        "fingerprint": record.fingerprint,
+        "fingerprint": record.fingerprint[:SHORT_ID],
     }
     return [
         ("Metrics", {name: f"{value:.4g}" for name, value in record.metrics.items()}),
         ("Probable faults of the inputs", _findings(record)),
         ("Left out", {file.path: f"{file.code}: {file.reason}" for file in record.rejected}),
-        ("Inputs", {source.repo: f"{source.commit} ({source.files} files)" for source in record.inputs}),
-        (
-            "Parameters",
-            {name: f"{parameter.value} ({parameter.origin})" for name, parameter in record.parameters.items()},
-        ),
+        ("Inputs", {source.repo: f"{source.commit[:SHORT_ID]} ({source.files} files)" for source in record.inputs}),
+        ("Parameters", {name: f"{json.dumps(given.value)} ({given.origin})" for name, given in parameters}),
         ("Versions", record.versions),
         ("Run", run),
     ]

@@ -121,8 +121,8 @@ def write_page(
     page_text = render(
         "cli.data",
         "diff.html",
-        a=a,
-        b=b,
+        a=short_ids(a),
+        b=short_ids(b),
         samples=samples,
         summary=f"{summary}. {_mean(pairs)}",
         tables=_tables(records),

@@ -22,10 +22,20 @@ SHOWN = 40
 @click.option("--strict", is_flag=True, help="Exit code 1 if there are findings.")
 @click.option("--html", "page", metavar="FILE", type=FOLDER, help="Write a page with the pictures.")
 @click.option(
-    "--size", type=click.IntRange(8, 4096), default=256, show_default=True, help="The model's height, pixels."
+    "--size",
+    metavar="PIXELS",
+    type=click.IntRange(8, 4096),
+    default=256,
+    show_default=True,
+    help="Height of the model's pictures.",
 )
-@click.option("--width", type=click.IntRange(8, 4096), help="The model's width.  [default: as --size]")
-@click.option("--workers", type=click.IntRange(1, 256), help="Threads.  [default: one per core]")
+@click.option(
+    "--width",
+    metavar="PIXELS",
+    type=click.IntRange(8, 4096),
+    help="Width of the model's pictures.  [default: as --size]",
+)
+@click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Number of threads.  [default: one per core]")
 @with_session
 def check(
     session: Session,

@@ -32,7 +32,7 @@ class OperationName(click.ParamType[str]):
     "--operation",
     required=True,
     type=OperationName(),
-    help="What A is: a line drawing of B (edges), B in gray (grayscale), B with an empty square (blank), or the picture"
+    help="What A is: a line drawing of B (edges), B in grey (grayscale), B with an empty square (blank), or the picture"
     " in INPUT with B taken from --target (combine). resize makes no pairs: it is the same as pix2pix resize.",
 )
 @click.option("--target", "partners", metavar="DIR", type=FOLDER, help="For combine: folder of B, with the same names.")
@@ -105,7 +105,7 @@ def pairs(
     nargs=2,
     type=float,
     metavar="LOW HIGH",
-    help="Values of black and white in gray TIFFs of floats or of 32-bit or signed integers.",
+    help="Values of black and white in grey TIFFs of floats or of 32-bit or signed integers.",
 )
 @workers_option
 @with_session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -128,13 +129,13 @@ def _commit(facts: Mapping[str, Any]) -> list[str]:
     )
     parameters = facts["parameters"]
     chosen = [
-        f"{name} = {parameter['value']} ({parameter['origin']})"
+        f"{name} = {json.dumps(parameter['value'])} ({parameter['origin']})"
         for name, parameter in parameters.items()
         if parameter["origin"] != "default"
     ]
     defaults = len(parameters) - len(chosen)
     lines.append("parameters " + ", ".join([*chosen, *([f"{defaults} defaults"] if defaults else [])]))
-    lines.append(f"fingerprint {facts['fingerprint']}, code {(facts['code'] or '-')[:12]}")
+    lines.append(f"fingerprint {facts['fingerprint'][:12]}, code {(facts['code'] or '-')[:12]}")
     lines.append("versions " + ", ".join(f"{name} {version}" for name, version in facts["versions"].items()))
     if facts.get("metrics"):
         lines.append("metrics " + ", ".join(f"{name} {value:.4g}" for name, value in facts["metrics"].items()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,12 +12,17 @@ from cli.console import emit, moment, print_message, shorten, table
 from cli.options import Session, with_session
 
 if TYPE_CHECKING:
+    from pachyderm.client.commits import Commit
     from pachyderm.client.connection import Connection
+    from pachyderm.record.record_cache import RecordCache
 
 COLUMNS = ("model", "training_commit", "started", "l1", "use", "gate")
 
 NEWEST = 20
 """Models that people see by default; scripts get all."""
+
+NEWER = 4
+"""Commits of `model` that are read at first for each model to show: those of failed trainings hold none."""
 
 
 @click.command()
@@ -52,19 +57,32 @@ def models(session: Session, number: int | None) -> None:
 
 
 def _rows(client: Connection, most: int) -> list[dict[str, Any]]:
-    """Return a row for each model, and for each commit of `model` whose record cannot be read."""
+    """Return a row for each of the newest models, and for each commit of `model` whose record cannot be read.
+
+    Args:
+        client: the connection.
+        most: rows; 0 for all.
+    """
     from pachyderm.client.commits import all_commits, head
+    from pachyderm.dag.repos import MODEL
+    from pachyderm.record.record_cache import RecordCache
+
+    in_use, archive = head(client, MODEL).id, RecordCache(client)
+    # A long history is read as a whole only where its newest commits hold too few models.
+    newest = list(all_commits(client, MODEL.repo, NEWER * most))
+    rows = _rows_of(newest, archive, in_use, most)
+    if len(rows) < most and len(newest) == NEWER * most:
+        rows = _rows_of(list(all_commits(client, MODEL.repo)), archive, in_use, most)
+    return rows
+
+
+def _rows_of(commits: Sequence[Commit], archive: RecordCache, in_use: str, most: int) -> list[dict[str, Any]]:
     from pachyderm.dag.gate_decision import gate_decision_of
     from pachyderm.dag.promotion import promotions_of
-    from pachyderm.dag.repos import MODEL
     from pachyderm.dag.review import decided, standing
     from pachyderm.dag.verdict import verdict_of
     from pachyderm.queue.source_commit import source_of
-    from pachyderm.record.record_cache import RecordCache
 
-    in_use = head(client, MODEL).id
-    commits = list(all_commits(client, MODEL.repo))
-    archive = RecordCache(client)
     rows: list[dict[str, Any]] = []
     for commit in commits:
         if not commit.bytes and "fingerprint" not in commit.metadata:
@@ -76,7 +94,7 @@ def _rows(client: Connection, most: int) -> list[dict[str, Any]]:
         rows.append(
             {
                 "commit": commit.id,
-                "training_commit": source_of(client, commit).id,
+                "training_commit": source_of(archive.client, commit).id,
                 "started": moment(commit.started),
                 "metrics": dict(record.metrics) if record else {},
                 "promoted": bool(promotions_of(commit)),

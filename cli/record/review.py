@@ -143,7 +143,7 @@ def _write_page(client: Connection, commit: Commit, page: Path) -> None:
 
     html = read(client, commit.repo, commit.id, REPORT_HTML) if commit.ended else None
     if html is None:
-        raise RequestError(f"{commit} has no report; `pix2pix models` lists the models")
+        raise RequestError(f"{commit} is {commit.state} and has no report; `pix2pix models` lists the models")
     write_atomically(page, html)
 
 

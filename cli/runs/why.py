@@ -31,16 +31,18 @@ def why(session: Session, commit_set: str) -> None:
 
     with connect(session.target()) as client:
         explanation = explain(client, resolve_any(client, commit_set).id, time.time())
-    emit(session, dataclasses.asdict(explanation), shorten(session, _text(explanation)))
+    emit(session, dataclasses.asdict(explanation), _text(session, explanation))
 
 
-def _text(explanation: Explanation) -> str:
-    lines = [f"commit set {explanation.commit_set}", ""]
-    rows = [dataclasses.asdict(decision) for decision in explanation.decisions]
+def _text(session: Session, explanation: Explanation) -> str:
+    lines = [shorten(session, f"commit set {explanation.commit_set}"), ""]
+    decisions = [dataclasses.asdict(decision) for decision in explanation.decisions]
+    # Ids are shortened before the columns are laid out, or these would not be aligned.
+    rows = [{name: shorten(session, str(value)) for name, value in decision.items()} for decision in decisions]
     columns = ("time", "decision", "attempt", "run", "by", "reason")
     lines.append(table(columns, rows) if rows else "no decisions")
     for commit in explanation.commits:
-        lines += ["", *map(escape, _lines(commit))]
+        lines += ["", *(shorten(session, escape(line)) for line in _lines(commit))]
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
@@ -63,7 +64,7 @@ def write_report(
         facts={**facts, **_environment()},
         left_out=[{"name": file.path, "code": file.code, "reason": file.reason} for file in left_out],
         check=check,
-        parameters=dataclasses.asdict(parameters),
+        parameters={name: json.dumps(value) for name, value in dataclasses.asdict(parameters).items()},
     )
     write(work / "report.html", page)
 

@@ -12,8 +12,10 @@ import pytest
 from command_line import pix2pix
 from pachyderm_sdk.api import pfs
 
+from cli.record import models
+from pachyderm.client import commits
 from pachyderm.client.branches import BranchName
-from pachyderm.client.commits import head
+from pachyderm.client.commits import Commit, all_commits, head
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.dag import setup as dag_setup
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, PROVENANCE, TRAINING
@@ -102,6 +104,30 @@ def test_models_lists_a_model_whose_record_is_of_a_newer_version_with_the_reason
     result = pix2pix(capsys, "--store", store, "models")
     assert result.code == 0
     assert "PROBLEM" in result.out and "use a newer pix2pix" in result.out
+
+
+def test_models_finds_models_below_commits_without_any_and_reads_a_long_history_only_for_them(
+    store: Path, client: Connection, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = [model_with(client, NEWER) for _ in range(4)]
+    read: list[int] = []
+
+    def counted(client: Connection, repo: str, number: int = 0) -> Iterator[Commit]:
+        for commit in all_commits(client, repo, number):
+            read.append(number)
+            yield commit
+
+    monkeypatch.setattr(commits, "all_commits", counted)
+    monkeypatch.setattr(models, "NEWER", 1)
+    (row, *_) = pix2pix(capsys, "--store", store, "models", "-n", "1", "--json").document
+    assert row["commit"] == older[-1] and len(read) == 2, "one more is read, to know whether there are more"
+    for number in range(3):
+        written(client, TRAINING, {"/a.png": f"failed {number}".encode()})
+        for branch in (CHECKPOINT, CANDIDATE):
+            open_head = client.commit(branch.repo, head(client, branch).id)
+            client.pfs.finish_commit(commit=open_head, error="failed: no pair can be used")
+    (row,) = pix2pix(capsys, "--store", store, "models", "-n", "1", "--json").document
+    assert row["commit"] == older[-1]
 
 
 def test_why_explains_the_rest_of_a_commit_set_whose_record_cannot_be_read(

@@ -195,7 +195,7 @@ def test_a_better_model_replaces_a_worse_one_and_a_worse_one_is_held_back(
     }
     assert head(lab.client, MODEL).id == good.id
     report = read(lab.client, again.repo, again.id, REPORT_HTML) or b""
-    assert f"<code>pix2pix promote {again.id}</code>".encode() in report
+    assert f"<code>pix2pix promote {again.id[:12]}</code>".encode() in report
     assert report.count(b"<img") == 4 * len(decision.shown) > 0
     lab.use(again)
     assert head(lab.client, MODEL).id == again.id
@@ -284,7 +284,7 @@ def test_a_model_of_another_size_is_compared_at_the_candidate_s_size(
     shown = files(lab.client, larger.repo, larger.id, "/_report/comparison/0/")
     assert [Path(path).name for path in shown] == ["candidate.png", "in-use.png", "input.png", "target.png"]
     report = (read(lab.client, larger.repo, larger.id, REPORT_HTML) or b"").decode()
-    assert f"pix2pix review {larger.id} --approve --by NAME" in report
+    assert f"pix2pix review {larger.id[:12]} --approve --by NAME" in report
     assert head(lab.client, CANDIDATE).id == larger.id
 
 

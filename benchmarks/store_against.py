@@ -164,6 +164,7 @@ def compare(address: str, folder: Path, scale: int, only: str) -> Iterator[str]:
         try:
             for work in works:
                 work.put_many()
+                work.put(iter([("/single", b"1")]))
             for name, item in ITEMS.items():
                 if any(part in name for part in only.split(",")):
                     rates = [statistics.median(rate) for rate in zip(*_rounds(works, item), strict=True)]

@@ -63,13 +63,13 @@ def test_a_disk_that_fills_up_during_a_stage_costs_time_and_no_commit(tmp_path: 
             with connect(killed.laptop.target) as client:
                 until(lambda: live_claim(head(client, branch).metadata) is not None)
             filler = fill(disk)
-            until(lambda: "retrying" in log.read_text(errors="replace"))
+            until(lambda: "; retrying" in log.read_text(errors="replace"))
             filler.unlink()
             until(lambda: ended(killed, outputs))
         finally:
             trigger.terminate()
             trigger.wait(60)
-        (line,) = [line for line in log.read_text(errors="replace").splitlines() if "retrying" in line]
+        (line,) = [line for line in log.read_text(errors="replace").splitlines() if line.endswith("; retrying")]
         assert "full" in line or "No space left" in line
         assert {unit["state"] for unit in killed.laptop.type("trigger", "--once")["units"]} <= {"good"}
         with connect(killed.laptop.target) as client:

@@ -44,6 +44,7 @@ def download(
 
     Raises:
         StorageError: a file is missing or did not arrive with the size in the listing.
+        OSError: a file cannot be written; its name is part of the error.
     """
     target.mkdir(parents=True, exist_ok=True)
     if not wanted:
@@ -108,7 +109,11 @@ def _opened(responses: Iterator[Any]) -> PFSFile:
 
 def _write(source: IO[bytes], target: Path, entry: FileEntry, name: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as stream:
-        shutil.copyfileobj(source, stream, 1 << 20)
+    try:
+        with target.open("wb") as stream:
+            shutil.copyfileobj(source, stream, 1 << 20)
+    except OSError as error:
+        error.filename = error.filename or str(target)  # the error of a write names no file
+        raise
     if target.stat().st_size != entry.bytes:
         raise StorageError(f"{name} arrived with {target.stat().st_size} bytes instead of {entry.bytes}; try again")

@@ -69,6 +69,9 @@ def test_a_store_on_a_full_disk_is_read_and_goes_on_once_there_is_space(tmp_path
         reads(capsys, store, source, tmp_path / "out")
         for words in (("put", "training", more), ("store", "fsck", "--repair")):
             one_line(pix2pix(capsys, "--store", store, "-q", *words), 1, f"{store}", "is full; free some space")
+        result = pix2pix(capsys, "--store", store, "-q", "get", "training", disk / "out")
+        one_line(result, 1, str(disk), ".png: No space left on device; free some space")
+        assert {path.name for path in disk.iterdir()} == {"store", filler.name}
         filler.unlink()
         assert pix2pix(capsys, "--store", store, "put", "training", more).code == 0
         assert pix2pix(capsys, "--store", store, "store", "fsck").code == 0

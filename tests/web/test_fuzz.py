@@ -107,6 +107,12 @@ def answer(port: int, request: bytes, ends: bool) -> bytes | None:
     return received
 
 
+def translates(address: str) -> bool:
+    request = urllib.request.Request(f"{address}/api/translate", png(), method="POST")
+    with urllib.request.urlopen(request) as response:
+        return response.status == 200
+
+
 def attack(site: Site, requests: int, seed: int) -> set[int]:
     """Send fuzzed requests, check every answer, and return the status codes."""
     draw, pictures = random.Random(seed), [entry.data for entry in corpus(1)]
@@ -116,6 +122,7 @@ def attack(site: Site, requests: int, seed: int) -> set[int]:
             token = page.read().decode().partition('name="csrf-token" content="')[2].partition('"')[0]
             cookie = page.headers["set-cookie"].partition(";")[0]
         port = int(address.rpartition(":")[2])
+        assert translates(address), "the first translation imports TensorFlow"
         for number in range(requests):
             request, broken = fuzzed(draw, pictures, [f"Cookie: {cookie}", f"X-CSRF-Token: {token}"])
             received = answer(port, request, broken)
@@ -130,9 +137,7 @@ def attack(site: Site, requests: int, seed: int) -> set[int]:
             if b"text/html" in received.partition(b"\r\n\r\n")[0]:
                 assert b"<img src=x" not in received and b"Traceback" not in received, shown
             seen.add(status)
-        translated = urllib.request.Request(f"{address}/api/translate", png(), method="POST")
-        with urllib.request.urlopen(translated) as response:
-            assert response.status == 200, "the server still works"
+        assert translates(address), "the server still works"
     problems = fsck(site.client, now=2e9, repair=False, contents=False).problems
     assert {problem.code for problem in problems} <= {"OPEN_LONG"}, problems
     return seen

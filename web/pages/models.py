@@ -129,7 +129,7 @@ class Models:
             records = [cache.record(commit) for commit in (left, right)]
             samples = [(name, _training(client, record)["samples"]) for name, record in zip("AB", records, strict=True)]
         figures = [record.metrics if record else {} for record in records]
-        values = {
+        values: dict[str, Any] = {
             "left": left,
             "right": right,
             "comparisons": comparisons,

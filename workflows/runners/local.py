@@ -20,6 +20,7 @@ from pachyderm.errors import StorageError
 from workflows.runners.compiled import named, shipped
 from workflows.runners.local_child import CORRUPTED, accepted, quoted_characters
 from workflows.runners.log_lines import LogFollower, cause
+from workflows.runners.prepared.prepared_process import PreparedProcess, PreparedRun
 from workflows.runners.processes import kill_group, kill_marked, start_of
 from workflows.runners.run_folder import Request, RunFolder, RunProgress
 from workflows.runners.runner import Phase, RunKey, RunState
@@ -69,6 +70,7 @@ class LocalRunner:
         pipelines: name -> compiled pipeline; those shipped if None.
         show: receives each line that a task prints, prefixed with the pipeline's name.
         clock: seconds since 1970.
+        prepared: forks runs with the libraries imported; None starts a process for each.
     """
 
     name = "local"
@@ -81,7 +83,11 @@ class LocalRunner:
         pipelines: Mapping[str, Path] | None = None,
         show: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.time,
+        prepared: PreparedProcess | None = None,
     ) -> None:
+        self._prepared = prepared
+        if prepared is not None:
+            prepared.begin()
         self._folder = folder.resolve()
         self._environment = dict(environment)
         self._pipelines = shipped() if pipelines is None else pipelines
@@ -194,6 +200,8 @@ class LocalRunner:
 
     def close(self) -> tuple[RunState, ...]:
         """End the children by closing their lifelines; see `Runner.close`."""
+        if self._prepared is not None:
+            self._prepared.close()
         children = dict(self._children)
         for child in children.values():
             child.close_lifeline()
@@ -206,14 +214,18 @@ class LocalRunner:
 
     def _spawn(self, folder: RunFolder, pipeline: str) -> _Child:
         temporary = folder.make_temporary((*CORRUPTED, *quoted_characters()))
+        environment = {**self._environment, MARK: folder.path.name, "TMPDIR": str(temporary)}
         with folder.log.open("ab") as log:
-            process = subprocess.Popen(
+            process: subprocess.Popen[bytes] | PreparedRun | None = None
+            if self._prepared is not None:
+                process = self._prepared.start(folder.path, log.fileno(), environment)
+            process = process or subprocess.Popen(
                 [sys.executable, "-m", "workflows.runners.local_child", str(folder.path)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder.path,
-                env={**self._environment, MARK: folder.path.name, "TMPDIR": str(temporary)},
+                env=environment,
                 start_new_session=True,
             )
         return _Child(process, LogFollower(folder.log), pipeline, start_of(process.pid) or "")
@@ -237,7 +249,7 @@ class LocalRunner:
         self._children.pop(run, None)
         child.close_lifeline()
         child.show(self._show)
-        code = child.process.returncode
+        code = child.process.returncode or 0
         folder = RunFolder(self._folder / run)
         progress = folder.progress()
         if progress is None or progress.phase is Phase.RUNNING:
@@ -272,7 +284,7 @@ class LocalRunner:
 
 @dataclass
 class _Child:
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | PreparedRun
     follower: LogFollower
     pipeline: str
     start: str

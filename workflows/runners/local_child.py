@@ -230,7 +230,7 @@ def _verdict(folder: RunFolder, error: Exception, last: TaskExit) -> tuple[Phase
     return phase, f"{printed or end} ({inner})" if printed or end else inner
 
 
-def _own_lifeline() -> int:
+def own_lifeline() -> int:
     """Move standard input, the lifeline, to a descriptor that the tasks do not inherit."""
     lifeline = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -240,4 +240,4 @@ def _own_lifeline() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(RunFolder(Path(sys.argv[1])), _own_lifeline()))
+    sys.exit(main(RunFolder(Path(sys.argv[1])), own_lifeline()))

@@ -60,7 +60,7 @@ class ModelInUse:
         self._model: LoadedModel | None = None
         self._lock = threading.Lock()
         self.problem = ""
-        """Why the newest head could not be loaded; empty if it could."""
+        """Why the newest head is not loaded; empty if it is, or if it holds no model."""
 
     @property
     def model(self) -> LoadedModel | None:
@@ -101,6 +101,8 @@ class ModelInUse:
         listing = content(files(client, commit.repo, commit.id))
         if not listing:
             return None
+        if self._model is None:
+            self.problem = "it is being loaded"
         recorded = recorded_files(client, commit)
         require_listed(commit, recorded, listing)
         with tempfile.TemporaryDirectory(prefix="pix2pix-web-") as folder:

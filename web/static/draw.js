@@ -24,7 +24,7 @@ async function loadModel() {
   if (!response.ok) return;
   const described = await response.json();
   if (!described.commit) {
-    element("model").textContent = `No model is in use: ${described.problem || "commit pairs to training first"}.`;
+    element("model").textContent = `No model can be used yet: ${described.problem || "commit pairs to training first"}.`;
     return;
   }
   const first = model === null;

@@ -35,18 +35,24 @@ def downsample(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
 
 
 def upsample(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
-    """Convolve transposed with kernel 4, stride 2 and padding 1: ``[N, h, w, C]`` to ``[N, 2h, 2w, D]``.
+    """Convolve transposed with kernel 4, stride 2 and padding 1, or resize: ``[N, h, w, C]`` to ``[N, 2h, 2w, D]``.
 
     Args:
         x: float, ``[N, H, W, C]``.
-        kernel: ``[4, 4, D, C]`` (TensorFlow's order), of the same dtype.
+        kernel: ``[4, 4, D, C]`` (TensorFlow's order), of the same dtype; or ``[3, 3, D, C]``, to double the size by
+            nearest neighbour and convolve with the kernel, turned by 180 degrees (see `resizing_kernel`).
         matrix: whether to compute a matrix product.
     """
     height, width = _size(x)
-    depth, channels = kernel.shape[2:]
+    side, _, depth, channels = kernel.shape
     if not matrix:
+        kernel = kernel if side == 4 else resizing_kernel(kernel)
         return tf.nn.conv2d_transpose(x, kernel, [tf.shape(x)[0], 2 * height, 2 * width, depth], 2, "SAME")
-    taps = tf.matmul(tf.reshape(x, [-1, channels]), tf.reshape(kernel, [16 * depth, channels]), transpose_b=True)
+    rows = side * side * depth
+    taps = tf.matmul(tf.reshape(x, [-1, channels]), tf.reshape(kernel, [rows, channels]), transpose_b=True)
+    if side == 3:  # the box filter that makes 4 x 4 of it is applied to the few pixels, not to the many weights
+        taps = tf.reshape(taps, [-1, height, width, 3, 3, depth])
+        taps = tf.pad(taps, [[0, 0], [0, 0], [0, 0], [0, 1], [0, 1], [0, 0]])
     taps = tf.reshape(taps, [-1, height, width, 2, 2, 2, 2, depth])  # kernel row = 2 * block + offset; columns alike
     blocks = []
     for i in range(2):
@@ -54,11 +60,15 @@ def upsample(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
             block = tf.transpose(taps[:, :, :, i, :, j], [0, 1, 3, 2, 4, 5])
             block = tf.reshape(block, [-1, 2 * height, 2 * width, depth])
             blocks.append(tf.pad(block, [[0, 0], [2 * i, 2 - 2 * i], [2 * j, 2 - 2 * j], [0, 0]]))
-    return tf.add_n(blocks)[:, 1:-1, 1:-1]
+    total = tf.add_n(blocks)
+    if side == 3:
+        total = total + tf.pad(total, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]
+        total = total + tf.pad(total, [[0, 0], [0, 0], [1, 0], [0, 0]])[:, :, :-1]
+    return total[:, 1:-1, 1:-1]
 
 
 def resizing_kernel(kernel: Tensor) -> Tensor:
-    """Return the kernel with which `upsample` computes: double the size by nearest neighbour, then convolve.
+    """Return the transposed convolution that doubles the size by nearest neighbour, then convolves.
 
     Each output pixel then has the same sum of weights before it, so that a flat area stays flat: no checkerboards
     (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill 2016). The result equals the two operations one

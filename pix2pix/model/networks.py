@@ -113,7 +113,7 @@ class Network(tf.Module):
         super().__init__()
         self._norm_axes = [0, 1, 2] if parameters.norm == "batch" else [1, 2]
         self._rate = parameters.dropout
-        self._matrix = matrix
+        self._matrix = {layer.name for layer in layers if matrix and is_deep(layer)}
         separable = parameters.separable_conv and isinstance(self, Generator)
         rng = np.random.default_rng([seed, len(layers)])
         self.weights: dict[str, Variable] = {}
@@ -129,9 +129,16 @@ class Network(tf.Module):
         # TensorFlow fuses a normalization by constants into one operation. Activations keep their own dtype.
         constant = {name: value.numpy() for name, value in self.weights.items() if name.endswith(("/gamma", "/beta"))}
         self.weights = {
-            name: constant[name] if name in constant else tf.Variable(tf.cast(_served(name, value), dtype), name=name)
-            for name, value in self.weights.items()
+            name: constant[name] if name in constant else tf.Variable(tf.cast(self._served(name), dtype), name=name)
+            for name in self.weights
         }
+
+    def _served(self, name: str) -> Tensor:
+        """Return a weight as it is served: the kernel of a resizing layer is spread once, not at each call."""
+        layer, _, kind = name.partition("/")
+        weight = self.weights[name]
+        spread = kind == "kernel" and weight.shape[0] == 3 and layer not in self._matrix
+        return resizing_kernel(weight) if spread else weight
 
     def variables_list(self) -> list[Variable]:
         """Return the variables in the order of computation."""
@@ -140,8 +147,6 @@ class Network(tf.Module):
     def _convolve(self, layer: Layer, x: Tensor) -> Tensor:
         kernel = tf.cast(self.weights[f"{layer.name}/kernel"], x.dtype)
         depthwise = self.weights.get(f"{layer.name}/depthwise")
-        if layer.kind == "upsample" and kernel.shape[0] == 3:
-            kernel = resizing_kernel(kernel)
         if depthwise is not None:
             if layer.kind == "upsample":
                 x = tf.repeat(tf.repeat(x, 2, 1), 2, 2)
@@ -151,7 +156,7 @@ class Network(tf.Module):
             return tf.nn.conv2d(x, kernel, 1, "VALID")
         if layer.kind == "conv4":
             return conv4(x, kernel)
-        return (downsample if layer.kind == "downsample" else upsample)(x, kernel, self._matrix and is_deep(layer))
+        return (downsample if layer.kind == "downsample" else upsample)(x, kernel, layer.name in self._matrix)
 
     def _finish(self, layer: Layer, x: Tensor) -> Tensor:
         """Normalize, or add the bias."""
@@ -260,8 +265,3 @@ def weights_of(layer: Layer, separable: bool) -> list[tuple[str, float, float, t
     if layer.norm:
         return [*weights, ("gamma", 1.0, 0.02, (layer.outputs,)), ("beta", 0.0, 0.0, (layer.outputs,))]
     return [*weights, ("bias", 0.0, 0.0, (layer.outputs,))]
-
-
-def _served(name: str, weight: Tensor) -> Tensor:
-    """Return a weight as it is served: the kernel of a resizing layer is computed once, not at each call."""
-    return resizing_kernel(weight) if name.endswith("/kernel") and weight.shape[0] == 3 else weight

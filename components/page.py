@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pachyderm.client.files import REPORT
-from pachyderm.record.stage_record import StageRecord
+from pachyderm.record.stage_record import REJECTED_JSON, StageRecord
 from pix2pix.pages.rendering import render
 
 SHORT_ID = 12
@@ -17,6 +17,9 @@ SHORT_ID = 12
 
 MAX_PICTURES = 24
 """Maximum number of pictures on the page; Kubeflow's UI loads the whole page at once."""
+
+MAX_ROWS = 500
+"""Maximum number of files that a table of the page lists; `/_report/rejected.json` lists all that were left out."""
 
 MAX_PICTURE_BYTES = 256 * 1024
 """Size in bytes above which a picture is left out of the page."""
@@ -53,7 +56,7 @@ def page(record: StageRecord, files: Mapping[str, Path], template: str = "stage.
         commit=f"{repo}@{commit_id[:SHORT_ID]}",
         outcome=outcome,
         pictures=[(path, files[path].read_bytes()) for path in pictures[:MAX_PICTURES]],
-        more=max(len(pictures) - MAX_PICTURES, 0),
+        more=max(len(pictures), counts.computed if pictures else 0) - min(len(pictures), MAX_PICTURES),
         sections=_sections(record),
         **values,
     )
@@ -71,12 +74,18 @@ def _sections(record: StageRecord) -> list[tuple[str, Mapping[str, str]]]:
     return [
         ("Metrics", {name: f"{value:.4g}" for name, value in record.metrics.items()}),
         ("Probable faults of the inputs", _findings(record)),
-        ("Left out", {file.path: f"{file.code}: {file.reason}" for file in record.rejected}),
+        ("Left out", _left_out(record)),
         ("Inputs", {source.repo: f"{source.commit[:SHORT_ID]} ({source.files} files)" for source in record.inputs}),
         ("Parameters", {name: f"{json.dumps(given.value)} ({given.origin})" for name, given in parameters}),
         ("Versions", record.versions),
         ("Run", run),
     ]
+
+
+def _left_out(record: StageRecord) -> dict[str, str]:
+    rows = {file.path: f"{file.code}: {file.reason}" for file in record.rejected[:MAX_ROWS]}
+    more = len(record.rejected) - len(rows)
+    return {**rows, "...": f"and {more} more, which {REJECTED_JSON} lists"} if more else rows
 
 
 def _findings(record: StageRecord) -> dict[str, str]:

@@ -39,6 +39,6 @@ def fan_out(stage: str, planned: PipelineTask, image: str, cpu: str, memory: str
     Returns:
         what the tasks that need the whole output come after.
     """
-    with dsl.ParallelFor(planned.outputs["Output"], name=f"Shards of {stage}") as ticket:
+    with dsl.ParallelFor(planned.outputs["Output"], name=f"{stage}-shards") as ticket:
         shards: PipelineTask = one_shard(stage=stage, ticket=ticket, image=image, cpu=cpu, memory=memory)
     return shards

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.page import MAX_ROWS, page
 from components.pictures import assign
 from pachyderm.client.files import FileEntry
 from pachyderm.output.plan import CarryBase, plan
@@ -83,3 +85,17 @@ def test_a_collision_is_decided_by_the_listing_alone_and_never_carried_over() ->
     base = filled({"/a.jpg": "1", "/a.png": "2"})
     assert [(entry.path, entry.code) for entry in base.record.rejected] == [("/a.png", "NAME_COLLISION")]
     assert plan(listing({"/a.png": "2"}), assign, base).compute == {"/a.png": "/a.png"}
+
+
+def test_the_report_of_a_large_commit_lists_some_of_the_files_and_says_where_all_are() -> None:
+    rejected = tuple(Rejected(f"/{number:06}.jpg", "TRUNCATED", "it is cut short") for number in range(20_000))
+    text = page(replace(RECORD, rejected=rejected), {})
+    assert len(text) < 200_000
+    assert "/000000.jpg" in text
+    assert f"and {20_000 - MAX_ROWS} more, which /_report/rejected.json lists" in text
+
+
+def test_the_report_counts_the_pictures_that_it_does_not_show(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"png")
+    shown = {f"/{number}.png": tmp_path / "a.png" for number in range(3)}
+    assert "and 997 more" in page(replace(RECORD, counts=Counts(1000, 1000, 0, 1000, 0, 0)), shown)

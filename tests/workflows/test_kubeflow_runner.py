@@ -267,6 +267,15 @@ def test_a_pipeline_with_a_memory_setting_names_it_when_a_task_runs_out_of_memor
     assert state.link == ""
 
 
+def test_a_failed_shard_is_reported_as_one_of_its_stage(kubeflow: FakeKubeflow, time: Time) -> None:
+    runner = KubeflowRunner(Api(Access(endpoint=kubeflow.url, timeout=2.0), time.pause), namespace="a", steady=time)
+    run = runner.start(RunKey("preprocessing_and_generation", SET, 1), ARGUMENTS).run
+    kubeflow.fail(run, "for-loop-1", "Error (exit code 1)")
+    state = runner.state(run)
+    assert state is not None
+    assert state.error.startswith("task resize-shards failed: Error (exit code 1); see ")
+
+
 def test_two_installations_are_two_locations_whatever_their_addresses_and_two_runners_of_one_are_one(
     kubeflow: FakeKubeflow, pipelines: dict[str, Path], time: Time
 ) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,14 @@ class CompiledPipeline:
         path: the YAML file.
         digest: first 12 hex digits of the SHA-256 of the file.
         parameters: name -> parameter.
-        tasks: names of the tasks of its DAG.
+        tasks: name of each task of its DAG -> name for people: that of a loop, where it has one.
     """
 
     name: str
     path: Path
     digest: str
     parameters: Mapping[str, PipelineParameter]
-    tasks: frozenset[str] = frozenset()
+    tasks: Mapping[str, str] = field(default_factory=dict)
 
     def typed(self, arguments: Mapping[str, str]) -> dict[str, Any]:
         """Convert each argument to the type that the pipeline declares.
@@ -112,7 +112,10 @@ def read(path: Path) -> CompiledPipeline:
         content = path.read_bytes()
         spec = next(iter(yaml.load_all(content, Loader=_LOADER)))
         inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-        tasks = frozenset(spec["root"].get("dag", {}).get("tasks", {}))
+        tasks = {
+            str(key): str(task["taskInfo"]["name"] if "parameterIterator" in task else key)
+            for key, task in spec["root"].get("dag", {}).get("tasks", {}).items()
+        }
         parameters = {
             str(key): PipelineParameter(str(key), value.get("parameterType", "STRING"), not _optional(value))
             for key, value in inputs.items()

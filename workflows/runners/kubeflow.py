@@ -243,15 +243,16 @@ class KubeflowRunner:
         return f"{self._ui}/#/runs/details/{run}" if self._ui else ""
 
     def _failure(self, run: Any) -> Failure:
-        tasks: frozenset[str] = frozenset()
+        tasks: Mapping[str, str] = {}
         remedy = "give it a higher memory limit"
         key = RunKey.parse(run.display_name or "")
         if key is not None and key.pipeline in self._pipelines:
             with contextlib.suppress(RunInputError):
                 package = named(self._pipelines, key.pipeline)
                 tasks = package.tasks
-                if "memory" in package.parameters:
-                    remedy = f"raise `memory` in [kubeflow.arguments.{key.pipeline}]"
+                memory = next((name for name in ("memory", "shard_memory") if name in package.parameters), "")
+                if memory:
+                    remedy = f"raise `{memory}` in [kubeflow.arguments.{key.pipeline}]"
         # KFP labels the pods of a run with its id; `main` is the container of the task itself.
         command = f"kubectl logs -n {self._namespace or NAMESPACE} -l pipeline/runid={run.run_id} -c main --tail=50"
         return failure_of(run, tasks, remedy, f"see {' or '.join(filter(None, (self._link(run.run_id), command)))}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class Failure:
     certain: bool
 
 
-def failure_of(run: Any, tasks: Collection[str], remedy: str, logs: str) -> Failure:
+def failure_of(run: Any, tasks: Mapping[str, str], remedy: str, logs: str) -> Failure:
     """Diagnose a run that failed.
 
     Kubeflow's API returns one entry for each node of the Argo workflow: the tasks, and around each of them a driver, an
@@ -41,7 +41,7 @@ def failure_of(run: Any, tasks: Collection[str], remedy: str, logs: str) -> Fail
 
     Args:
         run: a ``V2beta1Run`` in a failed state.
-        tasks: names of the pipeline's tasks.
+        tasks: name of each of the pipeline's tasks -> name for people.
         remedy: advice for a task that ran out of memory.
         logs: where people find more: a link, a command.
     """
@@ -70,7 +70,7 @@ def failure_of(run: Any, tasks: Collection[str], remedy: str, logs: str) -> Fail
 class _Nodes:
     """The nodes of a run's workflow, and the tasks that they belong to."""
 
-    def __init__(self, details: Collection[Any], tasks: Collection[str]) -> None:
+    def __init__(self, details: Collection[Any], tasks: Mapping[str, str]) -> None:
         self._tasks = tasks
         self._nodes = {node.task_id: node for node in details}
         self._parents = {node.task_id: node.parent_task_id for node in details if node.parent_task_id}
@@ -99,7 +99,7 @@ class _Nodes:
     def _own_task(self, node: Any) -> str:
         """Return the task that a node runs or drives, by the node's own name; empty for Argo's other nodes."""
         name = _RETRY.sub("", node.display_name or "").removesuffix(_DRIVER)
-        return name if name in self._tasks else ""
+        return self._tasks.get(name, "")
 
     def _task(self, node: Any) -> str:
         """Return the nearest task on the way from a node to the root; if there is none, the only task that failed."""

@@ -19,6 +19,7 @@ from fake_trainer import Document, FakeTrainer
 from kubernetes import client as kubernetes_client
 from stage_harness import StageHarness
 
+from components.train.stage import STAGE
 from components.train.trainjob import outcome
 from components.train.trainjob.cluster import TrainJobApi
 from components.train.trainjob.delegate import delegated
@@ -27,7 +28,7 @@ from components.train.trainjob.worker import ClaimWatch, with_task
 from pachyderm.client.commits import Commit, head
 from pachyderm.client.files import files
 from pachyderm.dag.repos import CHECKPOINT, TRAINING
-from pachyderm.errors import CommitFailedError, LostClaimError
+from pachyderm.errors import CommitFailedError, LostClaimError, PermanentError
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.stage import Resolved, Stage, StageOutput
 from pachyderm.output.work_in_progress import UNFINISHED, UnfinishedWork
@@ -276,23 +277,25 @@ def test_a_cluster_that_cannot_train_is_named_and_nothing_is_lost(
 
 
 @pytest.mark.parametrize(
-    ("nodes", "options", "message"),
+    ("nodes", "batch_size", "environment", "message"),
     [
-        (Nodes(0, "r"), {}, "nodes = 0 is not a number of nodes"),
-        (Nodes(2, "Deployment/x"), {}, "runtime = 'Deployment/x' is not the name of a runtime"),
-        (Nodes(2, ""), {}, "runtime = '' is not the name"),
-        (Nodes(2, "r", "", {"gpu": "1"}), {}, "node_resources has gpu; it takes limits and requests"),
-        (Nodes(2, "r"), {"batch_size": 3}, "batch_size = 3 cannot be shared by 2 nodes; allowed: 2, 4, 6"),
-        (Nodes(2, "r"), {"environment": {}}, "needs a Pachyderm that the nodes can reach; set PACHD_ADDRESS"),
+        (Nodes(0, "r"), 2, ENVIRONMENT, "nodes = 0 is not a number of nodes"),
+        (Nodes(2, "Deployment/x"), 2, ENVIRONMENT, "runtime = 'Deployment/x' is not the name of a runtime"),
+        (Nodes(2, ""), 2, ENVIRONMENT, "runtime = '' is not the name"),
+        (Nodes(2, "r", "", {"gpu": "1"}), 2, ENVIRONMENT, "node_resources has gpu; it takes limits and requests"),
+        (Nodes(2, "r"), 3, ENVIRONMENT, "batch_size = 3 cannot be shared by 2 nodes; allowed: 2, 4, 6"),
+        (Nodes(2, "r"), 2, {}, "needs a Pachyderm that the nodes can reach; set PACHD_ADDRESS"),
     ],
 )
-def test_wrong_parameters_fail_before_anything_is_created(
-    cluster: Cluster, nodes: Nodes, options: dict[str, Any], message: str
+def test_wrong_parameters_fail_before_anything_is_asked_of_the_cluster(
+    nodes: Nodes, batch_size: int, environment: dict[str, str], message: str
 ) -> None:
-    cluster.nodes = nodes
-    with pytest.raises(CommitFailedError, match=message):
-        cluster.fill(**options)
-    assert cluster.trainer.requests == []
+    def untouched() -> TrainJobApi:
+        raise AssertionError("the cluster is asked")
+
+    job: Any = SimpleNamespace(parameters=SimpleNamespace(batch_size=batch_size))
+    with pytest.raises(PermanentError, match=message):
+        delegated(STAGE, nodes, environment, untouched).work(job)
 
 
 def waits_of(cluster: Cluster, changes: Callable[[Document], None], monkeypatch: Any, **environment: str) -> str:

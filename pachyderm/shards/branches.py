@@ -16,7 +16,7 @@ from pachyderm_sdk.api import pfs
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, head, history, inspect
 from pachyderm.client.connection import Connection
-from pachyderm.client.file_contents import addition, pieces
+from pachyderm.client.file_contents import PIECE, addition, pieces
 from pachyderm.errors import RequestError, StorageError
 from pachyderm.output.work_in_progress import UNFINISHED, create_repo
 
@@ -72,7 +72,8 @@ def _requests(client: Connection, name: str, contents: Mapping[str, bytes | Path
         # A doubled writer would append to what the first one wrote.
         yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
         if isinstance(content, bytes):
-            yield addition(path, content)
+            for start in range(0, max(len(content), 1), PIECE):
+                yield addition(path, content[start : start + PIECE])
         else:
             yield from pieces(path, content)
 

@@ -6,6 +6,7 @@ attempt, or another commit set with the same recipe, finds each result by the co
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,6 +48,8 @@ class ShardResult:
     rejected: tuple[Rejected, ...] = ()
     warnings: tuple[str, ...] = ()
 
+
+logger = logging.getLogger(__name__)
 
 _decode = msgspec.json.Decoder(ShardResult).decode
 
@@ -116,7 +119,11 @@ def _add(
     text = read(client, commit.repo, commit.id, RESULT) if commit is not None else None
     if commit is None or text is None:
         return
-    result = _decode(text)
+    try:
+        result = _decode(text)
+    except (ValueError, RecursionError) as error:
+        logger.warning("%s is not the result of a shard and is not taken: %s", commit, error)
+        return
     stored: Listing = {}
     if not all(entry.hash for entry in result.files.values()):
         # The server's hash of a file of several chunks was unknown when the result was written.

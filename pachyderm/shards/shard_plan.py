@@ -124,7 +124,7 @@ def load(client: Connection, ticket: str) -> Shard:
         text = read(client, UNFINISHED.repo, commit_id, _path(int(number)))
         if text is not None:
             return _decode(text)
-    except (ValueError, RequestError) as error:
+    except (ValueError, RecursionError, RequestError) as error:
         raise RequestError(f"the shard {ticket!r} has no plan: {error}; run the pipeline again") from error
     raise RequestError(f"the shard {ticket!r} has no plan in {UNFINISHED.repo}; run the pipeline again")
 

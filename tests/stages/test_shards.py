@@ -15,6 +15,7 @@ from stage_harness import StageHarness
 
 from components.registry import stage as stage_named
 from pachyderm.client.commits import Commit
+from pachyderm.client.files import read
 from pachyderm.dag.repos import INPUT_IMAGES, PREPROCESS_IMAGES
 from pachyderm.errors import CommitFailedError, PermanentError, RequestError
 from pachyderm.output.output_commit import fill_set
@@ -223,6 +224,28 @@ def test_results_of_an_older_model_or_of_older_parameters_are_not_taken(harness:
     harness.code = "changed"
     assert plan(harness, set_id, 1, run="next") == ()
     assert sorted(computed(harness)) == sorted([*PICTURES, *list(PICTURES)[:4]])
+
+
+def test_a_result_that_another_program_wrote_or_damaged_is_not_taken(
+    harness: StageHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_id = harness.put(INPUT_IMAGES, PICTURES)
+    compute(harness, plan(harness, set_id)[0])
+    (name,) = branches.names(harness.client, "shard-")
+    for text in (b"{", b"[]", b'{"files": {"/a": 1}}', b"\xff"):
+        branches.write(harness.client, name, {"/result.json": text})
+        assert len(plan(harness, set_id, 2, run=f"run {text!r}")) == 2
+        assert "is not the result of a shard and is not taken" in caplog.text
+        caplog.clear()
+    assert plan(harness, set_id, 1, run="last") == ()
+    assert harness.content(output(harness, set_id)) == SMALL
+
+
+def test_plans_and_results_of_any_size_are_sent_in_messages_that_the_server_accepts(harness: StageHarness) -> None:
+    content = b"0123456789" * 2_500_000
+    commit = branches.write(harness.client, "large", {"/a": content, "/empty": b""})
+    assert read(harness.client, commit.repo, commit.id, "/a") == content
+    assert read(harness.client, commit.repo, commit.id, "/empty") == b""
 
 
 def test_results_that_nobody_needed_are_deleted_after_a_week(harness: StageHarness) -> None:

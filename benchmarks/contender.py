@@ -5,6 +5,7 @@ Contenders with different environments can thus take turns on the same machine.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -27,6 +28,9 @@ for line in sys.stdin:
     key = (function, json.dumps(arguments))
     try:
         if key not in runs:
+            if os.environ.get("ONE_RUN"):  # so that the memory of one is not counted for the next
+                runs.clear()
+                gc.collect()
             runs[key] = getattr(module, function)(**arguments)
             for _ in range(2):
                 runs[key]()
@@ -37,6 +41,8 @@ for line in sys.stdin:
             seconds.append(time.perf_counter() - start)
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         reply = {"seconds": seconds, "megabytes": megabytes}
+        if hasattr(module, "peak_megabytes"):
+            reply["gpu_megabytes"] = module.peak_megabytes()
     except Exception as error:  # noqa: BLE001 - a contender that cannot run is a line in the table
         reply = {"error": f"{type(error).__name__}: {error}"[:200]}
     replies.write(json.dumps(reply) + "\n")

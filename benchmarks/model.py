@@ -10,6 +10,7 @@ lacks it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -47,15 +48,27 @@ class Contender:
         """Return ``seconds`` of each run, or an ``error``."""
         if self._process.poll() is not None:
             return {"error": "it could not start"}
-        self._process.stdin.write(json.dumps([function, count, arguments]) + "\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(json.dumps([function, count, arguments]) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass
         line = self._process.stdout.readline()
-        return json.loads(line) if line else {"error": "it could not start (is its framework installed?)"}
+        return json.loads(line) if line else {"error": "its process ended (is its framework installed?)"}
 
     def close(self) -> None:
         """End the process."""
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
+
+    def ended(self) -> bool:
+        """Return whether the process has ended."""
+        return self._process.poll() is not None
+
+    def kill(self) -> None:
+        """End the process at once; a request in progress is answered with an error."""
+        self._process.kill()
 
 
 def take_turns(

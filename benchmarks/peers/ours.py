@@ -60,3 +60,12 @@ def in_process(batch: int = 8, size: int = 256, filters: int = 64) -> Run:
 
 def _pictures(batch: int, size: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (batch, size, size, 3)).astype(np.uint8)
+
+
+def peak_megabytes() -> float:
+    """Return the peak of the allocated GPU memory since the last call; 0 without a GPU."""
+    if not tf.config.list_logical_devices("GPU"):
+        return 0.0
+    peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
+    tf.config.experimental.reset_memory_stats("GPU:0")
+    return peak

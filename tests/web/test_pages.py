@@ -8,9 +8,10 @@ import pytest
 from starlette.testclient import TestClient
 from web_site import HOSTILE_NAME, Site, addresses
 
-from pachyderm.client.commits import head
+from pachyderm.client.commits import head, inspect
 from pachyderm.client.files import content, files
-from pachyderm.dag.repos import GENERATE_IMAGES, REPOS
+from pachyderm.dag.repos import CHECKPOINT, GENERATE_IMAGES, REPOS, TRAINING
+from pachyderm.queue.claims import take
 
 
 def test_no_page_lets_names_messages_parameters_or_reasons_act(history: Site, served: TestClient) -> None:
@@ -86,3 +87,13 @@ def test_hostile_names_stay_reachable(served: TestClient) -> None:
     for link in re.findall(r'class="tile" href="([^"]+)"', page):
         assert served.get(link.replace("&amp;", "&")).status_code == 200, link
     assert HOSTILE_NAME not in page
+
+
+def test_the_overview_shows_how_far_a_run_has_come(changing: Site) -> None:
+    commit_set = changing.put(TRAINING, {"/late.png": b"pair"})
+    opened = inspect(changing.client, CHECKPOINT.repo, commit_set)
+    assert take(changing.client, opened, "run-7", "1") is not None
+    changing.client.edit_keys(CHECKPOINT.repo, commit_set, add={"done.1": "300", "total.1": "12000"})
+    with changing.serve() as client:
+        page = client.get("/").text
+    assert '<progress max="12000" value="300"' in page and "300 of 12,000" in page and "run-7" in page

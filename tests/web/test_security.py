@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pachyderm.client.commits import head
 from pachyderm.dag.repos import INPUT_IMAGES, INPUTS, MODEL
 from web.configuration import check_exposure, parse_listen, read_token
 from web.errors import StartError
+from web.server import serve
 from web.sessions import Sessions
 
 HTML = {"accept": "text/html"}
@@ -231,6 +233,20 @@ def test_a_candidate_is_approved_once_with_a_name_and_promoted(changing: Site) -
         assert second.status_code == 422 and "a candidate gets one" in second.json()["error"]
         page = client.get(f"/models/{candidate}").text
     assert "waits for a verdict" not in page and "approved by &lt;img" in page and "<img src=x" not in page
+
+
+def test_a_verdict_on_the_model_in_use_is_refused(changing: Site) -> None:
+    with changing.serve() as client:
+        verdict = {"commit": changing.sets["second"], "verdict": "approve", "by": "ann"}
+        refused = client.post("/api/review", json=verdict, headers=csrf(client))
+    assert refused.status_code == 422 and "is in use, so there is nothing to decide" in refused.json()["error"]
+
+
+def test_a_port_that_is_taken_is_named_with_the_remedy(empty: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        configuration = empty.configuration(host="127.0.0.1", port=taken.getsockname()[1])
+        with pytest.raises(StartError, match=f"127.0.0.1:{configuration.port}: .* choose another port"):
+            serve(configuration, lambda address: None)
 
 
 def test_a_rejected_candidate_leaves_the_model_in_use_and_needs_a_reason(changing: Site) -> None:

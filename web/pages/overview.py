@@ -18,7 +18,8 @@ from pachyderm.client.connection import Connection
 from pachyderm.dag.references import resolve_any
 from pachyderm.dag.repos import CANDIDATE, GENERATE, INPUTS, MODEL, REPOS, STAGES
 from pachyderm.dag.setup import check_set_up
-from pachyderm.queue.blockers import duration, waiting
+from pachyderm.queue.blockers import Blocker, duration, waiting
+from pachyderm.queue.claims import live_claim
 from pachyderm.queue.retry import retry
 from web.context import WebContext
 from web.requests import MEBIBYTE, body_within
@@ -127,14 +128,18 @@ class Overview:
         now = self._context.clock()
         with self._context.backend.client() as client:
             check_set_up(client)
-            blockers = [
-                {"commit": str(blocker.commit), "pipeline": blocker.pipeline, "reason": blocker.reason}
-                for blocker in waiting(client, now)
-            ]
+            blockers = [_progress(blocker) for blocker in waiting(client, now)]
             rows = [[_box(client, branch, now) for branch in row] for row in ROWS]
             history = _history(client, now)
         failed = [row for row in history if row.failed_in]
         return {"rows": rows, "blockers": blockers, "history": history, "failed": failed[:SHOWN_FAILURES]}
+
+
+def _progress(blocker: Blocker) -> Mapping[str, Any]:
+    """Describe an output commit that has not ended, with how far the run that fills it has come."""
+    claim = live_claim(blocker.commit.metadata)
+    values = {"commit": str(blocker.commit), "pipeline": blocker.pipeline, "reason": blocker.reason}
+    return {**values, "done": claim.done if claim else 0, "total": claim.total if claim else 0}
 
 
 def _box(client: Connection, branch: BranchName, now: float) -> Box:

@@ -5,7 +5,8 @@
 
 A model is trained for two steps, exported and promoted in an embedded store, and `pix2pix web` serves it in a process
 of its own. The rounds alternate between the two, so that both see the same machine: translations a second of 16 clients
-that post PNG files against batches of 8 in process; 95th percentile of one picture at a time against one in process.
+that post PNG files against batches of 8 in process; 95th percentile of one picture at a time against one in process;
+processor seconds of a picture, which depend little on the load of the machine.
 With ``--reloads`` the model in use is exchanged that often while 4 clients translate; failed requests and the server's
 memory are printed.
 """
@@ -133,26 +134,35 @@ def percentile(times: list[float]) -> float:
     return 1000 * statistics.quantiles(times, n=20)[-1]
 
 
-def through_api(port: int, body: bytes, seconds: float) -> float:
-    """Return the translations a second of `CLIENTS` clients."""
+def through_api(port: int, body: bytes, seconds: float, process: psutil.Process) -> tuple[float, float]:
+    """Return the translations a second of `CLIENTS` clients, and the server's processor seconds of each."""
+    spent = sum(process.cpu_times()[:2])
     with ThreadPoolExecutor(CLIENTS) as pool:
         began = time.perf_counter()
         counts = pool.map(
             lambda client: len(repeated(client, seconds)), [client_of(port, body) for _ in range(CLIENTS)]
         )
-        return sum(counts) / (time.perf_counter() - began)
+        total = sum(counts)
+        rate = total / (time.perf_counter() - began)
+    return rate, (sum(process.cpu_times()[:2]) - spent) / total
 
 
-def compare(port: int, translator: Translator, picture: np.ndarray, seconds: float, rounds: int) -> None:
+def compare(
+    port: int, process: psutil.Process, translator: Translator, picture: np.ndarray, seconds: float, rounds: int
+) -> None:
     """Print throughput and latency of both, and their ratios."""
     body, one, batch = png_bytes(picture), picture[np.newaxis], np.stack([picture] * BATCH)
     for warm in (one, batch):
         translator(warm)
-    through_api(port, body, 2.0)
-    rates, latencies = [], []
+    through_api(port, body, 2.0, process)
+    rates, latencies, processor = [], [], []
     for number in range(rounds):
+        began = time.process_time()
         direct = repeated(lambda: translator(batch), seconds)
-        rates.append((through_api(port, body, seconds), BATCH * len(direct) / sum(direct)))
+        spent = (time.process_time() - began) / (BATCH * len(direct))
+        rate, of_server = through_api(port, body, seconds, process)
+        rates.append((rate, BATCH * len(direct) / sum(direct)))
+        processor.append((of_server, spent))
         alone = repeated(client_of(port, body), seconds / 2)
         latencies.append((percentile(alone), percentile(repeated(lambda: translator(one), seconds / 2))))
         print(f"round {number + 1}: {rates[-1]} translations/s, {latencies[-1]} ms p95 (API, in process)", flush=True)
@@ -161,6 +171,8 @@ def compare(port: int, translator: Translator, picture: np.ndarray, seconds: flo
     print("| | API | in process | ratio |\n|---|---|---|---|")
     print(f"| translations/s, {CLIENTS} clients, batch {BATCH} | {rate:.1f} | {direct_rate:.1f} |", end="")
     print(f" {statistics.median(a / b for a, b in rates):.2f} |")
+    of_server, spent = (1000 * statistics.median(each) for each in zip(*processor, strict=True))
+    print(f"| processor ms of a picture, batch {BATCH} | {of_server:.0f} | {spent:.0f} | {of_server / spent:.2f} |")
     print(f"| p95 of one picture, ms | {latency:.0f} | {direct_latency:.0f} |", end="")
     print(f" {statistics.median(a / b for a, b in latencies):.2f} |")
 
@@ -228,7 +240,7 @@ def main() -> None:
             if given.reloads:
                 reload(client, port, process, commits, png_bytes(picture), given.reloads)
             else:
-                compare(port, Translator(folder / "model"), picture, given.seconds, given.rounds)
+                compare(port, process, Translator(folder / "model"), picture, given.seconds, given.rounds)
 
 
 if __name__ == "__main__":

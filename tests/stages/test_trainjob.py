@@ -29,6 +29,7 @@ from pachyderm.client.commits import Commit, head
 from pachyderm.client.files import files
 from pachyderm.dag.repos import CHECKPOINT, TRAINING
 from pachyderm.errors import CommitFailedError, LostClaimError, PermanentError
+from pachyderm.output.attempt import Attempt
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.stage import Resolved, Stage, StageOutput
 from pachyderm.output.work_in_progress import UNFINISHED, UnfinishedWork
@@ -380,6 +381,21 @@ def test_an_absence_of_the_kubernetes_api_is_waited_for(cluster: Cluster) -> Non
     assert cluster.fill().state == "good"
     assert left == []
     assert len(cluster.trainer.created) == 1
+
+
+def test_an_absence_of_pachyderm_leaves_the_trainjob_alone(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    unpatched, absences = Attempt._check, [1]
+
+    def away(self: Attempt, *arguments: Any) -> None:
+        if absences:
+            absences.pop()
+            raise grpc.RpcError
+        unpatched(self, *arguments)
+
+    monkeypatch.setattr(Attempt, "_check", away)
+    assert cluster.fill().state == "good"
+    assert absences == []
+    assert cluster.trainer.deleted == cluster.trainer.created == [cluster.trainer.created[0]]
 
 
 def test_a_trainjob_that_somebody_deletes_fails_the_attempt_alone(cluster: Cluster) -> None:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import grpc
+
 from components.train.trainjob.cluster import NodePod, TrainJobApi, message_of
 from components.train.trainjob.worker_exit import PERMANENT
 from pachyderm.errors import PermanentError
@@ -87,7 +89,7 @@ class Follower:
             LostClaimError: another attempt has taken the output commit over.
         """
         while True:
-            self._job.check()
+            self._check_claim()
             found = self._until_answered(lambda: self._api.get(self._name))
             if found is None:
                 raise WorkError(f"the TrainJob {self._name} was deleted while it ran; the next attempt goes on")
@@ -101,6 +103,13 @@ class Follower:
                 return
             self._report_wait(self._what_it_waits_for(found, pods))
             self._job.pause(POLL)
+
+    def _check_claim(self) -> None:
+        try:
+            self._job.check()
+        except grpc.RpcError as error:
+            # The nodes train on without Pachyderm, and watch the claim themselves.
+            logger.warning("the claim cannot be checked: %s", error)
 
     def remove(self) -> None:
         """Delete the TrainJob; if that fails, log how to do it."""

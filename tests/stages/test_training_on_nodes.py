@@ -159,7 +159,7 @@ def test_nodes_that_were_stopped_save_and_the_next_run_resumes_them(machine: Mac
 
     def stop_after_a_save(seconds: float) -> None:
         rest(seconds)
-        if "saved" in machine.nodes.log():
+        if "files of unfinished work" in machine.nodes.log():
             raise SystemExit(143)
 
     with pytest.raises(SystemExit):

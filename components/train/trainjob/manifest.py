@@ -17,6 +17,9 @@ COMMIT_LABEL = "pix2pix/commit"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 """Label by which Kueue admits pods and TrainJobs."""
 
+DEADLINE = 7 * 24 * 3600
+"""Seconds after which a TrainJob is ended, as its run is; nodes that lost Pachyderm for good cannot know of its end."""
+
 PORT = 2222
 """Port on which the workers reach each other."""
 
@@ -80,7 +83,11 @@ def trainjob(assignment: Assignment, nodes: Nodes, queue: str) -> dict[str, Any]
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "TrainJob",
         "metadata": {"name": name, "labels": labels},
-        "spec": {"runtimeRef": nodes.runtime_reference, "trainer": trainer},
+        "spec": {
+            "runtimeRef": nodes.runtime_reference,
+            "trainer": trainer,
+            "activeDeadlineSeconds": DEADLINE,
+        },
     }
 
 

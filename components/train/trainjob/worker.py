@@ -137,7 +137,8 @@ def nothing() -> None:
 def _save(client: Connection, unfinished: UnfinishedWork, watch: ClaimWatch) -> None:
     try:
         watch.check(client)
-        unfinished.save()
+        saved = unfinished.save()
+        logger.info("saved %d files of unfinished work (%.1f MB)", len(saved.files), saved.bytes / 1e6)
     except (grpc.RpcError, OSError, PachydermError) as error:
         logger.warning("the unfinished work could not be saved: %s", error)
 

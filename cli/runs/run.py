@@ -32,8 +32,13 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="Set a hyperparameter for this run alone, in a new commit set; repeatable.",
 )
+@click.option(
+    "--shards",
+    metavar="N|auto",
+    help="Number of tasks that share the work of resize, and of generate.  [default: auto]",
+)
 @with_session
-def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str, ...]) -> None:
+def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str, ...], shards: str | None) -> None:
     """Run PIPELINE once, on this machine.
 
     PIPELINE is training_and_export, preprocessing_and_generation or image_to_image.
@@ -41,8 +46,10 @@ def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str,
     from workflows.runners.compiled import named, shipped
     from workflows.runners.run_once import run_once
 
-    named(shipped(), pipeline)
-    arguments = _arguments(session, pipeline, commit_set, parameters)
+    package = named(shipped(), pipeline)
+    chosen = _shards(shards)
+    package.typed(chosen)
+    arguments = {**_arguments(session, pipeline, commit_set, parameters), **chosen}
     result = run_once(
         pipeline,
         arguments,
@@ -56,6 +63,15 @@ def run(session: Session, pipeline: str, commit_set: str, parameters: tuple[str,
     if document["state"] == "failed":
         print_error(f"pix2pix: the run {result.run} failed: {result.state.error}; log: {result.log}")
         raise click.exceptions.Exit(1)
+
+
+def _shards(shards: str | None) -> dict[str, str]:
+    from pachyderm.shards.cut import parse
+
+    if shards is None:
+        return {}
+    parse(shards)
+    return {"shards": shards}
 
 
 def _arguments(session: Session, pipeline: str, commit_set: str, parameters: tuple[str, ...]) -> dict[str, str]:

@@ -221,6 +221,8 @@ def test_each_wrong_use_of_the_data_is_one_clear_line(
     refused(run("run", "nosuch"), "unknown pipeline", "nosuch")
     refused(run("run", "nosuch", "--commit-set", "deadbeef"), "unknown pipeline", "nosuch")
     refused(run("run", "training_and_export", "-p", "nosuch=1"), "nosuch", "max_steps")
+    refused(run("run", "preprocessing_and_generation", "--shards", "0"), "shards = '0' is not allowed", "auto")
+    refused(run("run", "training_and_export", "--shards", "2"), "training_and_export has no parameter shards")
     refused(run("run", "training_and_export", "-p", "max_steps=-1"), "max_steps")
     refused(run("run", "training_and_export", "-p", "resize.size=64"), "resize")
     refused(run("run", "training_and_export", "--commit-set", "0123456789ab"), "0123456789ab")

@@ -93,10 +93,13 @@ def table(found: Mapping[str, list[dict[str, list[float]]]], ours: str) -> list[
             for m, v in figures.items()
         ]
         lines.append(f"| {name} | {' | '.join(cells)} | {statistics.fmean(run['steps'][0] for run in runs):.0f} |")
-    peers = [means[name] for name in PEERS if name in means]
-    if peers and ours in means:
-        ahead = [metric for metric in METRICS if all(_is_better(metric, means[ours], peer) for peer in peers)]
-        lines += ["", f"Ahead of both peers in {len(ahead)} of {len(METRICS)}: {', '.join(ahead) or 'none'}."]
+    peers = [name for name in PEERS if name in means]
+    if peers:
+        ahead = [m for m in METRICS if all(_is_better(m, means[ours], means[peer]) for peer in peers)]
+        lines += [
+            "",
+            f"Ahead of {' and '.join(peers)} in {len(ahead)} of {len(METRICS)}: {', '.join(ahead) or 'none'}.",
+        ]
     return lines
 
 
@@ -135,8 +138,9 @@ def main() -> None:
         for (name, _), metrics in zip(runs, measured(options, set_name, [path for _, path in runs]), strict=True):
             found.setdefault(name, []).append(metrics)
         lines += [f"### {set_name}", "", *table(found, options.contenders[0]), ""]
+        first_seed = dict(reversed(runs))
         with np.load(data) as arrays:
-            shown[set_name] = arrays["test"], dict(reversed(runs)), found
+            shown[set_name] = arrays["test"], {name: first_seed[name] for name in found}, found
     text = "\n".join(lines)
     (options.out / "table.md").write_text(text, encoding="utf-8")
     write_page(options.out / "pictures.html", shown, options.contenders[0])

@@ -260,7 +260,8 @@ def result(process: subprocess.Popen[str]):
 def assert_same(found, expected):
     np.testing.assert_allclose(found["losses"], expected["losses"], rtol=1e-5)
     for name in ("sum", "averaged"):
-        assert found[name] == pytest.approx(expected[name], rel=1e-6)
+        # Without oneDNN, whose sums are in another order, 2.6e-6 was seen.
+        assert found[name] == pytest.approx(expected[name], rel=1e-5)
     assert found["sum"] != found["averaged"]
 
 

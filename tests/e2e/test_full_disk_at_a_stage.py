@@ -33,7 +33,7 @@ backoff = 0.0
 OUTPUTS = [branch for pipeline in PIPELINES for branch in pipeline.outputs]
 
 
-def until(condition: Callable[[], object], seconds: float = 300.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 900.0) -> None:
     end, tick = time.monotonic() + seconds, threading.Event()
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"

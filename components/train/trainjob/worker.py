@@ -37,7 +37,7 @@ from pix2pix.escaping import escape_message, escaping_handler
 from pix2pix.progress import Progress
 from pix2pix.tensorflow import configure_tensorflow
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("components.train.trainjob.worker")  # the module itself is __main__
 
 
 class ClaimWatch:

@@ -440,17 +440,17 @@ def test_a_node_stops_when_its_run_has_lost_the_commit_or_follows_it_no_more(clu
     claim = take(client, commit, "run", "first")
     assert claim is not None
     watch = ClaimWatch(cluster.set_id, "run", lambda: seconds[0])
-    watch.check(client)
+    watch.check_followed(client)
     seconds[0] = STALE_AFTER - 1
     client.edit_keys(CHECKPOINT.repo, cluster.set_id, put={"alive.1": "1"})
-    watch.check(client)
+    watch.check_followed(client)
     seconds[0] += STALE_AFTER - 1
-    watch.check(client)
+    watch.check_followed(client)
     seconds[0] += 1
     with pytest.raises(LostClaimError, match="the run run does not follow its TrainJob any more"):
-        watch.check(client)
+        watch.check_followed(client)
     give_back(client, cluster.harness.output(CHECKPOINT, cluster.set_id), 1, "interrupted: SystemExit: 143")
-    watch.check(client)  # nodes that are asked to stop after their task still save
+    watch.check(client)  # nodes that are asked to stop after their task still save, however long that takes
     take(client, cluster.harness.output(CHECKPOINT, cluster.set_id), "another", "second")
     with pytest.raises(LostClaimError, match="no longer claimed by the run run"):
         watch.check(client)
@@ -464,7 +464,7 @@ def test_a_node_checks_the_claim_every_half_minute_and_outlasts_an_absence(clust
         checks[0] += 1
         raise grpc.RpcError
 
-    watch.check = away  # type: ignore[method-assign, assignment]
+    watch.check_followed = away  # type: ignore[method-assign, assignment]
     progress = watch.checking(cluster.harness.client, lambda done, total, note: None)
     for _ in range(61):
         progress(1, 2, "")

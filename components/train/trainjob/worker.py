@@ -55,18 +55,26 @@ class ClaimWatch:
         self._checked = clock()
 
     def check(self, client: Connection) -> Commit:
-        """Return the output commit.
+        """Return the output commit; a run that has just given its claim back still has it, until another takes it.
 
         Raises:
-            LostClaimError: it has ended, another run has claimed it since, or nobody has renewed the claim.
+            LostClaimError: it has ended, or another run has claimed it since.
         """
         commit = inspect(client, CHECKPOINT.repo, self._commit)
         claims = claims_of(commit.metadata)
         if commit.state != "open" or not claims or claims[-1].holder != self._run:
             raise LostClaimError(f"{commit} is {commit.state} and no longer claimed by the run {self._run}")
-        if self._monitor.stale(commit, claims[-1]):
-            raise LostClaimError(f"the run {self._run} does not follow its TrainJob any more")
         return commit
+
+    def check_followed(self, client: Connection) -> None:
+        """Check the claim, and that the run renews it.
+
+        Raises:
+            LostClaimError: as `check`, or nobody has renewed the claim.
+        """
+        commit = self.check(client)
+        if self._monitor.stale(commit, claims_of(commit.metadata)[-1]):
+            raise LostClaimError(f"the run {self._run} does not follow its TrainJob any more")
 
     def checking(self, client: Connection, progress: Progress) -> Progress:
         """Return a progress callback that also checks the claim every `RENEW_EVERY` seconds."""
@@ -76,7 +84,7 @@ class ClaimWatch:
             if self._clock() - self._checked >= RENEW_EVERY:
                 self._checked = self._clock()
                 try:
-                    self.check(client)
+                    self.check_followed(client)
                 except grpc.RpcError as error:
                     logger.warning("the claim cannot be checked: %s", error)
 

@@ -7,6 +7,7 @@ import random
 import re
 import socket
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -109,8 +110,12 @@ def answer(port: int, request: bytes, ends: bool) -> bytes | None:
 
 def translates(address: str) -> bool:
     request = urllib.request.Request(f"{address}/api/translate", png(), method="POST")
-    with urllib.request.urlopen(request) as response:
-        return response.status == 200
+    try:
+        with urllib.request.urlopen(request) as response:
+            return response.status == 200
+    except urllib.error.HTTPError as error:
+        assert error.code == 503, error
+        return False
 
 
 def attack(site: Site, requests: int, seed: int) -> set[int]:
@@ -122,7 +127,8 @@ def attack(site: Site, requests: int, seed: int) -> set[int]:
             token = page.read().decode().partition('name="csrf-token" content="')[2].partition('"')[0]
             cookie = page.headers["set-cookie"].partition(";")[0]
         port = int(address.rpartition(":")[2])
-        assert translates(address), "the first translation imports TensorFlow"
+        while not translates(address):
+            pass  # no model is loaded yet; the first translation imports TensorFlow
         for number in range(requests):
             request, broken = fuzzed(draw, pictures, [f"Cookie: {cookie}", f"X-CSRF-Token: {token}"])
             received = answer(port, request, broken)

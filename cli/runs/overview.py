@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pachyderm.record.record_cache import RecordCache
 
 
+FORECAST_COMMITS = 20
+"""Open commits up to which the overview has a forecast, which costs some 20 ms a commit."""
+
+
 @dataclass(frozen=True)
 class Overview:
     """A snapshot for people and scripts; every entry is ready for JSON.
@@ -31,7 +35,7 @@ class Overview:
         for_people: what waits for a person: ``commit`` and ``for``.
         failed: branches whose newest commit ended with an error: ``commit_set``, ``commit``, ``error``, ``remedy``.
         planned: what the open commits will cause: ``stages`` and ``seconds`` as `pix2pix plan` prints them; None if
-            nothing is open, or if it cannot be known.
+            nothing is open, if more than `FORECAST_COMMITS` commits are, or if it cannot be known.
         warnings: about the newest generated pictures.
         repos: the head of each branch.
     """
@@ -70,7 +74,7 @@ def overview(client: Connection, now: float) -> Overview:
         waiting=[_waiting(blocker) for blocker in blockers],
         for_people=_for_people(cache, heads[CANDIDATE], heads[MODEL]),
         failed=_failed(heads[branch] for branch in PROVENANCE),
-        planned=_planned(client) if blockers else None,
+        planned=_planned(client) if 0 < len(blockers) <= FORECAST_COMMITS else None,
         warnings=list(generated.warnings) if generated else [],
         repos=[_head(branch, commit) for branch, commit in heads.items()],
     )

@@ -57,7 +57,6 @@ def watched(read: Callable[[], str], pause: Callable[[float], None]) -> Iterator
 
 def status_text(session: Session, shown: Overview, now: float) -> str:
     """Lay the overview out for one screen; `now` is in seconds since 1970."""
-    from cli.runs.forecasts import summary
 
     def rows(name: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{**entry, name: shorten(session, entry[name])} for entry in entries]
@@ -68,13 +67,23 @@ def status_text(session: Session, shown: Overview, now: float) -> str:
             {**_progress(row), "run": shorten(session, row["run"])} for row in rows("commit_set", shown.running)
         ],
         "Waiting": [{**row, "waits_for": shorten(session, row["for"])} for row in rows("commit", _waiting(shown))],
-        "Planned": summary(shown.planned["stages"], shown.planned["seconds"]) if shown.planned else "",
+        "Planned": _planned(shown),
         "Failed": [shorten(session, f"{row['commit']}: {row['error']}\n  {row['remedy']}") for row in shown.failed],
         "Warnings": shown.warnings,
         "Repos": rows("head", shown.repos),
     }
     texts = {title: _laid_out(title, content) for title, content in sections.items() if content}
     return "\n\n".join(f"{title}\n{indent(text, '  ')}" for title, text in texts.items())
+
+
+def _planned(shown: Overview) -> str:
+    from cli.runs.forecasts import summary
+    from cli.runs.overview import FORECAST_COMMITS
+
+    if shown.planned:
+        return summary(shown.planned["stages"], shown.planned["seconds"])
+    many = len(shown.waiting) > FORECAST_COMMITS
+    return f"{len(shown.waiting)} commits are open; what they will cost: pix2pix plan" if many else ""
 
 
 COLUMNS = {

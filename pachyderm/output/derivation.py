@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pachyderm.client.commits import Commit
+from pachyderm.client.commits import Commit, CommitId
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import PARAMETERS_FILE, read
 from pachyderm.errors import PermanentError
@@ -60,7 +60,8 @@ def derive(
 
 def derive_from(client: Connection, stage: Stage, commit: Commit, inputs: Mapping[str, Input]) -> Derivation:
     """Read the parameters of an output commit whose inputs are known; errors as for `derive`."""
-    origin = source_of(client, commit, [entry.commit for entry in inputs.values()])
+    known = {CommitId(entry.commit.repo, entry.commit.id): entry.commit for entry in inputs.values()}
+    origin = source_of(client, commit, known)
     text = read(client, origin.repo, origin.id, PARAMETERS_FILE)
     return derivation_of(stage, inputs, str(origin), text, own_parameters_in(origin, commit.id))
 

@@ -138,7 +138,7 @@ class OpenCommits:
         try:
             inputs = [self._input(entry, inspected) for entry in commit.provenance]
             if key not in self._sources:
-                self._sources[key] = self._source(commit)
+                self._sources[key] = self._source(commit, inspected)
         except RequestError:
             # Dropped between the two requests; the next scan sees the outcome.
             return None
@@ -156,10 +156,11 @@ class OpenCommits:
             self._closed[key] = commit
         return commit
 
-    def _source(self, commit: Commit) -> tuple[CommitId | None, bool]:
+    def _source(self, commit: Commit, inspected: dict[CommitId, Commit]) -> tuple[CommitId | None, bool]:
         """Return the input commit that a commit goes back to, and whether the commit set is pinned."""
-        # Never from the cache: a commit set's hyperparameters are written on an input commit that may be much older.
-        source = data_source(self._client, commit)
+        # Not from the cache of closed commits: hyperparameters are written, before anyone sees their commit set, on an
+        # input commit that may be much older. What this scan inspected after it found the commit set has them.
+        source = data_source(self._client, commit, inspected)
         if source is None:
             return None, False
         return CommitId(source.repo, source.id), f"hyperparameters.{commit.id}" in source.metadata

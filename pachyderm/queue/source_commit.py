@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import MutableMapping
 
 from pachyderm.client.commits import Commit, CommitId, inspect
 from pachyderm.client.connection import Connection
@@ -12,18 +12,18 @@ from pachyderm.errors import RequestError
 _INPUT_REPOS = frozenset(branch.repo for branch in INPUTS)
 
 
-def source_of(client: Connection, commit: Commit, known: Iterable[Commit] = ()) -> Commit:
+def source_of(client: Connection, commit: Commit, inspected: MutableMapping[CommitId, Commit] | None = None) -> Commit:
     """Follow the data, not the model, from an output commit to the commit of an input repo.
 
     Args:
         client: the connection.
         commit: a commit of a repo of the DAG; an input commit is its own source.
-        known: commits on the way that need no inspection.
+        inspected: commits that need no inspection; those on the way are added.
 
     Raises:
         RequestError: a commit on the way was dropped, or is not made from what the DAG prescribes.
     """
-    source = data_source(client, commit, known)
+    source = data_source(client, commit, inspected)
     if source is None:
         raise RequestError(
             f"{commit} does not go back to an input repo along the data: it was not made by this project's DAG"
@@ -31,18 +31,22 @@ def source_of(client: Connection, commit: Commit, known: Iterable[Commit] = ()) 
     return source
 
 
-def data_source(client: Connection, commit: Commit, known: Iterable[Commit] = ()) -> Commit | None:
+def data_source(
+    client: Connection, commit: Commit, inspected: MutableMapping[CommitId, Commit] | None = None
+) -> Commit | None:
     """Return `source_of` a commit, or None if the commit is not made from what the DAG prescribes.
 
     Raises:
         RequestError: a commit on the way was dropped.
     """
-    inspected = {CommitId(entry.repo, entry.id): entry for entry in known}
+    inspected = {} if inspected is None else inspected
     while commit.repo not in _INPUT_REPOS:
         upstream = _upstream(commit)
         if upstream is None:
             return None
-        commit = inspected.get(upstream) or inspect(client, upstream.repo, upstream.id)
+        if upstream not in inspected:
+            inspected[upstream] = inspect(client, upstream.repo, upstream.id)
+        commit = inspected[upstream]
     return commit
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 from stage_harness import StageHarness
 
+from pachyderm.client.commits import Commit, inspect
+from pachyderm.client.connection import Connection
 from pachyderm.dag.promotion import promote, promotions, rollback
 from pachyderm.dag.repos import CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
 from pachyderm.dag.revert import revert
 from pachyderm.errors import RequestError
+from pachyderm.queue import open_commits, source_commit
 
 
 def trained(harness: StageHarness, text: str) -> str:
@@ -114,3 +117,23 @@ def test_an_input_is_not_reverted_while_its_newest_commit_is_open(harness: Stage
         revert(harness.client, harness.output(TRAINING, first))
     harness.client.pfs.finish_commit(commit=harness.client.commit(TRAINING.repo, opened))
     assert revert(harness.client, harness.output(TRAINING, first)).after == first
+
+
+def test_a_scan_inspects_what_many_open_commits_are_made_from_once(
+    harness: StageHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (trained(harness, text) for text in "AB")
+    harness.put(INPUT_IMAGES, {"/a.jpg": "1"})
+    harness.run("resize", "generate")
+    for move in range(6):
+        promote(harness.client, (first, second)[move % 2], 10.0**10 + move)
+    inspected: list[str] = []
+
+    def counted(client: Connection, repo: str, commit_id: str) -> Commit:
+        inspected.append(f"{repo}@{commit_id}")
+        return inspect(client, repo, commit_id)
+
+    for module in (open_commits, source_commit):
+        monkeypatch.setattr(module, "inspect", counted)
+    assert len(open_commits.OpenCommits(harness.client).scan()) == 6
+    assert len(inspected) == len(set(inspected)) == 4, "two models, the prepared pictures and their input"

@@ -19,7 +19,7 @@ from cli.data.init import template
 from cli.data.log import NEWEST
 from cli.main import COMMANDS
 from cli.options import Session
-from cli.runs.overview import overview
+from cli.runs.overview import FORECAST_COMMITS, overview
 from cli.runs.status import status_text, watched
 from components.parameters import resolver
 from pachyderm.client.connection import Connection, Target, connect
@@ -71,6 +71,18 @@ def test_status_shows_what_runs_and_how_far_it_is_and_what_waits_for_it(client: 
     assert f"model@{commit_set[:12]}" in waiting and f"checkpoint@{commit_set[:12]}, which is open" in waiting
     assert commit_set not in text and commit_set in status_text(Session(verbosity=1), shown, 0.0)
     assert "no model yet" in text
+
+
+def test_status_of_many_open_commits_leaves_the_forecast_to_plan(client: Connection, tmp_path: Path) -> None:
+    for number in range(FORECAST_COMMITS // 2):
+        committed(client, tmp_path, (f"{number}.png",))
+    assert overview(client, 0.0).planned is not None
+    committed(client, tmp_path, ("one-more.png",))
+    shown = overview(client, 0.0)
+    assert shown.planned is None
+    assert f"{len(shown.waiting)} commits are open; what they will cost: pix2pix plan" in status_text(
+        Session(), shown, 0
+    )
 
 
 def test_status_names_what_failed_once_with_the_remedy(client: Connection, tmp_path: Path) -> None:

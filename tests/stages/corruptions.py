@@ -18,7 +18,7 @@ from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.file_contents import FileContent
 from pachyderm.dag.repos import CANDIDATE, CHECKPOINT, GENERATE_IMAGES, INPUT_IMAGES, MODEL, PREPROCESS_IMAGES, TRAINING
-from pachyderm.output import attempt
+from pachyderm.output import attempt, reuse
 from pachyderm.output.publish import publish as really_publish
 from pachyderm.queue.claims import take
 from pachyderm.queue.commit_sets import open_fresh
@@ -195,7 +195,7 @@ def wrong_reuse(store: CorruptibleStore) -> str:
 def computed_twice(store: CorruptibleStore) -> str:
     store.fill(lambda record, files: None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attempt, "reusable", lambda *arguments: None)
+        patch.setattr(reuse, "reusable", lambda *arguments: None)
         return str(store.fill(lambda record, files: None, new_code=False))
 
 

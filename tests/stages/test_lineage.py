@@ -131,7 +131,7 @@ def test_the_tree_names_every_node_and_draws_each_once(populated: Populated) -> 
     for name, node in graph.nodes.items():
         assert (name if node.kind != "run" else f"run {node.facts['run']}") in text
     assert text.count("fingerprint ") == sum("fingerprint" in node.facts for node in graph.nodes.values())
-    assert "size = 32 (file)" in text
+    assert 'size = "32" (file)' in text
 
 
 def test_a_picture_on_disk_is_found_by_its_bytes_and_else_by_its_metadata(populated: Populated) -> None:

@@ -282,7 +282,7 @@ def kill_at(
 def test_a_task_that_is_killed_at_any_request_is_made_up_for_by_the_next_attempt(
     harness: StageHarness, monkeypatch: pytest.MonkeyPatch, victim: str, answered: bool
 ) -> None:
-    last, kills, step = 1, 0, 4
+    last, kills, step = 1, 0, 15 if victim == "publishing shard" else 7
     while True:
         pictures = {f"/{number:02}.jpg": f"{last} {number}" for number in range(4)}
         set_id = harness.put(INPUT_IMAGES, pictures, mirror=True)
@@ -304,7 +304,7 @@ def test_a_task_that_is_killed_at_any_request_is_made_up_for_by_the_next_attempt
         if not died:
             break
         last += step
-    assert kills > 3
+    assert kills >= 2
 
 
 def test_shards_is_auto_or_a_number_from_1() -> None:

@@ -34,7 +34,7 @@ ngf = 4
 ndf = 4
 discriminator_layers = 2
 batch_size = 2
-max_steps = 30
+max_steps = {steps}
 log_steps = 5
 evaluation_steps = 20
 save_steps = 1
@@ -47,7 +47,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         yield server
 
 
-def committed(client: Connection, folder: Path) -> str:
+def committed(client: Connection, folder: Path, parameters: str) -> str:
     """Commit pairs and return the id of the commit set."""
     from PIL import Image
 
@@ -56,7 +56,7 @@ def committed(client: Connection, folder: Path) -> str:
     for number in range(4):
         sources[f"/{number}.png"] = folder / f"{number}.png"
         Image.new("RGB", (64, 32), (40 * number, 90, 200 - 40 * number)).save(sources[f"/{number}.png"])
-    (folder / "pix2pix.toml").write_text(PARAMETERS)
+    (folder / "pix2pix.toml").write_text(parameters)
     commit = put(client, TRAINING, {**sources, "/pix2pix.toml": folder / "pix2pix.toml"}).commit
     assert commit is not None
     return commit
@@ -80,10 +80,10 @@ def killed(command: list[str], after_saves: int) -> tuple[int, int]:
 
 
 def check_kills(served: Served, tmp_path: Path, kills: int, seed: int) -> None:
-    draw = random.Random(seed)
+    draw, parameters = random.Random(seed), PARAMETERS.format(steps=10 + 3 * kills)
     with connect(Target(pachd=f"grpc://{served.address}")) as client:
         set_up(client)
-        commit_set = committed(client, tmp_path / "pairs")
+        commit_set = committed(client, tmp_path / "pairs", parameters)
         saved = 0
         for number in range(kills):
             command = [sys.executable, str(PROGRAM), served.address, str(tmp_path / f"pod{number}"), "run", commit_set]
@@ -100,14 +100,14 @@ def check_kills(served: Served, tmp_path: Path, kills: int, seed: int) -> None:
         (resumed,) = [note for note in record.notes if "resumed at step" in note]
         assert int(resumed.rstrip(".").rpartition(" ")[2]) >= saved, "steps before the last save are repeated"
         assert len(claims_of(inspect(client, CHECKPOINT.repo, commit_set).metadata)) == kills + 1
-        assert read(client, CHECKPOINT.repo, filled.id, WEIGHTS) == uninterrupted(tmp_path)
+        assert read(client, CHECKPOINT.repo, filled.id, WEIGHTS) == uninterrupted(tmp_path, parameters)
 
 
-def uninterrupted(tmp_path: Path) -> bytes:
+def uninterrupted(tmp_path: Path, parameters: str) -> bytes:
     from pix2pix.hyperparameters import resolve
     from pix2pix.training.train import train
 
-    text = dict(line.split(" = ") for line in PARAMETERS.splitlines() if "=" in line)
+    text = dict(line.split(" = ") for line in parameters.splitlines() if "=" in line)
     pairs, work = tmp_path / "pairs", tmp_path / "uninterrupted"
     (pairs / "pix2pix.toml").unlink()
     train(pairs, work, resolve("train", {name: int(value) for name, value in text.items()}))

@@ -68,7 +68,7 @@ class FakePachyderm(Connection):
         self.rows: dict[Key, Row] = {}
         self.sets: dict[str, list[Row]] = {}
         self.heads: dict[BranchName, Key] = {}
-        self.ids = (f"{number:032x}" for number in itertools.count(1))
+        self.ids = (f"{number:012x}4{0:019x}" for number in itertools.count(1))
         self.numbers = itertools.count(1)
         self.asked: list[int] = []
         self._pfs = SimpleNamespace(

@@ -244,12 +244,12 @@ def faults(
     return Counter(cluster.api.injected)
 
 
-def test_a_hundred_faults_of_the_api_leave_one_finished_output_per_set(
+def test_fifty_faults_of_the_api_leave_one_finished_output_per_set(
     harness: TriggerHarness, cluster: Cluster, filling: dict[str, Path]
 ) -> None:
-    seen = faults(harness, cluster, filling, 100, seed=7)
-    assert sum(seen.values()) == 100
-    assert len(seen) >= 8
+    seen = faults(harness, cluster, filling, 50, seed=7)
+    assert sum(seen.values()) == 50
+    assert len(seen) >= 6
     # No workflow beyond one per attempt: there is a single creator.
     names = Counter(run["display_name"] for run in cluster.api.workflows)
     assert max(names.values()) == 1

@@ -200,7 +200,7 @@ def lease_of(cluster: FakeKubernetes, me: str) -> KubernetesLease:
     return KubernetesLease(CoordinationV1Api(ApiClient(api)), settings, me, time.monotonic, time.time)
 
 
-@pytest.mark.parametrize(("of", "points"), [(taken_locks, 20), (calls, 10)])
+@pytest.mark.parametrize(("of", "points"), [(taken_locks, 10), (calls, 6)])
 def test_sigterm_at_every_point_of_a_poll_ends_it_and_releases_the_lease(
     harness: TriggerHarness, of: Callable[[str, Any, Any], bool], points: int
 ) -> None:

@@ -61,6 +61,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
             checkpoints.write(checkpoint, replace(loaded, arrays={"generator": weights}))
         export(checkpoint, folder / name)
     described(folder / "good", folder / "equal", note="the same weights in other files")
+    described(folder / "worse", folder / "worse too", note="the same weights in other files")
     described(folder / "good", folder / "unmeasured", metrics={})
     trained = json.loads((folder / "good" / "1" / OPTIONS).read_text())["train"]
     described(folder / "good", folder / "mirrored", train={**trained, "direction": "BtoA"})
@@ -182,7 +183,7 @@ def test_a_better_model_replaces_a_worse_one_and_a_worse_one_is_held_back(
     assert 0 < decision.pairs == len(held_out) < len(both)
     assert {f"/{path}" for path in decision.shown} <= set(held_out)
     assert decision.candidate_metrics["l1"] == 0 < 0.1 < decision.in_use_metrics["l1"]
-    again = lab.candidate("worse", both)
+    again = lab.candidate("worse too", both)
     decision = lab.decision(again)
     ours, theirs = decision.candidate_metrics["l1"], decision.in_use_metrics["l1"]
     pairs_of_both = [path for path, file in both.items() if _is_held_out(file.read_bytes())]
@@ -270,7 +271,7 @@ def test_what_cannot_be_compared_is_held_back_with_the_reason(
     assert lab.decision(unmeasured).outcome == "held back"
     stranger = lab.candidate("unmeasured", pairs(3), 'promote = "never"')
     lab.use(stranger)
-    assert lab.decision(lab.candidate("good", data)).reason.endswith("pairs, none held out by both models' data")
+    assert lab.decision(lab.candidate("equal", data)).reason.endswith("pairs, none held out by both models' data")
 
 
 def test_a_model_of_another_size_is_compared_at_the_candidate_s_size(

@@ -324,8 +324,8 @@ def histories(examples: int) -> None:
     run_state_machine_as_test(Histories, settings=configured)
 
 
-def test_random_histories_of_500_steps() -> None:
-    histories(10)
+def test_random_histories_of_300_steps() -> None:
+    histories(6)
 
 
 @pytest.mark.long

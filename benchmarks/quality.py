@@ -48,8 +48,8 @@ class Contender:
 CONTENDERS = {
     "ours": Contender("learn_ours"),
     "ours, paper": Contender("learn_ours", {"preset": "paper"}),
-    "ours, average alone": Contender("learn_ours", {"upsampling": "transposed"}),
-    "ours, resize alone": Contender("learn_ours", {"weight_average": 0.0}),
+    "ours, average and resize": Contender("learn_ours", {"upsampling": "resize"}),
+    "ours, resize alone": Contender("learn_ours", {"upsampling": "resize", "weight_average": 0.0}),
     "Keras tutorial": Contender("learn_keras"),
     "junyanz": Contender("learn_junyanz", torch=True),
 }

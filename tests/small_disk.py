@@ -12,14 +12,19 @@ import pytest
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+def small_disk(folder: Path, megabytes: float) -> Iterator[Path]:
     """Mount a file system of this size at a new folder during the block; skip the test where that is not allowed."""
     folder.mkdir()
-    _mount("-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder))
+    _mount("-t", "tmpfs", "-o", f"size={round(megabytes * 1024)}k", "none", str(folder))
     try:
         yield folder
     finally:
         _unmount(folder)
+
+
+def enlarge(folder: Path, megabytes: float) -> None:
+    """Change the size of the file system that `small_disk` mounted at a folder."""
+    _mount("-o", f"remount,size={round(megabytes * 1024)}k", str(folder))
 
 
 @contextmanager

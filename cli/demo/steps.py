@@ -27,7 +27,6 @@ PAIRS, MORE_PAIRS, LABELS, SIZE = 64, 8, 12, 64
 
 FIRST = """# Small enough for a laptop: half a minute of training.
 [train]
-preset = "paper"    # on these drawn facades, better than the default after so few steps
 size = 64
 scale_size = 64     # no random crops: the texture of these facades depends on the position
 flip = false

@@ -40,9 +40,9 @@ class TrainParameters(Section):
             generation: results then depend on the pictures beside them, unless ``[generate] batch_size = 1``) or
             ``none``.
         dropout: fraction of units dropped in the three innermost decoder blocks. Paper: 0.5.
-        upsampling: how the decoder doubles the size: ``resize`` (nearest neighbour, then a convolution: no
-            checkerboards, Odena et al., Distill 2016) or ``transposed`` (paper). With `separable_conv`, it always
-            resizes.
+        upsampling: how the decoder doubles the size: ``transposed`` (paper) or ``resize`` (nearest neighbour, then a
+            convolution: fewer checkerboards, Odena et al., Distill 2016, and less sharp after few steps). With
+            `separable_conv`, it always resizes.
         separable_conv: depthwise-separable convolutions in the generator: far fewer weights, somewhat less sharp.
         gan_mode: ``vanilla`` (cross entropy, the paper), ``lsgan`` or ``hinge``.
         gan_weight: weight of the adversarial loss; 0 trains no discriminator. Paper: 1.
@@ -105,7 +105,7 @@ class TrainParameters(Section):
     condition_discriminator: bool = True
     norm: Literal["instance", "batch", "none"] = "instance"
     dropout: Annotated[float, Meta(ge=0.0, le=0.95)] = 0.5
-    upsampling: Literal["resize", "transposed"] = "resize"
+    upsampling: Literal["resize", "transposed"] = "transposed"
     separable_conv: bool = False
     gan_mode: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
     gan_weight: Annotated[float, Meta(ge=0.0, le=1e6)] = 1.0

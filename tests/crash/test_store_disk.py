@@ -12,6 +12,7 @@ import grpc
 import pytest
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
+from small_disk import small_disk
 from store_writer import Writer, acknowledged, body, files, requests
 
 from pachyderm.client.commits import inspect
@@ -219,14 +220,7 @@ def test_a_collection_and_a_repair_that_fail_remove_the_files_that_they_began(tm
 
 
 def test_a_put_refused_on_a_file_system_without_space_leaves_it_as_it_was(tmp_path: Path) -> None:
-    mounted = tmp_path / "mounted"
-    mounted.mkdir()
-    mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(mounted)], capture_output=True, check=False
-    )
-    if mount.returncode:
-        pytest.skip("mounting a file system takes root; the tests above limit the database and the size of files")
-    try:
+    with small_disk(tmp_path / "mounted", 8) as mounted:
         with StoreServer(mounted / "data", f"unix:{tmp_path / 's'}"):
             client = Client(host="unix", port=str(tmp_path / "s"))
             branch = pfs.Branch(repo=pfs.Repo(name="source"), name="master")
@@ -244,8 +238,6 @@ def test_a_put_refused_on_a_file_system_without_space_leaves_it_as_it_was(tmp_pa
                 assert leftover_files(mounted / "data") == set()
             client.pfs.modify_file(iter([first, *parts[:40]]))
         assert check(mounted / "data") == []
-    finally:
-        subprocess.run(["umount", str(mounted)], check=True)
 
 
 def test_a_full_disk_at_the_first_opening_is_a_storage_error(tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 """Kills of a store's process while another one works on the same folder, and while the disk is full."""
 
 import random
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from small_disk import enlarge, small_disk
 from store_writer import ForkServer, acknowledged, kill
 from test_store_kills import KILLED, verify
 
@@ -91,13 +91,8 @@ def test_kills_at_a_full_disk_lose_nothing_and_the_work_goes_on_once_there_is_sp
     fork_servers: tuple[ForkServer, ForkServer], tmp_path: Path
 ) -> None:
     """On a file system of its own, which is full when the writer is killed and then gets more space."""
-    server, data, never = fork_servers[0], tmp_path / "data", threading.Event()
-    data.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1536k", "none", str(data)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a file system takes root; test_store_disk.py limits the database and the size of files")
-    rng = random.Random(17)
-    try:
+    server, never, rng = fork_servers[0], threading.Event(), random.Random(17)
+    with small_disk(tmp_path / "data", 1.5) as data:
         for kills, size in enumerate((2, 3, 4), start=1):
             refusals = sum("full" in note for note in acknowledged(tmp_path))
             child = server.begin(tmp_path, "pressing", max(numbers(tmp_path, 0), default=0) + 1000)
@@ -105,9 +100,7 @@ def test_kills_at_a_full_disk_lose_nothing_and_the_work_goes_on_once_there_is_sp
             never.wait(rng.uniform(0, 0.1))
             kill(child)
             assert server.end() == KILLED
-            subprocess.run(["mount", "-o", f"remount,size={size}m", str(data)], check=True)
+            enlarge(data, size)
             noted, found = len(numbers(tmp_path, 0)), verify(tmp_path) - BRANCH_HEAD
             assert noted <= found <= noted + kills, "at most one unacknowledged commit per kill"
-    finally:
-        subprocess.run(["umount", str(data)], check=True)
     assert len(numbers(tmp_path, 0)) > 3

@@ -38,7 +38,7 @@ def test_a_value_that_contradicts_its_preset_is_refused_and_the_default_preset_g
     with pytest.raises(HyperparameterError, match=message):
         resolve("train", {"preset": "paper"}, {"upsampling": "resize"})
     assert resolve("train", {"preset": "paper", "upsampling": "transposed", "ngf": 8}).ngf == 8
-    assert resolve("train", {"upsampling": "transposed"}).preset == "best"
+    assert resolve("train", {"upsampling": "resize"}).preset == "best"
     for preset in ("best", "paper"):
         values = dataclasses.asdict(resolve("train", {"preset": preset}))
         assert dataclasses.asdict(resolve("train", values)) == values

@@ -156,7 +156,7 @@ def test_an_l1_weight_of_0_leaves_l1_out():
         {"in_channels": 1},
         {"out_channels": 1},
         {"separable_conv": True},
-        {"upsampling": "transposed"},
+        {"upsampling": "resize"},
         {"ngf": 8},
         {"depth": 4},
         {"lab_colorization": True},

@@ -1,4 +1,4 @@
-"""How a worker tells the task that follows it why it ended: an exit code, and a message in its container's status."""
+"""How a worker reports why it ended to the task that follows it: exit code, and message in its container's status."""
 
 from __future__ import annotations
 

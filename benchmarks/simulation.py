@@ -34,7 +34,7 @@ from components.pictures import assign
 from pachyderm.client.files import FileEntry
 from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, PIPELINES
 from pachyderm.output.plan import CarryBase, plan
-from pachyderm.queue.claims import claims_of, progress_keys
+from pachyderm.queue.claims import claims_of, fault_key, progress_keys
 from pachyderm.record.fingerprints import listing_digest
 from pachyderm.record.stage_record import Counts, InputRecord, OutputFile, StageRecord, parse
 from pachyderm.shards.cut import cut
@@ -194,6 +194,21 @@ class Simulation:
             self.runner.advance(run)
         return self.runner.runs[run].state.over
 
+    def keep(self, run: str, count: int, failed: int) -> None:
+        """Write what shards leave in the metadata of the commit that a run claimed: progress, and the first error.
+
+        Args:
+            run: its id.
+            count: number of shards in all.
+            failed: number of shards that are not complete; they have computed half of their datums.
+        """
+        entry = self.runner.runs[run]
+        assert entry.claim is not None
+        assert entry.state.key is not None
+        (repo, number), key = entry.claim, entry.state.key
+        keys = {**progress_keys(number, 1000 * (count - failed), 1000 * count), **progress_keys(number, 500, 1000, 1)}
+        self.pachyderm.edit_keys(repo, key.commit_set, put={**keys, fault_key(number): "failed: shard 1: no luck"})
+
     def _forget_runs(self) -> None:
         """Forget the runs of closed commit sets: Kubeflow finds a run by name, which the fake does by search."""
         for run, entry in list(self.runner.runs.items()):
@@ -321,10 +336,10 @@ def shards(count: int, failing: float) -> dict[str, Any]:
     }
     metadata |= progress_keys(1, 0, 1000 * count)
     for number, datums in enumerate(ranges, 1):
-        metadata |= progress_keys(1, len(datums), 0, number)
+        metadata |= progress_keys(1, len(datums), len(datums), number)
     with measured(figures, "read_claims"):
         (claim,) = claims_of(metadata)
-    assert claim.done == 1000 * count
+    assert claim.done == claim.kept == 1000 * count
     figures["metadata_keys"] = len(metadata)
     figures["metadata_bytes"] = sum(len(key) + len(value) for key, value in metadata.items())
     simulation = Simulation("latest")
@@ -337,7 +352,8 @@ def shards(count: int, failing: float) -> dict[str, Any]:
             computed += left
             left = sum(simulation.random.random() < failing for _ in range(left))
             if left:
-                simulation.runner.fail(state.run, gives_back=True)
+                simulation.keep(state.run, count, left)
+                simulation.runner.end(state.run, Phase.FAILED, "ValueError: no luck")
             while not left and not simulation.runner.runs[state.run].state.over:
                 simulation.runner.advance(state.run)
     errors = {row.error.partition(":")[0] for row in outputs} - {""}

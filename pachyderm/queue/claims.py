@@ -58,6 +58,8 @@ class Claim:
         done: how much of the work was done at the last heartbeat, in the stage's own unit; at least 0.
         total: how much there is to do in all, likewise; 0 if unknown.
         waits: what the attempt waits for outside Pachyderm; empty for nothing.
+        kept: how many datums' results outlast the attempt, if shards work under the claim; else 0.
+        fault: the end that the first shard to fail would have given the claim, which the others still need.
     """
 
     number: int
@@ -68,11 +70,14 @@ class Claim:
     done: int = 0
     total: int = 0
     waits: str = ""
+    kept: int = 0
+    fault: str = ""
 
     @property
     def reported(self) -> str:
-        """The error that the attempt reported when it failed; empty if it reported none."""
-        return self.over.removeprefix(REPORTED) if self.over and self.over.startswith(REPORTED) else ""
+        """The error that the attempt, or a shard of it, reported when it failed; empty if none did."""
+        end = self.over if self.over and self.over.startswith(REPORTED) else self.fault
+        return end.removeprefix(REPORTED)
 
     @property
     def stopped(self) -> str:
@@ -103,20 +108,33 @@ def claims_of(metadata: Mapping[str, str]) -> tuple[Claim, ...]:
                 owner = _Owner(value[:_LONGEST_END], "")
             alive, over = metadata.get(f"alive.{number}"), metadata.get(f"over.{number}")
             done, total = (_count(metadata.get(f"{word}.{number}", "")) for word in ("done", "total"))
-            done += parts.get(number, 0)
-            waits = metadata.get(f"waits.{number}", "")[:_LONGEST_END]
-            found.append(Claim(int(number), owner.run, owner.attempt, alive, over, done, total, waits))
+            kept = 0
+            if number in parts:
+                kept = done + parts[number].kept
+                done += parts[number].done
+            waits, fault = (metadata.get(f"{word}.{number}", "")[:_LONGEST_END] for word in ("waits", "fault"))
+            found.append(Claim(int(number), owner.run, owner.attempt, alive, over, done, total, waits, kept, fault))
     return tuple(sorted(found, key=lambda claim: claim.number))
 
 
-def _parts(metadata: Mapping[str, str]) -> dict[str, int]:
-    """Return number of a claim -> how much its shards have done."""
-    done: dict[str, int] = {}
+@dataclass
+class _Parts:
+    """What the shards under a claim have done, and how much of it belongs to complete shards."""
+
+    done: int = 0
+    kept: int = 0
+
+
+def _parts(metadata: Mapping[str, str]) -> dict[str, _Parts]:
+    """Return number of a claim -> what its shards have done."""
+    found: dict[str, _Parts] = {}
     for key, value in metadata.items():
         if key.startswith("part."):
-            number = key.split(".")[1]
-            done[number] = done.get(number, 0) + _count(value)
-    return done
+            parts = found.setdefault(key.split(".")[1], _Parts())
+            done, _, total = value.partition("/")
+            parts.done += _count(done)
+            parts.kept += _count(done) if done == total else 0
+    return found
 
 
 def _count(text: str) -> int:
@@ -232,10 +250,22 @@ class HeartbeatMonitor:
         return now - seen[1] >= (STALE_AFTER if claim.over is None else ENDS_WITHIN)
 
 
+def fault_key(claim: int) -> str:
+    """Return the metadata key of `Claim.fault`."""
+    return f"fault.{claim}"
+
+
 def progress_keys(claim: int, done: int, total: int, shard: int | None = None) -> dict[str, str]:
-    """Return the metadata keys of a claim's progress, or of that of one shard under it."""
+    """Return the metadata keys of a claim's progress, or of that of one shard under it.
+
+    Args:
+        claim: number of the claim.
+        done: how much is done.
+        total: how much there is in all; 0 if unknown. A shard has kept its results once both are equal.
+        shard: number of the shard; None for the attempt itself.
+    """
     if shard is not None:
-        return {f"part.{claim}.{shard}": str(done)}
+        return {f"part.{claim}.{shard}": f"{done}/{total}"}
     return {f"done.{claim}": str(done), **({f"total.{claim}": str(total)} if total else {})}
 
 

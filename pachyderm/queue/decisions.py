@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -40,6 +40,7 @@ class Decision:
         by: who decided: ``host:process`` of a trigger, or a person's command.
         where: with ``start``: the place of the run (see `workflows.runners.runner.Runner.place`).
         progress: with the end of an attempt: how far the commit set had come.
+        kept: with the end of an attempt: repo -> datums whose results its shards had kept by then.
     """
 
     time: str
@@ -50,6 +51,7 @@ class Decision:
     by: str = ""
     where: str = ""
     progress: str = ""
+    kept: Mapping[str, int] = field(default_factory=dict)
 
 
 _decode = msgspec.json.Decoder(Decision).decode

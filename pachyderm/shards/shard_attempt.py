@@ -22,7 +22,17 @@ from pachyderm.output.result import computed_files, located
 from pachyderm.output.scratch import attempt_folder
 from pachyderm.output.stage import Input, Stage, StageContext
 from pachyderm.output.worker import Worker
-from pachyderm.queue.claims import Claim, end_of, give_back, heartbeats, live_claim, progress_keys, take
+from pachyderm.queue.claims import (
+    REPORTED,
+    Claim,
+    added,
+    end_of,
+    fault_key,
+    heartbeats,
+    live_claim,
+    progress_keys,
+    take,
+)
 from pachyderm.queue.ends import finish_with
 from pachyderm.shards import branches, kept_results, shard_plan
 from pachyderm.shards.division import Division
@@ -84,11 +94,13 @@ class _ShardAttempt:
             self._compute(commit, claim)
         else:
             logger.info("%s was computed by an earlier attempt", shard)
-        keys = progress_keys(shard.claim, len(shard.datums), 0, shard.number)
+        keys = progress_keys(shard.claim, len(shard.datums), len(shard.datums), shard.number)
         self._client.edit_keys(commit.repo, commit.id, put=keys)
         commit = self._inspect()
-        done = (commit.metadata.get(f"part.{shard.claim}.{number}") for number in range(1, len(shard.sizes) + 1))
-        missing = sum(text != str(size) for text, size in zip(done, shard.sizes, strict=True))
+        complete: dict[str, str] = {}
+        for number, size in enumerate(shard.sizes, start=1):
+            complete |= progress_keys(shard.claim, size, size, number)
+        missing = sum(commit.metadata.get(key) != value for key, value in complete.items())
         if missing:
             return ShardOutcome(commit, f"{shard}: computed; {missing} others are not complete yet")
         return self._publish(commit)
@@ -106,7 +118,8 @@ class _ShardAttempt:
         Raises:
             CommitFailedError: a datum cannot be computed by any attempt; the output commit has ended with that error.
         """
-        beating = heartbeats(self._client, commit, claim, lambda: (self._done, 0), self._shard.number)
+        size = len(self._shard.datums)
+        beating = heartbeats(self._client, commit, claim, lambda: (self._done, size), self._shard.number)
         try:
             with beating, attempt_folder(self._worker.scratch, self._stage.name) as scratch:
                 context = self._context(commit, {"scratch": scratch, "keep": scratch / "keep"})
@@ -123,10 +136,11 @@ class _ShardAttempt:
                 finish_with(self._client, commit, f"failed: {self._shard}: {error}")
             raise CommitFailedError(str(commit), f"{self._shard}: {error}") from error
         except Exception as error:
-            # An interruption leaves the claim to the other shards, which work under it too.
-            why = end_of(error)
-            word, _, text = why.partition(": ")
-            give_back(self._client, commit, claim.number, f"{word}: {self._shard}: {text}"[:500])
+            # The claim stays: the other shards work under it, and so does the next attempt of this shard's task.
+            end = end_of(error)
+            if end.startswith(REPORTED):
+                text = f"{REPORTED}{self._shard}: {end.removeprefix(REPORTED)}"[:500]
+                added(self._client, commit, {fault_key(claim.number): text})
             raise
 
     def _context(self, commit: Commit, folders: Mapping[str, object]) -> StageContext:

@@ -21,7 +21,7 @@ from pachyderm.errors import CommitFailedError, PermanentError, RequestError
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.work_in_progress import UNFINISHED
 from pachyderm.output.worker import Worker
-from pachyderm.queue.claims import HeartbeatMonitor, claims_of, live_claim, take
+from pachyderm.queue.claims import HeartbeatMonitor, claims_of, give_back, live_claim, take
 from pachyderm.shards import branches
 from pachyderm.shards.cut import cut, parse
 from pachyderm.shards.division import Division
@@ -165,7 +165,9 @@ def test_a_shard_without_remedy_fails_the_commit_and_names_its_files(harness: St
         compute(harness, three)
 
 
-def test_a_shard_that_fails_gives_the_claim_back_with_the_names_of_its_files(harness: StageHarness) -> None:
+def test_a_shard_that_fails_is_named_and_the_others_go_on_and_its_next_attempt_makes_up_for_it(
+    harness: StageHarness,
+) -> None:
     set_id = harness.put(INPUT_IMAGES, PICTURES)
     one, two, three = plan(harness, set_id)
     compute(harness, one)
@@ -174,15 +176,40 @@ def test_a_shard_that_fails_gives_the_claim_back_with_the_names_of_its_files(har
         raise RuntimeError("the disk is full")
 
     harness.fail = fail
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            compute(harness, two)
+    (claim,) = claims_of(output(harness, set_id).metadata)
+    assert claim.over is None
+    assert claim.reported == "shard 2 of 3 (/04.jpg to /06.jpg, 3 files): RuntimeError: the disk is full"
+    assert claim.kept == 4
+    harness.fail = lambda name: None
+    assert "1 others are not complete" in compute(harness, three).text
+    (claim,) = claims_of(output(harness, set_id).metadata)
+    assert claim.kept == 7
+    assert compute(harness, two).published
+    assert harness.content(output(harness, set_id)) == SMALL
+
+
+def test_what_shards_kept_beside_one_that_failed_is_no_work_of_the_next_run(harness: StageHarness) -> None:
+    set_id = harness.put(INPUT_IMAGES, PICTURES)
+    one, two, three = plan(harness, set_id)
+
+    def fail(name: str) -> None:
+        raise RuntimeError("the disk is full")
+
+    harness.fail = fail
     with pytest.raises(RuntimeError):
         compute(harness, two)
-    (claim,) = claims_of(output(harness, set_id).metadata)
-    assert claim.over == "failed: shard 2 of 3 (/04.jpg to /06.jpg, 3 files): RuntimeError: the disk is full"
-    assert "taken" in compute(harness, three).text, "nothing is computed under a claim that has ended"
     harness.fail = lambda name: None
+    compute(harness, one)
+    compute(harness, three)
+    harness.worked.clear()
+    give_back(harness.client, output(harness, set_id), 1, "run run is over: failed")
+    assert "taken" in compute(harness, two).text, "nothing is computed under a claim that has ended"
     assert plan(harness, set_id, 1, run="next") == ()
+    assert computed(harness) == ["/04.jpg", "/05.jpg", "/06.jpg"]
     assert harness.content(output(harness, set_id)) == SMALL
-    assert len(computed(harness)) == 4 + 3 + 6, "the first shard's four pictures were found again"
 
 
 def test_shards_of_an_attempt_that_was_taken_over_end_quietly(harness: StageHarness) -> None:

@@ -11,7 +11,7 @@ from test_rules import TRAIN, SimulatedTrigger
 from pachyderm.client.commits import inspect
 from pachyderm.dag.repos import TRAINING
 from pachyderm.errors import ConflictError, ServerError, UnreachableError
-from pachyderm.queue.claims import STALE_AFTER, claims_of, end_of, give_back
+from pachyderm.queue.claims import STALE_AFTER, claims_of, end_of, fault_key, give_back, progress_keys
 from workflows.daemon.lease import NoElection
 from workflows.runners.runner import Phase
 from workflows.trigger.controller import Controller, Settings
@@ -108,6 +108,63 @@ def test_a_commit_that_was_finished_is_progress() -> None:
     assert trigger.pachyderm.rows["checkpoint", commit_set].effects == 1
     trigger.tick(1.0)
     assert trigger.live() == [f"{TRAIN} 4"]
+
+
+def shards_keep(trigger: SimulatedTrigger, commit_set: str, kept: int, started: int = 0) -> str:
+    """Let the live run find results of so many of 100 datums, and a shard of 10 start that many and fail; end it."""
+    run = claimed(trigger)
+    number = claims_of(trigger.pachyderm.rows["checkpoint", commit_set].metadata)[-1].number
+    fault = f"failed: shard 2 of 3 (/04.jpg to /06.jpg, 3 files): attempt {number}"
+    keys = {**progress_keys(number, kept, 100), **progress_keys(number, started, 10, shard=2)}
+    trigger.pachyderm.edit_keys("checkpoint", commit_set, put={**keys, fault_key(number): fault})
+    ends_as(trigger, run, "task shard failed", certain=False)
+    return run
+
+
+def test_a_failed_shard_beside_others_that_progress_uses_up_no_attempt_and_one_that_fails_again_is_named() -> None:
+    trigger = SimulatedTrigger(backoff=0.0, attempts=3)
+    commit_set = trigger.pachyderm.put(TRAINING)
+    for started, kept in enumerate((10, 40, 70, 80, 90, 90, 90)):
+        trigger.tick(1.0)
+        shards_keep(trigger, commit_set, kept, started)
+    trigger.tick(1.0)
+    assert trigger.live() == [f"{TRAIN} 8"], "two attempts without progress"
+    run = shards_keep(trigger, commit_set, 80)
+    trigger.controller = trigger.new_controller("t:2")
+    trigger.poll()
+    assert trigger.error("checkpoint", commit_set) == (
+        f"failed: {TRAIN} failed 3 times without progress of its shards, last in run {run}: checkpoint@{commit_set}: "
+        "failed: shard 2 of 3 (/04.jpg to /06.jpg, 3 files): attempt 8 (task shard failed); "
+        f"fix the cause, then: pix2pix retry {commit_set}"
+    ).replace(": failed: shard", ": shard")
+
+
+def test_attempts_that_progress_but_never_complete_have_a_budget_of_their_own_that_the_error_names() -> None:
+    trigger = SimulatedTrigger(backoff=0.0, attempts=1, partial_failures=5)
+    commit_set = trigger.pachyderm.put(TRAINING)
+    for kept in range(1, 6):
+        trigger.tick(1.0)
+        assert trigger.live() == [f"{TRAIN} {kept}"]
+        shards_keep(trigger, commit_set, kept)
+    trigger.poll()
+    assert trigger.live() == []
+    assert "failed 5 times in some of its shards (the limit, `partial_failures`)" in trigger.error(
+        "checkpoint", commit_set
+    )
+
+
+def test_work_that_is_lost_with_its_attempt_is_no_progress_of_shards() -> None:
+    trigger = SimulatedTrigger(backoff=0.0, attempts=2)
+    commit_set = trigger.pachyderm.put(TRAINING)
+    for done in (30, 60):
+        trigger.tick(1.0)
+        run = claimed(trigger)
+        number = claims_of(trigger.pachyderm.rows["checkpoint", commit_set].metadata)[-1].number
+        trigger.pachyderm.edit_keys("checkpoint", commit_set, put=progress_keys(number, done, 100))
+        reports(trigger, run, ValueError("no luck"))
+        ends_as(trigger, run, "task train failed", certain=True)
+    trigger.poll()
+    assert "failed 2 times, last" in trigger.error("checkpoint", commit_set)
 
 
 @pytest.mark.parametrize("certain", [True, False])

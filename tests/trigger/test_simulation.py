@@ -28,6 +28,6 @@ def test_the_plan_of_one_changed_picture_computes_one_picture() -> None:
 
 
 def test_a_commit_of_many_shards_becomes_good_though_some_fail() -> None:
-    figures = simulation.shards(20, failing=0.2)
-    assert (figures["ended"], figures["attempts"]) == ("good", 2)
-    assert 20 < figures["shards_computed"] < 40, "what the others computed is kept"
+    figures = simulation.shards(20, failing=0.4)
+    assert (figures["ended"], figures["attempts"]) == ("good", 5)
+    assert 20 < figures["shards_computed"] < 60, "what the others computed is kept"

@@ -26,6 +26,8 @@ class Policy:
         policy: ``every`` (each commit set gets its run) or ``latest`` (an older commit set without claim or run ends as
             superseded; a live run is never stopped for a newer commit set, so constant arrivals still make progress).
         attempts: runs that may fail by their own error before the commit set ends as failed.
+        partial_failures: likewise, runs of which some shards failed while others kept results that no run before had.
+            Such a run does not count as an attempt.
         interruptions: consecutive runs that may be interrupted without any progress before the commit set ends as
             failed. An interruption (killed, evicted, node lost, vanished) does not count as an attempt.
         backoff: seconds from the end of a failed run to the next attempt; doubles each time. From the fourth
@@ -36,6 +38,7 @@ class Policy:
 
     policy: repos.SupersessionPolicy = "every"
     attempts: Annotated[int, Meta(ge=1, le=100)] = 3
+    partial_failures: Annotated[int, Meta(ge=1, le=1000)] = 20
     interruptions: Annotated[int, Meta(ge=1, le=1000)] = 20
     backoff: Seconds = 5.0
     backoff_limit: Seconds = 600.0

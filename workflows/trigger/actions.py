@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pachyderm.client.commits import Commit
 from workflows.trigger.work_items import WorkItemId
@@ -24,6 +25,7 @@ class Note:
 
     Attributes:
         progress: how far the commit set had come.
+        kept: repo -> datums whose results shards had kept.
     """
 
     item: WorkItemId
@@ -33,6 +35,7 @@ class Note:
     reason: str
     run: str
     progress: str = ""
+    kept: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pachyderm.client.commits import Commit
 from pachyderm.queue.claims import Claim, claims_of
 from pachyderm.queue.decisions import CONFIRMED, Decision
 from workflows.runners.runner import Phase, RunState
+from workflows.settings.policy import Policy
 from workflows.trigger.work_items import ENDINGS, WorkItem
 
 INTERRUPTIONS = frozenset({Phase.INTERRUPTED.value, Phase.VANISHED.value})
@@ -25,6 +26,7 @@ class Ending:
         reason: the cause, for people.
         run: id of its run, or empty.
         progress: progress of the commit set at that time (see `progress_of`).
+        kept: repo -> datums whose results shards had kept at that time (see `kept_of`).
     """
 
     attempt: int
@@ -32,6 +34,7 @@ class Ending:
     reason: str
     run: str
     progress: str
+    kept: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def interrupted(self) -> bool:
@@ -51,7 +54,7 @@ def ending_of(item: WorkItem, state: RunState) -> Ending:
         state: state of a run of its last attempt.
     """
     decision, reason = _verdict(item, state)
-    return Ending(item.attempt, decision, reason, state.run, progress_of(item))
+    return Ending(item.attempt, decision, reason, state.run, progress_of(item), kept_of(item))
 
 
 def _verdict(item: WorkItem, state: RunState) -> tuple[str, str]:
@@ -93,7 +96,7 @@ def ending_out_of_sight(item: WorkItem, silence: float | None) -> Ending:
         reason = f"no heartbeat for {silence:.0f} s from {whose}, which {started_elsewhere(item)}"
         # The run may be alive and still claim its commit: record no end of that run.
         run = ""
-    return Ending(item.attempt, decision, reason, run, progress_of(item))
+    return Ending(item.attempt, decision, reason, run, progress_of(item), kept_of(item))
 
 
 def started_elsewhere(item: WorkItem) -> str:
@@ -115,9 +118,18 @@ def progress_of(item: WorkItem) -> str:
 
     Lost work that is repeated does not change the value, so two equal values mean that nothing was gained.
     """
-    commits = (entry.commit for entry in item.commits if entry.commit.state == "open")
-    most = ((c.repo, max((claim.done for claim in claims_of(c.metadata)), default=0)) for c in commits)
+    most = ((c.repo, max((claim.done for claim in claims_of(c.metadata)), default=0)) for c in _open_commits(item))
     return ",".join(f"{repo}:{done}" for repo, done in most)
+
+
+def kept_of(item: WorkItem) -> dict[str, int]:
+    """Return repo -> the most datums whose results the shards of one attempt had kept; repos with none are absent."""
+    most = ((c.repo, max((claim.kept for claim in claims_of(c.metadata)), default=0)) for c in _open_commits(item))
+    return {repo: kept for repo, kept in most if kept}
+
+
+def _open_commits(item: WorkItem) -> tuple[Commit, ...]:
+    return tuple(entry.commit for entry in item.commits if entry.commit.state == "open")
 
 
 def endings_of(item: WorkItem, latest: Ending | None) -> tuple[Ending, ...]:
@@ -132,12 +144,36 @@ def endings_of(item: WorkItem, latest: Ending | None) -> tuple[Ending, ...]:
 
 
 def _recorded(decision: Decision) -> Ending:
-    return Ending(decision.attempt, decision.decision, decision.reason, decision.run, decision.progress)
+    return Ending(decision.attempt, decision.decision, decision.reason, decision.run, decision.progress, decision.kept)
 
 
-def failures(endings: Iterable[Ending]) -> int:
-    """Return the number of attempts that failed by their own error."""
-    return sum(not ending.interrupted for ending in endings)
+@dataclass(frozen=True)
+class Failures:
+    """Numbers of attempts that failed by their own error.
+
+    Attributes:
+        without_progress: those that kept no more results of shards than an attempt before.
+        partial: those whose other shards kept results that no attempt before had.
+    """
+
+    without_progress: int
+    partial: int
+
+
+def failures(endings: Iterable[Ending]) -> Failures:
+    """Count the failed attempts.
+
+    Args:
+        endings: of the attempts, oldest first.
+    """
+    without_progress = partial = 0
+    most: dict[str, int] = {}
+    for ending in endings:
+        forward = any(kept > most.get(repo, 0) for repo, kept in ending.kept.items())
+        if not ending.interrupted:
+            without_progress, partial = without_progress + (not forward), partial + forward
+        most.update((repo, max(kept, most.get(repo, 0))) for repo, kept in ending.kept.items())
+    return Failures(without_progress, partial)
 
 
 def interruptions_in_a_row(endings: Iterable[Ending]) -> int:
@@ -148,3 +184,24 @@ def interruptions_in_a_row(endings: Iterable[Ending]) -> int:
         row = row + 1 if ending.interrupted and not forward else 0
         before = ending.progress
     return row
+
+
+def exhausted_budget(endings: Sequence[Ending], policy: Policy) -> tuple[str, Ending] | None:
+    """Return which budget of a policy is exhausted, for people, and the last ending that it counts; None if none is.
+
+    Args:
+        endings: of the attempts, oldest first.
+        policy: the budgets.
+    """
+    failed, interrupted = failures(endings), interruptions_in_a_row(endings)
+    if failed.without_progress >= policy.attempts:
+        times = f"{failed.without_progress} time{'s' if failed.without_progress > 1 else ''}"
+        what = f"failed {times}" + (" without progress of its shards" if failed.partial else "")
+    elif failed.partial >= policy.partial_failures:
+        what = f"failed {failed.partial} times in some of its shards (the limit, `partial_failures`)"
+    elif interrupted >= policy.interruptions:
+        what = f"was interrupted {interrupted} times in a row without progress (the limit, `interruptions`)"
+        return what, endings[-1]
+    else:
+        return None
+    return what, next(ending for ending in reversed(endings) if not ending.interrupted)

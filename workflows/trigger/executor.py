@@ -119,7 +119,8 @@ class ActionExecutor:
             level, "%s attempt %d %s: %s", note.item, note.attempt, note.decision, note.reason, extra=_log_fields(note)
         )
         decision = self._decision(note.decision, note.reason, note.run, note.attempt)
-        return record(self._client, note.commit, f"{note.attempt}.over", replace(decision, progress=note.progress))
+        decision = replace(decision, progress=note.progress, kept=note.kept)
+        return record(self._client, note.commit, f"{note.attempt}.over", decision)
 
     def _end(self, end: End) -> bool:
         state, _, reason = end.error.partition(":")

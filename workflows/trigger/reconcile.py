@@ -12,6 +12,7 @@ from workflows.trigger.attempts import (
     ending_of,
     ending_out_of_sight,
     endings_of,
+    exhausted_budget,
     failures,
     interruptions_in_a_row,
     started_elsewhere,
@@ -143,7 +144,16 @@ class _Reconciliation:
     def _note(self, item: WorkItem) -> None:
         ending = self._endings[item.id]
         self._actions.append(
-            Note(item.id, item.anchor, ending.attempt, ending.decision, ending.reason, ending.run, ending.progress)
+            Note(
+                item.id,
+                item.anchor,
+                ending.attempt,
+                ending.decision,
+                ending.reason,
+                ending.run,
+                ending.progress,
+                ending.kept,
+            )
         )
 
     def _endings_of(self, item: WorkItem) -> tuple[Ending, ...]:
@@ -168,17 +178,11 @@ class _Reconciliation:
             self._end_if_exhausted(item)
 
     def _end_if_exhausted(self, item: WorkItem) -> None:
-        """End a work item whose budget of failures or of interruptions without progress is exhausted."""
-        endings, policy = self._endings_of(item), self._policy(item)
-        failed, interrupted = failures(endings), interruptions_in_a_row(endings)
-        if failed >= policy.attempts:
-            what = f"failed {failed} time{'s' if failed > 1 else ''}"
-            last = next(ending for ending in reversed(endings) if not ending.interrupted)
-        elif interrupted >= policy.interruptions:
-            what = f"was interrupted {interrupted} times in a row without progress (the limit, `interruptions`)"
-            last = endings[-1]
-        else:
+        """End a work item one of whose budgets of failures and interruptions is exhausted."""
+        exhausted = exhausted_budget(self._endings_of(item), self._policy(item))
+        if exhausted is None:
             return
+        what, last = exhausted
         where = f"last in run {last.run}" if last.run else "last"
         again = f"fix the cause, then: pix2pix retry {item.id.commit_set}"
         self._end(item, f"failed: {item.id.pipeline} {what}, {where}: {last.reason}; {again}")
@@ -287,7 +291,9 @@ class _Reconciliation:
             over_for = self._snapshot.gone_for.get((item.id, item.attempt), 0.0)
         # An interrupted attempt is repeated at once; repeated interruptions back off like failures.
         interrupted = interruptions_in_a_row(endings)
-        count = interrupted - FREE_INTERRUPTIONS if endings[-1].interrupted else failures(endings)
+        count = interrupted - FREE_INTERRUPTIONS
+        if not endings[-1].interrupted:
+            count = max(failures(endings).without_progress, 1)
         return self._policy(item).delay(count) - over_for if count > 0 else 0.0
 
     def _interval(self, item: WorkItem) -> float:

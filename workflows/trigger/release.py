@@ -36,7 +36,8 @@ def release_runs(client: Connection, runs: Collection[RunState], by: str, now: f
         state = states.get(item.id)
         if state is not None and state.key is not None:
             ending = ending_of(item, state)
+            attempt, progress, kept = state.key.attempt, ending.progress, ending.kept
             decision = Decision(
-                stamp(now), ending.decision, ending.reason, state.run, state.key.attempt, by, progress=ending.progress
+                stamp(now), ending.decision, ending.reason, state.run, attempt, by, progress=progress, kept=kept
             )
             record(client, item.anchor, f"{state.key.attempt}.over", decision)

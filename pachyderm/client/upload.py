@@ -13,20 +13,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.client.branches import BranchName
-from pachyderm.client.changes import changes_of, same
+from pachyderm.client.change_stream import Progress, send
+from pachyderm.client.changes import PutChanges, changes_of, same
+from pachyderm.client.check_out import WORTH_KEEPING
 from pachyderm.client.commits import Commit, head, history, inspect, refuse_open
 from pachyderm.client.connection import Connection
-from pachyderm.client.file_contents import pieces
 from pachyderm.client.files import files
+from pachyderm.client.resumable_upload import ResumableUpload, resumable_upload, started_commit
 from pachyderm.errors import RequestError
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +46,7 @@ class Put:
         deleted: number of files deleted.
         bytes: total size of the files sent.
         resent: number of files sent although the commit has them.
+        resumed: number of files of `put` that an interrupted upload had sent.
     """
 
     commit: str | None
@@ -54,6 +54,7 @@ class Put:
     deleted: int
     bytes: int
     resent: int = 0
+    resumed: int = 0
 
 
 def put(
@@ -64,13 +65,15 @@ def put(
     mirror_under: str | None = None,
     message: str = "",
     resend: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
+    memory: Path | None = None,
+    progress: Progress | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Put:
     """Commit files to an input branch.
 
     Without a message, the server creates and finishes the commit in one step. A message requires a commit that the
-    client starts and finishes; the files are uploaded beforehand, so it is open for a moment only.
+    client starts and finishes; the files are uploaded beforehand, so it is open for a moment only. The same holds for
+    more than `WORTH_KEEPING` files or bytes with `memory`: if they are interrupted, the next call goes on with them.
 
     Args:
         client: the connection.
@@ -80,32 +83,59 @@ def put(
         message: the commit's description.
         resend: send the files that do not differ too, in a file set that no commit gets: an embedded store that holds
             their content damaged replaces it.
-        progress: called as ``progress(files sent, files to send, path)``.
+        memory: local file that remembers what was uploaded (see `resumable_upload.memory_of`); None remembers nothing.
+        progress: see `Progress`.
         sleep: called with seconds to wait for another writer.
 
     Raises:
         RequestError: the repo does not exist, the branch's head is open, or a path would be both a file and a folder.
         OSError: a local file cannot be read; no commit was made.
     """
+    if memory is not None:
+        _delete_interrupted(client, branch, memory)
     changes = changes_of(client, branch, sources, mirror_under=mirror_under, resend=resend)
     changed, deleted = changes.put, changes.deleted
     unchanged = {path: local for path, local in sources.items() if path not in changed} if resend else {}
     if unchanged:
-        _send(unchanged, [], progress, client.pfs.create_file_set)
+        send(unchanged, [], progress, client.pfs.create_file_set)
     if not changes:
         return Put(None, 0, 0, 0, len(unchanged))
-    if message:
+    resumed = 0
+    if memory is not None and _is_large(changes):
+        with resumable_upload(client, memory) as upload:
+            file_set = upload.send(changed, deleted, progress)
+            commit_id = _commit(client, branch, message, sleep, file_set, upload)
+        resumed = upload.resumed
+    elif message:
         write = partial(_write_described, client, branch, message, sleep)
-        commit_id = _send(changed, deleted, progress, write)
+        commit_id = send(changed, deleted, progress, write)
     else:
         # To the branch by name: pachd receives the whole stream, then creates the commit and finishes it at once.
         target = pfs.ModifyFileRequest(set_commit=client.head(branch))
-        _send(changed, deleted, progress, lambda requests: client.pfs.modify_file(itertools.chain([target], requests)))
+        send(changed, deleted, progress, lambda requests: client.pfs.modify_file(itertools.chain([target], requests)))
         commit_id = _find_own_commit(client, branch, changes.before, changed, deleted).id
     commit = inspect(client, branch.repo, commit_id, wait=True)
     if commit.error:
         raise RequestError(f"the server rejected {commit}: {commit.error}")
-    return Put(commit.id, len(changed), len(deleted), changes.bytes, len(unchanged))
+    return Put(commit.id, len(changed), len(deleted), changes.bytes, len(unchanged), resumed)
+
+
+def _is_large(changes: PutChanges) -> bool:
+    return len(changes.put) >= WORTH_KEEPING[0] or changes.bytes >= WORTH_KEEPING[1]
+
+
+def _delete_interrupted(client: Connection, branch: BranchName, memory: Path) -> None:
+    """Delete the commit that an upload had started when it was killed, if it is still open."""
+    commit_id = started_commit(memory)
+    if commit_id is None:
+        return
+    try:
+        commit = inspect(client, branch.repo, commit_id)
+    except RequestError:
+        return
+    if commit.id == commit_id and commit.state == "open":
+        logger.info("%s, which an interrupted put left open, is deleted", commit)
+        _delete(client, client.commit(branch.repo, commit_id))
 
 
 def _write_described(
@@ -115,12 +145,26 @@ def _write_described(
     sleep: Callable[[float], None],
     requests: Iterator[pfs.ModifyFileRequest],
 ) -> str:
-    """Commit with a description and return the commit's id; a commit that cannot be completed is deleted."""
-    file_set = client.pfs.create_file_set(requests).file_set_id
+    """Commit with a description and return the commit's id."""
+    return _commit(client, branch, message, sleep, client.pfs.create_file_set(requests).file_set_id)
+
+
+def _commit(
+    client: Connection,
+    branch: BranchName,
+    message: str,
+    sleep: Callable[[float], None],
+    file_set: str,
+    upload: ResumableUpload | None = None,
+) -> str:
+    """Commit a file set and return the commit's id; a commit that cannot be completed is deleted."""
     commit = client.commit(branch.repo, _start(client, branch, message, sleep))
     try:
+        if upload is not None:
+            upload.commit_started(commit.id)
         client.pfs.add_file_set(commit=commit, file_set_id=file_set)
-        client.edit_keys(branch.repo, commit.id, put={MESSAGE_KEY: message})
+        if message:
+            client.edit_keys(branch.repo, commit.id, put={MESSAGE_KEY: message})
         client.pfs.finish_commit(commit=commit)
     except BaseException:
         _delete(client, commit)
@@ -174,47 +218,3 @@ def _find_own_commit(
     raise RequestError(
         f"the files put into {branch} are no longer there: another writer deleted or changed that commit; put again"
     )
-
-
-def _send(
-    changed: Mapping[str, Path],
-    deleted: list[str],
-    progress: Callable[[int, int, str], None] | None,
-    write: Callable[[Iterator[pfs.ModifyFileRequest]], T],
-) -> T:
-    """Call `write` with the requests for the changes.
-
-    Raises:
-        OSError: a local file cannot be read.
-    """
-    failures: list[OSError] = []
-    try:
-        return write(_requests(changed, deleted, progress, failures))
-    except grpc.RpcError:
-        if failures:
-            # gRPC reports an exception of the request iterator as UNKNOWN, without its text.
-            raise failures[0] from None
-        raise
-
-
-def _requests(
-    changed: Mapping[str, Path],
-    deleted: list[str],
-    progress: Callable[[int, int, str], None] | None,
-    failures: list[OSError],
-) -> Iterator[pfs.ModifyFileRequest]:
-    """Yield the changes as requests; append the error of an unreadable local file to `failures` and raise it."""
-    for path in deleted:
-        yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
-    for done, (path, local) in enumerate(changed.items()):
-        if progress:
-            progress(done, len(changed), path)
-        # Adding appends, so the present content is deleted first.
-        yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
-        try:
-            yield from pieces(path, local)
-        except OSError as error:
-            failures.append(error)
-            raise
-    if progress:
-        progress(len(changed), len(changed), "")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from components.registry import stage
 from components.resize.stage import STAGE
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.download import download
@@ -24,6 +25,7 @@ from pachyderm.client.files import files, matching
 from pachyderm.client.upload import put
 from pachyderm.dag.repos import INPUT_IMAGES, PREPROCESS_IMAGES
 from pachyderm.dag.setup import set_up
+from pachyderm.forecast.outlook import forecast
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.worker import Worker
 from pix2pix.images.codec import encode_png
@@ -45,7 +47,8 @@ def put_all(client: Connection, folder: Path, size: int) -> None:
     (folder / "pix2pix.toml").write_text(f"[resize]\nsize = {size}\n")
     pictures = folder / "pictures"
     sources = {f"/{path.relative_to(pictures)}": path for path in sorted(pictures.rglob("*.png"))}
-    put(client, INPUT_IMAGES, {**sources, "/pix2pix.toml": folder / "pix2pix.toml"})
+    sources["/pix2pix.toml"] = folder / "pix2pix.toml"
+    put(client, INPUT_IMAGES, sources, memory=folder / "puts" / "all.jsonl")
 
 
 def put_one(client: Connection, folder: Path, size: int) -> None:
@@ -53,6 +56,13 @@ def put_one(client: Connection, folder: Path, size: int) -> None:
     path = folder / "changed.png"
     encode_png(np.full((size, size, 3), 7, np.uint8), path, {})
     put(client, INPUT_IMAGES, {"/0000/0000003.png": path})
+
+
+def plan_one(client: Connection, folder: Path, size: int) -> None:  # noqa: ARG001 - as the others
+    """Forecast what the changed picture causes, as `pix2pix plan` does."""
+    (row,) = (row for row in forecast(client, stage).stages if row.stage == STAGE.name)
+    if row.compute != 1:
+        raise SystemExit(f"{row} is not the work on one picture")
 
 
 def resize(client: Connection, folder: Path, size: int) -> None:  # noqa: ARG001 - as the others
@@ -75,7 +85,7 @@ def list_all(client: Connection, folder: Path, size: int) -> None:  # noqa: ARG0
     files(client, PREPROCESS_IMAGES.repo, commit.id)
 
 
-STEPS = (put_all, resize, list_all, get_some, put_one, resize)
+STEPS = (put_all, resize, list_all, get_some, put_one, plan_one, resize)
 """In their order; the second `resize` is that of one changed picture."""
 
 

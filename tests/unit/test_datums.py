@@ -98,4 +98,6 @@ def test_the_report_of_a_large_commit_lists_some_of_the_files_and_says_where_all
 def test_the_report_counts_the_pictures_that_it_does_not_show(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"png")
     shown = {f"/{number}.png": tmp_path / "a.png" for number in range(3)}
-    assert "and 997 more" in page(replace(RECORD, counts=Counts(1000, 1000, 0, 1000, 0, 0)), shown)
+    text = page(replace(RECORD, counts=Counts(1000, 1000, 0, 1000, 0, 0)), shown)
+    assert "and 997 more" in text
+    assert f"pix2pix get {RECORD.commit[: RECORD.commit.index('@') + 13]} FOLDER" in text

@@ -22,7 +22,7 @@ from pachyderm.record.lineage_backward import backward
 from pachyderm.record.record_cache import RecordCache
 from pachyderm.record.stage_record import Rejected, StageRecord
 from web.context import WebContext
-from web.pages.commits import file_link, lineage_steps
+from web.pages.commits import SHOWN, file_link, lineage_steps
 
 PER_PAGE = 60
 KEPT_LISTINGS = 2
@@ -81,7 +81,7 @@ class Pictures:
         with self._context.backend.client() as client:
             values = self._values(client, request)
             rejected = _rejected(client, str(values["commit"]))
-        return self._context.page(request, "pictures.html", rejected=rejected, **values)
+        return self._context.page(request, "pictures.html", rejected=rejected, shown=SHOWN, **values)
 
     def fragment(self, request: Request) -> Response:
         """Render a further page of the grid."""

@@ -42,7 +42,8 @@ def get(session: Session, source: str, target: Path, pattern: str | None) -> Non
         entries = matching(client, repo, commit.id, pattern) if pattern else files(client, repo, commit.id, path)
         if not entries and (pattern or path != "/"):
             raise RequestError(f"no file in {commit} matches {pattern or path}; pix2pix ls {commit} lists its files")
-        renamed = check_out(client, commit, entries, target, whole=pattern is None and path == "/", show=show)
+        whole = pattern is None and path == "/"
+        renamed = check_out(client, commit, entries, target, whole=whole, pattern=pattern, show=show)
     for stored, local in renamed.items():
         print_message(session, f"{stored} cannot be decoded to the name of a local file; it is saved as {local}")
     total = sum(entry.bytes for entry in entries.values())

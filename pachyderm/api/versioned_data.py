@@ -123,7 +123,7 @@ class VersionedData:
             entries = matching(client, repo, commit.id, pattern) if pattern else files(client, repo, commit.id, path)
             if not entries and (pattern or path != "/"):
                 raise RequestError(f"no file in {commit} matches {pattern or path}")
-            check_out(client, commit, entries, target, whole=pattern is None and path == "/")
+            check_out(client, commit, entries, target, whole=pattern is None and path == "/", pattern=pattern)
         return target
 
     def commit(self, reference: str) -> Commit:

@@ -43,6 +43,7 @@ def check_out(
     target: Path,
     *,
     whole: bool,
+    pattern: str | None = None,
     show: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, str]:
     """Download files into a folder beside `target` and rename it, so that `target` appears whole or not at all.
@@ -56,6 +57,7 @@ def check_out(
         entries: path in the commit -> its entry in the listing.
         target: as `new_folder` returns it.
         whole: whether `entries` is everything that the commit holds.
+        pattern: the glob pattern that `entries` match, if there is one.
         show: called as ``show(done, total, path)``.
 
     Returns:
@@ -73,6 +75,7 @@ def check_out(
             {path: entry for path, entry in entries.items() if path not in arrived},
             partial,
             whole=whole and not arrived,
+            pattern=None if arrived else pattern,
             rename=names.__getitem__,
             progress=show and (lambda done, total, path: show(done + len(arrived), total + len(arrived), path)),
         )

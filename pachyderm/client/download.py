@@ -27,6 +27,7 @@ def download(
     target: Path,
     *,
     whole: bool = False,
+    pattern: str | None = None,
     rename: Callable[[str], str] = lambda path: path.lstrip("/"),
     progress: Callable[[int, int, str], None] | None = None,
 ) -> None:
@@ -39,6 +40,7 @@ def download(
         wanted: path in the commit -> its entry in the listing.
         target: a folder; created if missing.
         whole: whether `wanted` is (nearly) everything that the commit holds.
+        pattern: a glob pattern that matches `wanted` and little else; many files are then transferred by it.
         rename: maps a path in the commit to a relative local path.
         progress: called as ``progress(done, total, path)``.
 
@@ -50,7 +52,7 @@ def download(
     if not wanted:
         return  # pachd refuses to make a tar of nothing.
     if whole or len(wanted) > FEW:
-        contents = members(client, repo, commit_id, (min(wanted), max(wanted)))
+        contents = members(client, repo, commit_id, pattern or (min(wanted), max(wanted)))
     else:
         contents = _one_by_one(client, repo, commit_id, wanted)
     done = 0
@@ -68,7 +70,7 @@ def download(
 
 
 def members(
-    client: Connection, repo: str, commit_id: str, between: tuple[str, str] | None = None
+    client: Connection, repo: str, commit_id: str, which: tuple[str, str] | str | None = None
 ) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield path and content of each file of a commit that holds any, in one request.
 
@@ -78,14 +80,15 @@ def members(
         client: the connection.
         repo: the commit's repo.
         commit_id: a finished commit.
-        between: first and last path to transfer, in byte order; None transfers all.
+        which: first and last path to transfer, in byte order; or a glob pattern, which transfers what matches it and
+            what is below a folder that does; None transfers all.
 
     Raises:
         grpc.RpcError: the server refuses the request (NOT_FOUND without such a file) or is gone.
     """
     # The server takes the path of a tar for a pattern, and the upper bound of a range is the path before which it ends.
-    pattern = "/" if between is None else "**"
-    bounds = None if between is None else pfs.PathRange(lower=between[0], upper=f"{between[1]}!")
+    pattern = which if isinstance(which, str) else "/" if which is None else "**"
+    bounds = pfs.PathRange(lower=which[0], upper=f"{which[1]}!") if isinstance(which, tuple) else None
     stream = _opened(client.pfs.get_file_tar(file=client.file(repo, commit_id, pattern), path_range=bounds))
     with PFSTarFile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from pachyderm.client import download as download_module
+from pachyderm.client import files as files_module
+from pachyderm.client.check_out import check_out
 from pachyderm.client.commits import Commit, head
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.download import FEW, download
-from pachyderm.client.files import files
+from pachyderm.client.files import files, matching
 from pachyderm.client.upload import put
 from pachyderm.dag.repos import TRAINING
 from pachyderm.dag.setup import set_up
@@ -101,3 +103,36 @@ def test_nothing_outside_the_range_of_the_wanted_files_is_transferred(
     download(client, commit.repo, commit.id, {path: wanted[path] for path in others}, tmp_path / "out")
     assert arrived == others
     assert first not in arrived
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("/{states/mine/*[05],top}", ["states/mine/00", "states/mine/05", "states/mine/10", "states/mine/15", "top"]),
+        ("/states/@(mine)", [f"states/mine/{number:02}" for number in range(FEW + 4)]),
+    ],
+)
+def test_files_that_match_a_pattern_are_downloaded_without_a_listing_and_without_those_between(
+    client: Connection,
+    commit: Commit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pattern: str,
+    found: list[str],
+) -> None:
+    monkeypatch.setattr(download_module, "FEW", 1)
+    listed = []
+    call_stream = files_module.call_stream
+
+    def recorded(client: Connection, method: str, *rest: Any, **more: Any) -> Any:
+        listed.append((method, str(more)))
+        return call_stream(client, method, *rest, **more)
+
+    monkeypatch.setattr(files_module, "call_stream", recorded)
+    sizes = transferred(client, monkeypatch)
+    entries = matching(client, commit.repo, commit.id, pattern)
+    check_out(client, commit, entries, tmp_path / "out", whole=False, pattern=pattern)
+    out = tmp_path / "out"
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()) == found
+    assert [method for method, arguments in listed if "/states/mine" not in arguments] == ["GlobFile"]
+    assert sum(sizes) < len(LARGE), "the file between them is not transferred"

@@ -14,14 +14,14 @@ from pachyderm.client.file_contents import pieces_of
 
 T = TypeVar("T")
 
-Progress = Callable[[int, int, str], None]
+UploadProgress = Callable[[int, int, str], None]
 """Called as ``progress(files sent, files to send, path)``."""
 
 
 def send(
     changed: Mapping[str, Path],
     deleted: Sequence[str],
-    progress: Progress | None,
+    progress: UploadProgress | None,
     write: Callable[[Iterator[pfs.ModifyFileRequest]], T],
     digests: dict[str, str] | None = None,
 ) -> T:
@@ -30,7 +30,7 @@ def send(
     Args:
         changed: absolute path in the commit -> local file.
         deleted: paths to delete.
-        progress: see `Progress`.
+        progress: see `UploadProgress`.
         write: sends the requests.
         digests: gets the SHA-256 of each content that was sent, hex, by path; None computes none.
 
@@ -50,7 +50,7 @@ def send(
 def _requests(
     changed: Mapping[str, Path],
     deleted: Sequence[str],
-    progress: Progress | None,
+    progress: UploadProgress | None,
     failures: list[OSError],
     digests: dict[str, str] | None,
 ) -> Iterator[pfs.ModifyFileRequest]:

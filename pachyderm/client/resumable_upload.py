@@ -23,7 +23,7 @@ import grpc
 import msgspec
 
 from pachyderm.client.branches import BranchName
-from pachyderm.client.change_stream import Progress, digest_of, send
+from pachyderm.client.change_stream import UploadProgress, digest_of, send
 from pachyderm.client.connection import Connection, Target, translate
 from pachyderm.errors import RequestError
 
@@ -109,13 +109,13 @@ class ResumableUpload:
         self._portions: list[Portion] = []
         self.resumed = 0
 
-    def send(self, changed: Mapping[str, Path], deleted: Sequence[str], progress: Progress | None) -> str:
+    def send(self, changed: Mapping[str, Path], deleted: Sequence[str], progress: UploadProgress | None) -> str:
         """Upload changes, and return the id of a file set with all of them.
 
         Args:
             changed: absolute path in the commit -> local file.
             deleted: paths to delete.
-            progress: see `Progress`.
+            progress: see `UploadProgress`.
 
         Raises:
             OSError: a local file cannot be read.
@@ -155,7 +155,7 @@ class ResumableUpload:
             return False
         return True
 
-    def _add(self, files: Mapping[str, Path], progress: Progress | None) -> None:
+    def _add(self, files: Mapping[str, Path], progress: UploadProgress | None) -> None:
         digests: dict[str, str] = {}
         file_set = send(files, (), progress, self._client.pfs.create_file_set, digests).file_set_id
         # The server's default is shorter.
@@ -277,5 +277,5 @@ def _portions(files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
         yield portion
 
 
-def _shifted(progress: Progress, before: int, total: int) -> Progress:
+def _shifted(progress: UploadProgress, before: int, total: int) -> UploadProgress:
     return lambda done, _, path: progress(before + done, total, path)

@@ -18,7 +18,7 @@ import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.client.branches import BranchName
-from pachyderm.client.change_stream import Progress, send
+from pachyderm.client.change_stream import UploadProgress, send
 from pachyderm.client.changes import PutChanges, changes_of, same
 from pachyderm.client.check_out import WORTH_KEEPING
 from pachyderm.client.commits import Commit, head, history, inspect, refuse_open
@@ -66,7 +66,7 @@ def put(
     message: str = "",
     resend: bool = False,
     memory: Path | None = None,
-    progress: Progress | None = None,
+    progress: UploadProgress | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Put:
     """Commit files to an input branch.
@@ -84,7 +84,7 @@ def put(
         resend: send the files that do not differ too, in a file set that no commit gets: an embedded store that holds
             their content damaged replaces it.
         memory: local file that remembers what was uploaded (see `resumable_upload.memory_of`); None remembers nothing.
-        progress: see `Progress`.
+        progress: see `UploadProgress`.
         sleep: called with seconds to wait for another writer.
 
     Raises:

@@ -1,8 +1,9 @@
 """What a change costs: 1,000 input pictures, then one changed, one added, one deleted and one renamed.
 
-It exists for the figures in docs/guarantees.md. Run `.venv/bin/python -m benchmarks.stages [PICTURES [FILTERS]]`;
-it prints a table. Stages run in this process: neither the start of one nor the import of TensorFlow is measured. What
-TensorFlow takes to load the model and to prepare it for its first batch is told apart, and the ratio with and without.
+The figures in docs/guarantees.md are from here. Run `.venv/bin/python -m benchmarks.stages [PICTURES [FILTERS]]`;
+it prints a table. Stages run in this process: neither the start of one nor the import of TensorFlow is measured. The
+time that TensorFlow takes to load the model and to prepare it for its first batch is shown separately, and so is the
+ratio with and without it.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _rows_of(commits: Sequence[Commit], archive: RecordCache, in_use: str, most:
     rows: list[dict[str, Any]] = []
     for commit in commits:
         if not commit.bytes and "fingerprint" not in commit.metadata:
-            continue  # no stage filled it, so that there is no record to read
+            continue  # no stage filled it, so it has no record
         record, problem = archive.record(commit), archive.problem(commit)
         if not problem and (record is None or not record.files):
             continue

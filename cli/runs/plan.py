@@ -36,8 +36,9 @@ COLUMNS = ("stage", "commit", "work", "carry", "reuse", "time", "bytes")
 def plan(session: Session, repo: str | None, sources: tuple[str, ...], branch: str, prefix: str, mirror: bool) -> None:
     """Show what the open commits will cause, or a `put` of SOURCE into REPO: nothing is run and nothing is written.
 
-    For each stage: the files to compute, those carried over from an earlier commit and those of an earlier commit that
-    is copied whole (1 for a training or an export), with the duration and size that earlier runs let expect.
+    For each stage: the number of files to compute, to carry over from an earlier commit, and to reuse because an
+    earlier commit has the same recipe (1 for a training or an export), with duration and size estimated from earlier
+    runs.
     """
     from pachyderm.client.branches import BranchName
     from pachyderm.client.connection import connect

@@ -42,7 +42,7 @@ def _check_decision(commit: Commit, recorded: GateDecision | None, promoted: set
 def _check_verdict(evidence: Evidence, commit: Commit, promoted: set[str]) -> Iterator[Problem]:
     verdict = verdict_of(commit)
     if VERDICT in commit.metadata and (verdict is None or verdict.candidate != commit.id):
-        what = f"its metadata {VERDICT} is no verdict about it: {commit.metadata[VERDICT][:80]!r}"
+        what = f"its metadata {VERDICT} is not a verdict about it: {commit.metadata[VERDICT][:80]!r}"
         yield Problem("VERDICT_UNREADABLE", str(commit), what, delete_key(commit, VERDICT))
     elif verdict is not None and is_interrupted(commit, evidence.heads[MODEL], promoted):
         what = f"it was {verdict}; the process ended before the promotion"

@@ -106,7 +106,7 @@ def file_facts(cache: RecordCache, commit: Commit, path: str, recorded: OutputFi
 
 
 def run_link(run: str, kubeflow: str | None) -> str | None:
-    """Return the address of a run in the Kubeflow UI; None if it is no run of Kubeflow, or no address is known.
+    """Return the address of a run in the Kubeflow UI; None if it is not a run of Kubeflow, or no address is known.
 
     Args:
         run: id of the run.

@@ -79,7 +79,7 @@ def keep(client: Connection, name: str, result: ShardResult, outputs: Mapping[st
 
 
 def with_kept(client: Connection, plan: Plan, inputs: Listing, names: Sequence[str], commit_id: str) -> Plan:
-    """Return a plan in which the datums that shards have computed are no work.
+    """Return a plan in which the datums that shards have computed are not work any more.
 
     Args:
         client: the connection.

@@ -16,8 +16,8 @@ from pix2pix.images.codec import Pixels
 from pix2pix.images.thread_map import in_threads
 
 FEWEST_ALIKE = 20
-"""Pictures from which on a group of more than half of them is no group: the set has one subject, such as the frames
-of one scene, and would lie on one side as a whole."""
+"""Number of pictures from which a group of more than half of them is ignored: the set has one subject, such as the
+frames of one scene, and would lie on one side as a whole."""
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,8 @@ def has_finite_weights(model: Path) -> bool:
 def difference(candidate: Translator, in_use: Translator) -> str:
     """Return why the outputs of two models cannot be compared; empty if they can.
 
-    Another size or another number of input channels is no obstacle: each model is given its inputs as it was trained,
-    and its outputs are compared at the candidate's size.
+    Another size or another number of input channels does not prevent it: each model is given its inputs as it was
+    trained, and its outputs are compared at the candidate's size.
     """
     ours, theirs = candidate.trained, in_use.trained
     for what, mine, other in (

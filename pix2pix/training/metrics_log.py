@@ -111,7 +111,7 @@ def read(path: Path) -> list[Record]:
 
 
 def parse(content: bytes) -> list[Record]:
-    """Parse the content of a log, up to a line that a crash truncated or that is no record."""
+    """Parse the content of a log, up to a line that a crash truncated or that is not a record."""
     records = []
     for line in content.splitlines():
         record = _record(line)
@@ -131,7 +131,7 @@ def is_metrics_log(path: Path) -> bool:
 
 
 def _record(line: bytes) -> Record | None:
-    """Parse a line; None if it is no record."""
+    """Parse a line; None if it is not a record."""
     try:
         record: Record = json.loads(line)
         # JSON of Python may hold NaN and infinity, which the decoder of msgspec refuses.

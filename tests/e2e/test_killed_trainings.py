@@ -58,7 +58,7 @@ class Killed:
         self._trigger: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the trigger, which goes on until it is killed or told to stop."""
+        """Start the trigger, which goes on until it is killed or stopped."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PACH", "PIX2PIX"))}
         command = ["-m", "cli.main", "-q", "--store", str(self.laptop.target.store), "trigger", "--config"]
         self._trigger = subprocess.Popen(

@@ -56,7 +56,7 @@ HARMLESS = Mutation(
     new="RENEW_EVERY = 31.0",
     tests=("tests/stages/test_attempts.py::test_an_attempt_of_another_run_does_not_take_a_live_claim_over",),
 )
-"""Shows that the sweep tells a survivor from a mutation that was killed."""
+"""Shows that the sweep distinguishes a survivor from a mutation that was killed."""
 
 
 class Copy:

@@ -44,7 +44,7 @@ def choose(items: list[str]) -> list[str]:
 
 @dsl.component(base_image="python", install_kfp_package=False)
 def meet(item: str, folder: str):
-    """Wait until all three iterations have begun, print ten lines, and fail if told to."""
+    """Wait until all three iterations have begun, print ten lines, and fail if requested."""
     import pathlib
     import time
 

@@ -14,7 +14,7 @@ from pix2pix.errors import PictureError
 SAMPLED = 8
 """Training pairs that are looked at."""
 MOST_COLOURS = 24
-"""More distinct colours are no label map."""
+"""Inputs with more distinct colours are not label maps."""
 SHARE = 0.98
 """Share of the pixels that the colours of the palette must cover."""
 LARGEST = 16 * 2**20
@@ -22,7 +22,7 @@ LARGEST = 16 * 2**20
 
 
 def palette_of(client: Connection, model: str, direction: str) -> tuple[str, ...]:
-    """Return the label colours as ``#rrggbb``, most frequent first; empty if the inputs are no label maps.
+    """Return the label colours as ``#rrggbb``, most frequent first; empty if the inputs are not label maps.
 
     Args:
         client: the connection.

@@ -40,7 +40,7 @@ def services_of(settings: NotifySettings) -> tuple[NotifyService, ...]:
     """Return the services, those of `urls` first.
 
     Raises:
-        RunInputError: the file cannot be read, or an entry is no URL.
+        RunInputError: the file cannot be read, or an entry is not a URL.
     """
     urls = settings.urls.split()
     if settings.urls_file:

@@ -1,7 +1,7 @@
 """The train stage on several nodes: one TrainJob for each run, followed to its end and deleted.
 
 The task holds the claim; the nodes keep their state and their result in Pachyderm's unfinished work, under the output
-commit's fingerprint. The number of nodes is no part of that fingerprint: it changes a result by rounding alone.
+commit's fingerprint. The number of nodes is not part of that fingerprint: it changes a result by rounding only.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def find(engine: Engine, request: Any, context: Any) -> Iterator[Any]:
 
     Args:
         engine: the store.
-        request: a `FindCommitsRequest`; a limit of 0 is no limit.
+        request: a `FindCommitsRequest`; a limit of 0 means unlimited.
         context: context of the request; the search ends before its deadline.
 
     Yields:

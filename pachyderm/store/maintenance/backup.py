@@ -220,7 +220,9 @@ def _extract(
     while (member := archive.next()) is not None:
         source = archive.extractfile(member) if member.isreg() else None
         if source is None or not (member.name == DATABASE or PACK.fullmatch(member.name)):
-            raise StoreError(f"{file} contains {member.name[:100]!r}, which is no part of a backup; name another one")
+            raise StoreError(
+                f"{file} contains {member.name[:100]!r}, which does not belong in a backup; name another file"
+            )
         target = folder / DATABASE if member.name == DATABASE else folder / "objects" / member.name
         with private_files.create(target) as stream:
             shutil.copyfileobj(source, stream, 1 << 20)

@@ -12,7 +12,7 @@ def check(engine: Engine, request: Any) -> int:
 
     Args:
         engine: the store.
-        request: a `CheckStorageRequest`; its bounds are ids of objects, an empty one is no bound.
+        request: a `CheckStorageRequest`; its bounds are ids of objects, an empty one means unbounded.
 
     Raises:
         StatusError: DATA_LOSS if an object is missing or damaged.

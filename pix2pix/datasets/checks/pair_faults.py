@@ -235,7 +235,7 @@ def _off_palette(pairs: Sequence[PairStatistics]) -> Iterator[PairFault]:
 
 def _strange_colours(name: str, half: HalfStatistics, palette: Set[int]) -> Iterator[tuple[str, float]]:
     if half.colours is None:
-        yield f"{name} is no label map: it has gradients or noise, the others do not", 1.0
+        yield f"{name} is not a label map: it has gradients or noise, the others do not", 1.0
         return
     strange = {colour: share for colour, share in half.colours.items() if colour not in palette}
     share = sum(strange.values())

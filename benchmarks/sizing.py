@@ -90,13 +90,15 @@ def pictures(folder: Path, count: int) -> float:
 
 
 def prepared(folder: Path) -> Path:
-    """Return a store with pairs."""
+    """Return a store with pairs and a model that was trained for one step."""
     store, pairs = folder / "store", folder / "pairs"
     cost(store, "setup")
     pairs.mkdir()
+    (pairs / "pix2pix.toml").write_text("[train]\nmax_steps = 1\nheld_out = 0\n", encoding="utf-8")
     for number in range(PAIRS):
         photograph(pairs / f"{number}.png", number, 512, 256)
     cost(store, "put", "training", str(pairs))
+    cost(store, "run", "training_and_export")
     return store
 
 
@@ -105,7 +107,7 @@ def trainings(folder: Path) -> Iterator[Row]:
     store = prepared(folder)
     for training in TRAININGS:
         given = [word for name, value in training.items() for word in ("-p", f"train.{name}={value}")]
-        run = ("run", "training_and_export", *given, "-p", "train.held_out=0")
+        run = ("run", "training_and_export", *given)
         first, _, _ = cost(store, *run, "-p", "train.max_steps=1")
         before = stored(store)
         seconds, used, memory = cost(store, *run, "-p", f"train.max_steps={STEPS + 1}")
@@ -117,8 +119,6 @@ def trainings(folder: Path) -> Iterator[Row]:
 def translations(folder: Path) -> Iterator[Row]:
     """Yield rows for the upload of pictures, and for their way through a model of the default size."""
     store = prepared(folder)
-    cost(store, "run", "training_and_export", "-p", "train.max_steps=1", "-p", "train.held_out=0")
-    cost(store, "promote")
     for count in PICTURES:
         taken = pictures(folder / str(count), count)
         before = stored(store)

@@ -13,8 +13,8 @@ from typing import Any, TextIO
 
 import click
 
-from cli.commit_ids import short_ids
 from cli.options import Session
+from pachyderm.dag.short_ids import short_ids
 from pix2pix.escaping import escape, escape_lines, escape_message
 
 

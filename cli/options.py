@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.commit_ids import ShorteningFormatter
+from cli.log_format import ShorteningFormatter
 from pix2pix.escaping import escaping_handler
 
 if TYPE_CHECKING:

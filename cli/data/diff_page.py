@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.commit_ids import short_ids
 from cli.generated_pictures import Generation, Originals, same_inputs
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import read
 from pachyderm.dag.repos import GENERATE_IMAGES, MODEL
+from pachyderm.dag.short_ids import short_ids
 from pachyderm.errors import RequestError
 from pachyderm.record.commit_diff import FileChange, RecordDiff
 from pachyderm.record.record_cache import RecordCache

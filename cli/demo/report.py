@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.commit_ids import SHORT_ID
 from cli.demo.timeline import TimelineEntry
 from pachyderm.client.commits import all_commits
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import read
 from pachyderm.dag.repos import REPOS
+from pachyderm.dag.short_ids import SHORT_ID
 from pix2pix.pages.rendering import render, write
 
 RECORDS, LINEAGE = "records", "lineage"

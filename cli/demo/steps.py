@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.commit_ids import SHORT_ID
 from cli.console import print_message
 from cli.demo.timeline import Timeline
 from cli.options import Session
 from pachyderm.client.connection import Target, connect
+from pachyderm.dag.short_ids import SHORT_ID
 from pachyderm.errors import RequestError
 from pachyderm.record.stage_record import StageRecord, read_record
 from pix2pix.facades import generator

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cli.commit_ids import SHORT_ID
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, all_commits, head
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import read
 from pachyderm.dag.promotion import ROLLED_BACK
 from pachyderm.dag.repos import INPUTS, MODEL, STAGES, TRAIN, stage_of
+from pachyderm.dag.short_ids import SHORT_ID
 from pachyderm.record.stage_record import REPORT_HTML, StageRecord, read_record
 
 _METRICS = {"steps": ("steps:", ".0f"), "held_out_l1": ("held-out L1", ".4f"), "held_out_ssim": ("SSIM", ".3f")}

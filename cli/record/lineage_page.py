@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from cli.commit_ids import SHORT_ID, short_ids
 from cli.record.lineage_diagram import draw
 from cli.record.lineage_text import details
 from pachyderm.dag.repos import INPUTS, STAGES
+from pachyderm.dag.short_ids import SHORT_ID, short_ids
 from pachyderm.record.lineage_graph import Graph, LineageNode
 from pix2pix.pages.rendering import render, write
 

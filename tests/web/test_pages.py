@@ -8,10 +8,11 @@ import pytest
 from starlette.testclient import TestClient
 from web_site import HOSTILE_NAME, Site, addresses
 
-from pachyderm.client.commits import head, inspect
+from pachyderm.client.commits import CommitId, head, inspect
 from pachyderm.client.files import content, files
 from pachyderm.dag.repos import CHECKPOINT, GENERATE_IMAGES, REPOS, TRAINING
 from pachyderm.queue.claims import take
+from pachyderm.queue.ends import finish_with
 
 
 def test_no_page_lets_names_messages_parameters_or_reasons_act(history: Site, served: TestClient) -> None:
@@ -97,3 +98,17 @@ def test_the_overview_shows_how_far_a_run_has_come(changing: Site) -> None:
     with changing.serve() as client:
         page = client.get("/").text
     assert '<progress max="12000" value="300"' in page and "300 of 12,000" in page and "run-7" in page
+
+
+def test_commit_ids_in_reasons_and_errors_are_short(changing: Site) -> None:
+    waiting = changing.put(TRAINING, {"/late.png": b"pair"})
+    failing = changing.put(TRAINING, {"/later.png": b"pair"})
+    finish_with(
+        changing.client, CommitId(CHECKPOINT.repo, failing), f"failed: commit again, or: pix2pix retry {failing}"
+    )
+    with changing.serve() as client:
+        pages = client.get("/").text, client.get(f"/commits/{CHECKPOINT.repo}/{failing}").text
+    overview, page = (re.sub(r"<[^>]*>", " ", text) for text in pages)
+    assert f"pix2pix retry {failing[:12]}" in overview and f"its input checkpoint@{waiting[:12]}," in overview
+    assert failing not in overview and waiting not in overview
+    assert f"commit again, or: pix2pix retry {failing[:12]} " in " ".join(page.split())

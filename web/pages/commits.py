@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +15,11 @@ from starlette.routing import Route
 
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection
-from pachyderm.client.files import content, files, read
+from pachyderm.client.files import FileEntry, content, files, read
 from pachyderm.dag.references import existing_repo, resolve
 from pachyderm.dag.repos import REPOS
+from pachyderm.dag.short_ids import short_ids
+from pachyderm.errors import RequestError
 from pachyderm.record.commit_diff import changed_files
 from pachyderm.record.lineage_backward import backward
 from pachyderm.record.lineage_graph import Graph
@@ -36,9 +37,6 @@ HIDDEN = {"metadata", "files", "parts"}
 
 SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Policy of the reports of stages: their HTML is data of the repos, and must not act as this site."""
-
-
-_ID = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -81,12 +79,13 @@ class Commits:
         """Render a commit."""
         with self._context.backend.client() as client:
             commit = _commit(client, request)
-            listing = files(client, commit.repo, commit.id) if commit.ended else {}
+            listing = _listing(client, commit)
             parent = inspect(client, commit.repo, commit.parent) if commit.parent else None
-            before = files(client, commit.repo, parent.id) if parent is not None and parent.ended else {}
+            before = _listing(client, parent) if parent is not None else {}
             cache = RecordCache(client)
             values: dict[str, Any] = {
                 "commit": commit,
+                "error": short_ids(commit.error),
                 "files": list(listing.items())[:SHOWN],
                 "count": len(listing),
                 "changes": changed_files(content(before), content(listing))[:SHOWN],
@@ -128,21 +127,27 @@ def lineage_steps(graph: Graph) -> list[LineageStep]:
     return [
         LineageStep(
             anchors[node.id],
-            _short(node.id),
+            short_ids(node.id),
             node.kind,
             {
                 name: value
                 for name, value in node.facts.items()
                 if name not in HIDDEN and value not in (None, "", {}, [])
             },
-            tuple((edge.relation, anchors[edge.source], _short(edge.source)) for edge in graph.sources(node.id)),
+            tuple((edge.relation, anchors[edge.source], short_ids(edge.source)) for edge in graph.sources(node.id)),
         )
         for node in graph.nodes.values()
     ]
 
 
-def _short(name: str) -> str:
-    return _ID.sub(lambda digits: digits[0][:12], name)
+def _listing(client: Connection, commit: Commit) -> Mapping[str, FileEntry]:
+    """Return the files of a commit; none if they cannot be read yet."""
+    if not commit.ended:
+        return {}
+    try:
+        return files(client, commit.repo, commit.id)
+    except RequestError:  # it failed while the commit that it is based on is still open
+        return {}
 
 
 def _commit(client: Connection, request: Request) -> Commit:

@@ -18,6 +18,7 @@ from pachyderm.client.connection import Connection
 from pachyderm.dag.references import resolve_any
 from pachyderm.dag.repos import CANDIDATE, GENERATE, INPUTS, MODEL, REPOS, STAGES
 from pachyderm.dag.setup import check_set_up
+from pachyderm.dag.short_ids import short_ids
 from pachyderm.queue.blockers import Blocker, duration, waiting
 from pachyderm.queue.claims import live_claim
 from pachyderm.queue.retry import retry
@@ -138,7 +139,7 @@ class Overview:
 def _progress(blocker: Blocker) -> Mapping[str, Any]:
     """Describe an output commit that has not ended, with how far the run that fills it has come."""
     claim = live_claim(blocker.commit.metadata)
-    values = {"commit": str(blocker.commit), "pipeline": blocker.pipeline, "reason": blocker.reason}
+    values = {"commit": str(blocker.commit), "pipeline": blocker.pipeline, "reason": short_ids(blocker.reason)}
     return {**values, "done": claim.done if claim else 0, "total": claim.total if claim else 0}
 
 
@@ -179,7 +180,7 @@ def _row(commits: list[Commit], now: float) -> CommitSetRow:
         tuple((commit.repo, commit.state) for commit in commits),
         state,
         cause.repo if cause else "",
-        cause.error if cause else "",
+        short_ids(cause.error) if cause else "",
     )
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import re
-
-from pix2pix.escaping import EscapingFormatter
 
 SHORT_ID = 12
 """Digits of a commit id shown to people; every command accepts a unique prefix."""
@@ -20,11 +17,3 @@ def short_ids(text: str) -> str:
     A text that quotes a ``pachctl`` command is returned unchanged: pachd does not accept prefixes.
     """
     return text if "pachctl" in text else _ID.sub(lambda match: match[0][:SHORT_ID], text)
-
-
-class ShorteningFormatter(EscapingFormatter):
-    """Formats a log record as an escaped message with short ids."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the message."""
-        return short_ids(super().format(record))

@@ -24,6 +24,7 @@ SHAPE_NOTHING = frozenset(
         "components.parameters",  # the resolved values are a part of the fingerprint
         "pix2pix.datasets.pair_notes",  # warnings only
         "pix2pix.errors",
+        "pix2pix.hyperparameters.budget",  # likewise
         "pix2pix.inference.suitability",  # warnings only
         "pix2pix.progress",
         "pix2pix.training.saving",  # when a checkpoint is saved, not what is in it
@@ -31,8 +32,9 @@ SHAPE_NOTHING = frozenset(
 )
 """Modules that no output file depends on. A module belongs here only if that is certain."""
 
-SHAPE_NOTHING_PACKAGES = ("pix2pix.datasets.checks.", "pix2pix.pages.")
-"""Packages that no output file depends on: pages and what the check of the pairs found are published as reports."""
+SHAPE_NOTHING_PACKAGES = ("pix2pix.budget.", "pix2pix.datasets.checks.", "pix2pix.pages.")
+"""Packages that no output file depends on: pages and what the check of the pairs found are published as reports, and
+what a budget chose is a part of the fingerprint."""
 
 PICTURES = ("pillow", "pillow-heif", "numpy")
 DRAWINGS = ("opencv-python-headless",)

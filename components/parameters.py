@@ -14,11 +14,12 @@ from msgspec import Meta
 from components import form
 from components.registry import PARAMETER_SECTIONS
 from pachyderm.errors import PermanentError, RequestError
-from pachyderm.output.stage import Resolved
+from pachyderm.output.stage import Resolved, TimeBudget
 from pachyderm.record.stage_record import RecordedParameter
 from pix2pix import toml_text
 from pix2pix.errors import HyperparameterError
-from pix2pix.hyperparameters import SECTIONS, check_value, resolve
+from pix2pix.hyperparameters import SECTIONS, TrainParameters, check_value, resolve
+from pix2pix.hyperparameters.budget import open_names
 from pix2pix.hyperparameters.parameters_file import check_values
 from pix2pix.hyperparameters.section import Section, unknown
 from pix2pix.toml_text import TomlError
@@ -66,19 +67,50 @@ def resolver(repo: str, section: str) -> Callable[[str | None, Mapping[str, Any]
             sections, policy = _parse_file(text or "", PARAMETER_SECTIONS[repo])
             from_file = sections.get(section, {})
             from_run = _without_policy(section, own.get(section, {}))
-            values = resolve(section, from_file, from_run)
+            given = {**from_file, **from_run}
+            values = resolve(section, given)
         except HyperparameterError as error:
             raise PermanentError(f"{where}: {error}; commit a corrected file") from error
         except TomlError as error:
             raise PermanentError(f"{where} is not valid TOML: {error}; commit a corrected file") from error
         origins = {**dict.fromkeys(from_file, "file"), **dict.fromkeys(from_run, "run")}
-        recorded = {
-            name: RecordedParameter(value, origins.get(name, "default"))
-            for name, value in dataclasses.asdict(values).items()
-        }
+        recorded = _recorded(values, origins)
+        if isinstance(values, TrainParameters) and values.minutes:
+            return _within_budget(values, given, recorded, policy, where)
         return Resolved(values, recorded, policy)
 
     return resolved
+
+
+def _recorded(values: Section, origins: Mapping[str, str]) -> dict[str, RecordedParameter]:
+    return {
+        name: RecordedParameter(value, origins.get(name, "default"))
+        for name, value in dataclasses.asdict(values).items()
+    }
+
+
+def _within_budget(
+    values: TrainParameters,
+    given: Mapping[str, Any],
+    recorded: Mapping[str, RecordedParameter],
+    policy: ExportPolicy,
+    where: str,
+) -> Resolved:
+    """Return the parameters of a training whose time budget is still to be settled."""
+    seconds, left_open = values.minutes * 60, open_names(given, values.minutes)
+
+    def settle(chosen: Mapping[str, Any]) -> Resolved:
+        """Return the parameters with what the budget chose for those that are left open."""
+        try:
+            settlement = values.settled({name: chosen.get(name) for name in left_open})
+        except HyperparameterError as error:
+            raise PermanentError(f"{where}: {error}") from error
+        origins = {name: parameter.origin for name, parameter in recorded.items()}
+        complete = _recorded(settlement, origins | dict.fromkeys(left_open, "budget"))
+        return Resolved(settlement, complete, policy, seconds=seconds)
+
+    unsettled = {name: RecordedParameter(None, "budget") for name in left_open}
+    return Resolved(values, {**recorded, **unsettled}, policy, TimeBudget(seconds, given, settle), seconds)
 
 
 def parse_own(text: str, repo: str | None = None, fields: Mapping[str, object] = {}) -> Sections:

@@ -15,7 +15,10 @@ from pix2pix.escaping import escape
 FILE_NAME = "pix2pix.toml"
 
 FEW = {
-    "train": ("size", "max_steps", "max_epochs", "batch_size", "learning_rate", "ngf", "ndf", "l1_weight", "gan_mode"),
+    "train": (
+        *("minutes", "size", "max_steps", "max_epochs", "batch_size", "learning_rate"),
+        *("ngf", "ndf", "l1_weight", "gan_mode"),
+    ),
     "export": ("weights",),
     "resize": ("size", "operation", "fit", "labels"),
     "generate": ("size", "batch_size"),
@@ -25,7 +28,7 @@ FEW = {
 HEADINGS = {
     "train": "Parameters are data: put this file beside the pairs, and it applies to their commit.\n"
     "Lines with a # show the defaults, which are the paper's and need a GPU.\n"
-    "For a laptop, set size = 128, ngf = 32, ndf = 32 and max_steps = 2000.",
+    "For a laptop, set minutes = 10 and leave the rest as it is: it is chosen for a training of that time.",
     "resize": "The sections below belong into a pix2pix.toml beside the pictures, in input_images.",
 }
 

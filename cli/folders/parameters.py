@@ -42,7 +42,16 @@ workers_option = click.option(
 def resolve_parameters(
     section: str, file: Path | None, assigned: tuple[str, ...], options: Mapping[str, Any] | None = None
 ) -> Any:
-    """Resolve the hyperparameters of a section; precedence: `options`, `assigned`, the file, the defaults.
+    """Resolve the hyperparameters of a section over the defaults; arguments and errors as for `given_parameters`."""
+    from pix2pix.hyperparameters import resolve
+
+    return resolve(section, given_parameters(section, file, assigned, options))
+
+
+def given_parameters(
+    section: str, file: Path | None, assigned: tuple[str, ...], options: Mapping[str, Any] | None = None
+) -> dict[str, object]:
+    """Return the hyperparameters of a section that were set; precedence: `options`, `assigned`, the file.
 
     Args:
         section: ``train``, ``export`` or ``generate``.
@@ -65,8 +74,10 @@ def resolve_parameters(
         except (OSError, TomlError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise InputError(f"the parameters file {file} cannot be read: {reason}") from error
-    given = {name: value for name, value in (options or {}).items() if value is not None}
-    return resolve(section, values, parse_assignments(assigned), given)
+    set_by_options = {name: value for name, value in (options or {}).items() if value is not None}
+    given = {**values, **parse_assignments(assigned), **set_by_options}
+    resolve(section, given)
+    return given
 
 
 def _pipeline_settings() -> tuple[str, ...]:

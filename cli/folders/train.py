@@ -13,6 +13,7 @@ from cli.folders.parameters import (
     FOLDER,
     LOADING,
     assignments_option,
+    given_parameters,
     parameters_option,
     require_folder,
     resolve_parameters,
@@ -29,20 +30,29 @@ from pix2pix.tensorflow import configure_tensorflow
 @click.argument("output", metavar="OUTPUT", type=FOLDER)
 @parameters_option
 @assignments_option
+@click.option("--minutes", metavar="N", type=float, help="Choose size, filters and steps for a training of N minutes.")
 @with_session
-def train(session: Session, source: Path, output: Path, file: Path | None, assigned: tuple[str, ...]) -> None:
+def train(
+    session: Session, source: Path, output: Path, file: Path | None, assigned: tuple[str, ...], minutes: float | None
+) -> None:
     """Train a model on the A|B pairs in INPUT; checkpoint, samples, metrics and report.html are written to OUTPUT.
 
     The same command resumes an interrupted training. SIGTERM and Ctrl-C save a checkpoint first; a second Ctrl-C stops
     at once.
     """
-    parameters = resolve_parameters("train", file, assigned)
+    given = given_parameters("train", file, assigned, {"minutes": minutes})
     require_folder(source)
     with stop_on_signal() as stop:
         print_message(session, LOADING)
         configure_tensorflow()
+        from pix2pix.budget.settling import settled
+        from pix2pix.hyperparameters.budget import open_names
         from pix2pix.training.train import train as train_model
 
+        parameters = settled(source, output, given)
+        chosen = [f"{name} = {getattr(parameters, name)}" for name in open_names(given, parameters.minutes)]
+        if chosen:
+            print_message(session, f"chosen for {parameters.minutes:g} minutes: {', '.join(chosen)}")
         with progress(session, "train") as show:
             result = train_model(source, output, parameters, progress=show, stop=stop)
     print_rejected(session, result.rejected)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pachyderm.client.commits import Commit
     from pachyderm.client.connection import Connection
     from pachyderm.record.record_cache import RecordCache
+    from pachyderm.record.stage_record import StageRecord
 
 COLUMNS = ("model", "training_commit", "started", "l1", "use", "gate")
 
@@ -49,7 +50,7 @@ def models(session: Session, number: int | None) -> None:
         most = (0 if session.json else NEWEST) if number is None else number
         rows = _rows(client, most and most + 1)
     more, rows = bool(most) and len(rows) > most, rows[: most or None]
-    columns = (*COLUMNS, "problem") if any(row["problem"] for row in rows) else COLUMNS
+    columns = COLUMNS + tuple(name for name in ("budget", "problem") if any(row[name] for row in rows))
     text = table(columns, [_shown(session, row) for row in rows]) if rows else "no models yet"
     emit(session, rows, text)
     if more:
@@ -82,6 +83,7 @@ def _rows_of(commits: Sequence[Commit], archive: RecordCache, in_use: str, most:
     from pachyderm.dag.review import decided, standing
     from pachyderm.dag.verdict import verdict_of
     from pachyderm.queue.source_commit import source_of
+    from pachyderm.record.model_facts import training_record
 
     rows: list[dict[str, Any]] = []
     for commit in commits:
@@ -97,6 +99,7 @@ def _rows_of(commits: Sequence[Commit], archive: RecordCache, in_use: str, most:
                 "training_commit": source_of(archive.client, commit).id,
                 "started": moment(commit.started),
                 "metrics": dict(record.metrics) if record else {},
+                "budget": _budget(training_record(archive, record)),
                 "promoted": bool(promotions_of(commit)),
                 "in_use": commit.id == in_use,
                 "use": standing(commit, in_use, commits),
@@ -112,6 +115,12 @@ def _rows_of(commits: Sequence[Commit], archive: RecordCache, in_use: str, most:
     return rows
 
 
+def _budget(record: StageRecord | None) -> dict[str, Any] | None:
+    """Return the time budget of a training and what it chose: name -> value; None without one."""
+    chosen = record.parameters_from_origin("budget") if record is not None else {}
+    return {"minutes": record.parameters["minutes"].value, **chosen} if record is not None and chosen else None
+
+
 def _shown(session: Session, row: Mapping[str, Any]) -> dict[str, Any]:
     """Format a row for people."""
     return {
@@ -120,4 +129,5 @@ def _shown(session: Session, row: Mapping[str, Any]) -> dict[str, Any]:
         "training_commit": shorten(session, row["training_commit"]),
         "l1": f"{row['metrics']['held_out_l1']:.4f}" if "held_out_l1" in row["metrics"] else None,
         "gate": row["decided"],
+        "budget": row["budget"] and ", ".join(f"{name} = {value}" for name, value in row["budget"].items()),
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -58,7 +59,14 @@ def _lines(commit: CommitExplanation) -> list[str]:
         lines.append(f"  {commit.outcome}")
     if commit.problem:
         lines.append(f"  {commit.problem}")
+    if commit.chosen:
+        lines += [f"  given: {_listed(commit.given)}"] if commit.given else []
+        lines.append(f"  chosen by the time budget: {_listed(commit.chosen)}")
     if commit.compared_with:
         differs = ", ".join(commit.differs) or "nothing"
         lines.append(f"  differs from {commit.compared_with} in: {differs}")
     return lines
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in values.items())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from components.code_digest import DRAWINGS, PICTURES, TENSORFLOW, code_digest, versions_of
@@ -19,6 +21,7 @@ from pix2pix.errors import InputError
 from pix2pix.hyperparameters.train import TrainParameters
 
 if TYPE_CHECKING:
+    from pix2pix.budget.choice import Speed
     from pix2pix.datasets.checks.training_check import TrainingCheck  # imports the image libraries
 
 NOT_PUBLISHED = ("state", "report.html")
@@ -63,6 +66,30 @@ def _as_input_check(check: TrainingCheck) -> InputCheck:
     return InputCheck(check.pairs, check.of, check.counts, worst)
 
 
+def choose(job: StageContext) -> Mapping[str, Any]:
+    """Choose what the parameters leave to their time budget, by some of the pairs and the speed of this machine."""
+    began = time.monotonic()
+    from pix2pix.budget.outline import sample
+
+    paths = sorted(job.inputs[TRAINING.repo].files, key=str.encode)
+    read = sample(paths)
+    with imported_meanwhile("pix2pix.budget.settling"):
+        pairs = fetch(job, TRAINING.repo, read)
+    from pix2pix.budget.calibration import THIS_MACHINE
+    from pix2pix.budget.settling import choices_for
+
+    def measured(parameters: TrainParameters) -> Speed:
+        job.progress(0, 0, f"measuring the speed at {parameters.size} pixels with {parameters.ngf} filters")
+        return THIS_MACHINE.measure(parameters)
+
+    machine = replace(THIS_MACHINE, measure=measured)
+    names = [path.removeprefix("/") for path in read]
+    try:
+        return choices_for(pairs, names, len(paths), job.parameters, machine, lambda: time.monotonic() - began)
+    except InputError as error:
+        raise PermanentError(str(error)) from error
+
+
 def awaited(inputs: Mapping[str, Input]) -> str | None:
     """Return what is missing as long as there are no pairs."""
     return None if inputs[TRAINING.repo].files else f"A|B pairs on {TRAINING}"
@@ -75,7 +102,9 @@ def effort(parameters: Mapping[str, Any], pairs: int) -> float:
         parameters: name -> value, of this release or an earlier one.
         pairs: pairs in the folder, the held-out ones included.
     """
-    known = TrainParameters.of({name: value for name, value in parameters.items() if name in TrainParameters.TYPES})
+    known = TrainParameters.recorded(
+        {name: value for name, value in parameters.items() if name in TrainParameters.TYPES and value is not None}
+    )
     height, width = known.shape
     steps = known.total_steps(max(1, round(pairs * (1 - known.held_out))))
     return float(steps * known.batch_size * height * width * known.ngf)
@@ -90,4 +119,5 @@ STAGE = Stage(
     awaited=awaited,
     page=page,
     effort=effort,
+    choose=choose,
 )

@@ -32,12 +32,14 @@ class EarlierRuns:
         self._records = cache(self._read)
 
     def seconds(self, stage: Stage, compute: int, derivation: Derivation) -> float | None:
-        """Return the expected duration of a stage, or None if no earlier run is comparable."""
+        """Return the expected duration of a stage: what its parameters ask for, or by earlier runs; None if unknown."""
         records = self._records(stage.output.repo)
         computed = [record for record in records if record.counts.computed]
         if not compute:
             idle = [max(0.0, record.seconds) for record in records if not record.counts.computed]
             return fmean(idle) if idle else 0.0
+        if derivation.resolved.seconds is not None:
+            return derivation.resolved.seconds
         if not computed:
             return None
         if stage.datums is None:

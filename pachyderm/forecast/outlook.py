@@ -26,6 +26,7 @@ from pachyderm.forecast.stage_forecast import Forecast, ProposedCommit, StageFor
 from pachyderm.output.ancestor import Ancestor, datums_of, nearest_good
 from pachyderm.output.derivation import Derivation, derivation_of
 from pachyderm.output.reuse import Filling, filling_of
+from pachyderm.output.settlement import settled
 from pachyderm.output.stage import Input, Stage
 from pachyderm.queue.claims import live_claim
 from pachyderm.queue.commit_sets import own_parameters_in
@@ -153,7 +154,7 @@ class Outlook:
     def _expect(self, stage: Stage, commit: Commit, inputs: Sequence[CommitId]) -> tuple[ExpectedCommit, Filling]:
         ancestor = self._ancestor(commit, stage.datums) if stage.datums else None
         sources = {key.repo: self._source(key) for key in inputs}
-        derivation = self._derivation(stage, commit, sources, ancestor)
+        derivation = settled(self._client, commit, self._derivation(stage, commit, sources, ancestor))
         filling = filling_of(self._client, stage, commit, derivation, ancestor)
         if filling.awaited is None and filling.earlier is None:
             same = self._expected_with(commit.repo, derivation.fingerprint.value)

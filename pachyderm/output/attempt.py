@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from pachyderm.attempt_folder import attempt_folder
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.client.file_contents import Expected
@@ -28,7 +29,7 @@ from pachyderm.output.plan import Plan
 from pachyderm.output.publish import differences, publish
 from pachyderm.output.result import Execution, Result, computed, empty, reused
 from pachyderm.output.reuse import Filling, filling_of
-from pachyderm.output.scratch import attempt_folder
+from pachyderm.output.settlement import settle
 from pachyderm.output.stage import FanOut, Stage, StageContext
 from pachyderm.output.work_in_progress import forgotten, kept
 from pachyderm.output.worker import Worker
@@ -173,7 +174,7 @@ class Attempt:
         started = self._worker.now()
         ancestor = nearest_good(self._client, self._commit, self._stage.datums) if self._stage.datums else None
         present = partial(present_in, self._client, self._commit, ancestor)
-        derivation = derive(self._client, self._stage, self._commit, self._inputs, ancestor)
+        derivation = self._settle(derive(self._client, self._stage, self._commit, self._inputs, ancestor))
         with self._context(derivation, claim) as context:
             filling = filling_of(self._client, self._stage, self._commit, derivation, ancestor)
             result = self.reuse(filling)
@@ -269,6 +270,11 @@ class Attempt:
                 waits=self._wait_for,
                 pause=self._worker.pause,
             )
+
+    def _settle(self, derivation: Derivation) -> Derivation:
+        if derivation.resolved.budget is None:
+            return derivation
+        return settle(self._client, self._stage, self._commit, derivation, self._worker, self._progress)
 
     def _keep(self, derivation: Derivation) -> Path:
         return self._worker.scratch / "keep" / derivation.fingerprint.value

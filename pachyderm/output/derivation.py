@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pachyderm.client.commits import Commit, CommitId
 from pachyderm.client.connection import Connection
@@ -25,7 +25,8 @@ class Derivation:
         resolved: the stage's parameters.
         parameters_from: the commit whose parameters file was read, as ``repo@id``.
         pinned: whether the commit set has its own hyperparameters.
-        fingerprint: of stage, code, parameters, library versions and input contents.
+        fingerprint: of stage, code, parameters, library versions and input contents. Where parameters are left to a
+            time budget, it identifies the request, and equals that of no output.
     """
 
     inputs: Mapping[str, Input]
@@ -33,6 +34,11 @@ class Derivation:
     parameters_from: str
     pinned: bool
     fingerprint: Fingerprint
+
+    def with_resolved(self, resolved: Resolved) -> Derivation:
+        """Return the derivation with other parameters."""
+        parts = {**self.fingerprint.parts, "parameters": _parameters_digest(resolved)}
+        return replace(self, resolved=resolved, fingerprint=Fingerprint(parts))
 
 
 def derive(
@@ -99,8 +105,12 @@ def _fingerprint(stage: Stage, inputs: Mapping[str, Input], resolved: Resolved) 
         {
             "stage": stage.name,
             "code": stage.code(),
-            "parameters": digest({name: parameter.value for name, parameter in resolved.parameters.items()}),
+            "parameters": _parameters_digest(resolved),
             **{f"versions.{name}": version for name, version in stage.versions().items()},
             **{f"inputs.{repo}": entry.digest for repo, entry in inputs.items()},
         }
     )
+
+
+def _parameters_digest(resolved: Resolved) -> str:
+    return digest({name: parameter.value for name, parameter in resolved.parameters.items()})

@@ -36,18 +36,38 @@ class Input:
 
 
 @dataclass(frozen=True)
+class TimeBudget:
+    """What a stage's parameters leave to the time that its work may take.
+
+    Attributes:
+        seconds: that the work may take.
+        given: names and values that were set.
+        settle: (values that were chosen) -> the parameters with them. Raises PermanentError if one is invalid.
+    """
+
+    seconds: float
+    given: Mapping[str, Any]
+    settle: Callable[[Mapping[str, Any]], Resolved]
+
+
+@dataclass(frozen=True)
 class Resolved:
     """A stage's parameters for one output commit.
 
     Attributes:
         values: what `Stage.work` takes as its parameters.
-        parameters: each value with its origin; all of them enter the fingerprint.
+        parameters: each value with its origin; all of them enter the fingerprint. Those that are left to a budget have
+            the value None until they are chosen.
         policy: when a model that the stage makes is promoted, for `Stage.judge`; no part of the fingerprint.
+        budget: what is left to a time budget, which `pachyderm.output.settlement` settles; None if nothing is.
+        seconds: the duration that the parameters ask for; None if they ask for none.
     """
 
     values: Any
     parameters: Mapping[str, RecordedParameter]
     policy: Any = None
+    budget: TimeBudget | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -172,6 +192,9 @@ class Stage:
             compute the same batches as one process.
         effort: (parameter -> value, number of input files) -> a figure that the duration is proportional to, or 0 if it
             cannot be known; None if the duration depends on neither. `pix2pix plan` scales earlier durations by it.
+        choose: returns the values of what the parameters leave to a time budget, by the inputs and the speed of this
+            machine; its context has the values that were set as parameters. Raises PermanentError if the budget is too
+            small; None if no parameter of the stage is a budget.
         delegates: whether `work` leaves the computation to other processes, which save the unfinished work themselves;
             the attempt then neither fetches nor saves it, and deletes it once the commit is filled.
     """
@@ -187,6 +210,7 @@ class Stage:
     judge: Judge | None = None
     batch: Callable[[Any], int] = lambda parameters: 1  # noqa: ARG005
     effort: Callable[[Mapping[str, Any], int], float] | None = None
+    choose: Callable[[StageContext], Mapping[str, Any]] | None = None
     delegates: bool = False
 
     @property

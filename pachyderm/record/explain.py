@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection
@@ -15,7 +16,7 @@ from pachyderm.queue.blockers import waiting
 from pachyderm.queue.claims import claims_of
 from pachyderm.queue.commit_sets import commits_of
 from pachyderm.queue.decisions import Decision, decisions_of, stamp
-from pachyderm.record.fingerprints import Fingerprint
+from pachyderm.record.fingerprints import CHOSEN, Fingerprint, choice_of
 from pachyderm.record.record_cache import RecordCache
 
 
@@ -33,6 +34,8 @@ class CommitExplanation:
         compared_with: the good commit before it, ``repo@id``, or empty.
         differs: parts of the fingerprint that differ from that commit's.
         problem: why its record, or that of a commit before it, cannot be read; or empty.
+        given: parameters that were set, by the file or for the run.
+        chosen: parameters that a time budget chose.
     """
 
     commit: str
@@ -44,6 +47,8 @@ class CommitExplanation:
     compared_with: str = ""
     differs: tuple[str, ...] = ()
     problem: str = ""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    chosen: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,15 @@ def _explain(cache: RecordCache, commit: Commit, reasons: dict[str, str]) -> Com
         compared_with=str(earlier) if earlier is not None else "",
         differs=differs,
         problem=cache.problem(commit) or passed,
+        given=record.parameters_from_origin("file", "run") if record is not None else {},
+        chosen=record.parameters_from_origin("budget") if record is not None else _chosen(commit.metadata),
     )
+
+
+def _chosen(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a time budget chose for an output commit that has no record yet."""
+    requests = [key.removeprefix(CHOSEN) for key in metadata if key.startswith(CHOSEN)]
+    return next((choice for request in requests if (choice := choice_of(metadata, request))), {})
 
 
 def _previous_recorded(cache: RecordCache, commit: Commit) -> tuple[Commit | None, str]:

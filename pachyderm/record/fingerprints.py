@@ -6,11 +6,21 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from pachyderm.client.files import Listing
 
 FINGERPRINT = "fingerprint"
 """Metadata key of a good output commit."""
+
+CHOSEN = "chosen."
+"""Beginning of the metadata key of an output commit that holds what a time budget chose; the fingerprint of the request
+follows: that of the parameters before the choice."""
+
+
+_decode_choice = msgspec.json.Decoder(dict[str, str | int | float | bool]).decode
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,19 @@ class Fingerprint:
     def differs_from(self, other: Mapping[str, str]) -> tuple[str, ...]:
         """Return the names of the parts that differ from those of another fingerprint, sorted."""
         return tuple(name for name in sorted({*self.parts, *other}) if self.parts.get(name) != other.get(name))
+
+
+def choice_of(metadata: Mapping[str, str], request: str) -> dict[str, Any] | None:
+    """Return what a time budget chose for a request: name -> value; None if nothing that can be read was chosen.
+
+    Args:
+        metadata: of an output commit; anybody may have written it.
+        request: fingerprint of the request.
+    """
+    try:
+        return _decode_choice(metadata.get(CHOSEN + request, ""))
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        return None
 
 
 def digest(value: object) -> str:

@@ -58,7 +58,7 @@ def model_facts(cache: RecordCache, commit: Commit, in_use: str) -> ModelFacts:
     exported, problem = cache.record(commit), cache.problem(commit)
     if not problem and (exported is None or not exported.files):
         raise RequestError(f"{commit} holds no model; `pix2pix models` lists those that do")
-    trained = _checkpoint(cache, exported)
+    trained = training_record(cache, exported)
     records = [record for record in (trained, exported) if record is not None]
     try:
         source: Commit | None = source_of(cache.client, commit)
@@ -83,7 +83,8 @@ def model_facts(cache: RecordCache, commit: Commit, in_use: str) -> ModelFacts:
     )
 
 
-def _checkpoint(cache: RecordCache, exported: StageRecord | None) -> StageRecord | None:
+def training_record(cache: RecordCache, exported: StageRecord | None) -> StageRecord | None:
+    """Return the record of the training that an exported model comes from, or None."""
     source = _input(exported, CHECKPOINT.repo)
     commit = cache.commit(CHECKPOINT.repo, source.commit) if source else None
     return cache.record(commit) if commit else None

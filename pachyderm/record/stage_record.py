@@ -106,7 +106,7 @@ class InputRecord:
 
 @dataclass(frozen=True)
 class RecordedParameter:
-    """A resolved parameter and its origin: ``default``, ``file`` or ``run``."""
+    """A resolved parameter and its origin: ``default``, ``file``, ``run`` or ``budget`` (chosen by a time budget)."""
 
     value: Scalar | list[Scalar]
     origin: str
@@ -209,6 +209,10 @@ class StageRecord:
     base: CommitHex | None = None
     gate: GateDecision | None = None
     schema: int = SCHEMA
+
+    def parameters_from_origin(self, *origins: str) -> dict[str, Any]:
+        """Return name -> value of the parameters with one of these origins; see `RecordedParameter`."""
+        return {name: entry.value for name, entry in self.parameters.items() if entry.origin in origins}
 
     def to_json(self) -> bytes:
         """Return the bytes of `/_report/stage.json`: one line per file, input and parameter.

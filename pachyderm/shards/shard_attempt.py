@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from pachyderm.attempt_folder import attempt_folder
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import FileEntry, content, files
@@ -19,7 +20,6 @@ from pachyderm.output.attempt import Attempt
 from pachyderm.output.derivation import derive_from
 from pachyderm.output.plan import Plan
 from pachyderm.output.result import computed_files, located
-from pachyderm.output.scratch import attempt_folder
 from pachyderm.output.stage import Input, Stage, StageContext
 from pachyderm.output.worker import Worker
 from pachyderm.queue.claims import (

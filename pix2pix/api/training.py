@@ -99,6 +99,7 @@ def train(
         output: folder for checkpoint, samples, metrics and ``report.html``; created if missing.
         progress: called as ``progress(done, total, note)`` after each step, instead of the notebook's bar.
         hyperparameters: of the section ``[train]``, e.g. ``size=128, max_steps=2000``; the others keep their defaults.
+            ``minutes=10`` chooses size, filters and steps for a training of ten minutes on this machine.
 
     Raises:
         InputError: no usable pairs, or a folder of another training or with other files.
@@ -106,15 +107,17 @@ def train(
         WorkError: no space left, or the losses are no longer finite.
         KeyboardInterrupt: the training was interrupted; its state is saved.
     """
-    parameters = resolve("train", hyperparameters)
+    resolve("train", hyperparameters)
     source, folder = Path(pairs), Path(output)
     if not source.is_dir():
         raise InputError(f"{source} is not a folder; name a folder of A|B pairs, which pix2pix.pairs makes")
     with displayed("train", progress, folder / SAMPLES) as show, stop_on_signal() as stop:
         show(0, 0, "loading TensorFlow")
         configure_tensorflow()
+        from pix2pix.budget.settling import settled
         from pix2pix.training.train import train as train_model
 
+        parameters = settled(source, folder, hyperparameters)
         result = train_model(source, folder, parameters, progress=show, stop=stop)
     if not result.finished:
         raise KeyboardInterrupt(f"stopped at step {result.step}, which is saved; the same call resumes the training")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from msgspec import Meta
 
 from pix2pix.errors import HyperparameterError
+from pix2pix.hyperparameters.budget import check_limits
 from pix2pix.hyperparameters.section import Section
 
 
@@ -19,7 +20,11 @@ class TrainParameters(Section):
 
     Attributes:
         preset: ``best`` (what gave the better pictures in equal time; see docs/decisions/011-better-pictures.md) or
-            ``paper``, which fixes `upsampling` and `weight_average` as in the paper.
+            ``paper``, which fixes `upsampling` and `weight_average` as in the paper. ``laptop`` is ``best`` with
+            `minutes` = 10.
+        minutes: time budget of the training; 0 means none. `size`, `ngf`, `ndf`, `batch_size`, `learning_rate`,
+            `learning_rate_schedule` and `evaluation_steps`, unless they are given, and `max_steps` are chosen from the
+            number and size of the pairs and from the speed of this machine, and are recorded. A retry keeps them.
         size: height of the pictures that the networks see, pixels; 32 to 1024, a multiple of 2^depth. Paper: 256.
         width: their width, pixels, likewise; 0 means square.
         depth: levels of the U-Net; 0 means as many as halve `size` and `width` evenly (256 gives 8, as in the paper).
@@ -85,10 +90,12 @@ class TrainParameters(Section):
     PRESETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "best": {},
         "paper": {"upsampling": "transposed", "weight_average": 0.0},
+        "laptop": {"minutes": 10.0},
     }
     """Preset -> the values that it fixes; the defaults are those of ``best``."""
 
-    preset: Literal["best", "paper"] = "best"
+    preset: Literal["best", "paper", "laptop"] = "best"
+    minutes: Annotated[float, Meta(ge=0.0, le=1e5)] = 0.0
     size: Annotated[int, Meta(ge=32, le=1024)] = 256
     width: Annotated[int, Meta(ge=0, le=1024)] = 0
     depth: Annotated[int, Meta(ge=0, le=10)] = 0
@@ -136,13 +143,20 @@ class TrainParameters(Section):
     def of(cls, *layers: Mapping[str, object]) -> Self:
         """Lay values over the defaults of their preset; see `Section.of`."""
         given = {name: value for layer in layers for name, value in layer.items()}
-        preset = str(cls.convert("preset", given.get("preset", cls.preset)))
-        return super().of(cls.PRESETS[preset], given)
+        preset = cls.PRESETS[str(cls.convert("preset", given.get("preset", cls.preset)))]
+        made = super().of(preset, given)
+        check_limits(given, made.minutes)
+        return made
 
     @classmethod
     def recorded(cls, values: Mapping[str, object]) -> Self:
-        """Read the hyperparameters of a checkpoint or model; those that an earlier version lacked are the paper's."""
-        return cls.of(cls.PRESETS["paper"], values)
+        """Read recorded hyperparameters, as of a checkpoint; those that an earlier version lacked are the paper's."""
+        return super().of(cls.PRESETS["paper"], values)
+
+    def settled(self, chosen: Mapping[str, object]) -> Self:
+        """Return the hyperparameters with what their time budget chose; errors as for `of`."""
+        values: dict[str, Any] = {name: self.convert(name, value) for name, value in chosen.items()}
+        return replace(self, **values)
 
     @property
     def shape(self) -> tuple[int, int]:

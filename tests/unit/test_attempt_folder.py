@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from pachyderm.output.scratch import attempt_folder
+from pachyderm.attempt_folder import attempt_folder
 
 
 def test_an_attempts_folder_is_removed_with_it(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_no_usable_picture_is_bad_input_for_generate_too(tmp_path: Path, run: An
         (["train", "{file}", "{out}"], "is a file"),
         (
             ["train", "{pairs}", "{out}", "-p", "sise=64"],
-            "[train]: sise (did you mean size?); allowed: preset, size, ",
+            "[train]: sise (did you mean size?); allowed: preset, minutes, ",
         ),
         (["train", "{pairs}", "{out}", "-p", "ngf=0"], "ngf = 0 cannot be used; allowed: a whole number from 1 to 512"),
         (["train", "{pairs}", "{out}", "-p", "ngf"], "'ngf' is not of the form NAME=VALUE"),

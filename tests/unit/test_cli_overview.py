@@ -197,7 +197,15 @@ def test_completing_a_subcommand_imports_none() -> None:
 def test_people_see_the_newest_models_and_scripts_all(
     client: Connection, store: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = {"training_commit": "", "metrics": {}, "problem": None, "started": None, "use": "", "decided": ""}
+    row = {
+        "training_commit": "",
+        "metrics": {},
+        "budget": None,
+        "problem": None,
+        "started": None,
+        "use": "",
+        "decided": "",
+    }
     rows = [{**row, "commit": f"{number:032x}"} for number in range(5)]
     asked: list[int] = []
 

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 from components.train.trainjob import outcome
 from components.train.trainjob.cluster import TrainJobApi, connect
@@ -42,7 +43,15 @@ def delegated(
         _require(job, nodes, environment)
         return _train(job, nodes, environment.get("PIX2PIX_QUEUE", ""), api())
 
-    return replace(stage, work=work, delegates=True)
+    return replace(stage, work=work, delegates=True, choose=_refuse_budget)
+
+
+def _refuse_budget(job: StageContext) -> Mapping[str, Any]:
+    """Refuse a time budget: this task would measure its own machine, not the nodes."""
+    raise PermanentError(
+        f"minutes cannot be kept for {job.commit} with nodes > 1, whose speed is unknown; set nodes to 1, or"
+        " minutes to 0 and max_steps to a number of steps"
+    )
 
 
 def _require(job: StageContext, nodes: Nodes, environment: Mapping[str, str]) -> None:

@@ -29,6 +29,7 @@ from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.dag.repos import CHECKPOINT
 from pachyderm.errors import LostClaimError, PachydermError, PermanentError
 from pachyderm.output.derivation import derive
+from pachyderm.output.settlement import settled
 from pachyderm.output.stage import StageContext
 from pachyderm.output.work_in_progress import UnfinishedWork
 from pachyderm.queue.claims import RENEW_EVERY, HeartbeatMonitor, claims_of
@@ -101,7 +102,7 @@ def train(client: Connection, assignment: Assignment, index: int, scratch: Path,
     watch = ClaimWatch(assignment.commit, assignment.run)
     commit = watch.check(client)
     sources = {key.repo: inspect(client, key.repo, key.id) for key in commit.provenance}
-    derivation = derive(client, STAGE, commit, sources, None)
+    derivation = settled(client, commit, derive(client, STAGE, commit, sources, None))
     if derivation.fingerprint.value != assignment.fingerprint:
         raise PermanentError(
             "the nodes' image holds another version of the program or of its libraries than the task's; set the same"

@@ -19,6 +19,7 @@ UNSET: Mapping[str, object] = MappingProxyType(
         "ngf": FROM_FILE,
         "l1_weight": float(FROM_FILE),
         "gan_mode": "",
+        "warm_start": "",
         "seed": FROM_FILE,
     }
 )

@@ -25,6 +25,7 @@ def training_and_export(
     ngf: int = -1,
     l1_weight: float = -1,
     gan_mode: str = "",
+    warm_start: str = "",
     seed: int = -1,
     image: str = IMAGE,
     gpus: str = "0",
@@ -51,6 +52,8 @@ def training_and_export(
         ngf: filters of the generator's first layer, e.g. 32. -1: from /pix2pix.toml.
         l1_weight: weight of the L1 loss, e.g. 100; 0 leaves it out. -1: from /pix2pix.toml.
         gan_mode: vanilla, lsgan or hinge. Empty: from /pix2pix.toml.
+        warm_start: never, auto or always: begin with the model of the nearest earlier commit. Empty: from
+            /pix2pix.toml.
         seed: for weights, order, crops, flips and dropout, e.g. 7. -1: from /pix2pix.toml.
         image: whole reference of the image that both tasks run in.
         gpus: GPUs for training: 0 for none, or their number, e.g. 1. A run waits until a node has as many.
@@ -76,6 +79,7 @@ def training_and_export(
             ngf=ngf,
             l1_weight=l1_weight,
             gan_mode=gan_mode,
+            warm_start=warm_start,
             seed=seed,
             nodes=nodes,
             runtime=runtime,

@@ -31,9 +31,22 @@ from pix2pix.tensorflow import configure_tensorflow
 @parameters_option
 @assignments_option
 @click.option("--minutes", metavar="N", type=float, help="Choose size, filters and steps for a training of N minutes.")
+@click.option(
+    "--init-from",
+    "checkpoint",
+    metavar="CHECKPOINT",
+    type=FOLDER,
+    help="Begin with the weights of this checkpoint, or OUTPUT of a training, instead of those that the seed gives.",
+)
 @with_session
 def train(
-    session: Session, source: Path, output: Path, file: Path | None, assigned: tuple[str, ...], minutes: float | None
+    session: Session,
+    source: Path,
+    output: Path,
+    file: Path | None,
+    assigned: tuple[str, ...],
+    minutes: float | None,
+    checkpoint: Path | None,
 ) -> None:
     """Train a model on the A|B pairs in INPUT; checkpoint, samples, metrics and report.html are written to OUTPUT.
 
@@ -42,19 +55,23 @@ def train(
     """
     given = given_parameters("train", file, assigned, {"minutes": minutes})
     require_folder(source)
+    if checkpoint is not None:
+        require_folder(checkpoint)
     with stop_on_signal() as stop:
         print_message(session, LOADING)
         configure_tensorflow()
         from pix2pix.budget.settling import settled
         from pix2pix.hyperparameters.budget import open_names
+        from pix2pix.training.first_weights import EarlierModel
         from pix2pix.training.train import train as train_model
 
         parameters = settled(source, output, given)
         chosen = [f"{name} = {getattr(parameters, name)}" for name in open_names(given, parameters.minutes)]
         if chosen:
             print_message(session, f"chosen for {parameters.minutes:g} minutes: {', '.join(chosen)}")
+        earlier = EarlierModel(checkpoint, str(checkpoint)) if checkpoint is not None else None
         with progress(session, "train") as show:
-            result = train_model(source, output, parameters, progress=show, stop=stop)
+            result = train_model(source, output, parameters, earlier=earlier, progress=show, stop=stop)
     print_rejected(session, result.rejected)
     for note in result.notes:
         print_message(session, f"note: {note}")

@@ -69,6 +69,7 @@ def fact_rows(session: Session, facts: Sequence[ModelFacts], *, every: bool) -> 
         ["model", *(shorten(session, fact.commit) for fact in facts)],
         ["use", *("in use" if fact.in_use else "promoted" if fact.promoted else "candidate" for fact in facts)],
         ["trained on", *(shorten(session, fact.training_commit) for fact in facts)],
+        ["began with", *(shorten(session, fact.parent) for fact in facts)],
         ["message", *(fact.message for fact in facts)],
         ["pairs", *(fact.data.get("pairs") for fact in facts)],
     ]

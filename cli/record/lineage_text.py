@@ -76,10 +76,11 @@ _WORDS_AHEAD = {
     "held by": "holds",
     "copied from": "copied to",
     "reused from": "reused for",
+    "begun with": "begins",
     "filled by": "filled",
 }
 
-_FIRST = ("made from", "copied from", "held by", "reused from", "filled by")
+_FIRST = ("made from", "copied from", "held by", "reused from", "begun with", "filled by")
 
 
 def _edges(graph: Graph, name: str, ahead: bool) -> list[Edge]:

@@ -50,7 +50,7 @@ def models(session: Session, number: int | None) -> None:
         most = (0 if session.json else NEWEST) if number is None else number
         rows = _rows(client, most and most + 1)
     more, rows = bool(most) and len(rows) > most, rows[: most or None]
-    columns = COLUMNS + tuple(name for name in ("budget", "problem") if any(row[name] for row in rows))
+    columns = COLUMNS + tuple(name for name in ("parent", "budget", "problem") if any(row[name] for row in rows))
     text = table(columns, [_shown(session, row) for row in rows]) if rows else "no models yet"
     emit(session, rows, text)
     if more:
@@ -92,14 +92,15 @@ def _rows_of(commits: Sequence[Commit], archive: RecordCache, in_use: str, most:
         record, problem = archive.record(commit), archive.problem(commit)
         if not problem and (record is None or not record.files):
             continue
-        gate, verdict = gate_decision_of(commit), verdict_of(commit)
+        gate, verdict, trained = gate_decision_of(commit), verdict_of(commit), training_record(archive, record)
         rows.append(
             {
                 "commit": commit.id,
                 "training_commit": source_of(archive.client, commit).id,
+                "parent": trained.parent if trained else None,
                 "started": moment(commit.started),
                 "metrics": dict(record.metrics) if record else {},
-                "budget": _budget(training_record(archive, record)),
+                "budget": _budget(trained),
                 "promoted": bool(promotions_of(commit)),
                 "in_use": commit.id == in_use,
                 "use": standing(commit, in_use, commits),
@@ -127,6 +128,7 @@ def _shown(session: Session, row: Mapping[str, Any]) -> dict[str, Any]:
         **row,
         "model": shorten(session, row["commit"]),
         "training_commit": shorten(session, row["training_commit"]),
+        "parent": shorten(session, row["parent"]),
         "l1": f"{row['metrics']['held_out_l1']:.4f}" if "held_out_l1" in row["metrics"] else None,
         "gate": row["decided"],
         "budget": row["budget"] and ", ".join(f"{name} = {value}" for name, value in row["budget"].items()),

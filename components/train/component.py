@@ -25,6 +25,7 @@ def train(
     ngf: int = -1,
     l1_weight: float = -1,
     gan_mode: str = "",
+    warm_start: str = "",
     seed: int = -1,
     nodes: int = 1,
     runtime: str = "",
@@ -46,6 +47,8 @@ def train(
         ngf: filters of the generator's first layer; -1 takes it from /pix2pix.toml.
         l1_weight: weight of the L1 loss; 0 leaves it out, -1 takes it from /pix2pix.toml.
         gan_mode: vanilla, lsgan or hinge; empty takes it from /pix2pix.toml.
+        warm_start: never, auto or always begin with the model of the nearest earlier commit; empty takes it from
+            /pix2pix.toml.
         seed: for weights, order, crops, flips and dropout; -1 takes it from /pix2pix.toml.
         nodes: number of nodes; more than one makes a TrainJob, which this task follows.
         runtime: of the TrainJob: name of a TrainingRuntime, or ClusterTrainingRuntime/NAME.
@@ -73,5 +76,6 @@ def train(
         ngf=ngf,
         l1_weight=l1_weight,
         gan_mode=gan_mode,
+        warm_start=warm_start,
         seed=seed,
     )

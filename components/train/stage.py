@@ -12,6 +12,7 @@ from components.importing import imported_meanwhile
 from components.page import page
 from components.parameters import resolver
 from components.pictures import as_rejected
+from components.train.warm_start import CONTINUATION, earlier_model
 from components.transfer import fetch, files_below
 from pachyderm.dag.repos import TRAIN, TRAINING
 from pachyderm.errors import PermanentError
@@ -35,10 +36,11 @@ def work(job: StageContext) -> StageOutput:
     """Train on all pairs, resuming where an earlier attempt at the same work stopped."""
     with imported_meanwhile("pix2pix.training.train"):
         pairs = fetch(job, TRAINING.repo)
+        earlier = earlier_model(job)
     from pix2pix.training.train import train
 
     try:
-        trained = train(pairs, job.keep, job.parameters, progress=job.progress, on_saved=job.save)
+        trained = train(pairs, job.keep, job.parameters, earlier=earlier, progress=job.progress, on_saved=job.save)
     except InputError as error:
         raise PermanentError(str(error)) from error
     report = job.keep / "report.html"
@@ -53,6 +55,7 @@ def work(job: StageContext) -> StageOutput:
         ),
         check=_as_input_check(trained.check) if trained.check else None,
         held_out=tuple(f"/{name}" for name in trained.held_out),
+        began_anew=earlier is not None and not trained.began_with,
     )
 
 
@@ -120,4 +123,5 @@ STAGE = Stage(
     page=page,
     effort=effort,
     choose=choose,
+    continuation=CONTINUATION,
 )

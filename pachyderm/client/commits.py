@@ -139,6 +139,16 @@ def history(client: Connection, branch: BranchName, number: int = 0) -> Iterator
     return map(_from_info, call_stream(client, "ListCommit", "CommitInfo", repo=repo, to=to, number=number))
 
 
+def lineage(client: Connection, repo: str, commit_id: str | None, number: int = 0) -> Iterator[Commit]:
+    """Yield a commit and its ancestors, newest first; nothing for None, and `number` 0 means all."""
+    if commit_id is not None:
+        to = commit_of(client, repo, commit_id)
+        yield from map(
+            _from_info,
+            call_stream(client, "ListCommit", "CommitInfo", repo=repo_of(client, repo), to=to, number=number),
+        )
+
+
 def all_commits(client: Connection, repo: str, number: int = 0) -> Iterator[Commit]:
     """Yield the commits of a repo on any branch, newest first; `number` 0 means all."""
     return map(_from_info, call_stream(client, "ListCommit", "CommitInfo", repo=repo_of(client, repo), number=number))

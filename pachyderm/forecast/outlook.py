@@ -33,6 +33,7 @@ from pachyderm.queue.commit_sets import own_parameters_in
 from pachyderm.queue.open_commits import OpenCommit, OpenCommits
 from pachyderm.queue.source_commit import source_of
 from pachyderm.record.fingerprints import listing_digest
+from pachyderm.record.parent import Parent
 
 Policies = Callable[[Pipeline, CommitId | None], SupersessionPolicy]
 """(pipeline, the input commit that an open commit goes back to) -> supersession policy."""
@@ -155,10 +156,11 @@ class Outlook:
         ancestor = self._ancestor(commit, stage.datums) if stage.datums else None
         sources = {key.repo: self._source(key) for key in inputs}
         derivation = settled(self._client, commit, self._derivation(stage, commit, sources, ancestor))
-        filling = filling_of(self._client, stage, commit, derivation, ancestor)
-        if filling.awaited is None and filling.earlier is None:
-            same = self._expected_with(commit.repo, derivation.fingerprint.value)
-            filling = Filling(earlier=same.as_earlier()) if same is not None else filling
+        same = self._expected_with(commit.repo, derivation.fingerprint.recipe)
+        if same is not None and stage.awaited(derivation.inputs) is None:
+            filling = Filling(earlier=same.as_earlier())
+        else:
+            filling = filling_of(self._client, stage, commit, derivation, ancestor, self._parents(stage))
         size = self._runs.bytes_per_file(stage) or 0.0
         return expected_commit(stage, commit, derivation, filling, size), filling
 
@@ -174,7 +176,8 @@ class Outlook:
                 raise RequestError(f"its input {key} fails")
             return expected.commit
         if key.id == PROPOSED:
-            return Commit(key.repo, key.id, None, 0.0, 0.0, 0.0, "", auto=False)
+            parent = head(self._client, self._proposed.branch).id if self._proposed is not None else None
+            return Commit(key.repo, key.id, parent, 0.0, 0.0, 0.0, "", auto=False)
         commit = inspect(self._client, key.repo, key.id)
         if commit.error:
             raise RequestError(f"its input {commit} ended with an error: {commit.error}")
@@ -217,10 +220,19 @@ class Outlook:
             commit = inspect(self._client, commit.repo, commit.parent)
         return nearest_good(self._client, commit, datums)
 
-    def _expected_with(self, repo: str, fingerprint: str) -> ExpectedCommit | None:
-        """Return the newest expected commit of a repo that has this fingerprint and files to copy."""
+    def _parents(self, stage: Stage) -> dict[CommitId, Parent]:
+        """Return the expected outputs of a stage, as commits that later ones may begin with."""
+        repo = stage.spec.inputs[0].repo
+        return {
+            key: Parent(entry.commit, entry.record, entry.derivation.inputs[repo].files)
+            for key, entry in self._expected.items()
+            if entry is not None and key.repo == stage.output.repo
+        }
+
+    def _expected_with(self, repo: str, recipe: str) -> ExpectedCommit | None:
+        """Return the newest expected commit of a repo that has this recipe and files to copy."""
         found = [entry for key, entry in self._expected.items() if key.repo == repo and entry is not None]
-        return next((entry for entry in reversed(found) if entry.derivation.fingerprint.value == fingerprint), None)
+        return next((entry for entry in reversed(found) if entry.derivation.fingerprint.recipe == recipe), None)
 
     def _row(
         self, stage: Stage, commit: str | None, expected: ExpectedCommit, filling: Filling, condition: str

@@ -15,7 +15,7 @@ from pachyderm.fsck.end_checks import check_ends, check_open_inputs, check_recor
 from pachyderm.fsck.evidence import Evidence, Reading
 from pachyderm.fsck.gate_checks import check_gate
 from pachyderm.fsck.head_checks import check_heads, check_model
-from pachyderm.fsck.origin_checks import check_computed_once, check_origins, check_reuse
+from pachyderm.fsck.origin_checks import check_computed_once, check_origins, check_parent, check_reuse
 from pachyderm.fsck.problem import Problem
 from pachyderm.fsck.record_checks import check_counts, check_fingerprint, check_identity, check_inputs, check_parameters
 from pachyderm.record.quarantine import is_quarantined
@@ -125,3 +125,4 @@ def _check_commit(evidence: Evidence, reading: Reading) -> Iterator[Problem]:
     yield from check_parameters(evidence, reading, record)
     yield from check_origins(evidence, reading, record)
     yield from check_reuse(evidence, reading, record)
+    yield from check_parent(evidence, reading, record)

@@ -10,6 +10,7 @@ from pachyderm.fsck.evidence import Evidence, Reading
 from pachyderm.fsck.problem import Problem
 from pachyderm.fsck.quarantine_findings import quarantine_finding
 from pachyderm.output.reuse import LOOK_BACK
+from pachyderm.record.fingerprints import PARENT, Fingerprint
 from pachyderm.record.stage_record import StageRecord
 
 GONE = "it cannot be restored; this commit's record still states what was computed there"
@@ -62,6 +63,19 @@ def check_reuse(evidence: Evidence, reading: Reading, record: StageRecord) -> It
         yield quarantine_finding(commit, "REUSE_BYTES", f"it was copied from {name}, and holds other bytes")
 
 
+def check_parent(evidence: Evidence, reading: Reading, record: StageRecord) -> Iterator[Problem]:
+    """Check that the fingerprint names the parent's content if the record names a parent."""
+    commit = reading.commit
+    if record.parent is None:
+        return
+    if PARENT not in record.parts:
+        what = f"it began with {commit.repo}@{record.parent}, which its fingerprint does not name"
+        yield quarantine_finding(commit, "PARENT_UNTRUE", what)
+    if evidence.known.get((commit.repo, record.parent)) is None:
+        what = f"it began with {commit.repo}@{record.parent}, which was dropped; the chain ends there"
+        yield Problem("PARENT_GONE", str(commit), what, "it cannot be restored; the record keeps its digest")
+
+
 def check_computed_once(evidence: Evidence, readings: list[Reading]) -> Iterator[Problem]:
     """Check that of the good commits with one fingerprint only one was computed and the others were copied."""
     order = {
@@ -74,7 +88,7 @@ def check_computed_once(evidence: Evidence, readings: list[Reading]) -> Iterator
         record, commit = reading.record, reading.commit
         if record is None or record.outcome != "computed" or record.commit != str(commit):
             continue
-        first = computed.setdefault((commit.repo, record.fingerprint), reading)
+        first = computed.setdefault((commit.repo, Fingerprint(record.parts).recipe), reading)
         # Reuse considers the newest LOOK_BACK commits only.
         if first is reading or order[commit.repo, commit.id] - order[commit.repo, first.commit.id] > LOOK_BACK:
             continue

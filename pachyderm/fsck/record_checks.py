@@ -13,7 +13,7 @@ from pachyderm.fsck.evidence import INPUT_REPOS, Evidence, Reading
 from pachyderm.fsck.problem import Problem, Repair, unreadable
 from pachyderm.fsck.quarantine_findings import quarantine_finding
 from pachyderm.queue.commit_sets import own_parameters_key
-from pachyderm.record.fingerprints import FINGERPRINT, digest
+from pachyderm.record.fingerprints import FINGERPRINT, Fingerprint, digest
 from pachyderm.record.stage_record import InputRecord, StageRecord
 
 
@@ -85,21 +85,23 @@ def check_fingerprint(reading: Reading, record: StageRecord) -> Iterator[Problem
         if record.parts.get(name) != value:
             what = f"the part {name} of its fingerprint disagrees with the rest of its record"
             yield quarantine_finding(commit, "FINGERPRINT_PARTS", what)
-    in_metadata = commit.metadata.get(FINGERPRINT)
-    if in_metadata != record.fingerprint:
-        what = f"its metadata has the fingerprint {in_metadata or 'none'}, and its record {record.fingerprint}"
+    keys = Fingerprint(record.parts).keys | {FINGERPRINT: record.fingerprint}
+    for name, value in keys.items():
+        in_metadata = commit.metadata.get(name)
+        if in_metadata == value:
+            continue
+        what = f"its metadata has the {name} {in_metadata or 'none'}, and its record {value}"
         if consistent:
-            repair = f"sets the metadata key {FINGERPRINT} to the record's"
-            automatic = _set_fingerprint(commit, record.fingerprint)
-            yield Problem("FINGERPRINT_METADATA", str(commit), what, repair, automatic)
+            repair = f"sets the metadata key {name} to the record's"
+            yield Problem("FINGERPRINT_METADATA", str(commit), what, repair, _set_key(commit, name, value))
         else:
             yield quarantine_finding(commit, "FINGERPRINT_METADATA", what)
 
 
-def _set_fingerprint(commit: Commit, value: str) -> Repair:
+def _set_key(commit: Commit, name: str, value: str) -> Repair:
     def repair(client: Connection) -> str:
-        client.edit_keys(commit.repo, commit.id, put={FINGERPRINT: value})
-        return f"the metadata of {commit} now has the fingerprint {value}"
+        client.edit_keys(commit.repo, commit.id, put={name: value})
+        return f"the metadata of {commit} now has the {name} {value}"
 
     return repair
 

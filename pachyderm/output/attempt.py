@@ -30,7 +30,7 @@ from pachyderm.output.publish import differences, publish
 from pachyderm.output.result import Execution, Result, computed, empty, reused
 from pachyderm.output.reuse import Filling, filling_of
 from pachyderm.output.settlement import settle
-from pachyderm.output.stage import FanOut, Stage, StageContext
+from pachyderm.output.stage import Beginning, FanOut, Stage, StageContext
 from pachyderm.output.work_in_progress import forgotten, kept
 from pachyderm.output.worker import Worker
 from pachyderm.queue.claims import (
@@ -175,8 +175,9 @@ class Attempt:
         ancestor = nearest_good(self._client, self._commit, self._stage.datums) if self._stage.datums else None
         present = partial(present_in, self._client, self._commit, ancestor)
         derivation = self._settle(derive(self._client, self._stage, self._commit, self._inputs, ancestor))
-        with self._context(derivation, claim) as context:
-            filling = filling_of(self._client, self._stage, self._commit, derivation, ancestor)
+        filling = filling_of(self._client, self._stage, self._commit, derivation, ancestor)
+        derivation = derivation.with_parent(filling.parent_content)
+        with self._context(derivation, claim, filling.start) as context:
             result = self.reuse(filling)
             if result is None:
                 planned = filling.plan
@@ -210,6 +211,10 @@ class Attempt:
         """Let the stage compute what is planned."""
         if planned is not None:
             logger.info("%d of %d files are work", len(planned.compute), planned.datums)
+        if context.start.parent is not None:
+            logger.info("%s begins with %s", self._commit, context.start.parent.commit)
+        elif context.start.reason:
+            logger.info("%s begins anew: %s", self._commit, context.start.reason)
         context = replace(context, plan=planned)
         return computed(context, self._stage.work(context))
 
@@ -226,8 +231,8 @@ class Attempt:
     def finish(self, claim: Claim, derivation: Derivation, result: Result) -> Commit:
         """Finish the commit, and promote it if the gate decided so."""
         gate = result.judgement.decision if result.judgement is not None else None
-        fingerprint = derivation.fingerprint.value
-        return finish(self._client, self._commit, claim, fingerprint, gate=gate, now=self._worker.now())
+        keys = derivation.fingerprint.keys
+        return finish(self._client, self._commit, claim, keys, gate=gate, now=self._worker.now())
 
     def _verify(self, listing: Listing, expected: Mapping[str, Expected]) -> None:
         """Quarantine the finished commit and open a fresh commit set if another writer changed it before its end."""
@@ -241,7 +246,7 @@ class Attempt:
             )
 
     @contextmanager
-    def _context(self, derivation: Derivation, claim: Claim) -> Iterator[StageContext]:
+    def _context(self, derivation: Derivation, claim: Claim, start: Beginning) -> Iterator[StageContext]:
         """Provide the folders of the work; unfinished work is kept in Pachyderm if they do not outlive the attempt."""
         keep = self._keep(derivation)
         keep.mkdir(parents=True, exist_ok=True)
@@ -269,6 +274,7 @@ class Attempt:
                 check=partial(self._check, claim),
                 waits=self._wait_for,
                 pause=self._worker.pause,
+                start=start,
             )
 
     def _settle(self, derivation: Derivation) -> Derivation:

@@ -25,8 +25,8 @@ class Derivation:
         resolved: the stage's parameters.
         parameters_from: the commit whose parameters file was read, as ``repo@id``.
         pinned: whether the commit set has its own hyperparameters.
-        fingerprint: of stage, code, parameters, library versions and input contents. Where parameters are left to a
-            time budget, it identifies the request, and equals that of no output.
+        fingerprint: of stage, code, parameters, library versions and input contents, and of the parent once that is
+            chosen. Where parameters are left to a time budget, it identifies the request, and equals that of no output.
     """
 
     inputs: Mapping[str, Input]
@@ -39,6 +39,10 @@ class Derivation:
         """Return the derivation with other parameters."""
         parts = {**self.fingerprint.parts, "parameters": _parameters_digest(resolved)}
         return replace(self, resolved=resolved, fingerprint=Fingerprint(parts))
+
+    def with_parent(self, content: str) -> Derivation:
+        """Return the derivation of an output that begins with an earlier one, given the digest of that; empty: none."""
+        return replace(self, fingerprint=self.fingerprint.with_parent(content))
 
 
 def derive(

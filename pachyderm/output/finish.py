@@ -11,6 +11,7 @@ claimed again after `ENDS_WITHIN` seconds.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import grpc
 
@@ -21,7 +22,6 @@ from pachyderm.dag.promotion import record_promotion
 from pachyderm.dag.repos import MODEL
 from pachyderm.errors import CommitFailedError, ConflictError, LostClaimError
 from pachyderm.queue.claims import FINISHING, Claim, claims_of
-from pachyderm.record.fingerprints import FINGERPRINT
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,13 @@ TRIES = 5
 
 
 def finish(
-    client: Connection, commit: Commit, claim: Claim, fingerprint: str, *, gate: GateDecision | None, now: float
+    client: Connection,
+    commit: Commit,
+    claim: Claim,
+    identity: Mapping[str, str],
+    *,
+    gate: GateDecision | None,
+    now: float,
 ) -> Commit:
     """Finish a commit without error and wait until the server has checked it.
 
@@ -38,7 +44,7 @@ def finish(
         client: the connection.
         commit: published, all of its ancestors ended.
         claim: the caller's claim.
-        fingerprint: stored as metadata, so that a later attempt finds this commit.
+        identity: metadata by which later attempts find this commit (`Fingerprint.keys`).
         gate: the decision about a model, stored as metadata; if it is ``promoted``, `model@master` moves to the commit
             in the same transaction. None for anything else.
         now: seconds since 1970.
@@ -50,7 +56,7 @@ def finish(
         LostClaimError: the claim had ended; nothing was changed.
         CommitFailedError: the server found the content invalid.
     """
-    keys = {FINGERPRINT: fingerprint} | ({GATE: gate.to_json()} if gate is not None else {})
+    keys = dict(identity) | ({GATE: gate.to_json()} if gate is not None else {})
     promote = gate is not None and gate.outcome == "promoted"
     _fence(client, commit, claim, keys)
     for tries_left in reversed(range(TRIES)):

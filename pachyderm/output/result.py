@@ -15,7 +15,7 @@ from pachyderm.dag.repos import stage_of
 from pachyderm.output.derivation import Derivation
 from pachyderm.output.plan import Plan
 from pachyderm.output.reuse import Earlier
-from pachyderm.output.stage import Judgement, Stage, StageContext, StageOutput
+from pachyderm.output.stage import Beginning, Judgement, Stage, StageContext, StageOutput
 from pachyderm.record.stage_record import (
     REJECTED_JSON,
     REPORT_HTML,
@@ -65,6 +65,7 @@ class Result:
         awaited: what an empty commit waits for.
         reused_from: id of the commit that was reused.
         base: id of the commit that files were carried over from.
+        parent: id of the commit that the work began with.
         judgement: what the gate found about a model; None for anything else.
         samples: output path -> local copy, of some outputs that are not local files.
     """
@@ -83,6 +84,7 @@ class Result:
     awaited: str | None = None
     reused_from: str | None = None
     base: str | None = None
+    parent: str | None = None
     judgement: Judgement | None = None
     samples: Mapping[str, Path] = field(default_factory=dict)
 
@@ -119,6 +121,7 @@ class Result:
             awaited=self.awaited,
             reused_from=self.reused_from,
             base=self.base,
+            parent=self.parent,
             gate=self.judgement.decision if self.judgement else None,
         )
 
@@ -163,6 +166,7 @@ def reused(earlier: Earlier) -> Result:
         check=earlier.record.check,
         held_out=earlier.record.held_out,
         reused_from=commit.id,
+        parent=earlier.record.parent,
     )
 
 
@@ -186,13 +190,20 @@ def computed(context: StageContext, output: StageOutput) -> Result:
         rejected=located((*output.rejected, *plan.rejected), listing),
         metrics=output.metrics,
         html=output.report,
-        notes=output.notes,
+        notes=(*_notes(context.start, output), *output.notes),
         warnings=warnings,
         check=output.check,
         held_out=output.held_out,
         base=plan.base,
+        parent=context.start.parent.commit.id if context.start.parent and not output.began_anew else None,
         samples=plan.samples,
     )
+
+
+def _notes(start: Beginning, output: StageOutput) -> tuple[str, ...]:
+    if start.parent is not None and not output.began_anew:
+        return (f"The work began with {start.parent.commit}.",)
+    return (f"The work began anew: {start.reason}.",) if start.reason else ()
 
 
 def carried_over(plan: Plan) -> dict[str, OutputFile]:

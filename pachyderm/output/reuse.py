@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from pachyderm.client.commits import Commit, all_commits
+from pachyderm.client.commits import Commit, CommitId, all_commits
 from pachyderm.client.connection import Connection
 from pachyderm.client.files import FileEntry, Listing, content, files
 from pachyderm.output.ancestor import Ancestor
 from pachyderm.output.derivation import Derivation
 from pachyderm.output.plan import CarryBase, Plan, plan
-from pachyderm.output.stage import Stage
-from pachyderm.record.fingerprints import FINGERPRINT
+from pachyderm.output.stage import Beginning, Stage
+from pachyderm.record.fingerprints import FINGERPRINT, PARENT, RECIPE
+from pachyderm.record.parent import Parent, parent_of
 from pachyderm.record.quarantine import is_quarantined
 from pachyderm.record.stage_record import StageRecord, readable_record
+
+Expectations = Mapping[CommitId, Parent]
 
 LOOK_BACK = 1000
 """How many commits of the repo are searched, newest first."""
@@ -37,21 +41,33 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Filling:
-    """How an output commit is filled; at most one attribute is set, and none for a whole output that is made anew.
+    """How an output commit is filled; at most one of the first three is set, and none for a whole output that is made.
 
     Attributes:
         awaited: what a commit without anything to work on waits for.
         earlier: the commit that is copied.
         plan: the datums to compute and the outputs to carry over.
+        start: what the work on a whole output begins with.
     """
 
     awaited: str | None = None
     earlier: Earlier | None = None
     plan: Plan | None = None
+    start: Beginning = field(default_factory=Beginning)
+
+    @property
+    def parent_content(self) -> str:
+        """Digest of the earlier output that this one begins with, or that the copied one began with; empty: none."""
+        return self.earlier.record.parts.get(PARENT, "") if self.earlier is not None else self.start.content
 
 
 def filling_of(
-    client: Connection, stage: Stage, commit: Commit, derivation: Derivation, ancestor: Ancestor | None
+    client: Connection,
+    stage: Stage,
+    commit: Commit,
+    derivation: Derivation,
+    ancestor: Ancestor | None,
+    expected: Expectations = MappingProxyType({}),
 ) -> Filling:
     """Decide how an output commit is filled.
 
@@ -61,15 +77,19 @@ def filling_of(
         commit: the output commit; it need not exist yet.
         derivation: what its content is a function of.
         ancestor: its nearest good ancestor.
+        expected: outputs that are not filled yet, as parents.
+
+    Raises:
+        PermanentError: the parameters want a parent that does not fit.
     """
     awaited = stage.awaited(derivation.inputs)
     if awaited is not None:
         return Filling(awaited=awaited)
-    earlier = reusable(client, commit, derivation.fingerprint.value)
+    earlier = reusable(client, commit, derivation.fingerprint.recipe)
     if earlier is not None:
         return Filling(earlier=earlier)
     if stage.datums is None or stage.assign is None:
-        return Filling()
+        return Filling(start=_start(client, stage, commit, derivation, expected))
     base = None
     if ancestor is not None:
         changed = derivation.fingerprint.differs_from(ancestor.record.parts)
@@ -78,10 +98,28 @@ def filling_of(
     return Filling(plan=plan(derivation.inputs[stage.datums].files, stage.assign, base))
 
 
-def reusable(client: Connection, commit: Commit, fingerprint: str) -> Earlier | None:
-    """Return the newest good commit of the same repo that has this fingerprint and a record of exactly its files."""
+def _start(
+    client: Connection, stage: Stage, commit: Commit, derivation: Derivation, expected: Expectations
+) -> Beginning:
+    """Decide what the work on a whole output begins with."""
+    continuation, values = stage.continuation, derivation.resolved.values
+    if continuation is None or derivation.resolved.budget is not None or not continuation.wanted(values):
+        return Beginning()  # what a time budget has not chosen yet cannot be compared
+    source = derivation.inputs[stage.spec.inputs[0].repo].commit
+    parent = parent_of(client, commit, source, expected)
+    if parent is None:
+        return Beginning(reason=f"no earlier commit of {source.repo} has an output in {commit.repo} to begin with")
+    reason = continuation.misfit(values, derivation.inputs, parent)
+    if reason:
+        return Beginning(reason=f"it does not begin with {parent.commit}: {reason}")
+    return Beginning(parent, parent.content(continuation.folder))
+
+
+def reusable(client: Connection, commit: Commit, recipe: str) -> Earlier | None:
+    """Return the newest good commit of the same repo that has this recipe and a record of exactly its files."""
     for earlier in all_commits(client, commit.repo, number=LOOK_BACK):
-        if earlier.id == commit.id or earlier.state != "good" or earlier.metadata.get(FINGERPRINT) != fingerprint:
+        known = earlier.metadata.get(RECIPE, earlier.metadata.get(FINGERPRINT))
+        if earlier.id == commit.id or earlier.state != "good" or known != recipe:
             continue
         record = readable_record(client, earlier.repo, earlier.id) if not is_quarantined(earlier) else None
         listing = content(files(client, earlier.repo, earlier.id)) if record is not None else {}

@@ -17,6 +17,7 @@ from pachyderm.dag.gate_decision import GateDecision
 from pachyderm.dag.repos import StageSpec
 from pachyderm.output.plan import Assign, Plan
 from pachyderm.record.fingerprints import Fingerprint
+from pachyderm.record.parent import Parent
 from pachyderm.record.stage_record import InputCheck, RecordedParameter, Rejected, StageRecord
 
 
@@ -71,6 +72,37 @@ class Resolved:
 
 
 @dataclass(frozen=True)
+class Beginning:
+    """What the work on a whole output begins with.
+
+    Attributes:
+        parent: an earlier output of the same repo; None to begin with nothing.
+        content: digest of what is used of the parent; empty without one.
+        reason: why it begins with nothing, although the parameters ask for a parent.
+    """
+
+    parent: Parent | None = None
+    content: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """How a stage begins with an earlier output of its own repo.
+
+    Attributes:
+        wanted: (the stage's parameters) -> whether they ask for it.
+        misfit: (parameters, inputs, the parent) -> why it cannot be begun with, or empty. Raises PermanentError if the
+            parameters allow nothing else.
+        folder: of the parent's files that are used, with a slash at its end.
+    """
+
+    wanted: Callable[[Any], bool]
+    misfit: Callable[[Any, Mapping[str, Input], Parent], str]
+    folder: str
+
+
+@dataclass(frozen=True)
 class StageContext:
     """One output commit's work as a stage sees it.
 
@@ -92,6 +124,7 @@ class StageContext:
         check: raises LostClaimError if another attempt has taken the output commit over.
         waits: called with what the work waits for outside Pachyderm, for `pix2pix status`; empty text for nothing.
         pause: waits for the given number of seconds, and notices SIGTERM.
+        start: what the work begins with.
     """
 
     client: Connection
@@ -110,6 +143,7 @@ class StageContext:
     check: Callable[[], None] = lambda: None
     waits: Callable[[str], None] = lambda text: None  # noqa: ARG005
     pause: Callable[[float], None] = time.sleep
+    start: Beginning = field(default_factory=Beginning)
 
 
 @dataclass(frozen=True)
@@ -125,6 +159,7 @@ class StageOutput:
         warnings: sentences about results that are probably unintended, with the remedy; `pix2pix status` shows them.
         check: probable faults of the inputs, for the record; None if they were not checked.
         held_out: input paths that were measured on and not learnt from; None if nothing was learnt.
+        began_anew: whether the work turned out not to begin with its parent; a note states why.
     """
 
     files: Mapping[str, Path]
@@ -135,6 +170,7 @@ class StageOutput:
     warnings: tuple[str, ...] = ()
     check: InputCheck | None = None
     held_out: tuple[str, ...] | None = None
+    began_anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,6 +233,7 @@ class Stage:
             small; None if no parameter of the stage is a budget.
         delegates: whether `work` leaves the computation to other processes, which save the unfinished work themselves;
             the attempt then neither fetches nor saves it, and deletes it once the commit is filled.
+        continuation: how it begins with an earlier output; None if it never does.
     """
 
     spec: StageSpec
@@ -212,6 +249,7 @@ class Stage:
     effort: Callable[[Mapping[str, Any], int], float] | None = None
     choose: Callable[[StageContext], Mapping[str, Any]] | None = None
     delegates: bool = False
+    continuation: Continuation | None = None
 
     @property
     def name(self) -> str:

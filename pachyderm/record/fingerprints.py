@@ -15,6 +15,12 @@ from pachyderm.client.files import Listing
 FINGERPRINT = "fingerprint"
 """Metadata key of a good output commit."""
 
+RECIPE = "recipe"
+"""Metadata key of a good output commit that began with an earlier one; equal to the fingerprint of any other."""
+
+PARENT = "parent"
+"""The part that names the content of the earlier output that the work began with."""
+
 CHOSEN = "chosen."
 """Beginning of the metadata key of an output commit that holds what a time budget chose; the fingerprint of the request
 follows: that of the parameters before the choice."""
@@ -37,6 +43,20 @@ class Fingerprint:
     def value(self) -> str:
         """SHA-256 of the parts, hex."""
         return digest(self.parts)
+
+    @property
+    def recipe(self) -> str:
+        """SHA-256 of the parts without the parent, hex: going back finds the output whatever it began with."""
+        return digest({name: text for name, text in self.parts.items() if name != PARENT})
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Metadata of a commit with this fingerprint."""
+        return {FINGERPRINT: self.value, **({RECIPE: self.recipe} if PARENT in self.parts else {})}
+
+    def with_parent(self, content: str) -> Fingerprint:
+        """Return the fingerprint of work that begins with an earlier output, given the digest of that; empty: none."""
+        return Fingerprint({**self.parts, PARENT: content}) if content else self
 
     def differs_from(self, other: Mapping[str, str]) -> tuple[str, ...]:
         """Return the names of the parts that differ from those of another fingerprint, sorted."""

@@ -101,6 +101,8 @@ class _BackwardWalk:
             add_run(self._builder, commit, record, self._kubeflow)
             if record.reused_from:
                 sources.append((_Target(commit.repo, record.reused_from), "reused from"))
+            if record.parent:
+                sources.append((_Target(commit.repo, record.parent), "begun with"))
         return sources
 
     def _visit_file(self, commit: Commit, path: str) -> _Sources:

@@ -76,6 +76,8 @@ def record_facts(record: StageRecord) -> dict[str, Any]:
         "carried": counts.carried,
         "rejected": counts.rejected,
     }
+    if record.parent:
+        facts["parent"] = record.parent
     if record.metrics:
         facts["metrics"] = dict(record.metrics)
     if record.awaited:

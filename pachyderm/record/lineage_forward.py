@@ -164,10 +164,13 @@ class _ForwardWalk:
             self._visit_files(commit, record, contents)
 
     def _visit_copies(self, commit: Commit, record: StageRecord) -> None:
-        """Reach a commit that holds files which a reached commit of the same repo computed."""
+        """Reach a commit that holds files of a reached commit of the same repo, or that began with it."""
         origins = {f"{commit.repo}@{file.computed_in}" for file in record.files.values()}
         if record.reused_from:
             origins.add(f"{commit.repo}@{record.reused_from}")
+        parent = f"{commit.repo}@{record.parent}"
+        if parent in self._reached:
+            self.builder.join(self.reach(commit), parent, "begun with")
         for origin in sorted((origins & self._reached) - {str(commit)}):
             relation: Relation = "reused from" if origin == f"{commit.repo}@{record.reused_from}" else "copied from"
             self.builder.join(self.reach(commit), origin, relation)

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 Kind = Literal["commit", "file", "run"]
 
-Relation = Literal["made from", "held by", "copied from", "reused from", "filled by"]
+Relation = Literal["made from", "held by", "copied from", "reused from", "begun with", "filled by"]
 """``made from``: the source determined the result; ``held by``: the commit of a file; ``copied from``: the commit or
-file whose run computed the bytes; ``reused from``: the commit that was copied as a whole; ``filled by``: the run."""
+file whose run computed the bytes; ``reused from``: the commit that was copied as a whole; ``begun with``: the model
+whose weights a training began with; ``filled by``: the run."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class ModelFacts:
         in_use: whether it is `model@master`.
         promoted: whether it was in use at any time.
         parameters: ``stage.name`` -> value, of training and export.
+        parent: id of the commit of `checkpoint` whose weights the training began with; None if it began from its seed.
         data: ``pairs``: number of files learnt and measured on; ``digest`` of their listing.
         metrics: name -> figure.
         versions: package -> version.
@@ -37,6 +38,7 @@ class ModelFacts:
     message: str
     in_use: bool
     promoted: bool
+    parent: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -71,6 +73,7 @@ def model_facts(cache: RecordCache, commit: Commit, in_use: str) -> ModelFacts:
         message=source.description if source else "",
         in_use=commit.id == in_use,
         promoted=bool(promotions_of(commit)),
+        parent=trained.parent if trained else None,
         parameters={
             f"{record.stage}.{name}": parameter.value
             for record in records

@@ -34,6 +34,7 @@ def events(graph: Graph, namespace: str) -> list[dict[str, Any]]:
 
 def _event(node: LineageNode, namespace: str) -> dict[str, Any]:
     facts = node.facts
+    parent = [{"repo": facts["repo"], "commit": facts["parent"]}] if "parent" in facts else []
     return {
         "eventType": "COMPLETE",
         "eventTime": facts["finished"] or facts["worked_from"],
@@ -48,7 +49,7 @@ def _event(node: LineageNode, namespace: str) -> dict[str, Any]:
             },
         },
         "job": {"namespace": namespace, "name": facts["stage"]},
-        "inputs": [_dataset(source, namespace) for source in facts["inputs"]],
+        "inputs": [_dataset(source, namespace) for source in (*facts["inputs"], *parent)],
         "outputs": [_dataset(facts, namespace)],
     }
 

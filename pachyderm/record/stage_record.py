@@ -179,6 +179,8 @@ class StageRecord:
         awaited: the input that an empty commit waits for.
         reused_from: id of the commit whose files were copied.
         base: id of the commit from which files were carried over.
+        parent: id of the commit of the same repo that the work began with; the part ``parent`` of the fingerprint is
+            the digest of what it used of that, which it may have found not to fit.
         gate: the decision whether the model is promoted; None for other stages and empty commits.
         schema: version of the schema.
     """
@@ -207,6 +209,7 @@ class StageRecord:
     awaited: str | None = None
     reused_from: CommitHex | None = None
     base: CommitHex | None = None
+    parent: CommitHex | None = None
     gate: GateDecision | None = None
     schema: int = SCHEMA
 

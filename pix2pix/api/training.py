@@ -86,6 +86,7 @@ def train(
     pairs: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
+    warm_start_from: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     **hyperparameters: Any,
 ) -> Training:
@@ -97,12 +98,15 @@ def train(
     Args:
         pairs: folder of A|B pairs, as `pix2pix.pairs` writes them (of single pictures for colorization).
         output: folder for checkpoint, samples, metrics and ``report.html``; created if missing.
+        warm_start_from: the folder of an earlier training, or a checkpoint, whose weights this one begins with instead
+            of those that its seed gives.
         progress: called as ``progress(done, total, note)`` after each step, instead of the notebook's bar.
         hyperparameters: of the section ``[train]``, e.g. ``size=128, max_steps=2000``; the others keep their defaults.
             ``minutes=10`` chooses size, filters and steps for a training of ten minutes on this machine.
 
     Raises:
-        InputError: no usable pairs, or a folder of another training or with other files.
+        InputError: no usable pairs, a folder of another training or with other files, or an earlier training of other
+            size, filters, channels or layers.
         HyperparameterError: an unknown name, or a value out of range.
         WorkError: no space left, or the losses are no longer finite.
         KeyboardInterrupt: the training was interrupted; its state is saved.
@@ -115,10 +119,12 @@ def train(
         show(0, 0, "loading TensorFlow")
         configure_tensorflow()
         from pix2pix.budget.settling import settled
+        from pix2pix.training.first_weights import EarlierModel
         from pix2pix.training.train import train as train_model
 
         parameters = settled(source, folder, hyperparameters)
-        result = train_model(source, folder, parameters, progress=show, stop=stop)
+        earlier = EarlierModel(Path(warm_start_from), str(warm_start_from)) if warm_start_from is not None else None
+        result = train_model(source, folder, parameters, earlier=earlier, progress=show, stop=stop)
     if not result.finished:
         raise KeyboardInterrupt(f"stopped at step {result.step}, which is saved; the same call resumes the training")
     return Training(

@@ -63,6 +63,10 @@ class TrainParameters(Section):
         max_steps: total steps, including those before a resumption; 0 means no limit.
         max_epochs: total passes over the training pairs, likewise. Without any limit: 200, as in the paper.
         max_seconds: total seconds in the training loop, likewise. Two runs may reach this limit at different steps.
+        warm_start: in the pipelines, whether a training begins with the weights of the model that was made for the
+            nearest earlier commit of `training`: ``never``, ``auto`` (where they fit, the losses are the same and at
+            least half of the pairs were there) or ``always`` (an error where they do not fit). Adam's moments and the
+            steps begin anew. Otherwise, and without such a model, it begins from the seed.
         seed: for weights, order, crops, flips and dropout. Equal seed and pairs give an equal model on one machine.
         deterministic: whether TensorFlow may use only operations that give the same bits every time (costs about 2 %).
         held_out: fraction of the pairs, chosen by content, that are measured and never trained on; near-duplicates
@@ -125,6 +129,7 @@ class TrainParameters(Section):
     max_steps: Annotated[int, Meta(ge=0, le=10**9)] = 0
     max_epochs: Annotated[int, Meta(ge=0, le=10**6)] = 0
     max_seconds: Annotated[float, Meta(ge=0.0, le=1e8)] = 0.0
+    warm_start: Literal["never", "auto", "always"] = "never"
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 1
     deterministic: bool = True
     held_out: Annotated[float, Meta(ge=0.0, le=0.9)] = 0.2

@@ -21,10 +21,10 @@ from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import Pixels, Rejection, decode
 from pix2pix.images.header import read_file
 from pix2pix.images.thread_map import in_threads
+from pix2pix.memory import free_megabytes
 from pix2pix.model.look import InputLook, measure_look, summarize
 from pix2pix.progress import Progress, silent
 from pix2pix.training.dataset import Dataset, PairSet
-from pix2pix.training.memory import free_megabytes
 from pix2pix.training.pair_pixels import decode_parts, stack_parts
 
 logger = logging.getLogger(__name__)

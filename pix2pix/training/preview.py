@@ -28,10 +28,11 @@ class Preview:
         parameters: TrainParameters,
         devices: Devices,
         validator: Validator,
+        began_with: str,
     ) -> None:
         """Choose the pairs to show: held-out pairs if there are any."""
         self._work, self._data, self._check, self._parameters = work, data, check, parameters
-        self._devices, self._validator = devices, validator
+        self._devices, self._validator, self._began_with = devices, validator, began_with
         self._strips = work / "state" / "samples"
         pairs = data.held_out if len(data.held_out) else data.training
         height, width = parameters.shape
@@ -73,5 +74,7 @@ class Preview:
             "Seconds in the training loop": round(seconds),
             "Devices": f"{devices.replicas}, {devices.dtype}{', compiled by XLA' * devices.compiled}",
         }
+        if self._began_with:
+            facts["Began with the weights of"] = self._began_with
         check = vars(self._check) if self._check else None
         write_report(self._work, self._parameters, log.records, steps, facts, data.rejected, check)

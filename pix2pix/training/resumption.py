@@ -21,6 +21,7 @@ from pix2pix.images.folders import check_apart, check_spared
 from pix2pix.model.networks import assign
 from pix2pix.training import checkpoints, metrics_log
 from pix2pix.training.checkpoints import Arrays, Checkpoint
+from pix2pix.training.first_weights import FirstWeights
 from pix2pix.training.preview import PICTURES
 from pix2pix.training.step import TrainingStep
 
@@ -29,7 +30,7 @@ ARCHIVES = ("generator", "average", "discriminator", "optimizer")
 MAY_CHANGE = frozenset(
     {
         *("max_steps", "max_epochs", "max_seconds", "log_steps", "evaluation_steps"),
-        *("save_seconds", "save_steps", "keep_checkpoints", "cache_megabytes", "devices"),
+        *("save_seconds", "save_steps", "keep_checkpoints", "cache_megabytes", "devices", "warm_start"),
     }
 )
 """Hyperparameters that may change when a training is resumed: they do not affect what a step computes."""
@@ -77,15 +78,17 @@ def check_work_folder(work: Path, pairs: Path) -> None:
 class StateStore:
     """The states of one training in its work folder."""
 
-    def __init__(self, work: Path, parameters: TrainParameters, data: str) -> None:
+    def __init__(self, work: Path, parameters: TrainParameters, data: str, first: FirstWeights | None) -> None:
         """Refer to the states in a work folder.
 
         Args:
             work: the work folder.
             parameters: of the training that is resumed.
             data: digest of its pairs.
+            first: the weights that it began with; None: those that its seed gives.
         """
         self._work, self._folder, self._parameters, self._data = work, work / checkpoints.STATES, parameters, data
+        self._first = first.digest if first else None
 
     def newest(self) -> Checkpoint | None:
         """Read the newest intact state; None if there are no states.
@@ -113,6 +116,7 @@ class StateStore:
             WorkError: no space left; earlier states are unchanged.
         """
         document = {"seconds": state.seconds, "pending": state.pending, "best": state.best, "data": self._data}
+        document |= {"first_weights": self._first} if self._first else {}
         checkpoint = Checkpoint(state.step, self._parameters, arrays, dict(state.metrics), document)
         checkpoints.write(self._folder / str(state.step), checkpoint)
         best = int(state.best["step"]) if state.best else None
@@ -135,6 +139,11 @@ class StateStore:
         if saved.state["data"] != self._data:
             raise InputError(
                 f"{self._work} holds a training on other pairs; give the same folder of pairs, or another output folder"
+            )
+        if saved.state.get("first_weights") != self._first:
+            raise InputError(
+                f"{self._work} holds a training that began with other weights; begin with the same, or give another"
+                " output folder"
             )
 
 

@@ -32,6 +32,7 @@ from pix2pix.training import checkpoints
 from pix2pix.training.checkpoints import Checkpoint
 from pix2pix.training.dataset import Batch, Dataset, batches
 from pix2pix.training.devices import choose
+from pix2pix.training.first_weights import EarlierModel, begin_with, check_fit, first_weights, leaked
 from pix2pix.training.loading import load
 from pix2pix.training.metrics_log import MetricsLog
 from pix2pix.training.preview import Preview
@@ -66,6 +67,7 @@ class Trained:
         notes: remarks for the user, e.g. that no pair was held out.
         check: probable faults of the pairs; None for colorization, which has no pairs.
         held_out: names of the pairs measured on, relative to their folder.
+        began_with: name of the model whose weights it began with; empty if it began from its seed.
     """
 
     step: int
@@ -79,6 +81,7 @@ class Trained:
     notes: tuple[str, ...]
     check: TrainingCheck | None
     held_out: tuple[str, ...] = ()
+    began_with: str = ""
 
 
 def train(
@@ -86,6 +89,7 @@ def train(
     work: Path,
     parameters: TrainParameters,
     *,
+    earlier: EarlierModel | None = None,
     progress: Progress = silent,
     stop: Callable[[], bool] = bool,
     on_saved: Callable[[], None] = lambda: None,
@@ -98,6 +102,7 @@ def train(
         work: folder for results and state; created if missing. A training with the same pairs and parameters is resumed
             from the state in it. All workers of one training must begin with the same state; the first alone writes.
         parameters: see `pix2pix.hyperparameters`.
+        earlier: the model whose weights the training begins with; None: those that its seed gives.
         progress: called after every step; the note has the last losses.
         stop: called after every step; if it returns True, the state is saved and the training ends. By default it
             never does.
@@ -106,16 +111,20 @@ def train(
         clock: returns seconds.
 
     Raises:
-        InputError: no usable pairs; a work folder of other pairs, other hyperparameters or another program.
+        InputError: no usable pairs; a work folder of other pairs, other hyperparameters or another program; an earlier
+            model that does not fit.
         WorkError: no space left, or the losses are no longer finite.
     """
     check_work_folder(work, pairs)
+    check_fit(earlier, parameters)
     if parameters.deterministic:
         tf.config.experimental.enable_op_determinism()
     data = load(pairs, parameters)
     check = None if parameters.lab_colorization else check_before_training(pairs, parameters.shape)
+    leak = leaked(earlier, data.held_out.names)
+    earlier = None if leak else earlier
     with reporting_full_disk(str(work)), without_fusion():
-        training = _Training(data, check, work, parameters, on_saved, clock)
+        training = _Training(data, check, work, parameters, earlier, on_saved, clock)
         dealt = batches(data.training, parameters, training.state.step)
         with contextlib.closing(training), contextlib.closing(dealt):
             finished = training.run(dealt, progress, stop)
@@ -130,9 +139,10 @@ def train(
         held_out_pairs=len(data.held_out),
         finished=finished,
         seconds=training.seconds(),
-        notes=(*data.notes, *((check.note,) if check and check.note else ())),
+        notes=(*data.notes, *filter(None, (check.note if check else "", leak))),
         check=check,
         held_out=data.held_out.names,
+        began_with=earlier.name if earlier else "",
     )
 
 
@@ -145,12 +155,14 @@ class _Training:
         check: TrainingCheck | None,
         work: Path,
         parameters: TrainParameters,
+        earlier: EarlierModel | None,
         on_saved: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self._data, self._work, self._parameters, self._clock = data, work, parameters, clock
         self._total = parameters.total_steps(len(data.training))
-        self._states = StateStore(work, parameters, data.digest)
+        first = first_weights(earlier, parameters)
+        self._states = StateStore(work, parameters, data.digest, first)
         saved = self._states.newest()
         self.state = train_state(saved)
         self.resumed_from = self.state.step
@@ -158,8 +170,11 @@ class _Training:
         self._network = TrainingStep(parameters, self._devices, self._total)
         if saved:
             restore(self._network, saved.arrays)
+        elif first:
+            begin_with(self._network, first)
         self._validator = Validator(self._network.averaged, parameters)
-        self._preview = Preview(work, data, check, parameters, self._devices, self._validator)
+        name = earlier.name if earlier else ""
+        self._preview = Preview(work, data, check, parameters, self._devices, self._validator, name)
         self._preview.remove_after(self.state.step)
         self._log = MetricsLog(work, self.state.step, writes=self._devices.chief)
         self._seconds_before, self._started = self.state.seconds, clock()

@@ -47,4 +47,4 @@ def test_the_form_s_table_lists_each_field_of_the_pipelines_and_what_leaves_it_t
     assert set(unset) == {name for pipeline in NAMES for name in named(shipped(), pipeline).parameters}
     for name, value in UNSET.items():
         assert unset[name] == (f"`{value:.0f}`" if value else "empty"), name
-        assert f"`{name}`" in PAGE.read_text().partition("Eight of `[train]`")[2].partition("\n\n")[0]
+        assert f"`{name}`" in PAGE.read_text().partition("Nine of `[train]`")[2].partition("\n\n")[0]

@@ -354,6 +354,12 @@ CORRUPTIONS = (
         recorded(with_fields(outcome="reused", reused_from=MISSING)),
         codes("REUSE_GONE"),
     ),
+    Corruption(
+        "begun with a dropped commit that its fingerprint does not name",
+        recorded(with_fields(parent=MISSING)),
+        codes("PARENT_UNTRUE", "PARENT_GONE"),
+        repaired=True,
+    ),
     Corruption("copied from another commit", wrong_reuse, codes("REUSE_UNTRUE", "REUSE_BYTES"), repaired=True),
     Corruption(
         "copied from an unnamed commit", recorded(with_fields(outcome="reused")), codes("REUSE_UNTRUE"), repaired=True

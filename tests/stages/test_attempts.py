@@ -121,7 +121,7 @@ def test_a_second_attempt_waits_for_the_first_and_returns_its_commit(harness: St
         client = harness.client.another()
         try:
             publish(client, commit, {"/weights": b"of the other"}, lambda: None)
-            finish(client, commit, claim, "f" * 64, gate=None, now=1.0)
+            finish(client, commit, claim, {"fingerprint": "f" * 64}, gate=None, now=1.0)
         finally:
             client.close()
 
@@ -142,12 +142,12 @@ def test_a_late_attempt_that_lost_its_claim_finishes_nothing(harness: StageHarne
     taken = take(harness.client, harness.output(CHECKPOINT, set_id), "second", "1", over="stale")
     assert taken is not None
     with pytest.raises(LostClaimError):
-        finish(harness.client, commit, zombie, "f" * 64, gate=None, now=1.0)
+        finish(harness.client, commit, zombie, {"fingerprint": "f" * 64}, gate=None, now=1.0)
     assert harness.output(CHECKPOINT, set_id).state == "open"
     publish(harness.client, commit, {"/weights": b"of the second"}, lambda: None)
-    finish(harness.client, commit, taken, "f" * 64, gate=None, now=1.0)
+    finish(harness.client, commit, taken, {"fingerprint": "f" * 64}, gate=None, now=1.0)
     with pytest.raises(LostClaimError):
-        finish(harness.client, commit, zombie, "f" * 64, gate=None, now=1.0)
+        finish(harness.client, commit, zombie, {"fingerprint": "f" * 64}, gate=None, now=1.0)
     assert harness.content(harness.output(CHECKPOINT, set_id)) == {"/weights": "of the second"}
 
 
@@ -202,7 +202,7 @@ def test_promotion_and_the_end_of_the_model_are_one(harness: StageHarness) -> No
             harness.client,
             commit,
             claim,
-            "f" * 64,
+            {"fingerprint": "f" * 64},
             gate=GateDecision("promoted", "the test says so", "always"),
             now=1.0,
         )
@@ -275,7 +275,7 @@ def test_a_paused_attempt_that_fails_while_the_next_one_works_leaves_the_commit_
         commit, claim = harness.output(CHECKPOINT, set_id), taken[0]
         assert isinstance(claim, Claim)
         publish(harness.client, commit, {"/weights": b"of the second"}, lambda: None)
-        finish(harness.client, commit, claim, "f" * 64, gate=None, now=1.0)
+        finish(harness.client, commit, claim, {"fingerprint": "f" * 64}, gate=None, now=1.0)
 
     harness.fail = pause
     worker = replace(harness.worker("run"), clock=lambda: 0.0, pause=second_finishes)

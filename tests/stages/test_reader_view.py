@@ -81,7 +81,7 @@ def test_a_paused_attempt_shows_nothing_in_the_commit_that_another_one_took_over
         commit = harness.output(CHECKPOINT, set_id)
         visible.append(files(harness.client, commit.repo, commit.id))
         publish(harness.client, commit, {"/weights": b"of the other"}, lambda: None)
-        finish(harness.client, commit, taken[0], "f" * 64, gate=None, now=1.0)
+        finish(harness.client, commit, taken[0], {"fingerprint": "f" * 64}, gate=None, now=1.0)
 
     harness.fail = pause
     worker = replace(harness.worker("run"), clock=lambda: 0.0, pause=the_other_finishes)

@@ -199,6 +199,7 @@ def test_people_see_the_newest_models_and_scripts_all(
 ) -> None:
     row = {
         "training_commit": "",
+        "parent": None,
         "metrics": {},
         "budget": None,
         "problem": None,

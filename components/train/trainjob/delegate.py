@@ -70,7 +70,9 @@ def _require(job: StageContext, nodes: Nodes, environment: Mapping[str, str]) ->
 def _train(job: StageContext, nodes: Nodes, queue: str, api: TrainJobApi) -> StageOutput:
     with closing(job.client.another()) as second:
         unfinished = UnfinishedWork(second, job.fingerprint, job.keep)
-        assignment = Assignment(job.commit.id, job.fingerprint, job.run, "")
+        assignment = Assignment(
+            job.commit.id, job.fingerprint, job.run, "", job.start.parent.commit.id if job.start.parent else ""
+        )
         follower = Follower(api, job, assignment.name, nodes.count, queue)
         follower.remove_others()
         try:

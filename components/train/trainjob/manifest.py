@@ -40,12 +40,14 @@ class Assignment:
         fingerprint: of the output commit, as the task derived it.
         run: id of the run that has the claim.
         state: digest of the unfinished work that all workers begin with.
+        parent: id of the commit whose weights the training begins with; empty for none.
     """
 
     commit: str
     fingerprint: str
     run: str
     state: str
+    parent: str = ""
 
     @property
     def name(self) -> str:
@@ -62,7 +64,7 @@ def trainjob(assignment: Assignment, nodes: Nodes, queue: str) -> dict[str, Any]
         queue: Kueue's LocalQueue; empty for none.
     """
     name = assignment.name
-    arguments = [assignment.commit, assignment.fingerprint, assignment.run, assignment.state]
+    arguments = [assignment.commit, assignment.fingerprint, assignment.run, assignment.state, assignment.parent]
     trainer: dict[str, Any] = {
         "numNodes": nodes.count,
         "command": ["python", "-m", "components.train.trainjob.worker"],

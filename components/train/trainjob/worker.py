@@ -1,4 +1,4 @@
-"""A node of a TrainJob: ``python -m components.train.trainjob.worker COMMIT FINGERPRINT RUN STATE``.
+"""A node of a TrainJob: ``python -m components.train.trainjob.worker COMMIT FINGERPRINT RUN STATE PARENT``.
 
 TF_CONFIG lists the workers, and JOB_COMPLETION_INDEX is the number of this one. Worker 0 saves.
 """
@@ -24,15 +24,17 @@ from components.train.stage import STAGE
 from components.train.trainjob import outcome
 from components.train.trainjob.manifest import Assignment
 from components.train.trainjob.worker_exit import PERMANENT, leave_message
+from components.train.warm_start import WEIGHTS
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.dag.repos import CHECKPOINT
 from pachyderm.errors import LostClaimError, PachydermError, PermanentError
 from pachyderm.output.derivation import derive
 from pachyderm.output.settlement import settled
-from pachyderm.output.stage import StageContext
+from pachyderm.output.stage import Beginning, StageContext
 from pachyderm.output.work_in_progress import UnfinishedWork
 from pachyderm.queue.claims import RENEW_EVERY, HeartbeatMonitor, claims_of
+from pachyderm.record.parent import read_parent
 from pix2pix.errors import Pix2PixError
 from pix2pix.escaping import escape_message, escaping_handler
 from pix2pix.progress import Progress
@@ -102,7 +104,8 @@ def train(client: Connection, assignment: Assignment, index: int, scratch: Path,
     watch = ClaimWatch(assignment.commit, assignment.run)
     commit = watch.check(client)
     sources = {key.repo: inspect(client, key.repo, key.id) for key in commit.provenance}
-    derivation = settled(client, commit, derive(client, STAGE, commit, sources, None))
+    start = _start(client, assignment.parent)
+    derivation = settled(client, commit, derive(client, STAGE, commit, sources, None)).with_parent(start.content)
     if derivation.fingerprint.value != assignment.fingerprint:
         raise PermanentError(
             "the nodes' image holds another version of the program or of its libraries than the task's; set the same"
@@ -127,6 +130,7 @@ def train(client: Connection, assignment: Assignment, index: int, scratch: Path,
             keep=keep,
             progress=watch.checking(client, progress),
             save=save,
+            start=start,
         )
         try:
             output = STAGE.work(context)
@@ -137,6 +141,20 @@ def train(client: Connection, assignment: Assignment, index: int, scratch: Path,
             outcome.write(keep, output)
             watch.check(second)
             unfinished.save()
+
+
+def _start(client: Connection, parent_id: str) -> Beginning:
+    """Return what the training begins with: the parent that the task chose.
+
+    Raises:
+        LostClaimError: it was quarantined or dropped since; the next attempt chooses another one.
+    """
+    if not parent_id:
+        return Beginning()
+    parent = read_parent(client, CHECKPOINT.repo, parent_id)
+    if parent is None:
+        raise LostClaimError(f"{CHECKPOINT.repo}@{parent_id}, which the training begins with, can no longer be used")
+    return Beginning(parent, parent.content(WEIGHTS))
 
 
 def nothing() -> None:

@@ -32,6 +32,10 @@ from pachyderm.record.quarantine import quarantine
 
 AUTO, ALWAYS = '[train]\nwarm_start = "auto"\n', '[train]\nwarm_start = "always"\n'
 
+CHOSEN = {"ngf": 16, "ndf": 16, "batch_size": 1, "max_steps": 5, "evaluation_steps": 1}
+CHOSEN |= {"learning_rate": 1e-4, "learning_rate_schedule": "constant"}
+"""What a time budget chooses."""
+
 
 @dataclass
 class WarmLine:
@@ -56,7 +60,11 @@ class WarmLine:
     def stages(self) -> dict[str, Stage]:
         stages = self.harness.stages()
         train = replace(
-            stages["train"], work=self.work, resolve=STAGE.resolve, continuation=STAGE.continuation, effort=None
+            stages["train"],
+            work=self.work,
+            resolve=STAGE.resolve,
+            continuation=STAGE.continuation,
+            choose=lambda context: CHOSEN | {"size": context.parameters.get("size", 64)},
         )
         return {**stages, "train": train}
 
@@ -207,6 +215,18 @@ def test_open_commits_and_a_put_are_planned_with_the_parents_that_they_will_have
     first, second = (row for row in rows if row.stage == "train")
     assert (first.compute, first.note) == (1, "")
     assert "ngf = 16 and not 32" in second.note, "the model that the open commit will have"
+
+
+def test_the_parent_is_compared_with_what_a_time_budget_chose(line: WarmLine) -> None:
+    budget = ALWAYS + "minutes = 10\n"
+    first = line.train("ab", budget)
+    second = line.put("abc", budget)
+    (row,) = (row for row in forecast(line.harness.client, line.stages().__getitem__).stages if row.stage == "train")
+    assert (row.compute, row.note) == (1, ""), "nothing is chosen yet"
+    line.fill(second)
+    assert line.parent(second) == first
+    with pytest.raises(CommitFailedError, match="size = 128 x 128 and not 64 x 64"):
+        line.train("abcd", budget + "size = 128\n")
 
 
 def test_lineage_leads_from_a_model_to_the_data_of_its_parents_and_from_these_to_it(line: WarmLine) -> None:

@@ -95,7 +95,7 @@ def _planned(client: Connection) -> dict[str, Any] | None:
 
 
 def _in_use(client: Connection, cache: RecordCache, commit: Commit) -> dict[str, Any] | None:
-    from pachyderm.dag.promotion import promotions_of
+    from pachyderm.dag.model_references import moves_to
     from pachyderm.errors import RequestError
     from pachyderm.queue.source_commit import source_of
 
@@ -106,11 +106,11 @@ def _in_use(client: Connection, cache: RecordCache, commit: Commit) -> dict[str,
         message = source_of(client, commit).description
     except RequestError:
         message = ""
-    promoted = promotions_of(commit)
+    since = max((time for time, _ in moves_to(commit)), default=None)
     return {
         "commit": commit.id,
         "message": message,
-        "since": moment(promoted[-1].time) if promoted else None,
+        "since": moment(since) if since is not None else None,
         "metrics": dict(record.metrics),
     }
 

@@ -52,7 +52,7 @@ def uses(client: Connection) -> list[str]:
     moves = [
         (time, commit.id)
         for commit in all_commits(client, MODEL.repo)
-        for time, transaction in _moves_to(commit)
+        for time, transaction in moves_to(commit)
         if transaction in opened
     ]
     in_use = [commit_id for _, commit_id in sorted(moves)]
@@ -81,7 +81,7 @@ def used_before(client: Connection, steps: int) -> Commit:
     return inspect(client, MODEL.repo, in_use[-1 - steps])
 
 
-def _moves_to(commit: Commit) -> Iterator[tuple[float, str]]:
+def moves_to(commit: Commit) -> Iterator[tuple[float, str]]:
     """Yield time and transaction of each promotion of a model and of each roll-back to it."""
     yield from ((promotion.time, promotion.transaction) for promotion in promotions_of(commit))
     for key, value in commit.metadata.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from stage_harness import StageHarness
 
+from cli.console import moment
+from cli.runs.overview import overview
 from pachyderm.client.commits import Commit, inspect
 from pachyderm.client.connection import Connection
 from pachyderm.dag.promotion import promote, promotions, rollback
@@ -26,6 +28,8 @@ def test_rollback_goes_one_further_back_at_each_call_and_promotion_begins_anew(h
     assert harness.head(MODEL).id == third
     assert rollback(harness.client, None, 10.0**10).after == second
     assert rollback(harness.client, None, 10.0**10 + 1).after == first
+    in_use = overview(harness.client, 10.0**10 + 2).in_use
+    assert in_use is not None and in_use["since"] == moment(10.0**10 + 1)
     with pytest.raises(RequestError, match="no model was promoted before"):
         rollback(harness.client, None, 10.0**10 + 2)
     fourth = trained(harness, "D")

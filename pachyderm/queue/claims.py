@@ -59,7 +59,7 @@ class Claim:
         total: how much there is to do in all, likewise; 0 if unknown.
         waits: what the attempt waits for outside Pachyderm; empty for nothing.
         kept: how many datums' results outlast the attempt, if shards work under the claim; else 0.
-        fault: the end that the first shard to fail would have given the claim, which the others still need.
+        fault: the end that the last shard to fail would have given the claim, which the others still need.
     """
 
     number: int

@@ -25,7 +25,6 @@ from pachyderm.output.worker import Worker
 from pachyderm.queue.claims import (
     REPORTED,
     Claim,
-    added,
     end_of,
     fault_key,
     heartbeats,
@@ -95,6 +94,9 @@ class _ShardAttempt:
         else:
             logger.info("%s was computed by an earlier attempt", shard)
         keys = progress_keys(shard.claim, len(shard.datums), len(shard.datums), shard.number)
+        if claim.fault.startswith(f"{REPORTED}{shard}: "):
+            # An earlier attempt of this shard's task failed, and this one made up for it.
+            keys[fault_key(claim.number)] = ""
         self._client.edit_keys(commit.repo, commit.id, put=keys)
         commit = self._inspect()
         complete: dict[str, str] = {}
@@ -140,7 +142,7 @@ class _ShardAttempt:
             end = end_of(error)
             if end.startswith(REPORTED):
                 text = f"{REPORTED}{self._shard}: {end.removeprefix(REPORTED)}"[:500]
-                added(self._client, commit, {fault_key(claim.number): text})
+                self._client.edit_keys(commit.repo, commit.id, put={fault_key(claim.number): text})
             raise
 
     def _context(self, commit: Commit, folders: Mapping[str, object]) -> StageContext:

@@ -188,6 +188,8 @@ def test_a_shard_that_fails_is_named_and_the_others_go_on_and_its_next_attempt_m
     (claim,) = claims_of(output(harness, set_id).metadata)
     assert claim.kept == 7
     assert compute(harness, two).published
+    first, _ = claims_of(output(harness, set_id).metadata)
+    assert (first.reported, first.kept) == ("", 10), "what was made up for is no failure"
     assert harness.content(output(harness, set_id)) == SMALL
 
 

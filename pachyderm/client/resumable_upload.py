@@ -104,7 +104,7 @@ class ResumableUpload:
         resumed: number of files that the server had from an interrupted upload.
     """
 
-    def __init__(self, client: Connection, remembered: Sequence[Portion], stream: IO[str] | None) -> None:
+    def __init__(self, client: Connection, remembered: Sequence[Portion], stream: IO[bytes] | None) -> None:
         self._client, self._remembered, self._stream = client, remembered, stream
         self._portions: list[Portion] = []
         self.resumed = 0
@@ -167,8 +167,8 @@ class ResumableUpload:
         if self._stream is None:
             return
         try:
-            self._stream.write(msgspec.json.encode(line).decode() + "\n")
-            self._stream.flush()
+            # The line before may have been cut off by a kill or a full disk.
+            self._stream.write(b"\n" + msgspec.json.encode(line) + b"\n")
         except OSError as error:
             logger.warning("if this upload is interrupted, its last files are sent again: %s", error)
             self._stream = None
@@ -223,11 +223,11 @@ def resumable_upload(
         memory.unlink(missing_ok=True)
 
 
-def _opened(memory: Path) -> IO[str] | None:
-    """Open and lock the local file; None if it cannot be written, or another process holds it."""
+def _opened(memory: Path) -> IO[bytes] | None:
+    """Open and lock the local file, without a buffer; None if it cannot be written, or another process holds it."""
     try:
         memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stream = memory.open("a", encoding="utf-8")
+        stream = memory.open("ab", buffering=0)
     except OSError as error:
         logger.debug("the upload cannot go on after an interruption: %s", error)
         return None

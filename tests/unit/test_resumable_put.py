@@ -168,7 +168,7 @@ def test_a_file_set_that_expired_is_sent_again_without_an_error(
     client: Connection, sources: dict[str, Path], memory: Path, sent: dict[str, bytes]
 ) -> None:
     interrupted(client, sources, memory)
-    first, second = memory.read_text().splitlines()
+    first, second = memory.read_text().split()
     memory.write_text(json.dumps({**json.loads(first), "file_set": "0" * 32}) + f"\n{second}\n")
     sent.clear()
     done = put(client, INPUT_IMAGES, sources, memory=memory)
@@ -181,7 +181,7 @@ def test_a_damaged_line_costs_its_own_files(
     client: Connection, sources: dict[str, Path], memory: Path, sent: dict[str, bytes], damaged: bytes
 ) -> None:
     interrupted(client, sources, memory)
-    _, second = memory.read_bytes().splitlines()
+    _, second = memory.read_bytes().split()
     memory.write_bytes(damaged + b"\n" + second + b"\n")
     sent.clear()
     done = put(client, INPUT_IMAGES, sources, memory=memory)
@@ -220,6 +220,16 @@ def test_a_put_beside_the_same_put_and_one_that_can_remember_nothing_send_everyt
         sources[name].write_text(f"other content of {name}")
     (tmp_path / "file").write_text("")
     check(client, sources, put(client, INPUT_IMAGES, sources, memory=tmp_path / "file" / "puts" / "this.jsonl"))
+
+
+def test_a_local_disk_that_is_full_costs_the_memory_alone(
+    client: Connection, sources: dict[str, Path], memory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory.parent.mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as full:
+        full.setattr(resumable_upload, "_opened", lambda path: path.open("rb") if path.touch() is None else None)
+        check(client, sources, put(client, INPUT_IMAGES, sources, memory=memory))
+    assert "if this upload is interrupted, its last files are sent again" in caplog.text
 
 
 def test_what_is_remembered_belongs_to_a_server_a_branch_and_sources(tmp_path: Path) -> None:

@@ -131,3 +131,18 @@ def test_a_broken_upload_makes_no_file_set(pachd: Pachd, commit: pfs.Commit) -> 
 
     with pytest.raises(grpc.RpcError):
         pachd.client.pfs.create_file_set(broken())
+
+
+def test_file_sets_are_composed_in_their_order(pachd: Pachd, commit: pfs.Commit) -> None:
+    first = pachd.file_set(*replacing({"/a": b"first", "/d/b": b"first", "/new": b"first"}))
+    second = pachd.file_set(*replacing({"/a": b"second"}), pfs.DeleteFile(path="/d/b"))
+    composed = pachd.client.pfs.compose_file_set(file_set_ids=[first, second], ttl_seconds=1800).file_set_id
+    pachd.client.pfs.add_file_set(commit=commit, file_set_id=composed)
+    assert pachd.files(commit) == {"/a": b"second", "/new": b"first"}
+    pachd.finish(commit)
+    assert pachd.files(commit) == {"/a": b"second", "/new": b"first"}
+
+
+def test_a_file_set_that_does_not_exist_cannot_be_renewed(pachd: Pachd) -> None:
+    with refused(code=grpc.StatusCode.NOT_FOUND):
+        pachd.client.pfs.renew_file_set(file_set_id="0" * 32, ttl_seconds=60)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import pix2pix
 
 from pachyderm.client import file_contents, resumable_upload, upload
 from pachyderm.client.branches import BranchName
@@ -256,3 +257,20 @@ def test_what_an_upload_remembered_is_forgotten_after_a_day(client: Connection, 
         assert old.exists()
     with resumable_upload.resumable_upload(client, memory, lambda: written + 90_000):
         assert not old.exists()
+
+
+def test_the_command_goes_on_with_what_an_interrupted_one_had_sent(
+    tmp_path: Path, sources: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PACHD_ADDRESS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    store, local = tmp_path / "store", tmp_path / "local"
+    command = ("--store", store, "put", "input_images", local, "--json")
+    assert pix2pix(capsys, "--store", store, "setup").code == 0
+    memory = memory_of(Target(store=store), INPUT_IMAGES, "/", [str(local)], os.environ)
+    assert memory is not None
+    with connect(Target(store=store)) as client:
+        interrupted(client, sources, memory)
+    done = pix2pix(capsys, *command).document
+    assert (done["files_put"], done["files_resumed"]) == (30, 16)
+    assert list(memory.parent.iterdir()) == []

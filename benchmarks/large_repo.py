@@ -2,7 +2,8 @@
 
 Run ``python -m benchmarks.large_repo [--pictures 10000] [--size 32]``; it prints seconds, processor seconds and peak
 resident memory of each step. The pictures are synthetic PNGs of 32 pixels, in folders of 1,000; the store is the
-embedded one. Generation is not measured: its cost for each picture is that of TensorFlow.
+embedded one. More than 2,000 pictures are resized in shards, one after another. Generation is not measured: its cost
+for each picture is that of TensorFlow.
 """
 
 import argparse
@@ -28,6 +29,9 @@ from pachyderm.dag.setup import set_up
 from pachyderm.forecast.outlook import forecast
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.worker import Worker
+from pachyderm.queue.open_commits import OpenCommits
+from pachyderm.shards.division import Division
+from pachyderm.shards.shard_attempt import fill_shard
 from pix2pix.images.codec import encode_png
 from pix2pix.progress import silent
 
@@ -66,10 +70,15 @@ def plan_one(client: Connection, folder: Path, size: int) -> None:  # noqa: ARG0
 
 
 def resize(client: Connection, folder: Path, size: int) -> None:  # noqa: ARG001 - as the others
-    """Run the stage resize."""
+    """Run the stage resize on its oldest open commit; its shards one after another, so that a second call goes on."""
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    fill_set(client, STAGE, "", {}, Worker("benchmark", str(os.getpid()), scratch, silent))
+    worker = Worker("benchmark", str(os.getpid()), scratch, silent)
+    commit = next(entry.commit for entry in OpenCommits(client).scan() if entry.branch == PREPROCESS_IMAGES)
+    division = Division(STAGE.name, INPUT_IMAGES.repo, shards=None)
+    fill_set(client, STAGE, commit.id, {}, worker, division)
+    for ticket in division.tickets:
+        fill_shard(client, STAGE, ticket, worker)
 
 
 def get_some(client: Connection, folder: Path, size: int) -> None:  # noqa: ARG001 - as the others

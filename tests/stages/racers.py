@@ -14,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+from own_target import delete_project, own_target
+
 from pachyderm.client.commits import head, inspect
 from pachyderm.client.connection import Connection, Target, connect
 from pachyderm.client.files import content, files, read
@@ -51,8 +53,8 @@ def stage(name: str) -> Stage:
     )
 
 
-def contend(folder: Path, set_id: str, name: str) -> None:
-    with connect(Target(store=folder / "store")) as client:
+def contend(target: Target, folder: Path, set_id: str, name: str) -> None:
+    with connect(target) as client:
         scratch = folder / "scratch"
         scratch.mkdir(exist_ok=True)
         clock = time.monotonic
@@ -81,8 +83,8 @@ def forked(function, *arguments) -> int:  # type: ignore[no-untyped-def]
     return process
 
 
-def begin(folder: Path, number: int) -> None:
-    with connect(Target(store=folder / "store")) as client:
+def begin(target: Target, folder: Path, number: int) -> None:
+    with connect(target) as client:
         if number == 0:
             set_up(client)
         file = folder / "input"
@@ -94,14 +96,14 @@ def newest(client: Connection) -> str:
     return head(client, TRAINING).id
 
 
-def write_newest(folder: Path) -> None:
-    with connect(Target(store=folder / "store")) as client:
+def write_newest(target: Target, folder: Path) -> None:
+    with connect(target) as client:
         (folder / "set").write_text(newest(client))
 
 
-def judge(folder: Path, set_id: str) -> None:
+def judge(target: Target, folder: Path, set_id: str) -> None:
     """Write the problem of the round, or nothing if there is none."""
-    with connect(Target(store=folder / "store")) as client:
+    with connect(target) as client:
         commit = inspect(client, CHECKPOINT.repo, set_id)
         record = read_record(client, commit.repo, commit.id)
         texts = {
@@ -118,13 +120,18 @@ def judge(folder: Path, set_id: str) -> None:
     (folder / "verdict").write_text(problem)
 
 
-def race_once(folder: Path, number: int, chance: random.Random) -> tuple[str, int, int]:
+def end_project(target: Target) -> None:
+    with connect(target) as client:
+        delete_project(client, target)
+
+
+def race_once(target: Target, folder: Path, number: int, chance: random.Random) -> tuple[str, int, int]:
     """Run one round; return its problem, and how many contenders were killed and paused."""
-    os.waitpid(forked(begin, folder, number), 0)
-    os.waitpid(forked(write_newest, folder), 0)
+    os.waitpid(forked(begin, target, folder, number), 0)
+    os.waitpid(forked(write_newest, target, folder), 0)
     set_id = (folder / "set").read_text()
     contenders = {
-        forked(contend, folder, set_id, f"{number}.{contender}"): contender for contender in range(CONTENDERS)
+        forked(contend, target, folder, set_id, f"{number}.{contender}"): contender for contender in range(CONTENDERS)
     }
     fates = [(chance.uniform(0.0, 2.5), chance.choice(("kill", "pause")), process) for process in contenders]
     fates = sorted(chance.sample(fates, CONTENDERS // 2))
@@ -147,17 +154,17 @@ def race_once(folder: Path, number: int, chance: random.Random) -> tuple[str, in
     for process in paused:
         os.waitpid(process, 0)
     # The last one killed may have left the commit open, as a crash does; the next attempt finishes it.
-    os.waitpid(forked(contend, folder, set_id, f"{number}.last"), 0)
-    os.waitpid(forked(judge, folder, set_id), 0)
+    os.waitpid(forked(contend, target, folder, set_id, f"{number}.last"), 0)
+    os.waitpid(forked(judge, target, folder, set_id), 0)
     return (folder / "verdict").read_text(), killed, len(paused)
 
 
 def main(folder: Path, rounds: int, seconds: float, seed: int) -> None:
-    chance = random.Random(seed)
+    chance, target = random.Random(seed), own_target(folder)
     end = time.monotonic() + seconds
     summary = {"rounds": 0, "killed": 0, "paused": 0, "problems": []}
     for number in range(rounds):
-        verdict, killed, paused = race_once(folder, number, chance)
+        verdict, killed, paused = race_once(target, folder, number, chance)
         summary["rounds"] += 1
         summary["killed"] += killed
         summary["paused"] += paused
@@ -167,6 +174,7 @@ def main(folder: Path, rounds: int, seconds: float, seed: int) -> None:
             sys.stderr.write(f"{summary}\n")
         if time.monotonic() > end:
             break
+    os.waitpid(forked(end_project, target), 0)
     sys.stdout.write(json.dumps(summary) + "\n")
 
 

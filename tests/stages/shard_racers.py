@@ -1,7 +1,7 @@
 """Rounds of runs that fan out, with kills of planning tasks, shards and publishing shards, and with doubled shards.
 
-A separate program, since a process that has opened a store cannot be forked: it imports everything, opens nothing, and
-forks each task. Run as ``python shard_racers.py FOLDER KILLS SEED``; prints one line of JSON.
+A separate program, since a process that has opened a store or used gRPC cannot be forked: it imports everything, opens
+nothing, and forks each task. Run as ``python shard_racers.py FOLDER KILLS SEED``; prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 from dying import living
+from own_target import delete_project, own_target
 
 from components.pictures import assign
 from pachyderm.client.commits import inspect
-from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.connection import Connection, connect
 from pachyderm.client.files import content, files, read
 from pachyderm.client.upload import put
 from pachyderm.dag.repos import INPUT_IMAGES, PREPROCESS_IMAGES, RESIZE
@@ -38,9 +39,10 @@ PICTURES, SHARDS, AT_ONCE = 12, 4, 3
 
 
 class Racers:
-    """The tasks of runs over one store, each in a process of its own."""
+    """The tasks of runs over one Pachyderm, each in a process of its own."""
 
     def __init__(self, folder: Path, seed: int) -> None:
+        self.target = own_target(folder)
         self._folder, self._random = folder, random.Random(seed)
         self._answer = folder / "answer"
         self.log = folder / "computed"
@@ -84,7 +86,7 @@ class Racers:
             try:
                 with (
                     living(pytest.MonkeyPatch(), *doom, sudden=True),
-                    connect(Target(store=self._folder / "store")) as client,
+                    connect(self.target) as client,
                 ):
                     answer = task(client, *arguments)
                 if answer is not None:
@@ -201,6 +203,7 @@ def main(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     left = racers.ask(lambda client: branches.names(client, "plan-"))
     if left:
         problems.append(f"{UNFINISHED.repo} holds plans of finished commits: {left}")
+    racers.ask(delete_project, racers.target)
     return {
         "problems": problems,
         "commits": number,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pachyderm_sdk.api import pfs
+from own_target import own_target, set_up_at
 
 from components.pictures import assign
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, head, inspect
-from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.connection import Connection, Target
 from pachyderm.client.files import content, files, read
 from pachyderm.client.upload import put
 from pachyderm.dag.gate_decision import GateDecision
 from pachyderm.dag.repos import EXPORT, GENERATE, RESIZE, TRAIN, StageSpec, stage_of
-from pachyderm.dag.setup import set_up
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.stage import Input, Judgement, Resolved, Stage, StageContext, StageOutput
 from pachyderm.output.worker import Worker
@@ -197,18 +195,10 @@ def each(word: str) -> Callable[[StageContext], StageOutput]:
 
 @contextmanager
 def set_up_harness(folder: Path) -> Iterator[StageHarness]:
-    """Provide a harness over an embedded store in a folder, or over a project of its own at ``PACHD_ADDRESS``."""
-    address = os.environ.get("PACHD_ADDRESS")
-    target = Target(store=folder / "store")
-    if address:
-        target = Target(pachd=address, store=folder / "store", project=f"stages-{uuid.uuid4().hex[:8]}")
-    with connect(target) as client:
-        set_up(client)
+    """Provide a harness over a Pachyderm of its own."""
+    target = own_target(folder)
+    with set_up_at(target) as client:
         yield StageHarness(client, target, folder)
-        if address:
-            project = pfs.Project(name=target.project)
-            client.pfs.delete_repos(projects=[project], force=True)
-            client.pfs.delete_project(project=project, force=True)
 
 
 @pytest.fixture

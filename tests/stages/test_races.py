@@ -16,9 +16,9 @@ SEED = 20_261_121
 
 
 def race(folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
-    environment = {key: value for key, value in os.environ.items() if key != "PACHD_ADDRESS"}
     program = Path(__file__).with_name("racers.py")
     command = [sys.executable, str(program), str(folder), str(rounds), str(seconds), str(SEED)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     summary: dict[str, Any] = json.loads(done.stdout)

@@ -7,33 +7,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import Served
+from own_target import project_at, set_up_at
+from served import Relay, Served, absentable
 from stage_harness import StageHarness
 
-from pachyderm.client.connection import Target, connect
 from pachyderm.dag.repos import CHECKPOINT, INPUT_IMAGES, PREPROCESS_IMAGES, TRAINING
-from pachyderm.dag.setup import set_up
 from pachyderm.queue import claims
 from pachyderm.queue.claims import claims_of, heartbeats, live_claim, take
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(tmp_path / "store") as server:
+def served(tmp_path: Path) -> Iterator[Served | Relay]:
+    with absentable(tmp_path / "store") as server:
         yield server
 
 
 @pytest.fixture
-def remote(served: Served, tmp_path: Path) -> Iterator[StageHarness]:
+def remote(served: Served | Relay, tmp_path: Path) -> Iterator[StageHarness]:
     """A harness whose Pachyderm is a server at an address."""
-    target = Target(pachd=f"grpc://{served.address}")
-    with connect(target) as client:
-        set_up(client)
+    target = project_at(f"grpc://{served.address}", tmp_path)
+    with set_up_at(target) as client:
         yield StageHarness(client, target, tmp_path)
 
 
 def test_a_result_that_is_ready_while_pachyderm_is_away_is_published_when_it_is_back(
-    remote: StageHarness, served: Served
+    remote: StageHarness, served: Served | Relay
 ) -> None:
     commit_set = remote.put(INPUT_IMAGES, {"/a.jpg": "A"})
     remote.fail = lambda name: served.leave(0.7)
@@ -45,7 +43,7 @@ def test_a_result_that_is_ready_while_pachyderm_is_away_is_published_when_it_is_
 
 
 def test_the_heartbeats_of_a_claim_continue_after_an_absence(
-    remote: StageHarness, served: Served, monkeypatch: pytest.MonkeyPatch
+    remote: StageHarness, served: Served | Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "RENEW_EVERY", 0.02)
     commit_set = remote.put(TRAINING, {"/a.png": "A"})

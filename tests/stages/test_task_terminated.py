@@ -8,15 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from own_target import project_at, set_up_at
 from PIL import Image
-from served import Served
+from served import absentable
 
 from pachyderm.client.commits import head, inspect
-from pachyderm.client.connection import Target, connect
 from pachyderm.client.files import files
 from pachyderm.client.upload import put
 from pachyderm.dag.repos import CHECKPOINT, TRAINING
-from pachyderm.dag.setup import set_up
 from pachyderm.output.work_in_progress import UNFINISHED
 from pachyderm.queue.claims import working_claim
 
@@ -40,11 +39,14 @@ def test_sigterm_saves_the_work_and_gives_the_claim_back(tmp_path: Path) -> None
     for number in range(2):
         Image.new("RGB", (64, 32), (90 * number, 90, 200)).save(pairs / f"{number}.png")
     (pairs / "pix2pix.toml").write_text(PARAMETERS)
-    with Served(tmp_path / "store") as served, connect(Target(pachd=f"grpc://{served.address}")) as client:
-        set_up(client)
+    with (
+        absentable(tmp_path / "store") as server,
+        set_up_at(project_at(f"grpc://{server.address}", tmp_path)) as client,
+    ):
         commit_set = put(client, TRAINING, {f"/{path.name}": path for path in pairs.iterdir()}).commit
         assert commit_set is not None
-        environment = {**os.environ, "PACHD_ADDRESS": f"grpc://{served.address}", "TMPDIR": str(tmp_path)}
+        location = {"PACHD_ADDRESS": f"grpc://{server.address}", "PACH_PROJECT": client.project}
+        environment = {**os.environ, **location, "TMPDIR": str(tmp_path)}
         environment.pop("PIX2PIX_SCRATCH", None)
         command = [sys.executable, str(PROGRAM), commit_set, str(tmp_path / "report.html")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -10,15 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from served import Served
+from own_target import project_at, set_up_at
+from served import absentable
 
 from components.train.stage import STAGE
 from pachyderm.client.commits import inspect
-from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.connection import Connection, Target
 from pachyderm.client.files import read
 from pachyderm.client.upload import put
 from pachyderm.dag.repos import CHECKPOINT, TRAINING
-from pachyderm.dag.setup import set_up
 from pachyderm.output.output_commit import fill_set
 from pachyderm.output.worker import Worker
 from pachyderm.queue.claims import claims_of
@@ -42,9 +43,10 @@ save_steps = 1
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(tmp_path / "store") as server:
-        yield server
+def target(tmp_path: Path) -> Iterator[Target]:
+    """Return a Pachyderm that several processes reach at an address."""
+    with absentable(tmp_path / "store") as server:
+        yield project_at(f"grpc://{server.address}", tmp_path)
 
 
 def committed(client: Connection, folder: Path, parameters: str) -> str:
@@ -62,10 +64,12 @@ def committed(client: Connection, folder: Path, parameters: str) -> str:
     return commit
 
 
-def killed(command: list[str], after_saves: int) -> tuple[int, int]:
+def killed(target: Target, arguments: list[str], after_saves: int) -> tuple[int, int]:
     """Run an attempt and kill it after its n-th save; return its last step and its last saved step."""
     step = saved = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, "PACHD_ADDRESS": str(target.pachd), "PACH_PROJECT": target.project}
+    command = [sys.executable, str(PROGRAM), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         for line in process.stdout:
             word, _, number = line.strip().partition(" ")
@@ -79,15 +83,14 @@ def killed(command: list[str], after_saves: int) -> tuple[int, int]:
     return step, saved
 
 
-def check_kills(served: Served, tmp_path: Path, kills: int, seed: int) -> None:
+def check_kills(target: Target, tmp_path: Path, kills: int, seed: int) -> None:
     draw, parameters = random.Random(seed), PARAMETERS.format(steps=10 + 3 * kills)
-    with connect(Target(pachd=f"grpc://{served.address}")) as client:
-        set_up(client)
+    with set_up_at(target) as client:
         commit_set = committed(client, tmp_path / "pairs", parameters)
         saved = 0
         for number in range(kills):
-            command = [sys.executable, str(PROGRAM), served.address, str(tmp_path / f"pod{number}"), "run", commit_set]
-            step, last_saved = killed(command, draw.randint(1, 3))
+            arguments = [str(tmp_path / f"pod{number}"), "run", commit_set]
+            step, last_saved = killed(target, arguments, draw.randint(1, 3))
             assert last_saved > saved, "the next attempt starts from what was saved"
             assert step <= last_saved + 3, "one step and one save are under way at most"
             saved = last_saved
@@ -128,14 +131,14 @@ def _eager() -> Iterator[None]:
 
 
 def test_a_training_that_is_killed_goes_on_from_its_last_save_to_the_same_weights(
-    served: Served, tmp_path: Path
+    target: Target, tmp_path: Path
 ) -> None:
-    check_kills(served, tmp_path, kills=1, seed=1)
+    check_kills(target, tmp_path, kills=1, seed=1)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_a_training_that_is_killed_ten_times_goes_on_to_the_same_weights(
-    served: Served, tmp_path: Path, volume: Callable[[int, int], int]
+    target: Target, tmp_path: Path, volume: Callable[[int, int], int]
 ) -> None:
-    check_kills(served, tmp_path, kills=volume(10, 2), seed=2)
+    check_kills(target, tmp_path, kills=volume(10, 2), seed=2)

@@ -1,10 +1,11 @@
 """One attempt at a training in a separate process, which prints each step and each saved state.
 
-Run as ``python training_attempt.py ADDRESS SCRATCH RUN COMMIT_SET``.
+Run as ``python training_attempt.py SCRATCH RUN COMMIT_SET``, with ``PACHD_ADDRESS`` in the environment.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,17 +38,17 @@ def progress(train: Callable[[int, int, str], None]) -> Callable[[int, int, str]
     return lambda done, total, note: train(done, total, note) if note else None
 
 
-def main(address: str, scratch: Path, run: str, commit_set: str) -> None:
+def main(scratch: Path, run: str, commit_set: str) -> None:
     configure_tensorflow()
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)
     scratch.mkdir()
-    with connect(Target(pachd=f"grpc://{address}")) as client:
+    with connect(Target.from_environment(dict(os.environ))) as client:
         worker = Worker(run, scratch.name, scratch, progress(lambda done, *_: report(f"step {done}")), keeps=False)
         commit, _ = fill_set(client, replace(STAGE, work=work), commit_set, {}, worker)
         report(f"filled {commit.state}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +14,13 @@ from pathlib import Path
 import pytest
 from filling_pipelines import compile_all
 from instant_runner import InstantRunner
-from pachyderm_sdk.api import pfs
+from own_target import own_target, set_up_at
 
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import Commit, head, inspect
-from pachyderm.client.connection import Connection, Target, connect
+from pachyderm.client.connection import Connection, Target
 from pachyderm.client.files import read
 from pachyderm.dag.repos import INPUT_IMAGES, TRAINING
-from pachyderm.dag.setup import set_up
 from workflows.runners.local import LocalRunner, child_environment
 from workflows.settings.configuration import Configuration
 from workflows.settings.policy import Policy
@@ -105,10 +103,7 @@ def configuration(**policy: object) -> Configuration:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Target:
-    address = os.environ.get("PACHD_ADDRESS")
-    if address is None:
-        return Target(store=tmp_path / "store")
-    return Target(pachd=address, store=tmp_path / "store", project=f"trigger-{uuid.uuid4().hex[:8]}")
+    return own_target(tmp_path)
 
 
 @pytest.fixture
@@ -120,14 +115,8 @@ def harness(
     monkeypatch.setenv("TEST_ORDERS", str(orders))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     messages: list[str] = []
-    with connect(target) as client:
-        if target.pachd is not None:
-            client.pfs.create_project(project=pfs.Project(name=target.project))
-        set_up(client)
+    with set_up_at(target) as client:
         context = wiring.TriggerContext(
             target, tmp_path / "store", "tests:1", messages.append, InstantRunner(client, orders)
         )
         yield TriggerHarness(target, client, context, orders, messages)
-        if target.pachd is not None:
-            client.pfs.delete_repos(projects=[pfs.Project(name=target.project)], force=True)
-            client.pfs.delete_project(project=pfs.Project(name=target.project), force=True)

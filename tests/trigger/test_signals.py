@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,11 @@ import pytest
 from conftest import TriggerHarness, configuration
 from fake_kubeflow import FakeKubeflow
 from fake_kubernetes import FakeKubernetes
+from own_target import own_target, project_at, set_up_at
 from served import Served
 
-from pachyderm.client.connection import Target, connect
+from pachyderm.client.connection import Target
 from pachyderm.dag.repos import INPUT_IMAGES, TRAINING
-from pachyderm.dag.setup import set_up
-from pachyderm.store.objects.engine import Engine
-from pachyderm.store.rpc.routes import handlers
 from workflows.daemon import signals
 from workflows.daemon.kubernetes_lease import KubernetesLease
 from workflows.daemon.signals import Interruption
@@ -138,14 +137,14 @@ main(["trigger", "--once"])
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(tmp_path / "store") as served:
-        yield served
-
-
-@pytest.fixture
-def target(served: Served, tmp_path: Path) -> Target:
-    return Target(pachd=f"grpc://{served.address}", store=tmp_path / "work", project="signals")
+def target(tmp_path: Path) -> Iterator[Target]:
+    """Return a Pachyderm that is reached over a connection, as on a cluster."""
+    target = own_target(tmp_path)
+    if target.pachd is not None:
+        yield target
+        return
+    with Served(tmp_path / "served") as served:
+        yield project_at(f"grpc://{served.address}", tmp_path)
 
 
 @contextmanager
@@ -230,11 +229,10 @@ def count_of_first_poll(harness: TriggerHarness, cluster: FakeKubernetes, of: Ca
 
 
 class Hanging(grpc.GenericRpcHandler):
-    """A Pachyderm that stops answering one method on request."""
+    """Forwards requests to a Pachyderm, and stops answering one method on request."""
 
-    def __init__(self, folder: Path) -> None:
-        self._engine = Engine.open(folder)
-        self._real = handlers(self._engine)
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.insecure_channel(address.removeprefix("grpc://"))
         self.method = ""
         self.asked = threading.Event()
         self._let_go = threading.Event()
@@ -246,14 +244,21 @@ class Hanging(grpc.GenericRpcHandler):
         if self.method and handler_call_details.method.endswith(f"/{self.method}"):
             self.asked.set()
             self._let_go.wait()
-        found = (handler.service(handler_call_details) for handler in self._real)
-        return next((entry for entry in found if entry is not None), None)
+        return grpc.stream_stream_rpc_method_handler(partial(self._forward, handler_call_details))
+
+    def _forward(self, details: Any, requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
+        metadata = [(key, value) for key, value in details.invocation_metadata if key == "pach-transaction"]
+        call = self._channel.stream_stream(details.method)(requests, metadata=metadata)
+        context.add_callback(call.cancel)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            context.abort(error.code(), error.details())
 
     def close(self) -> None:
         self._let_go.set()
-        self._engine.database.stopping.set()
         self._server.stop(0).wait()
-        self._engine.close()
+        self._channel.close()
 
 
 class Mute:
@@ -286,6 +291,7 @@ class Cluster:
     kubeflow: FakeKubeflow
     kubernetes: FakeKubernetes
     folder: Path
+    project: str
     ends: ExitStack
 
     def holder(self) -> str:
@@ -311,7 +317,12 @@ class Cluster:
         process = subprocess.Popen(
             [sys.executable, "-c", script, "trigger", *settings],
             cwd=self.folder,
-            env={**os.environ, "PACHD_ADDRESS": f"grpc://{pachd}", "KUBECONFIG": str(self.folder / "kubeconfig")},
+            env={
+                **os.environ,
+                "PACHD_ADDRESS": f"grpc://{pachd}",
+                "PACH_PROJECT": self.project,
+                "KUBECONFIG": str(self.folder / "kubeconfig"),
+            },
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -321,17 +332,16 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(target: Target, tmp_path: Path) -> Iterator[Cluster]:
     with ExitStack() as stack:
-        pachyderm = Hanging(tmp_path / "served")
+        client = stack.enter_context(set_up_at(target))
+        for branch in (INPUT_IMAGES, TRAINING):
+            with client.pfs.commit(branch=client.branch(branch)):
+                pass
+        pachyderm = Hanging(str(target.pachd))
         stack.callback(pachyderm.close)
-        with connect(Target(pachd=f"grpc://{pachyderm.address}")) as client:
-            set_up(client)
-            for branch in (INPUT_IMAGES, TRAINING):
-                with client.pfs.commit(branch=client.branch(branch)):
-                    pass
         servers = stack.enter_context(FakeKubeflow()), stack.enter_context(FakeKubernetes())
-        yield Cluster(pachyderm, *servers, tmp_path, stack.enter_context(ExitStack()))
+        yield Cluster(pachyderm, *servers, tmp_path, target.project, stack.enter_context(ExitStack()))
 
 
 def until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from conftest import TriggerHarness, configuration
-from served import Served
+from own_target import project_at
+from served import Relay, Served, absentable
 
 from pachyderm.client.connection import Target
 from pachyderm.protocol import channel
@@ -20,16 +21,16 @@ from workflows.trigger import wiring
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(tmp_path / "store") as served:
+def served(tmp_path: Path) -> Iterator[Served | Relay]:
+    with absentable(tmp_path / "store") as served:
         yield served
 
 
 @pytest.fixture
-def target(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
+def target(served: Served | Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     # Two attempts, half a second apart, so that the trigger notices sooner.
     monkeypatch.setitem(channel.RETRIES, "maxAttempts", 2)
-    return Target(pachd=f"grpc://{served.address}", store=tmp_path / "work", project="away")
+    return project_at(f"grpc://{served.address}", tmp_path / "work")
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
 
 
 def test_a_trigger_survives_an_outage_of_pachyderm_and_runs_later_commits(
-    harness: TriggerHarness, served: Served
+    harness: TriggerHarness, served: Served | Relay
 ) -> None:
     with serving(harness):
         before = harness.draw("before")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import TriggerHarness
 
+from pachyderm.client.commits import inspect
 from pachyderm.dag.repos import CANDIDATE, GENERATE_IMAGES, INPUT_IMAGES, MODEL, TRAINING
 from pachyderm.queue.decisions import decisions_of
 from workflows.settings.policy import defaults
@@ -185,6 +186,7 @@ def test_an_input_that_is_still_being_written_supersedes_nothing(harness: Trigge
     second = harness.client.pfs.start_commit(branch=harness.client.branch(TRAINING))
     assert superseded(builder) == []
     harness.client.pfs.finish_commit(commit=second)
+    inspect(harness.client, TRAINING.repo, second.id, wait=True)
     assert superseded(builder) == [(first, f"superseded: by {second.id}")]
 
 
@@ -193,6 +195,7 @@ def test_whether_a_commit_set_may_be_superseded_is_decided_by_its_own_input_comm
     every = harness.commit(TRAINING, '[trigger]\npolicy = "every"\n', "/pix2pix.toml")
     latest = harness.commit(TRAINING, '[trigger]\npolicy = "latest"\n', "/pix2pix.toml")
     newest = harness.train("2")
+    inspect(harness.client, TRAINING.repo, newest, wait=True)
     builder = SnapshotBuilder(harness.client, harness.context.runner, defaults(), 0, "tests:1", CLOCK)
     assert superseded(builder) == [(first, f"superseded: by {newest}"), (latest, f"superseded: by {newest}")]
     assert every not in {commit_set for commit_set, _ in superseded(builder)}

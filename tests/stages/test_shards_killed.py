@@ -15,6 +15,7 @@ SEED = 20_261_127
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_200_kills_of_planning_computing_and_publishing_tasks_lose_nothing_and_compute_nothing_needlessly(
     tmp_path: Path, volume: Callable[[int, int], int]
 ) -> None:

@@ -58,8 +58,8 @@ def _raise_if_unreadable(repo: str, commit_id: str, error: grpc.RpcError) -> Non
     details = error.details() or ""
     if "base commit" in details and "unfinished" in details:
         raise RequestError(
-            f"{repo}@{commit_id} has no readable files yet: the commit that it is based on is still open; "
-            "`pix2pix status` shows what that waits for"
+            f"{repo}@{commit_id} is still open or has failed, and its parent is still open: it has no readable files"
+            " yet; `pix2pix status` shows what they wait for"
         ) from error
 
 

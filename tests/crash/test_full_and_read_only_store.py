@@ -98,7 +98,7 @@ def test_gc_frees_a_disk_without_any_space(
         monkeypatch.setattr(reserve, "SIZE", 160_000)
         monkeypatch.setattr(gc, "FIRST_STEP", 5)
     kept = pictures(tmp_path / "kept", 1)
-    doomed = pictures(tmp_path / "doomed", 2, count=3_000_000 // max(size, 3000), size=size)
+    doomed = pictures(tmp_path / "doomed", 2, count=3_000_000 // max(size, 3500), size=size)
     with small_disk(tmp_path / "disk", 12) as disk:
         store = disk / "store"
         set_up(capsys, store, kept)

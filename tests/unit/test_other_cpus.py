@@ -15,11 +15,10 @@ from tiny_model import tiny, write_checkpoint, write_pairs
 from pix2pix.inference.export import export
 
 CPUS = {
-    "sse41": {"ONEDNN_MAX_CPU_ISA": "SSE41"},
     "avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
     "without-onednn": {"TF_ENABLE_ONEDNN_OPTS": "0"},
 }
-"""Environments in which oneDNN and TensorFlow choose the kernels of another CPU."""
+"""Environments in which oneDNN and TensorFlow choose the kernels of another CPU: a sample of `make test-cpus`."""
 
 THREADS = (1, 3)
 """Numbers of threads that compute one operation; TensorFlow fixes it for a process."""

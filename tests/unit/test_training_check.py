@@ -14,6 +14,7 @@ from seeded_pairs import edges, mirrored, near_copy
 from tiny_model import tiny
 
 from components.train import stage as train_stage
+from pachyderm.output.stage import Beginning
 from pachyderm.record.stage_record import InputCheck
 from pix2pix.datasets.checks import training_check
 from pix2pix.datasets.checks.training_check import check_before_training
@@ -129,6 +130,7 @@ def test_the_stage_records_what_the_check_found(faulty: Path, tmp_path: Path, mo
         parameters=tiny(max_steps=1, held_out=0.0),
         progress=lambda done, total, note: None,
         save=lambda: None,
+        start=Beginning(),
     )
     output = train_stage.work(job)
     check = output.check

@@ -7,8 +7,8 @@ A model is trained for two steps, exported and promoted in an embedded store, an
 of its own. The rounds alternate between the two, so that both see the same machine: translations a second of 16 clients
 that post PNG files against batches of 8 in process; 95th percentile of one picture at a time against one in process;
 processor seconds of a picture, which depend little on the load of the machine.
-With ``--reloads`` the model in use is exchanged that often while 4 clients translate; failed requests and the server's
-memory are printed.
+With ``--reloads`` the model in use is exchanged that often while clients translate (``--loading``, 4 of them); failed
+requests and the server's memory are printed.
 """
 
 from __future__ import annotations
@@ -177,7 +177,9 @@ def compare(
     print(f" {statistics.median(a / b for a, b in latencies):.2f} |")
 
 
-def reload(client: Connection, port: int, process: psutil.Process, commits: list[str], body: bytes, times: int) -> None:
+def reload(
+    client: Connection, port: int, process: psutil.Process, commits: list[str], body: bytes, times: int, loading: int
+) -> None:
     """Exchange the model in use while clients translate; print failed requests and the server's memory."""
     stop, failures, done = threading.Event(), [0], [0]
 
@@ -187,7 +189,7 @@ def reload(client: Connection, port: int, process: psutil.Process, commits: list
             failures[0] += translate() != 200
             done[0] += 1
 
-    threads = [threading.Thread(target=load) for _ in range(4)]
+    threads = [threading.Thread(target=load) for _ in range(loading)]
     for thread in threads:
         thread.start()
     memory = []
@@ -221,7 +223,7 @@ def in_use(port: int, commit: str) -> bool:
 def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("filters", 64), ("size", 256), ("rounds", 3), ("reloads", 0)):
+    for name, default in (("filters", 64), ("size", 256), ("rounds", 3), ("reloads", 0), ("loading", 4)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seconds", type=float, default=20.0)
     given = parser.parse_args()
@@ -238,7 +240,7 @@ def main() -> None:
         download(client, MODEL.repo, commits[0], listing, folder / "model", whole=True)
         with served(folder / "store") as (port, process):
             if given.reloads:
-                reload(client, port, process, commits, png_bytes(picture), given.reloads)
+                reload(client, port, process, commits, png_bytes(picture), given.reloads, given.loading)
             else:
                 compare(port, process, Translator(folder / "model"), picture, given.seconds, given.rounds)
 

@@ -17,7 +17,7 @@ LADDER = ((32, 16), (32, 32), (64, 16), (64, 32), (128, 32), (128, 64), (256, 64
 LEAST_STEPS = 50
 """Fewer steps are no training: the smallest budget has time for these and for one evaluation."""
 
-FEW_PICTURES, MANY_PICTURES, PASSES = 4000, 40_000, 3
+FEW_PICTURES, MANY_PICTURES, PASSES = 3000, 40_000, 3
 """A more expensive network is chosen if it sees this many pictures: `PASSES` times the pairs, within these bounds."""
 
 EVALUATIONS, EVALUATION_SHARE = 10, 0.1
@@ -99,7 +99,8 @@ def choose(
     values = {
         "max_steps": steps,
         "learning_rate": round(2.5e-4 * math.sqrt(chosen.batch_size), 6),
-        "learning_rate_schedule": "linear",
+        # An average of the weights does what a falling rate is for, and together they were worse (decision 011).
+        "learning_rate_schedule": "constant" if chosen.weight_average else "linear",
         "evaluation_steps": between,
     }
     return {name: values.get(name, getattr(chosen, name)) for name in open_names(given, chosen.minutes)}

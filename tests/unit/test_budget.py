@@ -65,6 +65,12 @@ def test_the_largest_network_that_sees_enough_pictures_is_chosen(
     assert (chosen["size"], chosen["ngf"], chosen["ndf"]) == (size, filters, filters)
 
 
+@pytest.mark.parametrize(("preset", "schedule"), [("best", "constant"), ("paper", "linear")])
+def test_the_learning_rate_falls_only_where_the_weights_are_not_averaged(preset: str, schedule: str) -> None:
+    chosen = choose({"minutes": 2, "preset": preset}, PHOTOGRAPHS, Bench().machine)
+    assert chosen["learning_rate_schedule"] == schedule
+
+
 @pytest.mark.parametrize("minutes", [0.5, 1, 2, 10, 60, 600])
 @pytest.mark.parametrize("pairs", [PHOTOGRAPHS, PairsOutline(5000, 512, loading=5.0), PairsOutline(3, 64)])
 def test_compilation_steps_and_evaluations_take_nine_tenths_of_the_budget_or_more_and_never_more_than_it(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from conftest import TriggerHarness, configuration
 from own_target import project_at
 from served import Relay, Served, absentable
 
+from pachyderm.client import connection
 from pachyderm.client.connection import Target
 from pachyderm.protocol import channel
 from workflows.daemon.signals import Interruption
@@ -30,6 +32,8 @@ def served(tmp_path: Path) -> Iterator[Served | Relay]:
 def target(served: Served | Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     # Two attempts, half a second apart, so that the trigger notices sooner.
     monkeypatch.setitem(channel.RETRIES, "maxAttempts", 2)
+    # gRPC's client sometimes leaves a stream waiting whose server has ended; see `read_timeout`.
+    monkeypatch.setattr(connection, "open_channel", partial(channel.open_channel, read_timeout=10.0))
     return project_at(f"grpc://{served.address}", tmp_path / "work")
 
 

@@ -49,7 +49,8 @@ PHOTOGRAPHS = PairsOutline(80, 128, loading=1.0)
     [
         (1, 0.1, PHOTOGRAPHS, 64, 16),
         (2, 0.1, PHOTOGRAPHS, 64, 32),
-        (10, 0.1, PHOTOGRAPHS, 128, 32),
+        (5, 0.1, PHOTOGRAPHS, 128, 32),
+        (10, 0.1, PHOTOGRAPHS, 128, 64),
         (60, 0.1, PHOTOGRAPHS, 128, 64),
         (2, 0.01, PHOTOGRAPHS, 128, 64),  # ten times as fast a machine
         (600, 0.1, PHOTOGRAPHS, 128, 64),  # no larger than the pairs

@@ -291,12 +291,13 @@ def test_a_kill_around_a_verdict_loses_no_verdict_and_promotes_nothing_unapprove
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(10))
 def test_a_hundred_kills_around_verdicts_lose_no_verdict_and_promote_nothing_unapproved(
-    harness: StageHarness, monkeypatch: pytest.MonkeyPatch, seed: int
+    harness: StageHarness, monkeypatch: pytest.MonkeyPatch, volume: Callable[[int, int], int], seed: int
 ) -> None:
     candidate(harness, "always")
     draw, kills = random.Random(seed), 0
-    while kills < 100:
+    while kills < volume(100, 4):
         kills += check_kill(harness, monkeypatch, draw)
     assert codes(harness) == []

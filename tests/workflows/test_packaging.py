@@ -18,7 +18,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-PACKAGES = ("cli", "components", "pachyderm", "pix2pix", "workflows")
+PACKAGES = ("cli", "components", "pachyderm", "pix2pix", "web", "workflows")
 
 
 def test_every_file_that_the_code_reads_is_package_data() -> None:

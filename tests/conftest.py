@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -21,6 +21,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--slice-of", default="", metavar="COMMIT", help="of the long tests, run a commit's slice alone")
     group.addoption("--budget", type=float, default=90.0, metavar="SECONDS", help="that the slice may take  [90]")
     group.addoption("--volume", type=float, default=1.0, metavar="FRACTION", help="of what the long tests do  [1]")
+
+
+@pytest.fixture(scope="module")
+def eager() -> Iterator[None]:
+    """Run TensorFlow's functions without compiling them, which takes longer than a few steps of a tiny network."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ import msgspec
 from pachyderm.client.branches import BranchName
 from pachyderm.client.change_stream import UploadProgress, digest_of, send
 from pachyderm.client.connection import Connection, Target, translate
+from pachyderm.client.rpc import repeating
 from pachyderm.errors import RequestError
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class ResumableUpload:
             OSError: a local file cannot be read.
         """
         left = dict(changed)
-        with self._renewing():
+        with repeating(self._client, RENEW_EVERY, self._renew, "renew-upload"):
             for portion in self._remembered:
                 if self._holds(portion, left):
                     self._portions.append(portion)
@@ -173,30 +173,13 @@ class ResumableUpload:
             logger.warning("if this upload is interrupted, its last files are sent again: %s", error)
             self._stream = None
 
-    @contextmanager
-    def _renewing(self) -> Iterator[None]:
-        """Renew the portions from a separate thread within the block."""
-        stop = threading.Event()
-
-        def renew() -> None:
-            second = self._client.another()
+    def _renew(self, second: Connection) -> None:
+        """Renew the portions, in the thread that accompanies the upload."""
+        for portion in tuple(self._portions):
             try:
-                while not stop.wait(RENEW_EVERY):
-                    for portion in tuple(self._portions):
-                        try:
-                            second.pfs.renew_file_set(file_set_id=portion.file_set, ttl_seconds=LIFE)
-                        except grpc.RpcError as error:
-                            logger.warning("a part of the upload could not be renewed: %s", error.details())
-            finally:
-                second.close()
-
-        thread = threading.Thread(target=renew, name="renew-upload", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+                second.pfs.renew_file_set(file_set_id=portion.file_set, ttl_seconds=LIFE)
+            except grpc.RpcError as error:
+                logger.warning("a part of the upload could not be renewed: %s", error.details())
 
 
 @contextmanager
@@ -205,7 +188,7 @@ def resumable_upload(
 ) -> Iterator[ResumableUpload]:
     """Provide an upload that goes on with the portions that are remembered; after success, nothing is remembered.
 
-    Where nothing can be remembered, or another process has the same upload in hand, everything is uploaded.
+    Where nothing can be remembered, or another process makes the same upload, everything is uploaded.
 
     Args:
         client: the connection.

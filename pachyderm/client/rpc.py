@@ -1,8 +1,10 @@
-"""RPCs whose responses come by the thousand, read with Google's protobuf instead of the SDK's message classes."""
+"""Requests that bypass the SDK: responses by the thousand, read with Google's protobuf, and requests that repeat."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -32,6 +34,35 @@ def call_stream(client: Connection, method: str, response: str, **request: Any) 
     """Call a method that streams its responses; arguments and errors as for `call`."""
     stub = client.channel.unary_stream(_SERVICE + method, **_codecs(response))
     yield from stub(message(f"{method}Request", **request))
+
+
+@contextmanager
+def repeating(client: Connection, seconds: float, send: Callable[[Connection], None], thread: str) -> Iterator[None]:
+    """Send requests again and again from a separate thread while the block works.
+
+    Args:
+        client: the connection; the thread uses another one.
+        seconds: before the first time and between two of them.
+        send: sends the requests; it handles their errors, since an exception ends the thread.
+        thread: name of the thread.
+    """
+    stop = threading.Event()
+
+    def repeat() -> None:
+        second = client.another()
+        try:
+            while not stop.wait(seconds):
+                send(second)
+        finally:
+            second.close()
+
+    repeater = threading.Thread(target=repeat, name=thread, daemon=True)
+    repeater.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        repeater.join()
 
 
 def _codecs(response: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The settlement of parameters that are left to a time budget: chosen once for equal requests, then kept.
 
-A request is what was set, with the same data, code and library versions; the speed of a machine is no part of it. What
+A request is what was set, with the same data, code and library versions; the speed of a machine is not part of it. What
 was chosen is metadata of the output commit that it was chosen for, under the request's fingerprint: later attempts and
 later commits with an equal request take it over, and so find the finished commit or the unfinished work.
 """

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import msgspec
 
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection, translate
+from pachyderm.client.rpc import repeating
 from pachyderm.errors import ConflictError, UnreachableError
 
 logger = logging.getLogger(__name__)
@@ -290,29 +290,19 @@ def heartbeats(
             that of the others.
         waits: returns what the work waits for outside Pachyderm, empty for nothing; stored likewise.
     """
-    stop = threading.Event()
+    beat, waited = 0, ""
 
-    def renew() -> None:
-        second = client.another()
-        beat, waited = 0, ""
+    def renew(second: Connection) -> None:
+        nonlocal beat, waited
+        beat += 1
+        keys = {f"alive.{claim.number}": str(beat), **progress_keys(claim.number, *progress(), shard)}
+        text = waits()
+        if text or waited:
+            keys[f"waits.{claim.number}"] = waited = text
         try:
-            while not stop.wait(RENEW_EVERY):
-                beat += 1
-                keys = {f"alive.{claim.number}": str(beat), **progress_keys(claim.number, *progress(), shard)}
-                text = waits()
-                if text or waited:
-                    keys[f"waits.{claim.number}"] = waited = text
-                try:
-                    second.edit_keys(commit.repo, commit.id, put=keys)
-                except grpc.RpcError as error:
-                    logger.warning("the claim on %s could not be renewed: %s", commit, error.details())
-        finally:
-            second.close()
+            second.edit_keys(commit.repo, commit.id, put=keys)
+        except grpc.RpcError as error:
+            logger.warning("the claim on %s could not be renewed: %s", commit, error.details())
 
-    thread = threading.Thread(target=renew, name=f"heartbeat-{commit.repo}", daemon=True)
-    thread.start()
-    try:
+    with repeating(client, RENEW_EVERY, renew, f"heartbeat-{commit.repo}"):
         yield
-    finally:
-        stop.set()
-        thread.join()

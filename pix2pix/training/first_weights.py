@@ -64,7 +64,7 @@ def check_fit(model: EarlierModel | None, parameters: TrainParameters) -> None:
     """Refuse an earlier model that a training cannot begin with, before pairs are read.
 
     Raises:
-        InputError: it is no checkpoint, or does not fit; the message names the values.
+        InputError: it is not a checkpoint, or does not fit; the message names the values.
     """
     problem = misfit(parameters, checkpoints.read(_checkpoint(model.folder)).parameters) if model else ""
     if model and problem:

@@ -121,13 +121,7 @@ def _no_waiting(seconds: float) -> None:
     raise AssertionError("the attempt waited for the claim of its own run's lost attempt")
 
 
-@pytest.fixture(autouse=True)
-def _eager() -> Iterator[None]:
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 def test_a_training_that_is_killed_goes_on_from_its_last_save_to_the_same_weights(

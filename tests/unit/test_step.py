@@ -25,11 +25,7 @@ PICTURES = np.random.default_rng(5).integers(0, 255, (2, 32, 32, 6)).astype(np.u
 SEEDS = np.array([[1, 0], [1, 1]], np.int32)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _eager():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 def learn(steps: int = 1, **changes):

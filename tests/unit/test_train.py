@@ -19,12 +19,7 @@ from pix2pix.training import checkpoints
 from pix2pix.training.step import TrainingStep
 from pix2pix.training.train import train
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _eager():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from seeded_pairs import edges, mirrored, near_copy
 from tiny_model import tiny
 
@@ -21,12 +20,7 @@ from pix2pix.datasets.checks.training_check import check_before_training
 from pix2pix.images.codec import encode_png
 from pix2pix.training.train import train
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _eager() -> Any:
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from kfp.local import logging_utils
 from trivial_pipelines import compile_all, compile_loop
 
 from pachyderm.client.connection import Target
@@ -24,7 +27,7 @@ from workflows.errors import RunInputError
 from workflows.runners import local, local_child
 from workflows.runners.compiled import shipped
 from workflows.runners.local import LocalRunner, child_environment
-from workflows.runners.local_loops import most_at_once
+from workflows.runners.local_loops import local_loops, most_at_once
 from workflows.runners.log_lines import LogFollower, cause
 from workflows.runners.processes import is_alive, start_of
 from workflows.runners.run_folder import Request, RunFolder, RunProgress
@@ -224,6 +227,21 @@ def starter(tmp_path: Path, package: Path, order: str) -> subprocess.Popen[bytes
     return subprocess.Popen([sys.executable, "-c", STARTER, str(tmp_path / "my runs"), str(package), SET, order])
 
 
+def test_the_end_of_a_run_ends_no_run_of_the_same_id_in_another_folder(
+    runner: LocalRunner, pipelines: dict[str, Path], tmp_path: Path
+) -> None:
+    environment = child_environment(Target(store=tmp_path / "store"), tmp_path / "scratch", os.environ)
+    other = LocalRunner(tmp_path / "other runs", environment, pipelines)
+    other.start(KEY, {"hyperparameters": f"mark={tmp_path / 'mark'},wait={tmp_path / 'go'}"})
+    until((tmp_path / "mark").exists)
+    runner.start(KEY, {"hyperparameters": "fail=no"})
+    until(runner.poll)
+    assert runner.find(KEY)[0].phase is Phase.FAILED
+    (tmp_path / "go").touch()
+    assert ended(other).phase is Phase.SUCCEEDED
+    other.close()
+
+
 def test_a_run_does_not_outlive_a_starter_that_is_killed(
     runner: LocalRunner, pipelines: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -373,6 +391,66 @@ def test_the_follower_waits_for_complete_lines(tmp_path: Path) -> None:
     with log.open("ab") as file:
         file.write(b"5\n    a\r    b\n")
     assert follower.lines() == ["train: loss 0.5", "train: a", "train: b"]
+
+
+def test_the_output_of_an_iteration_is_shown_after_another_one_ended(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    begins = "10:00:00.000 - INFO - Executing task 'shard'\n"
+    ends = "10:00:00.000 - INFO - Task 'shard' finished with status SUCCESS\n"
+    log.write_text(f"{begins}{begins}    1 of 2\n{ends}    2 of 2\n{ends}    nobody's\n")
+    assert LogFollower(log).lines() == [
+        "shard: begins",
+        "shard: begins",
+        "shard: 1 of 2",
+        "shard: success",
+        "shard: 2 of 2",
+        "shard: success",
+    ]
+
+
+def test_a_tasks_input_is_printed_in_one_piece_whatever_other_tasks_print(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun, printed = threading.Event(), threading.Event()
+    first = ["[KFP Executor 2026-11-28 10:00:00,000 INFO]: Got executor_input:\n", "{\n", '    "inputs": {}\n']
+
+    def reading() -> None:
+        with logging_utils.indented_print():
+            for line in first:
+                print(line, end="")  # noqa: T201
+            begun.set()
+            printed.wait(30)
+            for line in ("}\n", "my line\n", *first):  # the second input never ends
+                print(line, end="")  # noqa: T201
+
+    def working() -> None:
+        begun.wait(30)
+        with logging_utils.indented_print():
+            print("line 9\n", end="")  # noqa: T201
+        printed.set()
+
+    with local_loops(2):
+        threads = [threading.Thread(target=target) for target in (reading, working)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    whole = "".join(f"    {line}" for line in first)
+    output = capsys.readouterr().out
+    assert output == f"    line 9\n{whole}    }}\n    my line\n{whole}"
+    log = tmp_path / "log"
+    log.write_text(f"10:00:00.000 - INFO - Executing task 'shard'\n{output}")
+    assert LogFollower(log).lines() == ["shard: begins", "shard: line 9", "shard: my line"]
+
+
+def test_iterations_that_begin_and_end_replace_no_log_handler_of_each_other() -> None:
+    before = logging.getLogger().handlers[:]
+    with local_loops(2), logging_utils.local_logger_context():
+        (handler,) = logging.getLogger().handlers
+        with logging_utils.local_logger_context():
+            assert logging.getLogger().handlers == [handler]
+        assert logging.getLogger().handlers == [handler]
+    assert logging.getLogger().handlers == before
 
 
 def test_the_cause_is_the_end_of_the_last_traceback_of_the_task_that_failed(tmp_path: Path) -> None:

@@ -118,7 +118,9 @@ def test_a_forked_run_ends_with_its_tasks_however_it_is_ended(runner: LocalRunne
     assert ended(runner, key).phase is Phase.VANISHED
     gone(work)
     key, process, work = runs["marked"]
-    assert {process.pid, work} <= set(kill_marked(MARK, runner.find(key)[0].run)), "found by the run's mark"
+    assert {process.pid, work} <= set(kill_marked(MARK, str(runner._folder / runner.find(key)[0].run))), (
+        "found by the run's mark"
+    )
     gone(work)
     assert ended(runner, key).phase is Phase.VANISHED
 
@@ -157,7 +159,7 @@ def test_changed_code_age_and_the_end_of_the_process_lead_to_fresh_processes(
     process._current.process.kill()
     process._current.process.wait()
     refused()
-    long = {**environment, MARK: "x" * 400}
+    long = {**environment, MARK: "x" * 1000}
     assert process.start(folder, 1, long) is None, "the mark does not fit"
     process.close()
 

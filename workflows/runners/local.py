@@ -30,8 +30,12 @@ logger = logging.getLogger(__name__)
 ENDS_WITHIN = 3.0
 """Seconds that a child has to record its final state before its group is killed; for all children together on close."""
 
-MARK = "PIX2PIX_RUN"
-"""Environment variable with the run's id, in its process and in all of its tasks."""
+RUN = "PIX2PIX_RUN"
+"""Environment variable with the run's id, for its tasks."""
+
+MARK = "PIX2PIX_RUN_FOLDER"
+"""Environment variable with the run's folder, in its process and in all of its tasks, by which `kill_marked` finds
+them: two triggers in different folders of one machine start runs with the same id."""
 
 
 def child_environment(target: Target, scratch: Path, environment: Mapping[str, str]) -> dict[str, str]:
@@ -103,7 +107,7 @@ class LocalRunner:
             if folder.has_temporary() and path.name not in self._children:
                 state = self.state(path.name)
                 if state is not None and state.over:
-                    kill_marked(MARK, path.name)
+                    kill_marked(MARK, str(path))
                     folder.remove_temporary()
 
     def location(self) -> str:
@@ -214,7 +218,8 @@ class LocalRunner:
 
     def _spawn(self, folder: RunFolder, pipeline: str) -> _Child:
         temporary = folder.make_temporary((*CORRUPTED, *quoted_characters()))
-        environment = {**self._environment, MARK: folder.path.name, "TMPDIR": str(temporary)}
+        marks = {RUN: folder.path.name, MARK: str(folder.path)}
+        environment = {**self._environment, **marks, "TMPDIR": str(temporary)}
         with folder.log.open("ab") as log:
             process: subprocess.Popen[bytes] | PreparedRun | None = None
             if self._prepared is not None:
@@ -253,16 +258,16 @@ class LocalRunner:
         folder = RunFolder(self._folder / run)
         progress = folder.progress()
         if progress is None or progress.phase is Phase.RUNNING:
-            kill_marked(MARK, run)
+            kill_marked(MARK, str(folder.path))
             phase, why = end or _end_by_exit_code(code, folder.log)
             self._record(folder, RunProgress(phase, (child.process.pid, child.start), why, self._clock()))
         elif progress.phase is not Phase.SUCCEEDED:
-            kill_marked(MARK, run)
+            kill_marked(MARK, str(folder.path))
         folder.remove_temporary()
 
     def _clean_up_vanished(self, folder: RunFolder, state: RunState) -> None:
         """Kill what a vanished run of an earlier process left behind, and record its end."""
-        killed = kill_marked(MARK, state.run)
+        killed = kill_marked(MARK, str(folder.path))
         if killed:
             logger.warning(
                 "run %s vanished; killed its remaining processes: %s", state.run, killed, extra={"run": state.run}

@@ -11,9 +11,17 @@ _TASK = re.compile(
     r"\d\d:\d\d:\d\d\.\d+ - \w+ - "
     r"(?:Executing task '(?P<begins>.+)'|Task '(?P<ends>.+)' finished with status (?P<status>\w+))"
 )
-_EXECUTOR = re.compile(r"\[KFP Executor [^\]]*\]")
 _ERROR = re.compile(r"(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning|Failure)?: \S.*")
 _INDENT = "    "
+
+EXECUTOR = re.compile(r"\[KFP Executor [^\]]*\]")
+"""Beginning of a line of KFP's executor, which runs a task's function."""
+
+INPUT_BEGINS = "Got executor_input:"
+"""End of the executor's line before the task's input, which is JSON of several lines."""
+
+INPUT_ENDS = "}"
+"""Last line of the task's input."""
 
 
 def plain(text: str) -> str:
@@ -22,14 +30,18 @@ def plain(text: str) -> str:
 
 
 class LogFollower:
-    """Follows a growing log."""
+    """Follows a growing log.
+
+    Tasks that run at the same time are iterations of one loop, so each line is attributed to the task begun last of
+    those that have not ended.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
         self._rest = b""
         self._inside_input = False
-        self._task = ""
+        self._running: list[str] = []
 
     def lines(self) -> list[str]:
         """Return the complete lines since the last call as ``task: line``; a carriage return ends a line, too."""
@@ -48,18 +60,23 @@ class LogFollower:
         task = _TASK.match(line)
         if task:
             self._inside_input = False
-            self._task = task["begins"] or ""
-            return f"{self._task}: begins" if self._task else f"{task['ends']}: {task['status'].lower()}"
+            if task["begins"]:
+                self._running.append(task["begins"])
+                return f"{task['begins']}: begins"
+            # Other iterations of a loop may still be running.
+            if task["ends"] in self._running:
+                self._running.remove(task["ends"])
+            return f"{task['ends']}: {task['status'].lower()}"
         if not line.startswith(_INDENT):
             return None
         text = line[len(_INDENT) :]
         if self._inside_input:
-            self._inside_input = text != "}"
+            self._inside_input = text != INPUT_ENDS
             return None
-        if _EXECUTOR.match(text):
-            self._inside_input = text.endswith("Got executor_input:")
+        if EXECUTOR.match(text):
+            self._inside_input = text.endswith(INPUT_BEGINS)
             return None
-        return f"{self._task}: {text.rstrip()}" if text.strip() and self._task else None
+        return f"{self._running[-1]}: {text.rstrip()}" if text.strip() and self._running else None
 
 
 def cause(path: Path) -> str:
@@ -82,7 +99,7 @@ def cause(path: Path) -> str:
 
 def cause_in(output: Sequence[str]) -> str:
     """Return the cause of a failure by the output of the task that failed; see `cause`."""
-    lines = [line for line in map(plain, output) if line.strip() and not _EXECUTOR.match(line)]
+    lines = [line for line in map(plain, output) if line.strip() and not EXECUTOR.match(line)]
     return _end_of_traceback(lines) or (lines[-1].strip() if lines else "")
 
 

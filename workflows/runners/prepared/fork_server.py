@@ -26,7 +26,7 @@ DESCRIPTORS = 4
 READY = b"ready"
 """A server's first message; any other means that its forks cannot be used."""
 
-MARK_SPACE = 400
+MARK_SPACE = 1000
 """Bytes of the initial environment that a run's mark is written into."""
 
 Job = Callable[[Any], int]

@@ -95,7 +95,7 @@ class PreparedProcess:
 
     Args:
         environment: the environment of the runs, apart from what `start` is given.
-        mark: environment variable with a run's id.
+        mark: environment variable with a run's folder.
         clock: seconds from any origin.
         modules: what the process imports.
     """

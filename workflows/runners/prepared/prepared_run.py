@@ -80,7 +80,7 @@ def main(descriptor: int, name: str, modules: Sequence[str]) -> int:
 
     Args:
         descriptor: of the server's end of the socket.
-        name: environment variable with a run's id.
+        name: environment variable with a run's folder.
         modules: to import.
     """
     connection = socket.socket(fileno=descriptor)

@@ -71,7 +71,7 @@ def export(
 
     Raises:
         InputError: the checkpoint is missing or damaged, or ``target/<version>`` was not written by an export.
-        HyperparameterError: ONNX is asked for and not installed, or cannot hold the model.
+        HyperparameterError: ONNX is asked for and not installed, or its model would compute anything else.
         WorkError: no space left.
     """
     options = parameters or ExportParameters()

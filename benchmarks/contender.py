@@ -23,6 +23,7 @@ if sys.argv[1] == "ours":
     configure_tensorflow()  # the others run with the defaults of their framework
 module = importlib.import_module(f"peers.{sys.argv[1]}")
 runs = {}
+warm_up = 0.0
 for line in sys.stdin:
     function, count, arguments = json.loads(line)
     key = (function, json.dumps(arguments))
@@ -31,16 +32,18 @@ for line in sys.stdin:
             if os.environ.get("ONE_RUN"):  # so that the memory of one is not counted for the next
                 runs.clear()
                 gc.collect()
+            start = time.perf_counter()
             runs[key] = getattr(module, function)(**arguments)
             for _ in range(2):
                 runs[key]()
+            warm_up = time.perf_counter() - start
         seconds = []
         for _ in range(count):
             start = time.perf_counter()
             runs[key]()
             seconds.append(time.perf_counter() - start)
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        reply = {"seconds": seconds, "megabytes": megabytes}
+        reply = {"seconds": seconds, "megabytes": megabytes, "warm_up": warm_up}
         if hasattr(module, "peak_megabytes"):
             reply["gpu_megabytes"] = module.peak_megabytes()
     except Exception as error:  # noqa: BLE001 - a contender that cannot run is a line in the table

@@ -1,11 +1,13 @@
-"""Measures training, generation and the input pipeline on one GPU, in at most 8 minutes.
+"""Measures training, generation and the input pipeline on one GPU, in at most 25 minutes.
 
-    python -m benchmarks.gpu [--torch-python PATH] [--seconds 460]
+    python -m benchmarks.gpu [--torch-python PATH] [--seconds 1400]
     python -m benchmarks.gpu --rehearse     # tiny sizes, also without a GPU: whether everything starts
 
 It needs what requirements/gpu.txt installs; PyTorch is left out, with a message, if the Python given (or this one)
 lacks it. Contenders run one after the other, each in a process of its own, the most important figures first; what does
-not fit into the time is named. Prints a Markdown table for docs/performance.md.
+not fit into the time is named: with ``--seconds 460``, little more than those. Most of the time goes to warm-ups: XLA
+tries algorithms for every convolution, about 2 minutes for each batch size and precision on an H200. Prints Markdown
+tables for docs/performance.md; warm-up is the time to build the networks and to run twice.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ from pathlib import Path
 
 from benchmarks.model import Contender, cpu
 
-LONGEST = 100.0
+LONGEST = 240.0
 """Seconds after which a measurement is given up: torch.compile and XLA may take most of them at first."""
+
+IMPORTANT = 2
+"""Contenders of `TRAINING` that are measured before generation."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,11 @@ def _torch(precision: str, compiled: bool) -> Variant:
 TRAINING = (
     _ours("bfloat16", "on"),
     _torch("bfloat16", False),
-    _ours("float32", "on"),
-    _torch("float32", False),
     _torch("bfloat16", True),
     _ours("bfloat16", "off"),
     _ours("float32", "off"),
+    _torch("float32", False),
+    _ours("float32", "on"),
     _torch("float32", True),
 )
 """The most important first."""
@@ -91,9 +96,8 @@ class Utilisation:
             self._samples += [float(values[0])] if values and values[0].isdigit() else []
 
     def median(self) -> str:
-        """Return the median of the upper half of the samples, since the first ones fall into compilation."""
-        upper = sorted(self._samples)[len(self._samples) // 2 :]
-        return f"{statistics.median(upper):.0f} %" if upper else "-"
+        """Return the median of the samples."""
+        return f"{statistics.median(self._samples):.0f} %" if self._samples else "-"
 
 
 def smi(*fields: str) -> list[str]:
@@ -106,6 +110,13 @@ def smi(*fields: str) -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [field.strip() for field in shown.splitlines()[0].split(",")]
+
+
+def version(python: str, distribution: str) -> str:
+    """Return the version of a distribution that a Python has installed, without importing it."""
+    code = f"from importlib.metadata import version; print(version('{distribution}'))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "not found"
 
 
 class Bench:
@@ -133,24 +144,31 @@ class Bench:
                     contender = Contender(variant.name, variant.module, python, ONE_RUN="1")
                 left = self._deadline - time.monotonic()
                 if left < 5:
-                    print(f"| {variant.name} | {batch} | left out: no time | | | |", flush=True)
+                    print(f"| {variant.name} | {batch} | left out: no time | | | | |", flush=True)
                     continue
-                watchdog = threading.Timer(min(left, LONGEST), contender.kill)
+                limit, start = min(left, LONGEST), time.monotonic()
+                watchdog = threading.Timer(limit, contender.kill)
                 watchdog.start()
-                with Utilisation() as utilisation:
-                    reply = self._repeated(contender, function, {**variant.arguments, "batch": batch, **self._shape})
+                arguments = {**variant.arguments, "batch": batch, **self._shape}
+                reply, utilisation = self._repeated(contender, function, arguments)
                 watchdog.cancel()
+                if "error" in reply and time.monotonic() - start >= limit:
+                    reply = {"error": f"not done after {limit:.0f} s"}
                 print(f"| {variant.name} | {batch} | {_figures(reply, function, batch, utilisation)} |", flush=True)
         finally:
             contender.close()
 
-    def _repeated(self, contender: Contender, function: str, arguments: dict[str, object]) -> dict[str, object]:
-        """Run for about three seconds after a first measurement."""
+    def _repeated(
+        self, contender: Contender, function: str, arguments: dict[str, object]
+    ) -> tuple[dict[str, object], Utilisation]:
+        """Run for about three seconds after a first measurement, during which nvidia-smi is not asked."""
+        utilisation = Utilisation()
         reply = contender.run(function, 3, **arguments)
         if "error" in reply or self._options.rehearse:
-            return reply
+            return reply, utilisation
         count = int(min(2000, max(5, 3 / max(1e-4, statistics.median(reply["seconds"])))))
-        return contender.run(function, count, **arguments)
+        with utilisation:
+            return contender.run(function, count, **arguments), utilisation
 
     def input_pipeline(self) -> None:
         """Print the pairs per second that the host can prepare."""
@@ -165,33 +183,41 @@ class Bench:
 
 def _figures(reply: dict[str, object], function: str, batch: int, utilisation: Utilisation) -> str:
     if "error" in reply:
-        return f"left out: {str(reply['error']).splitlines()[0]} | | |"
+        return f"left out: {str(reply['error']).splitlines()[0]} | | | |"
     seconds = statistics.median(reply["seconds"])
     per_second, rate = 1 / seconds, batch / seconds
     figures = f"{per_second:.2f} | {rate:.1f}" if function == "step" else f"{1000 * seconds:.1f} ms | {rate:.1f}"
-    return f"{figures} | {reply.get('gpu_megabytes', 0):.0f} MiB | {utilisation.median()}"
+    memory = f"{reply.get('gpu_megabytes', 0):.0f} MiB"
+    return f"{figures} | {memory} | {utilisation.median()} | {reply['warm_up']:.0f} s"
+
+
+def heading(what: str, figure: str) -> str:
+    """Return the first lines of a table."""
+    columns = (what, "batch", figure, "pictures/s", "peak memory", "utilisation", "warm-up")
+    return f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|"
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torch-python", default=sys.executable, help="a Python with PyTorch")
-    parser.add_argument("--seconds", type=float, default=460.0, help="no measurement begins later")
+    parser.add_argument("--seconds", type=float, default=1400.0, help="no measurement begins later")
     parser.add_argument("--rehearse", action="store_true", help="tiny sizes, one round")
     options = parser.parse_args()
     card = ", ".join(smi("name", "driver_version", "memory.total")) or "no GPU found by nvidia-smi"
     print(f"{card} MiB; {cpu()}; Python {platform.python_version()}; {datetime.now(UTC):%Y-%m-%d}")
+    print(f"TensorFlow {version(sys.executable, 'tensorflow')}; torch {version(options.torch_python, 'torch')}")
     print(f"`{Path(sys.executable).name} -m benchmarks.gpu {' '.join(sys.argv[1:])}`\n", flush=True)
     bench = Bench(options)
-    print("| training step | batch | steps/s | pictures/s | peak memory | utilisation |\n|---|---|---|---|---|---|")
-    for variant in TRAINING[:4]:
+    print(heading("training step", "steps/s"))
+    for variant in TRAINING[:IMPORTANT]:
         bench.measure(variant, "step", bench.training_batches)
-    print("\n| generation | batch | time | pictures/s | peak memory | utilisation |\n|---|---|---|---|---|---|")
+    print("\n" + heading("generation", "time"))
     for variant in GENERATION:
         bench.measure(variant, "generate", bench.generation_batches)
     bench.input_pipeline()
-    print("\n| training step | batch | steps/s | pictures/s | peak memory | utilisation |\n|---|---|---|---|---|---|")
-    for variant in TRAINING[4:]:
+    print("\n" + heading("training step", "steps/s"))
+    for variant in TRAINING[IMPORTANT:]:
         bench.measure(variant, "step", bench.training_batches)
 
 

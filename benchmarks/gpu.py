@@ -1,13 +1,13 @@
-"""Measures training, generation and the input pipeline on one GPU, in at most 25 minutes.
+"""Measures training, generation and the input pipeline on one GPU, in at most 8 minutes.
 
-    python -m benchmarks.gpu [--torch-python PATH] [--seconds 1400]
+    python -m benchmarks.gpu [--torch-python PATH] [--seconds 460]
     python -m benchmarks.gpu --rehearse     # tiny sizes, also without a GPU: whether everything starts
 
 It needs what requirements/gpu.txt installs; PyTorch is left out, with a message, if the Python given (or this one)
 lacks it. Contenders run one after the other, each in a process of its own, the most important figures first; what does
-not fit into the time is named: with ``--seconds 460``, little more than those. Most of the time goes to warm-ups: XLA
-tries algorithms for every convolution, about 2 minutes for each batch size and precision on an H200. Prints Markdown
-tables for docs/performance.md; warm-up is the time to build the networks and to run twice.
+not fit into the time is named; all of it takes about 25 minutes (``--seconds 1400``). Most of the time goes to the
+warm-ups of XLA, about 2 minutes for each batch size and precision on an H200. Prints Markdown tables for
+docs/performance.md; warm-up is the time to build the networks and to run twice.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torch-python", default=sys.executable, help="a Python with PyTorch")
-    parser.add_argument("--seconds", type=float, default=1400.0, help="no measurement begins later")
+    parser.add_argument("--seconds", type=float, default=460.0, help="no measurement begins later")
     parser.add_argument("--rehearse", action="store_true", help="tiny sizes, one round")
     options = parser.parse_args()
     card = ", ".join(smi("name", "driver_version", "memory.total")) or "no GPU found by nvidia-smi"

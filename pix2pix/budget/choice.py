@@ -29,6 +29,10 @@ MARGIN = 0.95
 MEASUREMENTS = 3
 """Networks that are timed at most: each has to be compiled, which takes some seconds."""
 
+COMPILED_FROM = 30.0
+"""Budget, minutes, from which on XLA compiles on a GPU: that takes minutes of its own for each network that is timed,
+and once more for the training (docs/performance.md)."""
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -123,6 +127,8 @@ def _networks(given: Mapping[str, object], pairs: PairsOutline) -> Iterator[Trai
             network = TrainParameters.of(values)
             if "batch_size" not in given:
                 network = network.settled({"batch_size": 4 if max(network.shape) <= 128 else 1})
+            if "xla" not in given and network.minutes < COMPILED_FROM:
+                network = network.settled({"xla": "off"})
         except HyperparameterError as error:
             refused = error
             continue

@@ -8,7 +8,7 @@ from pix2pix.errors import HyperparameterError
 
 LEFT_TO_BUDGET = (
     *("size", "ngf", "ndf", "batch_size"),
-    *("max_steps", "learning_rate", "learning_rate_schedule", "evaluation_steps"),
+    *("max_steps", "learning_rate", "learning_rate_schedule", "evaluation_steps", "xla"),
 )
 """Hyperparameters that a time budget chooses, unless they are given; `max_steps` it always chooses."""
 

@@ -23,8 +23,9 @@ class TrainParameters(Section):
             ``paper``, which fixes `upsampling` and `weight_average` as in the paper. ``laptop`` is ``best`` with
             `minutes` = 10.
         minutes: time budget of the training; 0 means none. `size`, `ngf`, `ndf`, `batch_size`, `learning_rate`,
-            `learning_rate_schedule` and `evaluation_steps`, unless they are given, and `max_steps` are chosen from the
-            number and size of the pairs and from the speed of this machine, and are recorded. A retry keeps them.
+            `learning_rate_schedule`, `evaluation_steps` and `xla`, unless they are given, and `max_steps` are chosen
+            from the number and size of the pairs and from the speed of this machine, and are recorded. A retry keeps
+            them.
         size: height of the pictures that the networks see, pixels; 32 to 1024, a multiple of 2^depth. Paper: 256.
         width: their width, pixels, likewise; 0 means square.
         depth: levels of the U-Net; 0 means as many as halve `size` and `width` evenly (256 gives 8, as in the paper).

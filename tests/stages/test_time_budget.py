@@ -33,6 +33,7 @@ CHOICE = {
     "learning_rate": 4e-4,
     "learning_rate_schedule": "linear",
     "evaluation_steps": 10,
+    "xla": "off",
 }
 
 

@@ -33,7 +33,7 @@ from pachyderm.record.quarantine import quarantine
 AUTO, ALWAYS = '[train]\nwarm_start = "auto"\n', '[train]\nwarm_start = "always"\n'
 
 CHOSEN = {"ngf": 16, "ndf": 16, "batch_size": 1, "max_steps": 5, "evaluation_steps": 1}
-CHOSEN |= {"learning_rate": 1e-4, "learning_rate_schedule": "constant"}
+CHOSEN |= {"learning_rate": 1e-4, "learning_rate_schedule": "constant", "xla": "off"}
 """What a time budget chooses."""
 
 

@@ -86,6 +86,16 @@ def test_compilation_steps_and_evaluations_take_nine_tenths_of_the_budget_or_mor
     assert 0.9 * 60 * minutes <= used <= 60 * minutes
 
 
+@pytest.mark.parametrize(
+    ("given", "xla"),
+    [({"minutes": 10}, "off"), ({"minutes": 60}, "auto"), ({"minutes": 10, "xla": "on"}, "on")],
+)
+def test_a_short_budget_spends_no_time_on_compilation_by_xla(given: Mapping[str, object], xla: str) -> None:
+    bench = Bench()
+    chosen = choose(given, PHOTOGRAPHS, bench.machine)
+    assert {network.xla for network in bench.measured} == {chosen.get("xla", given.get("xla"))} == {xla}
+
+
 def test_equal_measurements_give_an_equal_choice_and_another_speed_another_one() -> None:
     first, again, slow = (choose({"minutes": 2}, PHOTOGRAPHS, Bench(step).machine) for step in (0.1, 0.1, 0.12))
     assert first == again != slow
@@ -115,7 +125,14 @@ def test_a_choice_is_by_what_was_measured_where_the_cost_model_is_wrong() -> Non
 
 @pytest.mark.parametrize(
     "given",
-    [{"size": 128}, {"ngf": 8, "ndf": 8}, {"batch_size": 2}, {"learning_rate": 1e-3}, {"evaluation_steps": 25}],
+    [
+        {"size": 128},
+        {"ngf": 8, "ndf": 8},
+        {"batch_size": 2},
+        {"learning_rate": 1e-3},
+        {"evaluation_steps": 25},
+        {"xla": "on"},
+    ],
 )
 def test_what_is_given_wins_and_only_the_rest_is_chosen(given: Mapping[str, object]) -> None:
     bench = Bench()

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 
 from pachyderm.protocol.conflicts import ConflictRetries
+from pachyderm.protocol.listing_channel import ListingChannel
 from pachyderm.protocol.read_timeout import ReadTimeout
 
 MAX_MESSAGE_BYTES = 20 << 20
@@ -68,12 +69,17 @@ def open_channel(address: str, tls: bool, root_certs: bytes | None, read_timeout
         root_certs: certificate authorities in PEM form; None for those that ship with gRPC.
         read_timeout: seconds that a read waits for the next message of the server.
     """
-    if tls:
-        channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(root_certs), options=channel_options())
-    else:
-        channel = grpc.insecure_channel(address, options=channel_options())
+    # gRPC shares a connection between channels with the same credentials object only.
+    credentials = grpc.ssl_channel_credentials(root_certs) if tls else None
+
+    def dial(further: list[tuple[str, Any]]) -> grpc.Channel:
+        options = [*channel_options(), *further]
+        if credentials is not None:
+            return grpc.secure_channel(address, credentials, options=options)
+        return grpc.insecure_channel(address, options=options)
+
     timeout = ReadTimeout([f"/{method}" for method in READS], read_timeout)
-    return grpc.intercept_channel(channel, ConflictRetries(), timeout)
+    return grpc.intercept_channel(ListingChannel(dial), ConflictRetries(), timeout)
 
 
 def with_metadata(channel: grpc.Channel, metadata: Metadata) -> grpc.Channel:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import signal
 import socket
 import threading
 import time
@@ -26,6 +28,7 @@ from cli.failures import report
 from pachyderm.client import connection
 from pachyderm.client.commits import head, history, inspect
 from pachyderm.client.connection import Connection, Target, connect, translated
+from pachyderm.client.files import files
 from pachyderm.dag.repos import TRAINING
 from pachyderm.dag.setup import check_set_up, set_up
 from pachyderm.errors import ConflictError, RequestError, ServerError, UnreachableError
@@ -332,13 +335,18 @@ class SilentServer:
         yield bytes(pfs.CommitInfo(commit=pfs.Commit(id="1" * 32), description="first"))
         self._block()
 
+    def _walk(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield bytes(pfs.FileInfo(file=pfs.File(path="/first")))
+        self._block()
+
     @contextmanager
     def serve(self) -> Iterator[str]:
+        walk_file = grpc.unary_stream_rpc_method_handler(self._walk)
         inspect_commit = grpc.unary_unary_rpc_method_handler(self._inspect)
         list_commit = grpc.unary_stream_rpc_method_handler(self._list)
         get_version = grpc.unary_unary_rpc_method_handler(self._inspect)
         versions = grpc.method_handlers_generic_handler("versionpb_v2.API", {"GetVersion": get_version})
-        with serve(versions, InspectCommit=inspect_commit, ListCommit=list_commit) as address:
+        with serve(versions, InspectCommit=inspect_commit, ListCommit=list_commit, WalkFile=walk_file) as address:
             try:
                 yield address
             finally:
@@ -351,9 +359,18 @@ class SilentServer:
         lambda client: inspect(client, "training", COMMIT),
         lambda client: list(history(client, TRAINING)),
         lambda client: list(client.pfs.list_commit(repo=client.repo("training"))),
+        lambda client: files(client, "training", COMMIT),
+        lambda client: list(client.pfs.walk_file(file=client.file("training", COMMIT, "/"))),
         lambda client: client.get_version(),
     ],
-    ids=["a single response", "a stream", "a stream of the SDK", "another service"],
+    ids=[
+        "a single response",
+        "a stream",
+        "a stream of the SDK",
+        "a listing",
+        "a listing of the SDK",
+        "another service",
+    ],
 )
 def test_a_read_that_gets_no_data_fails_as_unreachable(read: Callable[[Connection], object]) -> None:
     with (
@@ -362,6 +379,52 @@ def test_a_read_that_gets_no_data_fails_as_unreachable(read: Callable[[Connectio
         impatient(address, read_timeout=0.3) as client,
     ):
         read(client)
+
+
+def test_a_listing_that_waits_ends_at_an_interrupt() -> None:
+    server = SilentServer()
+
+    def interrupt() -> None:
+        server.waiting.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    # A shell starts background processes with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with server.serve() as address, impatient(address, read_timeout=60) as client:
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            with pytest.raises(KeyboardInterrupt):
+                files(client, "training", COMMIT)
+            thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_listings_are_parsed_in_the_thread_that_reads_them_and_share_the_connection() -> None:
+    threads, connections = [], set()
+
+    def parse(message: bytes) -> bytes:
+        threads.append(threading.current_thread())
+        return message
+
+    def list_files(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        connections.add(context.peer())
+        yield from (b"1", b"2", b"3")
+
+    def inspect_commit(request: bytes, context: grpc.ServicerContext) -> bytes:
+        connections.add(context.peer())
+        return b""
+
+    listings = ("WalkFile", "GlobFile", "DiffFile")
+    methods = {name: grpc.unary_stream_rpc_method_handler(list_files) for name in listings}
+    unary = grpc.unary_unary_rpc_method_handler(inspect_commit)
+    with serve(InspectCommit=unary, **methods) as address, connect(Target(pachd=f"grpc://{address}")) as client:
+        inspect(client, "training", COMMIT)
+        for name in listings:
+            assert list(client.channel.unary_stream(f"/pfs_v2.API/{name}", bytes, parse)(b"")) == [b"1", b"2", b"3"]
+    assert set(threads) == {threading.current_thread()}
+    assert len(connections) == 1
 
 
 def test_a_read_fails_though_the_server_never_completes_the_handshake() -> None:

@@ -1,0 +1,68 @@
+"""A channel whose listings are received and parsed in the thread that reads them.
+
+gRPC's Python receives the messages of a stream in a thread of the channel and hands each to the reader. Both threads
+wait for the interpreter's lock at every message, which costs as much processor time as the rest of a listing. gRPC has
+an option without that thread, but keeps 20 KB of every stream that is not read to its end. So it serves only requests
+whose streams are always read to their end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from grpc.experimental import ChannelOptions
+
+LISTINGS = frozenset(f"/pfs_v2.API/{name}" for name in ("DiffFile", "GlobFile", "WalkFile"))
+"""The requests that list files by the thousand."""
+
+
+class ListingChannel(grpc.Channel):
+    """Two channels to one address, which share a connection: one for listings, one for all other requests.
+
+    Args:
+        dial: opens a channel, with further options.
+    """
+
+    def __init__(self, dial: Callable[[list[tuple[str, Any]]], grpc.Channel]) -> None:
+        self._others = dial([])
+        self._listings = dial([(ChannelOptions.SingleThreadedUnaryStream, 1)])
+
+    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """As in `grpc.Channel`."""
+        channel = self._listings if method in LISTINGS else self._others
+        return channel.unary_stream(method, *args, **kwargs)
+
+    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """As in `grpc.Channel`."""
+        return self._others.unary_unary(method, *args, **kwargs)
+
+    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """As in `grpc.Channel`."""
+        return self._others.stream_unary(method, *args, **kwargs)
+
+    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """As in `grpc.Channel`."""
+        return self._others.stream_stream(method, *args, **kwargs)
+
+    def subscribe(
+        self, callback: Callable[[grpc.ChannelConnectivity], None], try_to_connect: bool | None = False
+    ) -> None:
+        """As in `grpc.Channel`."""
+        self._others.subscribe(callback, bool(try_to_connect))
+
+    def unsubscribe(self, callback: Callable[[grpc.ChannelConnectivity], None]) -> None:
+        """As in `grpc.Channel`."""
+        self._others.unsubscribe(callback)
+
+    def close(self) -> None:
+        """Close both channels."""
+        self._listings.close()
+        self._others.close()
+
+    def __enter__(self) -> ListingChannel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -259,7 +259,7 @@ def main() -> None:
     arguments = parser.parse_args()
     scale = 10 if arguments.quick else 1
     if arguments.volume:
-        from store_volume import table
+        from benchmarks.store_volume import table
 
         with contextlib.ExitStack() as stack:
             folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -270,7 +270,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if arguments.against:
-            from store_against import compare
+            from benchmarks.store_against import compare
 
             for line in compare(arguments.against, folder, scale, arguments.only):
                 print(line, flush=True)

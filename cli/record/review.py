@@ -73,18 +73,27 @@ def review(
 
 
 def _candidate(client: Connection, commit: str | None, required: bool) -> Commit:
-    """Return the candidate that is named, else the one that waits, else the newest."""
+    """Return the candidate that is named, else the one that waits, else the newest.
+
+    Raises:
+        RequestError: it holds no model, or none waits though one that does is `required`.
+    """
     from pachyderm.client.commits import head
+    from pachyderm.client.files import content, files
     from pachyderm.dag.references import resolve
     from pachyderm.dag.repos import CANDIDATE, MODEL
     from pachyderm.dag.review import newest_waiting
 
     if commit is not None:
-        return resolve(client, MODEL.repo, commit.removeprefix(f"{MODEL.repo}@"))
-    waiting = newest_waiting(client)
-    if waiting is None and required:
-        raise RequestError("no candidate waits for a verdict; `pix2pix models` lists them")
-    return waiting or head(client, CANDIDATE)
+        candidate = resolve(client, MODEL.repo, commit.removeprefix(f"{MODEL.repo}@"))
+    else:
+        waiting = newest_waiting(client)
+        if waiting is None and required:
+            raise RequestError("no candidate waits for a verdict; `pix2pix models` lists them")
+        candidate = waiting or head(client, CANDIDATE)
+    if candidate.state == "good" and not content(files(client, candidate.repo, candidate.id)):
+        raise RequestError(f"{candidate} holds no model; `pix2pix models` lists those that do")
+    return candidate
 
 
 def _decide(client: Connection, commit_id: str, verdict: str, by: str, reason: str) -> None:
@@ -149,7 +158,7 @@ def _write_page(client: Connection, commit: Commit, page: Path) -> None:
 
 def _text(document: dict[str, Any]) -> str:
     name, use = document["candidate"], document["use"]
-    lines = [f"candidate model@{name}: {use}", f"in use    {_model(document['in_use'])}"]
+    lines = [f"candidate model@{name}{': ' if use else ''}{use}", f"in use    {_model(document['in_use'])}"]
     if document["decision"]:
         lines.append(f"gate      {escape(document['decision'])}")
     if document["compared_with"] != document["in_use"] and use == "waiting":

@@ -144,6 +144,21 @@ def test_an_incomplete_verdict_is_one_clear_line_and_code_2(
     assert VERDICT not in inspect(client, MODEL.repo, commit).metadata
 
 
+def test_before_the_first_model_there_is_nothing_to_review(store: Path, client: Connection, capsys: Capture) -> None:
+    result = pix2pix(capsys, "--store", store, "review")
+    assert (result.code, result.out) == (2, "")
+    assert "holds no model; `pix2pix models` lists those that do" in result.err
+
+
+def test_a_candidate_that_no_gate_judged_is_shown_as_just_that(
+    store: Path, client: Connection, capsys: Capture
+) -> None:
+    _written(client, TRAINING, {"/a.png": b"1"})
+    _written(client, CHECKPOINT, {"/m": b"checkpoint"})
+    commit = _written(client, CANDIDATE, {"/m": b"model"})
+    assert pix2pix(capsys, "--store", store, "review").out.splitlines()[0] == f"candidate model@{commit[:12]}"
+
+
 def test_a_verdict_on_a_model_in_use_or_on_nothing_ends_with_code_2(
     store: Path, client: Connection, capsys: Capture
 ) -> None:

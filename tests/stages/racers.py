@@ -30,8 +30,10 @@ from pachyderm.record.stage_record import read_record
 
 CONTENDERS = 16
 
-FASTER = 150.0
-"""How much faster an observer's clock runs: a claim is stale after 2 seconds without a heartbeat."""
+FASTER = 5.0 if "PACHD_ADDRESS" in os.environ else 150.0
+"""How much faster an observer's clock runs: a claim is stale after 2 seconds without a heartbeat, and an attempt that
+does not finish the commit within 0.07 seconds counts as dead. On a server that takes longer to finish a commit, each
+attempt would lose to the next one for ever."""
 
 
 def stage(name: str) -> Stage:
@@ -64,7 +66,7 @@ def contend(target: Target, folder: Path, set_id: str, name: str) -> None:
             scratch,
             lambda done, total, note: None,
             clock=lambda: clock() * FASTER,
-            pause=lambda seconds: time.sleep(0.02),
+            pause=lambda seconds: time.sleep(3 * seconds / FASTER),
         )
         fill_set(client, stage(name), set_id, {}, worker)
 

@@ -16,7 +16,8 @@ from own_target import project_at
 from served import Relay, Served, absentable
 
 from pachyderm.client import connection
-from pachyderm.client.connection import Target
+from pachyderm.client.connection import Connection, Target
+from pachyderm.errors import UnreachableError
 from pachyderm.protocol import channel
 from workflows.daemon.signals import Interruption
 from workflows.trigger import wiring
@@ -67,6 +68,15 @@ def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
         tick.wait(0.05)
 
 
+def reached(client: Connection) -> bool:
+    """Whether a server answers: gRPC dials one that was away again only after a while."""
+    try:
+        client.get_version()
+    except UnreachableError:
+        return False
+    return True
+
+
 def test_a_trigger_survives_an_outage_of_pachyderm_and_runs_later_commits(
     harness: TriggerHarness, served: Served | Relay
 ) -> None:
@@ -76,6 +86,7 @@ def test_a_trigger_survives_an_outage_of_pachyderm_and_runs_later_commits(
         served.leave()
         until(lambda: any("retrying" in line for line in harness.messages))
         served.come_back()
+        until(lambda: reached(harness.client))
         after = harness.draw("after")
         until(lambda: harness.output("generate_images", after).state == "good")
         until(lambda: "connected again" in harness.messages)

@@ -15,9 +15,14 @@ def assign(paths: Collection[str]) -> tuple[Mapping[str, str], tuple[Rejected, .
     Returns:
         input -> output, and the inputs without an output.
     """
-    relative = [path.lstrip("/") for path in paths]
-    outputs, rejected = assign_outputs(path for path in relative if may_be_picture(path))
-    others = [Rejection(path, NOT_A_PICTURE, CODES[NOT_A_PICTURE]) for path in relative if not may_be_picture(path)]
+    pictures: list[str] = []
+    others: list[Rejection] = []
+    for path in (path.lstrip("/") for path in paths):
+        if may_be_picture(path):
+            pictures.append(path)
+        else:
+            others.append(Rejection(path, NOT_A_PICTURE, CODES[NOT_A_PICTURE]))
+    outputs, rejected = assign_outputs(pictures)
     return {f"/{path}": f"/{output}" for path, output in outputs.items()}, as_rejected((*rejected, *others))
 
 

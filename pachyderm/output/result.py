@@ -208,7 +208,10 @@ def _notes(start: Beginning, output: StageOutput) -> tuple[str, ...]:
 
 def carried_over(plan: Plan) -> dict[str, OutputFile]:
     """Return the record's entries of the files that a plan carries over."""
-    return {path: replace(carried.made, source=source) for source, (path, carried) in plan.carried.items()}
+    return {
+        path: carried.made if carried.made.source == source else replace(carried.made, source=source)
+        for source, (path, carried) in plan.carried.items()
+    }
 
 
 def computed_files(files: Mapping[str, Path], plan: Plan, listing: Listing, commit_id: str) -> dict[str, OutputFile]:

@@ -99,6 +99,9 @@ MAX_PART = 255
 """Longest name of a file or folder, in bytes, that file systems accept."""
 
 
+_NO_NAMES = frozenset({"", ".", ".."})
+
+
 def byte_order(path: str) -> bytes:
     """Return the key that sorts paths by their bytes, whatever the locale, including names that are not UTF-8."""
     return os.fsencode(path)
@@ -106,12 +109,12 @@ def byte_order(path: str) -> bytes:
 
 def is_hidden(path: str) -> bool:
     """Return whether a part of a relative POSIX path starts with a dot."""
-    return any(part.startswith(".") for part in _parts(path))
+    return (path.startswith(".") or "/." in path) and any(part.startswith(".") for part in _parts(path))
 
 
 def is_own(path: str) -> bool:
     """Return whether a relative POSIX path belongs to the pipelines and not to the data: parameters and reports."""
-    return path == PARAMETERS or _parts(path)[:1] == [REPORT]
+    return path == PARAMETERS or (REPORT in path and _parts(path)[:1] == [REPORT])
 
 
 def has_suffix(path: str) -> bool:
@@ -124,17 +127,24 @@ def may_be_picture(path: str) -> bool:
 
     A file without a suffix, or with an unknown one, may be; its content decides when it is read.
     """
-    return not (not _parts(path) or is_own(path) or is_hidden(path) or _suffix(path).lower() in OTHER_SUFFIXES)
+    return not (not _name(path) or is_own(path) or is_hidden(path) or _suffix(path).lower() in OTHER_SUFFIXES)
 
 
-# Not PurePosixPath, which takes most of the time of a plan for 100,000 pictures.
+# A plan asks all of this about each of 100,000 pictures, where PurePosixPath would take most of its time. Most paths
+# are in their normal form already, and the short ways are for them.
 def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
 
 
+def _name(path: str) -> str:
+    """Return the last part of a path; empty if it has none."""
+    last = path[path.rfind("/") + 1 :]
+    return last if last not in ("", ".") else next(reversed(_parts(path)), "")
+
+
 def _suffix(path: str) -> str:
     """Return the last suffix of a path, as `PurePosixPath.suffix` does."""
-    name = next(reversed(_parts(path)), "")
+    name = _name(path)
     dot = name.rfind(".")
     return name[dot:] if 0 < dot < len(name) - 1 else ""
 
@@ -174,7 +184,7 @@ def assign_outputs(paths: Iterable[str]) -> tuple[dict[str, str], tuple[Rejectio
         if too_long := length_problem(output):
             rejected.append(Rejection(path, BAD_PATH, f"its output {output}: {too_long}"))
             continue
-        key = unicodedata.normalize("NFC", output).casefold()
+        key = output.lower() if output.isascii() else unicodedata.normalize("NFC", output).casefold()
         parents = _parents(key)
         holder = (
             files.get(key) or folders.get(key) or next((files[folder] for folder in parents if folder in files), None)
@@ -192,7 +202,8 @@ def assign_outputs(paths: Iterable[str]) -> tuple[dict[str, str], tuple[Rejectio
 
 def length_problem(path: str) -> str | None:
     """Return what is wrong with a POSIX path that a file system would not accept; None if it would."""
-    if any(len(os.fsencode(part)) > MAX_PART for part in path.split("/")):
+    # A character has at most four bytes.
+    if 4 * len(path) > MAX_PART and any(len(os.fsencode(part)) > MAX_PART for part in path.split("/")):
         return f"a part of the path is longer than {MAX_PART} bytes"
     return None
 
@@ -206,10 +217,9 @@ def _output(path: str) -> str:
 
 
 def _problem(path: str) -> str | None:
-    parts = path.split("/")
     if path.startswith("/"):
         return "the path is absolute"
-    if any(part in ("", ".", "..") for part in parts):
+    if not _NO_NAMES.isdisjoint(path.split("/")):
         return "the path has an empty part, '.' or '..'"
     if "\0" in path:
         return "the path has a NUL character"

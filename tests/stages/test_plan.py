@@ -11,11 +11,12 @@ from components.train.stage import effort
 from pachyderm.client.branches import BranchName
 from pachyderm.client.changes import changes_of
 from pachyderm.client.commits import all_commits
-from pachyderm.dag.repos import INPUT_IMAGES, REPOS, STAGES, TRAINING
+from pachyderm.dag.repos import INPUT_IMAGES, REPOS, RESIZE, STAGES, TRAIN, TRAINING
 from pachyderm.forecast.earlier_runs import on_line
 from pachyderm.forecast.outlook import forecast
 from pachyderm.forecast.proposal import proposed
 from pachyderm.forecast.stage_forecast import Forecast, StageForecast
+from pachyderm.queue.claims import take
 from pachyderm.record.stage_record import StageRecord
 
 PAIRS = {"/1.png": "one", "/2.png": "two"}
@@ -58,6 +59,14 @@ def run_all(harness: StageHarness) -> None:
     harness.run(*(spec.name for spec in STAGES))
 
 
+def ended(harness: StageHarness) -> dict[str, set[str]]:
+    """Return stage -> its commits that have ended."""
+    return {
+        spec.name: {commit.id for commit in all_commits(harness.client, spec.output.repo) if commit.ended}
+        for spec in STAGES
+    }
+
+
 @pytest.fixture
 def loop(harness: StageHarness) -> StageHarness:
     """A store with a promoted model and generated pictures, all by the harness's stages."""
@@ -88,7 +97,10 @@ def test_a_plan_states_what_the_run_then_does_before_and_after_the_put(loop: Sta
         assert [figures(row) for row in before.stages] == [figures(row) for row in after.stages], change
         assert all(row.commit is None for row in before.stages), change
         rows = {row.stage: row for row in after.stages}
+        before_run = ended(loop)
         run_all(loop)
+        made = {name for name, commits in ended(loop).items() if commits != before_run[name]}
+        assert made == rows.keys(), change
         for spec in (spec for spec in STAGES if spec.name in rows):
             row, commit = rows[spec.name], loop.head(spec.output)
             assert row.commit == (None if row.condition else commit.id), (change, spec.name)
@@ -141,6 +153,30 @@ def test_a_training_that_a_newer_one_supersedes_is_not_planned(loop: StageHarnes
         ("export", None),
         ("generate", None),
     ]
+
+
+def test_a_training_that_is_under_way_is_planned_although_a_newer_one_is_open(loop: StageHarness) -> None:
+    """The trigger supersedes no commit set with a live claim."""
+    under_way = loop.put(TRAINING, {"/3.png": "three"})
+    assert take(loop.client, loop.output(TRAIN.output, under_way), "run", "attempt") is not None
+    newest = loop.put(TRAINING, {"/4.png": "four"})
+    assert [row.commit for row in foreseen(loop).stages if row.stage == "train"] == [under_way, newest]
+
+
+def test_a_put_is_planned_with_the_parameters_that_the_branch_has(loop: StageHarness) -> None:
+    loop.put(INPUT_IMAGES, {"/pix2pix.toml": "size=32"})
+    run_all(loop)
+    rows = about_to_be_put(loop, INPUT_IMAGES, {"/e.png": "e"}).stages
+    assert [(row.stage, figures(row)) for row in rows] == [("resize", (1, 4, 0)), ("generate", (1, 4, 0))]
+
+
+def test_what_a_failed_commit_leads_to_is_planned_as_nothing_and_names_it(loop: StageHarness) -> None:
+    commit_set = loop.put(INPUT_IMAGES, {"/e.png": "e"})
+    failed = loop.output(RESIZE.output, commit_set)
+    loop.client.pfs.finish_commit(commit=loop.client.commit(failed.repo, failed.id), error="the disk is broken")
+    (row,) = foreseen(loop).stages
+    assert (row.stage, figures(row)) == ("generate", (0, 0, 0))
+    assert f"its input {failed} ended with an error: the disk is broken" in row.note
 
 
 def test_without_an_earlier_run_the_duration_is_unknown(harness: StageHarness) -> None:

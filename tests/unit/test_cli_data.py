@@ -77,6 +77,15 @@ def test_plan_states_what_a_put_would_send_and_cause_and_status_what_is_open(
     assert pix2pix(capsys, "--store", store, "plan", "training", pictures, "-q").code == 0
 
 
+def test_plan_where_nothing_is_set_up_says_so_and_sets_nothing_up(tmp_path: Path, capsys: Capture) -> None:
+    with connect(Target(store=tmp_path)) as client:
+        client.pfs.create_repo(repo=pfs.Repo(name="another"))
+    result = pix2pix(capsys, "--store", tmp_path, "plan")
+    assert result.code != 0 and "run: pix2pix setup" in result.err
+    with connect(Target(store=tmp_path)) as client:
+        assert [info.repo.name for info in client.pfs.list_repo()] == ["another"]
+
+
 def test_put_mirror_deletes_missing_files_below_the_prefix_only(store: Path, pictures: Path, capsys: Capture) -> None:
     pix2pix(capsys, "--store", store, "put", "training", pictures)
     pix2pix(capsys, "--store", store, "put", "training", pictures, "--prefix", "/x")

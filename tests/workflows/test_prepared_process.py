@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -16,6 +19,7 @@ from pachyderm.client.connection import Target
 from workflows.runners.local import MARK, LocalRunner, child_environment
 from workflows.runners.prepared import prepared_process
 from workflows.runners.prepared.prepared_process import LIFETIME, PreparedProcess
+from workflows.runners.prepared.prepared_run import prepare
 from workflows.runners.prepared.task_forks import arguments_of
 from workflows.runners.processes import kill_marked, start_of
 from workflows.runners.runner import Phase, RunKey, RunState
@@ -43,7 +47,8 @@ def environment(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def prepared(environment: dict[str, str]) -> Iterator[PreparedProcess]:
     """A prepared process with Kubeflow's libraries alone: TensorFlow takes seconds to import."""
-    process = PreparedProcess(environment, MARK, modules=("kfp.local", "kfp.dsl.executor_main"))
+    own = {**environment, "OF_THE_PREPARED_PROCESS": "alone"}
+    process = PreparedProcess(own, MARK, modules=("kfp.local", "kfp.dsl.executor_main"))
     until(process.is_ready)
     yield process
     process.close()
@@ -93,6 +98,17 @@ def test_a_forked_run_has_the_outputs_the_log_and_the_folders_of_one_in_a_proces
     lines = [len(Path(state.link).read_text().splitlines()) for state in states]
     assert lines[0] == lines[1]
     assert not list((folder / "my runs" / states[0].run).glob("tmp*"))
+
+
+def test_a_forked_task_has_the_environment_of_one_in_a_process_of_its_own(
+    runner: LocalRunner, folder: Path, environment: dict[str, str]
+) -> None:
+    other = LocalRunner(folder / "runs with an environment", environment, runner._pipelines)
+    key, _ = started(runner, 8, hyperparameters=f"environment={folder / 'forked'}")
+    other.start(key, {"hyperparameters": f"environment={folder / 'fresh'}"})
+    assert [ended(made, key).phase for made in (runner, other)] == [Phase.SUCCEEDED] * 2
+    forked, fresh = (set((folder / name).read_text().split()) for name in ("forked", "fresh"))
+    assert forked == fresh
 
 
 def test_a_forked_task_that_fails_or_is_killed_is_the_runs_end_with_its_cause(runner: LocalRunner) -> None:
@@ -162,6 +178,27 @@ def test_changed_code_age_and_the_end_of_the_process_lead_to_fresh_processes(
     long = {**environment, MARK: "x" * 1000}
     assert process.start(folder, 1, long) is None, "the mark does not fit"
     process.close()
+
+
+def test_a_process_whose_forks_would_lack_a_thread_serves_none(environment: dict[str, str], folder: Path) -> None:
+    source = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    (folder / "threaded.py").write_text(source)
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    process = PreparedProcess({**environment, "PYTHONPATH": path}, MARK, modules=("threaded",))
+    process.begin()
+    until(lambda: process.is_ready() or process._current is None)
+    assert process._current is None
+    assert process.start(folder, 1, {**environment, MARK: "run"}) is None
+    assert process._current is None, "no other one is tried"
+
+
+def test_no_fork_is_made_on_a_machine_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search for GPUs has initialized CUDA, which no fork can use."""
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    for devices in ([], ["GPU:0"]):
+        config = SimpleNamespace(list_physical_devices=lambda kind, found=devices: found)
+        monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=config))
+        assert prepare(()) is not bool(devices)
 
 
 def test_only_commands_of_a_component_are_executed_in_a_fork() -> None:

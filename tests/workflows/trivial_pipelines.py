@@ -18,6 +18,8 @@ def say(commit_set: str, hyperparameters: str) -> str:
             raise ValueError(f"told to fail: {value}")
         if word == "mark":
             open(value, "a").write(f"{os.environ.get('PIX2PIX_RUN')} {os.getpid()}\n")  # noqa: SIM115, PTH123
+        if word == "environment":
+            open(value, "w").write("\n".join(os.environ))  # noqa: SIM115, PTH123
         if word == "wait":
             while not os.path.exists(value):  # noqa: PTH110
                 time.sleep(0.02)

@@ -11,7 +11,6 @@ import contextlib
 import gc
 import json
 import os
-import random
 import signal
 import socket
 import sys
@@ -93,7 +92,6 @@ class Server:
                 os.dup2(descriptor, target)
             for descriptor in {stdin, stdout} - {0, 1, 2}:
                 os.close(descriptor)
-            random.seed()
             tempfile.tempdir = None
             code = self.job(wanted)
         except SystemExit as end:

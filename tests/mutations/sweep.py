@@ -12,9 +12,11 @@ import hashlib
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import xml.etree.ElementTree as ElementTree
@@ -42,7 +44,7 @@ PRELOADED = (
 """Libraries that are imported once: the tests of each mutation run in a fork of this process."""
 
 LIMIT = 150
-"""Seconds that a test may take before it counts as failed."""
+"""Seconds that a test may take before it counts as failed; a process that is stuck beyond that in C code is killed."""
 
 CHEATS = ("SyntaxError", "IndentationError", "ImportError", "ModuleNotFoundError", "NameError", "UnboundLocalError")
 """Errors of code that could not have been shipped: no test deserves credit for them."""
@@ -91,7 +93,7 @@ class Copy:
     def _verdict(self, module: str, tests: Sequence[str]) -> str:
         results, output = self._run(module, tests)
         if not results:
-            return f"the tests did not run: {output[-1000:]}"
+            return f"the tests did not run, or did not end: {output[-1000:]}"
         return "; ".join(
             f"{test} is {'/'.join(sorted(results.get(test, {'missing'})))}"
             for test in tests
@@ -108,7 +110,11 @@ class Copy:
         if child == 0:
             self._enter(log)
             _import_and_test(module, [*options, f"--junit-xml={report}", *tests])
+        killer = threading.Timer((len(tests) + 1) * LIMIT, os.kill, (child, signal.SIGKILL))
+        killer.start()
         os.waitpid(child, 0)
+        killer.cancel()
+        killer.join()
         results: dict[str, set[str]] = {}
         for case in ElementTree.parse(report).iter("testcase") if report.exists() else ():
             name = f"{case.get('file')}::{(case.get('name') or '').partition('[')[0]}"

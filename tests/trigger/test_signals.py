@@ -89,9 +89,13 @@ def test_a_signal_is_handled_while_the_main_thread_is_stuck_in_c_code() -> None:
         library.pthread_mutex_unlock(mutex)
 
     sender = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
+    # No limit of a test interrupts the wait, so that it would never end without this.
+    rescue = threading.Timer(10.0, library.pthread_mutex_unlock, (mutex,))
     with interruption.watched(), interruption.on_signal(release):
         sender.start()
+        rescue.start()
         library.pthread_mutex_lock(mutex)  # keeps waiting after a signal
+    rescue.cancel()
     assert released == ["interruption"]
 
 

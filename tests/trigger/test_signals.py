@@ -36,7 +36,17 @@ from workflows.daemon.signals import Interruption
 from workflows.settings.configuration import LeaseSettings
 from workflows.trigger import wiring
 
+# No assertion stands within `watched()`: after a signal it would be raised as KeyboardInterrupt, and end all tests.
+
 LEASE = "kubeflow/pix2pix-trigger"
+
+
+def refused(interruption: Interruption) -> bool:
+    try:
+        interruption.check()
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 def test_a_signal_interrupts_nothing_and_is_seen_where_the_loop_asks() -> None:
@@ -47,9 +57,8 @@ def test_a_signal_interrupts_nothing_and_is_seen_where_the_loop_asks() -> None:
     with interruption.watched():
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
-        for _ in range(2):  # on every call
-            with pytest.raises(KeyboardInterrupt):
-                interruption.check()
+        seen = [refused(interruption) for _ in range(2)]
+    assert seen == [True, True], "on every call"
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -69,11 +78,13 @@ def test_the_third_signal_ends_the_process_at_once() -> None:
         codes.append(code)
         ended.set()
 
+    before_each = []
     with Interruption(end_now=end_now).watched():
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
-            assert not codes
+            before_each.append(len(codes))
             signal.raise_signal(number)
-        assert ended.wait(60)
+        ended.wait(60)
+    assert before_each == [0, 0, 0]
     assert codes == [128 + signal.SIGINT]
 
 
@@ -114,7 +125,7 @@ def test_an_action_registered_after_the_signal_runs_too_and_a_failing_one_stops_
     with interruption.watched():
         with interruption.on_signal(fail), interruption.on_signal(work):
             signal.raise_signal(signal.SIGTERM)
-            both.wait(10)  # an AssertionError in this block would become a KeyboardInterrupt, which ends all tests
+            both.wait(10)
         with interruption.on_signal(lambda: done.append("late")):
             pass
     assert done == ["early", "late"]

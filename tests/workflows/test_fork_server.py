@@ -96,9 +96,10 @@ def test_a_fork_whose_end_nobody_can_report_counts_as_killed(server: socket.sock
     monitor = process.parent()
     assert monitor is not None
     monitor.kill()
-    assert fork.wait() == -signal.SIGKILL
+    code = fork.wait()
     process.kill()
     os.close(reader)
+    assert code == -signal.SIGKILL
 
 
 def test_a_server_that_has_ended_gives_no_fork(server: socket.socket) -> None:

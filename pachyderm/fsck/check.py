@@ -6,7 +6,10 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
+from pachyderm.dag.gate_decision import GateDecision
+from pachyderm.dag.repos import MODEL
 from pachyderm.dag.setup import check_set_up
 from pachyderm.errors import PachydermError, RequestError
 from pachyderm.fsck.claim_checks import RunEnd, check_claims, check_metadata
@@ -15,7 +18,14 @@ from pachyderm.fsck.end_checks import check_ends, check_open_inputs, check_recor
 from pachyderm.fsck.evidence import Evidence, Reading
 from pachyderm.fsck.gate_checks import check_gate
 from pachyderm.fsck.head_checks import check_heads, check_model
-from pachyderm.fsck.origin_checks import check_computed_once, check_origins, check_parent, check_reuse
+from pachyderm.fsck.origin_checks import (
+    Computation,
+    check_computed_once,
+    check_origins,
+    check_parent,
+    check_reuse,
+    computation,
+)
 from pachyderm.fsck.problem import Problem
 from pachyderm.fsck.record_checks import check_counts, check_fingerprint, check_identity, check_inputs, check_parameters
 from pachyderm.record.quarantine import is_quarantined
@@ -92,7 +102,7 @@ def _check_all(evidence: Evidence, run_end: RunEnd | None) -> Iterator[Problem]:
     yield from check_open_inputs(evidence)
     yield from check_claims(evidence, run_end)
     yield from check_metadata(evidence)
-    readings: list[Reading] = []
+    readable: list[Commit] = []
     # Oldest first: a listing is derived from that of an ancestor.
     for number, commit in enumerate(reversed(evidence.good), 1):
         if is_quarantined(commit):
@@ -100,14 +110,21 @@ def _check_all(evidence: Evidence, run_end: RunEnd | None) -> Iterator[Problem]:
         problems = list(check_recorded(evidence, commit))
         yield from problems
         if not any(problem.code == "UNREADABLE" for problem in problems):
-            readings.append(evidence.reading(commit))
+            readable.append(commit)
         evidence.report_progress(number, len(evidence.good), commit.repo)
-    for reading in readings:
+    computations: list[Computation] = []
+    models: list[tuple[Commit, GateDecision | None]] = []
+    for commit in readable:
+        reading = evidence.reading(commit)
         yield from _check_commit(evidence, reading)
-    yield from check_computed_once(evidence, readings)
+        if made := computation(reading):
+            computations.append(made)
+        if commit.repo == MODEL.repo and reading.record is not None:
+            models.append((commit, reading.record.gate))
+    yield from check_computed_once(evidence, computations)
     yield from check_heads(evidence)
     yield from check_model(evidence)
-    yield from check_gate(evidence, readings)
+    yield from check_gate(evidence, models)
 
 
 def _check_commit(evidence: Evidence, reading: Reading) -> Iterator[Problem]:

@@ -1,12 +1,14 @@
-"""The commits, heads, records and listings that the checks examine, each read once."""
+"""The commits, heads, records and listings that the checks examine, each read once unless memory is short."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Generic, TypeVar
 
 import grpc
 
@@ -23,8 +25,14 @@ from pachyderm.record.stage_record import STAGE_JSON, StageRecord, parse
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 SMALL = 4 << 20
 """Bytes up to which a commit is fetched as a whole, in one request, even if less than half of its bytes are wanted."""
+
+HELD = 100_000
+"""Files of the listings, and of the readings, that are held at most, but for the last one: some 60 and 100 MB. What
+was used longest ago is read again if it is needed."""
 
 OUTPUT_REPOS = frozenset(branch.repo for branch in PROVENANCE)
 INPUT_REPOS = frozenset(branch.repo for branch in INPUTS)
@@ -49,6 +57,37 @@ class Reading:
     sha256: Mapping[str, str]
 
 
+class Held(Generic[T]):
+    """The values that were used last, of so many files in all, and always the last one.
+
+    Args:
+        most: number of files.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._total = most, 0
+        self._values: OrderedDict[tuple[str, str], tuple[T, int]] = OrderedDict()
+
+    def __contains__(self, key: tuple[str, str]) -> bool:
+        return key in self._values
+
+    def get(self, key: tuple[str, str]) -> T | None:
+        """Return a value that is held."""
+        if key not in self._values:
+            return None
+        self._values.move_to_end(key)
+        return self._values[key][0]
+
+    def add(self, key: tuple[str, str], value: T, number: int) -> T:
+        """Hold a value of so many files, and return it."""
+        self._values[key] = value, number
+        self._total += number
+        while self._total > self._most and len(self._values) > 1:
+            _, (_, gone) = self._values.popitem(last=False)
+            self._total -= gone
+        return value
+
+
 class Evidence:
     """The state of a Pachyderm project at the time of the check.
 
@@ -71,9 +110,10 @@ class Evidence:
         self.now = now
         self._contents = contents
         self._progress = progress
-        self._read: dict[tuple[str, str], Reading] = {}
-        self._listings: dict[tuple[str, str], tuple[dict[str, FileEntry], str]] = {}
-        self._all_files: dict[tuple[str, str], Mapping[str, FileEntry]] = {}
+        self._read: Held[Reading] = Held(HELD)
+        self._listings: Held[tuple[dict[str, FileEntry], str]] = Held(HELD)
+        self._all_files: Held[Mapping[str, FileEntry]] = Held(HELD)
+        self._computed: dict[tuple[str, str], frozenset[str]] = {}
         self._verified: dict[str, str] = {}
         self.commits: dict[str, list[Commit]] = {repo: list(all_commits(client, repo)) for repo in REPOS}
         self.known: dict[tuple[str, str], Commit] = {
@@ -103,12 +143,27 @@ class Evidence:
             RequestError: the server cannot read it.
         """
         key = (commit.repo, commit.id)
-        if key not in self._read:
+        reading = self._read.get(key)
+        if reading is None:
             try:
-                self._read[key] = self._fetch(commit)
+                reading = self._fetch(commit)
             except grpc.RpcError as error:
                 raise _unreadable(error) from error
-        return self._read[key]
+            self._read.add(key, reading, len(reading.files))
+            made = reading.record.files.values() if reading.record is not None else ()
+            self._computed[key] = frozenset(file.sha256 for file in made if file.computed_in == commit.id)
+        return reading
+
+    def computed(self, commit: Commit) -> frozenset[str]:
+        """Return the SHA-256, hex, of the files that were computed in a good output commit, by its record.
+
+        Raises:
+            RequestError: the server cannot read it.
+        """
+        key = (commit.repo, commit.id)
+        if key not in self._computed:
+            self.reading(commit)
+        return self._computed[key]
 
     def listing(self, repo: str, commit_id: str) -> tuple[Mapping[str, FileEntry], str]:
         """Return the listing of a stage's input, without report and parameters file, and its digest.
@@ -117,27 +172,30 @@ class Evidence:
             RequestError: the server cannot read it.
         """
         key = (repo, commit_id)
-        if key not in self._listings:
+        found = self._listings.get(key)
+        if found is None:
             try:
                 listing = content(self._files(repo, commit_id))
             except grpc.RpcError as error:
                 raise _unreadable(error) from error
-            self._listings[key] = (listing, listing_digest(listing))
-        return self._listings[key]
+            found = self._listings.add(key, (listing, listing_digest(listing)), len(listing))
+        return found
 
     def _files(self, repo: str, commit_id: str) -> Mapping[str, FileEntry]:
         """Return the whole listing of a commit, derived from that of the nearest ancestor that was listed."""
         key = (repo, commit_id)
-        if key not in self._all_files:
+        found = self._all_files.get(key)
+        if found is None:
             commit = self.known.get(key)
             older = ancestors(self, commit) if commit is not None and commit.ended else iter(())
-            near = next((ancestor for ancestor in older if (repo, ancestor.id) in self._all_files), None)
-            if near is None or not self._all_files[repo, near.id]:
-                self._all_files[key] = files(self.client, repo, commit_id)
+            near = next((ancestor.id for ancestor in older if (repo, ancestor.id) in self._all_files), "")
+            listed = self._all_files.get((repo, near))
+            if listed:
+                found = with_changes(listed, differing(self.client, repo, commit_id, near))
             else:
-                changed = differing(self.client, repo, commit_id, near.id)
-                self._all_files[key] = with_changes(self._all_files[repo, near.id], changed)
-        return self._all_files[key]
+                found = files(self.client, repo, commit_id)
+            self._all_files.add(key, found, len(found))
+        return found
 
     def _fetch(self, commit: Commit) -> Reading:
         listing = self._files(commit.repo, commit.id)

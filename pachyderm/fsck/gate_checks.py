@@ -11,18 +11,22 @@ from pachyderm.dag.repos import MODEL
 from pachyderm.dag.review import complete, is_interrupted
 from pachyderm.dag.verdict import VERDICT, verdict_of
 from pachyderm.fsck.claim_checks import delete_key
-from pachyderm.fsck.evidence import Evidence, Reading
+from pachyderm.fsck.evidence import Evidence
 from pachyderm.fsck.head_checks import effective_promotions
 from pachyderm.fsck.problem import Problem, Repair
 
 
-def check_gate(evidence: Evidence, readings: Sequence[Reading]) -> Iterator[Problem]:
-    """Check that metadata and record agree on each decision, and that only an approval promoted what waited for one."""
+def check_gate(evidence: Evidence, models: Sequence[tuple[Commit, GateDecision | None]]) -> Iterator[Problem]:
+    """Check that metadata and record agree on each decision, and that only an approval promoted what waited for one.
+
+    Args:
+        evidence: what is examined.
+        models: the good commits of models that have a record, and its decision.
+    """
     promoted = {promotion.commit for promotion in effective_promotions(evidence)}
-    for reading in readings:
-        if reading.commit.repo == MODEL.repo and reading.record is not None:
-            yield from _check_decision(reading.commit, reading.record.gate, promoted)
-            yield from _check_verdict(evidence, reading.commit, promoted)
+    for commit, recorded in models:
+        yield from _check_decision(commit, recorded, promoted)
+        yield from _check_verdict(evidence, commit, promoted)
 
 
 def _check_decision(commit: Commit, recorded: GateDecision | None, promoted: set[str]) -> Iterator[Problem]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from pachyderm.client.commits import Commit
 from pachyderm.client.files import content
 from pachyderm.errors import RequestError
 from pachyderm.fsck.evidence import Evidence, Reading
 from pachyderm.fsck.problem import Problem
 from pachyderm.fsck.quarantine_findings import quarantine_finding
 from pachyderm.output.reuse import LOOK_BACK
-from pachyderm.record.fingerprints import PARENT, Fingerprint
+from pachyderm.record.fingerprints import PARENT, Fingerprint, listing_digest
 from pachyderm.record.stage_record import StageRecord
 
 GONE = "it cannot be restored; this commit's record still states what was computed there"
@@ -59,7 +61,7 @@ def check_reuse(evidence: Evidence, reading: Reading, record: StageRecord) -> It
     if source_reading.record is None or source_reading.record.fingerprint != record.fingerprint:
         what = f"it was copied from {name}, which has another fingerprint"
         yield quarantine_finding(commit, "REUSE_UNTRUE", what)
-    if _hashes(reading) != _hashes(source_reading):
+    if _digest(reading) != _digest(source_reading):
         yield quarantine_finding(commit, "REUSE_BYTES", f"it was copied from {name}, and holds other bytes")
 
 
@@ -76,38 +78,58 @@ def check_parent(evidence: Evidence, reading: Reading, record: StageRecord) -> I
         yield Problem("PARENT_GONE", str(commit), what, "it cannot be restored; the record keeps its digest")
 
 
-def check_computed_once(evidence: Evidence, readings: list[Reading]) -> Iterator[Problem]:
+@dataclass(frozen=True)
+class Computation:
+    """A good commit that was computed.
+
+    Attributes:
+        commit: the commit.
+        recipe: its fingerprint, without what its work began with.
+        content: digest of its files.
+    """
+
+    commit: Commit
+    recipe: str
+    content: str
+
+
+def computation(reading: Reading) -> Computation | None:
+    """Return the computation that a commit's record states; None if it states none."""
+    record, commit = reading.record, reading.commit
+    if record is None or record.outcome != "computed" or record.commit != str(commit):
+        return None
+    return Computation(commit, Fingerprint(record.parts).recipe, _digest(reading))
+
+
+def check_computed_once(evidence: Evidence, computations: Sequence[Computation]) -> Iterator[Problem]:
     """Check that of the good commits with one fingerprint only one was computed and the others were copied."""
     order = {
         (commit.repo, commit.id): index
         for commits in evidence.commits.values()
         for index, commit in enumerate(reversed(commits))
     }
-    computed: dict[tuple[str, str], Reading] = {}
-    for reading in sorted(readings, key=lambda reading: order[reading.commit.repo, reading.commit.id]):
-        record, commit = reading.record, reading.commit
-        if record is None or record.outcome != "computed" or record.commit != str(commit):
-            continue
-        first = computed.setdefault((commit.repo, Fingerprint(record.parts).recipe), reading)
+    computed: dict[tuple[str, str], Computation] = {}
+    for made in sorted(computations, key=lambda made: order[made.commit.repo, made.commit.id]):
+        commit = made.commit
+        first = computed.setdefault((commit.repo, made.recipe), made)
         # Reuse considers the newest LOOK_BACK commits only.
-        if first is reading or order[commit.repo, commit.id] - order[commit.repo, first.commit.id] > LOOK_BACK:
+        if first is made or order[commit.repo, commit.id] - order[commit.repo, first.commit.id] > LOOK_BACK:
             continue
-        equality = "equal" if _hashes(first) == _hashes(reading) else "DIFFERENT"
+        equality = "equal" if first.content == made.content else "DIFFERENT"
         what = f"{first.commit} has this fingerprint and was computed too, with {equality} bytes"
         yield Problem("COMPUTED_TWICE", str(commit), what, "report it: equal fingerprints must mean one computation")
 
 
-def _hashes(reading: Reading) -> dict[str, str]:
-    return {path: entry.hash for path, entry in content(reading.files).items()}
+def _digest(reading: Reading) -> str:
+    return listing_digest(content(reading.files))
 
 
 def _recorded_sha256(evidence: Evidence, repo: str, commit_id: str) -> frozenset[str] | None:
-    """Return the SHA-256 of every file in a commit's record; None if the commit is not there to be read."""
+    """Return the SHA-256 of every file that a commit computed; None if the commit is not there to be read."""
     commit = evidence.known.get((repo, commit_id))
     if commit is None or commit.state != "good":
         return None
     try:
-        record = evidence.reading(commit).record
+        return evidence.computed(commit)
     except RequestError:
         return None
-    return frozenset(file.sha256 for file in record.files.values()) if record is not None else frozenset()

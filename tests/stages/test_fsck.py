@@ -44,6 +44,7 @@ def check(harness: StageHarness, repair: bool = False, contents: bool = True) ->
 class Planted:
     where: dict[str, str]
     found: Findings
+    found_again: Findings
     repaired: Findings
     after: Findings
 
@@ -63,7 +64,11 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
         store.populate()
         assert check(harness).problems == ()
         where = {corruption.name: corruption.plant(store) for corruption in CORRUPTIONS}
-        yield Planted(where, check(harness), check(harness, repair=True), check(harness))
+        found = check(harness)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reading, "HELD", 1)
+            found_again = check(harness)
+        yield Planted(where, found, found_again, check(harness, repair=True), check(harness))
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda corruption: corruption.name)
@@ -81,6 +86,22 @@ def test_a_corruption_is_found_named_and_repaired_or_left_with_advice(planted: P
 def test_nothing_but_what_was_planted_is_found(planted: Planted) -> None:
     assert len(CORRUPTIONS) >= 30
     assert set(by_place(planted.found)) == set(planted.where.values())
+
+
+def test_what_is_found_does_not_depend_on_what_is_held_in_memory(planted: Planted) -> None:
+    assert set(map(str, planted.found_again.problems)) == set(map(str, planted.found.problems))
+
+
+def test_the_values_used_last_are_held_and_always_the_last_one() -> None:
+    held: reading.Held[str] = reading.Held(10)
+    for name, number in (("a", 4), ("b", 4), ("c", 2)):
+        held.add(("repo", name), name, number)
+    assert held.get(("repo", "a")) == "a"
+    held.add(("repo", "d"), "d", 1)
+    assert [name for name in "abcd" if ("repo", name) in held] == ["a", "c", "d"]
+    held.add(("repo", "e"), "e", 100)
+    assert [name for name in "abcde" if ("repo", name) in held] == ["e"]
+    assert held.get(("repo", "a")) is None
 
 
 def test_a_populated_store_has_no_findings(harness: StageHarness) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from pix2pix.tensorflow import configure_tensorflow
 
 configure_tensorflow()
 
+OWN_LEVELS = ("pachyderm", "pix2pix", "components", "workflows", "workflows.trigger", "workflows.daemon")
+"""Loggers whose levels commands and tasks set."""
+
 _ENDS = pytest.StashKey[float]()
 
 
@@ -21,6 +25,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--slice-of", default="", metavar="COMMIT", help="of the long tests, run a commit's slice alone")
     group.addoption("--budget", type=float, default=90.0, metavar="SECONDS", help="that the slice may take  [90]")
     group.addoption("--volume", type=float, default=1.0, metavar="FRACTION", help="of what the long tests do  [1]")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Take back what a command in this process sets up: levels of our loggers, and handlers of the root logger."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    for handler in [handler for handler in root.handlers if handler not in handlers]:
+        root.removeHandler(handler)
+    for package in OWN_LEVELS:
+        logging.getLogger(package).setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The commits, heads, records and listings that the checks examine, each read once unless memory is short."""
+"""The commits, heads, records and listings that the checks examine; what was used last is held."""
 
 from __future__ import annotations
 

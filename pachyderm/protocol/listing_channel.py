@@ -14,11 +14,13 @@ from typing import Any
 import grpc
 from grpc.experimental import ChannelOptions
 
+from pachyderm.protocol.forwarding_channel import ForwardingChannel
+
 LISTINGS = frozenset(f"/pfs_v2.API/{name}" for name in ("DiffFile", "GlobFile", "WalkFile"))
 """The requests that list files by the thousand."""
 
 
-class ListingChannel(grpc.Channel):
+class ListingChannel(ForwardingChannel):
     """Two channels to one address, which share a connection: one for listings, one for all other requests.
 
     Args:
@@ -26,43 +28,16 @@ class ListingChannel(grpc.Channel):
     """
 
     def __init__(self, dial: Callable[[list[tuple[str, Any]]], grpc.Channel]) -> None:
-        self._others = dial([])
+        super().__init__(dial([]))
         self._listings = dial([(ChannelOptions.SingleThreadedUnaryStream, 1)])
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """As in `grpc.Channel`."""
-        channel = self._listings if method in LISTINGS else self._others
-        return channel.unary_stream(method, *args, **kwargs)
-
-    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """As in `grpc.Channel`."""
-        return self._others.unary_unary(method, *args, **kwargs)
-
-    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """As in `grpc.Channel`."""
-        return self._others.stream_unary(method, *args, **kwargs)
-
-    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """As in `grpc.Channel`."""
-        return self._others.stream_stream(method, *args, **kwargs)
-
-    def subscribe(
-        self, callback: Callable[[grpc.ChannelConnectivity], None], try_to_connect: bool | None = False
-    ) -> None:
-        """As in `grpc.Channel`."""
-        self._others.subscribe(callback, bool(try_to_connect))
-
-    def unsubscribe(self, callback: Callable[[grpc.ChannelConnectivity], None]) -> None:
-        """As in `grpc.Channel`."""
-        self._others.unsubscribe(callback)
+        if method in LISTINGS:
+            return self._listings.unary_stream(method, *args, **kwargs)
+        return super().unary_stream(method, *args, **kwargs)
 
     def close(self) -> None:
         """Close both channels."""
         self._listings.close()
-        self._others.close()
-
-    def __enter__(self) -> ListingChannel:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().close()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
 
-import grpc
 from google.protobuf.descriptor import FieldDescriptor
 from pachyderm_sdk.api import pfs
 
+from pachyderm.protocol.forwarding_channel import ForwardingChannel
 from pachyderm.protocol.protobuf import parse
 
 _CLASSES = {
@@ -27,57 +26,26 @@ _CLASSES = {
 _PARSED = (pfs.FileInfo, pfs.DiffFileResponse)
 
 
-class ParsingChannel(grpc.Channel):
+class ParsingChannel(ForwardingChannel):
     """A channel that parses responses about files 25 times as fast as the SDK does, with the same result.
 
     Args:
         channel: carries the requests.
     """
 
-    def __init__(self, channel: grpc.Channel) -> None:
-        self._channel = channel
-
     def unary_unary(
         self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         """As in `grpc.Channel`."""
         parser = deserializer(response_deserializer)
-        return self._channel.unary_unary(method, request_serializer, parser, *args, **kwargs)
+        return super().unary_unary(method, request_serializer, parser, *args, **kwargs)
 
     def unary_stream(
         self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         """As in `grpc.Channel`."""
         parser = deserializer(response_deserializer)
-        return self._channel.unary_stream(method, request_serializer, parser, *args, **kwargs)
-
-    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """As in `grpc.Channel`."""
-        return self._channel.stream_unary(method, *args, **kwargs)
-
-    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """As in `grpc.Channel`."""
-        return self._channel.stream_stream(method, *args, **kwargs)
-
-    def subscribe(
-        self, callback: Callable[[grpc.ChannelConnectivity], None], try_to_connect: bool | None = False
-    ) -> None:
-        """As in `grpc.Channel`."""
-        self._channel.subscribe(callback, bool(try_to_connect))
-
-    def unsubscribe(self, callback: Callable[[grpc.ChannelConnectivity], None]) -> None:
-        """As in `grpc.Channel`."""
-        self._channel.unsubscribe(callback)
-
-    def close(self) -> None:
-        """Close the channel that carries the requests."""
-        self._channel.close()
-
-    def __enter__(self) -> ParsingChannel:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        return super().unary_stream(method, request_serializer, parser, *args, **kwargs)
 
 
 def deserializer(default: Any) -> Any:

@@ -8,10 +8,10 @@ from statistics import fmean
 
 from pachyderm.client.commits import all_commits
 from pachyderm.client.connection import Connection
+from pachyderm.forecast.run_figures import RunFigures, read_figures
 from pachyderm.output.derivation import Derivation
 from pachyderm.output.stage import Stage
 from pachyderm.record.quarantine import is_quarantined
-from pachyderm.record.stage_record import StageRecord, readable_record
 
 LOOK_BACK = 20
 """How many commits of a repo are searched for records, newest first."""
@@ -54,12 +54,12 @@ class EarlierRuns:
         total = sum(output.bytes for output in record.files.values())
         return total if stage.datums is None else total / len(record.files)
 
-    def _read(self, repo: str) -> tuple[StageRecord, ...]:
-        records: list[StageRecord] = []
+    def _read(self, repo: str) -> tuple[RunFigures, ...]:
+        records: list[RunFigures] = []
         for commit in all_commits(self._client, repo, number=LOOK_BACK):
             if commit.state != "good" or is_quarantined(commit):
                 continue
-            record = readable_record(self._client, repo, commit.id)
+            record = read_figures(self._client, repo, commit.id)
             if record is not None:
                 records.append(record)
             if sum(bool(entry.counts.computed) for entry in records) == RECORDS:
@@ -67,7 +67,7 @@ class EarlierRuns:
         return tuple(records)
 
 
-def _of_whole(stage: Stage, record: StageRecord, derivation: Derivation) -> float | None:
+def _of_whole(stage: Stage, record: RunFigures, derivation: Derivation) -> float | None:
     """Scale the duration of an earlier run by the effort of both; without a figure for it, only equal ones compare."""
     seconds = max(0.0, record.seconds)
     if stage.effort is not None:

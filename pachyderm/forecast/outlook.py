@@ -107,6 +107,7 @@ class Outlook:
         self._runs = EarlierRuns(client)
         self._expected: dict[CommitId, ExpectedCommit | None] = {}
         self._newest: dict[BranchName, Commit] = {}
+        self._listed: dict[CommitId, Listing] = {}
         self._proposed: ProposedCommit | None = None
         self.rows: list[StageForecast] = []
 
@@ -191,6 +192,9 @@ class Outlook:
             return expected.files
         if source.id == PROPOSED and self._proposed is not None:
             return self._proposed.files
+        listed = self._listed.get(self._key(source))
+        if listed is not None:
+            return listed
         known = ancestor if source.repo == stage.datums else None
         if known is not None and CommitId(source.repo, known.datums) in self._expected:
             known = None
@@ -218,7 +222,10 @@ class Outlook:
             if expected is not None:
                 return expected.as_ancestor(datums)
             commit = inspect(self._client, commit.repo, commit.parent)
-        return nearest_good(self._client, commit, datums)
+        ancestor = nearest_good(self._client, commit, datums)
+        if ancestor is not None:
+            self._listed[self._key(ancestor.commit)] = ancestor.files
+        return ancestor
 
     def _parents(self, stage: Stage) -> dict[CommitId, Parent]:
         """Return the expected outputs of a stage, as commits that later ones may begin with."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ STAGE_JSON = f"{REPORT}stage.json"
 REPORT_HTML = f"{REPORT}report.html"
 REJECTED_JSON = f"{REPORT}rejected.json"
 
+Decoded = TypeVar("Decoded")
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Timestamp = Annotated[float, msgspec.Meta(ge=0, le=253402300799.0)]
 """Seconds since 1970, up to the year 9999: later ones have no date."""
@@ -258,10 +259,15 @@ def parse(text: bytes, where: str) -> StageRecord:
     Raises:
         RequestError: the bytes are not JSON, a field is missing, mistyped or out of range, or the version is newer.
     """
+    return decoded(text, where, _decode_record)
+
+
+def decoded(text: bytes, where: str, decode: Callable[[bytes], Decoded]) -> Decoded:
+    """Decode a record, or a part of one; arguments and errors otherwise as of `parse`."""
     try:
         version = _decode_version(text).schema
         if version <= SCHEMA:
-            return _decode_record(text)
+            return decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(
             f"{where} is not a valid stage record: {error}; `pix2pix fsck` reports what to do"

@@ -98,9 +98,13 @@ def read_metadata(data: bytes) -> None:
 
 
 def read_record(data: bytes) -> None:
+    from pachyderm.forecast.run_figures import parse_figures
     from pachyderm.record.stage_record import parse
 
-    record_tests().use(parse(data, "stage.json"))
+    figures = parse_figures(data, "stage.json")
+    record = parse(data, "stage.json")
+    assert (figures.seconds, figures.counts) == (record.seconds, record.counts)
+    record_tests().use(record)
 
 
 def read_own_parameters(data: bytes) -> None:

@@ -11,7 +11,10 @@ from components.train.stage import effort
 from pachyderm.client.branches import BranchName
 from pachyderm.client.changes import changes_of
 from pachyderm.client.commits import all_commits
-from pachyderm.dag.repos import INPUT_IMAGES, REPOS, RESIZE, STAGES, TRAIN, TRAINING
+from pachyderm.client.connection import Connection
+from pachyderm.client.files import FileEntry
+from pachyderm.client.files import files as files_of
+from pachyderm.dag.repos import INPUT_IMAGES, MODEL, REPOS, RESIZE, STAGES, TRAIN, TRAINING
 from pachyderm.forecast.earlier_runs import on_line
 from pachyderm.forecast.outlook import forecast
 from pachyderm.forecast.proposal import proposed
@@ -206,3 +209,32 @@ def test_durations_scale_with_files_and_with_the_effort_of_a_training() -> None:
     assert effort(defaults | {"max_steps": 200}, 50) == 2 * effort(defaults, 50)
     assert effort({"max_epochs": 2}, 200) == 2 * effort({"max_epochs": 2}, 100)
     assert effort({"max_seconds": 60.0}, 100) == 0
+
+
+def test_a_plan_lists_no_commit_whose_record_it_has_read(
+    harness: StageHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.put(INPUT_IMAGES, PICTURES)
+    harness.run("resize")
+    harness.put(INPUT_IMAGES, {"/e.png": "e"})
+    listed: list[str] = []
+
+    def files(client: Connection, repo: str, commit_id: str, under: str = "/") -> dict[str, FileEntry]:
+        listed.append(repo)
+        return files_of(client, repo, commit_id, under)
+
+    monkeypatch.setattr("pachyderm.output.ancestor.files", files)
+    rows = foreseen(harness).stages
+    assert [(row.stage, row.carry) for row in rows] == [("resize", 4), ("generate", 0), ("generate", 0)]
+    assert rows[1].commit != rows[2].commit, "the first is made from the resized pictures that are there"
+    assert set(listed) == {MODEL.repo}
+
+
+def test_a_record_that_cannot_be_read_is_no_earlier_run(
+    loop: StageHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop.put(INPUT_IMAGES, {"/e.png": "e"})
+    assert foreseen(loop).seconds is not None
+    monkeypatch.setattr("pachyderm.forecast.run_figures.read", lambda *_: b'{"schema": 1, "seconds": "long"}')
+    assert foreseen(loop).seconds is None
+    assert "stage.json is not a valid stage record" in caplog.text

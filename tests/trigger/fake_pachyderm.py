@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +20,7 @@ from pachyderm_sdk.api import pfs
 from pachyderm.client.branches import BranchName
 from pachyderm.client.connection import Connection
 from pachyderm.dag.repos import GENERATE_IMAGES, INPUT_IMAGES, INPUTS, MODEL, PROVENANCE
+from pachyderm.protocol.protobuf import message
 
 Key = tuple[str, str]
 
@@ -88,14 +88,14 @@ class FakePachyderm(Connection):
 
     @property
     def channel(self) -> Any:
-        """Answers what `pachyderm.client.rpc` asks, with the bytes of the SDK's messages."""
+        """Answers what `pachyderm.client.rpc` asks; the SDK's own messages would take most of a test's time."""
         answers = {"InspectCommit": self._inspect, "ListCommit": self._list, "GetFile": self._no_file}
 
         def unary(path: str, response_deserializer: Any, **_: object) -> Any:
-            return lambda request: response_deserializer(bytes(answers[path.rpartition("/")[2]](request)))
+            return lambda request: response_deserializer(answers[path.rpartition("/")[2]](request))
 
         def stream(path: str, response_deserializer: Any, **_: object) -> Any:
-            return lambda request: map(response_deserializer, map(bytes, answers[path.rpartition("/")[2]](request)))
+            return lambda request: map(response_deserializer, answers[path.rpartition("/")[2]](request))
 
         return SimpleNamespace(unary_unary=unary, unary_stream=stream)
 
@@ -209,37 +209,37 @@ class FakePachyderm(Connection):
             return self._row(commit.repo.name, commit.id)
         return self.rows[self.heads[BranchName(commit.repo.name, commit.branch.name)]]
 
-    def _info(self, row: Row) -> pfs.CommitInfo:
-        def name(key: Key) -> pfs.Commit:
-            return pfs.Commit(repo=pfs.Repo(name=key[0]), id=key[1])
+    def _info(self, row: Row) -> bytes:
+        """Return the message about a commit, serialized."""
+
+        def name(key: Key) -> dict[str, object]:
+            return {"repo": {"name": key[0]}, "id": key[1]}
 
         # Only those of the commit set; pachd lists those of other commit sets, too.
         results = [other.key for other in self.sets[row.id] if row.key in other.provenance]
         sources = list(row.provenance)
         self.order.shuffle(sources)
         self.order.shuffle(results)
-        when = datetime.fromtimestamp(row.number, UTC)
-        info = pfs.CommitInfo(
+        when = {"seconds": row.number}
+        info = message(
+            "CommitInfo",
             commit=name(row.key),
             started=when,
             error=row.error,
-            origin=pfs.CommitOrigin(kind=pfs.OriginKind.AUTO),
-            metadata=dict(row.metadata),
-            direct_provenance=[name(key) for key in sources],
-            direct_subvenance=[name(key) for key in results],
+            origin={"kind": pfs.OriginKind.AUTO.value},
+            metadata=[{"key": key, "value": value} for key, value in row.metadata.items()],
+            direct_provenance=map(name, sources),
+            direct_subvenance=map(name, results),
+            parent_commit=name(row.parent) if row.parent else None,
+            finishing=when if row.finishing else None,
+            finished=when if row.finished else None,
         )
-        if row.parent:
-            info.parent_commit = name(row.parent)
-        if row.finishing:
-            info.finishing = when
-        if row.finished:
-            info.finished = when
-        return info
+        return bytes(info.SerializeToString())
 
-    def _inspect(self, request: Any) -> pfs.CommitInfo:
+    def _inspect(self, request: Any) -> bytes:
         return self._info(self._resolve(request.commit))
 
-    def _list(self, request: Any) -> Iterator[pfs.CommitInfo]:
+    def _list(self, request: Any) -> Iterator[bytes]:
         self.asked.append(request.number)
         row = self._resolve(request.to)
         rows = itertools.chain([row], self.older_than(row))

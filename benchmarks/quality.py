@@ -50,6 +50,20 @@ CONTENDERS = {
     "ours, paper": Contender("learn_ours", {"preset": "paper"}),
     "ours, average and resize": Contender("learn_ours", {"upsampling": "resize"}),
     "ours, resize alone": Contender("learn_ours", {"upsampling": "resize", "weight_average": 0.0}),
+    **{
+        f"ours, {name}": Contender("learn_ours", {"candidate": values})
+        for name, values in {
+            "twice the rate": {"generator_rate": 2.0, "discriminator_rate": 2.0},
+            "generator at twice the rate": {"generator_rate": 2.0},
+            "discriminator at twice the rate": {"discriminator_rate": 2.0},
+            "label smoothing": {"label_smoothing": 0.1},
+            "feature matching": {"feature_matching": 10.0},
+            "R1": {"r1": 1.0},
+            "spectral norm": {"spectral_norm": True},
+            "DiffAugment": {"augment": True},
+            "NLPD": {"nlpd": 10.0},
+        }.items()
+    },
     "Keras tutorial": Contender("learn_keras"),
     "junyanz": Contender("learn_junyanz", torch=True),
 }

@@ -1,4 +1,4 @@
-"""Ours in `quality.py`: the product's step, batches and generator."""
+"""Ours in `quality.py`: the product's step, batches and generator, or the step with candidates."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ configure_tensorflow()
 
 import tensorflow as tf  # noqa: E402 - after it is configured
 
+from peers.candidate_step import Candidate, CandidateStep  # noqa: E402
 from pix2pix.hyperparameters import resolve  # noqa: E402
 from pix2pix.model.translation import translate  # noqa: E402
 from pix2pix.training.dataset import PairSet, batch  # noqa: E402
@@ -22,11 +23,16 @@ from pix2pix.training.step import TrainingStep, without_fusion  # noqa: E402
 
 
 def prepare(lesson: Lesson) -> tuple[Step, Translate]:
-    """Return the step and the translation."""
+    """Return the step and the translation; the change ``candidate`` has the values of a `Candidate`."""
     shape = {"size": lesson.size, "ngf": lesson.filters, "ndf": lesson.filters, "seed": lesson.seed}
-    parameters = resolve("train", shape, {"scale_size": lesson.train.shape[1]}, lesson.changes)
+    changes = {name: value for name, value in lesson.changes.items() if name != "candidate"}
+    parameters = resolve("train", shape, {"scale_size": lesson.train.shape[1]}, changes)
     pairs = PairSet(Path(), tuple(map(str, range(len(lesson.train)))), (0, 0), parameters, tuple(lesson.train))
-    network = TrainingStep(parameters, choose(parameters), parameters.max_steps)
+    network: TrainingStep
+    if "candidate" in lesson.changes:
+        network = CandidateStep(parameters, choose(parameters), Candidate(**lesson.changes["candidate"]))
+    else:
+        network = TrainingStep(parameters, choose(parameters), parameters.max_steps)
 
     def step(number: int, done: float) -> object:  # noqa: ARG001 - the number of steps decides on the schedule
         with without_fusion():

@@ -197,6 +197,7 @@ class ForkServer:
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
+        self._writer: int | None = None
 
     def begin(self, folder: Path, job: str, *arguments: int | str, failpoints: str = "") -> int:
         """Start a writer; return its process id."""
@@ -205,11 +206,13 @@ class ForkServer:
         assert self._process.stdin
         self._process.stdin.write(json.dumps(line) + "\n")
         self._process.stdin.flush()
-        return int(self._line())
+        self._writer = int(self._line())
+        return self._writer
 
     def end(self) -> int:
         """Wait for the writer; return the signal that ended it, 0 on success, -1 on failure."""
         status = int(self._line())
+        self._writer = None
         return os.WTERMSIG(status) if os.WIFSIGNALED(status) else -bool(status)
 
     def _line(self) -> str:
@@ -217,6 +220,9 @@ class ForkServer:
         return self._process.stdout.readline()
 
     def close(self) -> None:
+        """Stop, and kill the writer that a failed test left."""
+        if self._writer is not None:
+            kill(self._writer)
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.close()
@@ -225,10 +231,10 @@ class ForkServer:
 
 
 def acknowledged(folder: Path) -> list[dict[str, Any]]:
-    """Return the writers' notes."""
+    """Return the writers' notes; a writer may be in the middle of the last one."""
     notes = folder / "notes"
-    lines = notes.read_text().splitlines() if notes.exists() else []
-    return [json.loads(line) for line in lines]
+    lines = notes.read_text().splitlines(keepends=True) if notes.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def kill(child: int) -> None:

@@ -50,10 +50,12 @@ CONTENDERS = {
     "ours, paper": Contender("learn_ours", {"preset": "paper"}),
     "ours, average and resize": Contender("learn_ours", {"upsampling": "resize"}),
     "ours, resize alone": Contender("learn_ours", {"upsampling": "resize", "weight_average": 0.0}),
+    "ours, rate 4e-4": Contender("learn_ours", {"learning_rate": 4e-4}),
+    "ours, rate 8e-4": Contender("learn_ours", {"learning_rate": 8e-4}),
+    "ours, rate 1.6e-3": Contender("learn_ours", {"learning_rate": 1.6e-3}),
     **{
         f"ours, {name}": Contender("learn_ours", {"candidate": values})
         for name, values in {
-            "twice the rate": {"generator_rate": 2.0, "discriminator_rate": 2.0},
             "generator at twice the rate": {"generator_rate": 2.0},
             "discriminator at twice the rate": {"discriminator_rate": 2.0},
             "label smoothing": {"label_smoothing": 0.1},
@@ -62,6 +64,7 @@ CONTENDERS = {
             "spectral norm": {"spectral_norm": True},
             "DiffAugment": {"augment": True},
             "NLPD": {"nlpd": 10.0},
+            "DiffAugment, NLPD and spectral norm": {"augment": True, "nlpd": 10.0, "spectral_norm": True},
         }.items()
     },
     "Keras tutorial": Contender("learn_keras"),

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
-
-from pachyderm_sdk.api import pfs
 
 from pachyderm.client.files import FileEntry
-
-PIECE = 1 << 20
-"""Bytes of content per message; the fastest size through the SDK."""
 
 ONE_CHUNK = 1_000_000
 """A shorter file is a single chunk on the server, so its hash can be computed in advance."""
@@ -70,23 +63,3 @@ def _hash(content: bytes) -> str | None:
         return None
     inner = hashlib.blake2b(content, digest_size=32).digest()
     return hashlib.blake2b(inner, digest_size=32).hexdigest()
-
-
-def pieces(path: str, local: Path) -> Iterator[pfs.ModifyFileRequest]:
-    """Yield the messages that append a local file to a path."""
-    with local.open("rb") as stream:
-        yield from pieces_of(path, stream)
-
-
-def pieces_of(path: str, stream: IO[bytes]) -> Iterator[pfs.ModifyFileRequest]:
-    """Yield the messages that append the rest of a stream to a path."""
-    piece = stream.read(PIECE)
-    # At least one message, even without content: it creates an empty file.
-    yield addition(path, piece)
-    while piece := stream.read(PIECE):
-        yield addition(path, piece)
-
-
-def addition(path: str, piece: bytes) -> pfs.ModifyFileRequest:
-    """Return the message that appends bytes to a path."""
-    return pfs.ModifyFileRequest(add_file=pfs.AddFile(path=path, raw=piece))

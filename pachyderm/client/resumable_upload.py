@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +23,7 @@ import grpc
 import msgspec
 
 from pachyderm.client.branches import BranchName
-from pachyderm.client.change_stream import UploadProgress, digest_of, send
+from pachyderm.client.change_stream import UploadProgress, create_file_set, digest_of, send
 from pachyderm.client.connection import Connection, Target, translate
 from pachyderm.client.rpc import repeating
 from pachyderm.errors import RequestError
@@ -133,7 +134,7 @@ class ResumableUpload:
                 left = {path: local for path, local in left.items() if path not in files}
             ids = [portion.file_set for portion in self._portions]
             if deleted:
-                ids.append(send({}, deleted, None, self._client.pfs.create_file_set).file_set_id)
+                ids.append(send({}, deleted, None, partial(create_file_set, self._client)))
         if len(ids) == 1:
             return ids[0]
         return self._client.pfs.compose_file_set(file_set_ids=ids, ttl_seconds=LIFE).file_set_id
@@ -157,7 +158,7 @@ class ResumableUpload:
 
     def _add(self, files: Mapping[str, Path], progress: UploadProgress | None) -> None:
         digests: dict[str, str] = {}
-        file_set = send(files, (), progress, self._client.pfs.create_file_set, digests).file_set_id
+        file_set = send(files, (), progress, partial(create_file_set, self._client), digests)
         # The server's default is shorter.
         self._client.pfs.renew_file_set(file_set_id=file_set, ttl_seconds=LIFE)
         self._portions.append(Portion(file_set, digests))

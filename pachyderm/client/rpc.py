@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -34,6 +34,11 @@ def call_stream(client: Connection, method: str, response: str, **request: Any) 
     """Call a method that streams its responses; arguments and errors as for `call`."""
     stub = client.channel.unary_stream(_SERVICE + method, **_codecs(response))
     yield from stub(message(f"{method}Request", **request))
+
+
+def call_with_stream(client: Connection, method: str, response: str, requests: Iterable[Any]) -> Any:
+    """Call a method that takes a stream of messages and has a single response; otherwise as `call`."""
+    return client.channel.stream_unary(_SERVICE + method, **_codecs(response))(iter(requests))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.client.branches import BranchName
-from pachyderm.client.change_stream import UploadProgress, send
+from pachyderm.client.change_stream import ChangeRequest, UploadProgress, create_file_set, modify_files, send, to_head
 from pachyderm.client.changes import PutChanges, changes_of, same
 from pachyderm.client.check_out import WORTH_KEEPING
 from pachyderm.client.commits import Commit, head, history, inspect, refuse_open
@@ -97,7 +97,7 @@ def put(
     changed, deleted = changes.put, changes.deleted
     unchanged = {path: local for path, local in sources.items() if path not in changed} if resend else {}
     if unchanged:
-        send(unchanged, [], progress, client.pfs.create_file_set)
+        send(unchanged, [], progress, partial(create_file_set, client))
     if not changes:
         return Put(None, 0, 0, 0, len(unchanged))
     resumed = 0
@@ -111,8 +111,8 @@ def put(
         commit_id = send(changed, deleted, progress, write)
     else:
         # To the branch by name: pachd receives the whole stream, then creates the commit and finishes it at once.
-        target = pfs.ModifyFileRequest(set_commit=client.head(branch))
-        send(changed, deleted, progress, lambda requests: client.pfs.modify_file(itertools.chain([target], requests)))
+        target = to_head(client, branch)
+        send(changed, deleted, progress, lambda requests: modify_files(client, itertools.chain([target], requests)))
         commit_id = _find_own_commit(client, branch, changes.before, changed, deleted).id
     commit = inspect(client, branch.repo, commit_id, wait=True)
     if commit.error:
@@ -143,10 +143,10 @@ def _write_described(
     branch: BranchName,
     message: str,
     sleep: Callable[[float], None],
-    requests: Iterator[pfs.ModifyFileRequest],
+    requests: Iterator[ChangeRequest],
 ) -> str:
     """Commit with a description and return the commit's id."""
-    return _commit(client, branch, message, sleep, client.pfs.create_file_set(requests).file_set_id)
+    return _commit(client, branch, message, sleep, create_file_set(client, requests))
 
 
 def _commit(

@@ -13,10 +13,10 @@ from typing import Generic, TypeVar
 import grpc
 
 from pachyderm.client.branches import BranchName
+from pachyderm.client.change_stream import PIECE
 from pachyderm.client.commits import Commit, all_commits, head
 from pachyderm.client.connection import Connection
 from pachyderm.client.download import members
-from pachyderm.client.file_contents import PIECE
 from pachyderm.client.files import REPORT, FileEntry, content, differing, files, read_pieces, with_changes
 from pachyderm.dag.repos import INPUTS, MODEL, PROVENANCE, REPOS
 from pachyderm.errors import RequestError

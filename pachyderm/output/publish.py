@@ -13,12 +13,13 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 
 import grpc
-from pachyderm_sdk.api import pfs
 
+from pachyderm.client.change_stream import ChangeRequest, additions, copy, create_file_set, deletion
 from pachyderm.client.commits import Commit
 from pachyderm.client.connection import Connection
-from pachyderm.client.file_contents import PIECE, Expected, FileContent, StoredFile, addition, expected, pieces
+from pachyderm.client.file_contents import Expected, FileContent, StoredFile, expected
 from pachyderm.client.files import Listing, files
+from pachyderm.client.rpc import file_of
 from pachyderm.errors import CommitFailedError, LostClaimError
 
 logger = logging.getLogger(__name__)
@@ -59,9 +60,9 @@ def publish(
             return _with_hashes(want, listing)
         if attempt > 1:
             logger.warning("%s does not hold what was published (%s); adding it again", commit, ", ".join(wrong[:5]))
-        file_set = client.pfs.create_file_set(_requests(client, result, listing, wrong))
+        file_set = create_file_set(client, _requests(client, result, listing, wrong))
         check()
-        _add_file_set(client, commit, file_set.file_set_id)
+        _add_file_set(client, commit, file_set)
     listing = present()
     wrong = differences(listing, want)
     if wrong:
@@ -96,21 +97,17 @@ def differences(listing: Listing, want: Mapping[str, Expected]) -> list[str]:
 
 def _requests(
     client: Connection, result: Mapping[str, FileContent], present: Listing, wrong: list[str]
-) -> Iterator[pfs.ModifyFileRequest]:
+) -> Iterator[ChangeRequest]:
     """Yield, for each path to correct, a delete and then its content if it has any: a bare add would append."""
     # A large file inherited from the parent may differ from ours although its size is the same.
     unsure = [path for path, content in result.items() if path in present and expected(content).hash is None]
     for path in sorted({*wrong, *unsure}, key=str.encode):
-        yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
+        yield deletion(path)
         content = result.get(path)
         match content:
             case None:
                 continue
             case StoredFile():
-                source = client.file(content.repo, content.commit, content.path)
-                yield pfs.ModifyFileRequest(copy_file=pfs.CopyFile(dst=path, src=source))
-            case bytes():
-                for start in range(0, max(len(content), 1), PIECE):
-                    yield addition(path, content[start : start + PIECE])
+                yield copy(path, file_of(client, content.repo, content.commit, content.path))
             case _:
-                yield from pieces(path, content)
+                yield from additions(path, content)

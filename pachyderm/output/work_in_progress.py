@@ -19,10 +19,10 @@ import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.client.branches import BranchName
+from pachyderm.client.change_stream import ChangeRequest, additions, deletion, modify_files, to_head
 from pachyderm.client.commits import Commit, head, history, inspect, refuse_open
 from pachyderm.client.connection import Connection
 from pachyderm.client.download import download
-from pachyderm.client.file_contents import pieces_of
 from pachyderm.client.files import FileEntry, files
 from pachyderm.errors import PachydermError, RequestError
 from pachyderm.record.fingerprints import listing_digest
@@ -89,7 +89,7 @@ class UnfinishedWork:
             return Saved()
         if newest is None:
             create_repo(self._client)
-        self._client.pfs.modify_file(self._requests(list(changed), gone))
+        modify_files(self._client, self._requests(list(changed), gone))
         listing = self._listing(_head(self._client))
         self._sent = {path: (version, listing[path]) for path, version in local.items() if path in listing}
         _squash_older(self._client)
@@ -121,7 +121,7 @@ class UnfinishedWork:
         """Delete what was saved."""
         gone = list(self._listing(_readable(self._client)))
         if gone:
-            self._client.pfs.modify_file(self._requests([], gone))
+            modify_files(self._client, self._requests([], gone))
             _squash_older(self._client)
 
     def _listing(self, commit: Commit | None) -> dict[str, FileEntry]:
@@ -142,17 +142,14 @@ class UnfinishedWork:
                     versions[self._prefix + path.relative_to(self._folder).as_posix()] = version
         return versions
 
-    def _requests(self, changed: list[str], gone: list[str]) -> Iterator[pfs.ModifyFileRequest]:
+    def _requests(self, changed: list[str], gone: list[str]) -> Iterator[ChangeRequest]:
         """Yield one stream on the branch by name: the server makes the commit once all of it has arrived."""
-        yield pfs.ModifyFileRequest(set_commit=self._client.head(UNFINISHED))
+        yield to_head(self._client, UNFINISHED)
         for path in (*gone, *changed):
-            yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
+            yield deletion(path)
         for path in changed:
-            with (
-                contextlib.suppress(FileNotFoundError),
-                (self._folder / path.removeprefix(self._prefix)).open("rb") as f,
-            ):
-                yield from pieces_of(path, f)
+            with contextlib.suppress(FileNotFoundError):
+                yield from additions(path, self._folder / path.removeprefix(self._prefix))
 
 
 @contextmanager

@@ -62,6 +62,8 @@ _FIELDS: dict[str, dict[str, tuple[int, int | str]]] = {
     "DiffFileRequest": {"new_file": (1, "File"), "old_file": (2, "File")},
     "DiffFileResponse": {"new_file": (1, "FileInfo"), "old_file": (2, "FileInfo")},
     "GetFileRequest": {"file": (1, "File")},
+    "CreateFileSetResponse": {"file_set_id": (1, _STRING)},
+    "Empty": {},
     "Any": {"type_url": (1, _STRING), "value": (2, _BYTES)},
     "Status": {"code": (1, _INT32), "message": (2, _STRING), "details": (3, "Any*")},
     "ResourceInfo": {"resource_type": (1, _STRING), "resource_name": (2, _STRING), "description": (4, _STRING)},

@@ -14,9 +14,9 @@ import grpc
 from pachyderm_sdk.api import pfs
 
 from pachyderm.client.branches import BranchName
+from pachyderm.client.change_stream import ChangeRequest, additions, deletion, modify_files, to_head
 from pachyderm.client.commits import Commit, head, history, inspect
 from pachyderm.client.connection import Connection
-from pachyderm.client.file_contents import PIECE, addition, pieces
 from pachyderm.errors import RequestError, StorageError
 from pachyderm.output.work_in_progress import UNFINISHED, create_repo
 
@@ -59,23 +59,19 @@ def write(client: Connection, name: str, contents: Mapping[str, bytes | Path]) -
         StorageError: the server found the commit invalid, or another program deleted it.
     """
     create_repo(client)
-    client.pfs.modify_file(_requests(client, name, contents))
+    modify_files(client, _requests(client, name, contents))
     commit = newest(client, name)
     if commit is None:
         raise StorageError(f"what was written to {branch(name)} is gone; another program deleted it")
     return commit
 
 
-def _requests(client: Connection, name: str, contents: Mapping[str, bytes | Path]) -> Iterator[pfs.ModifyFileRequest]:
-    yield pfs.ModifyFileRequest(set_commit=client.head(branch(name)))
+def _requests(client: Connection, name: str, contents: Mapping[str, bytes | Path]) -> Iterator[ChangeRequest]:
+    yield to_head(client, branch(name))
     for path, content in contents.items():
         # A doubled writer would append to what the first one wrote.
-        yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path))
-        if isinstance(content, bytes):
-            for start in range(0, max(len(content), 1), PIECE):
-                yield addition(path, content[start : start + PIECE])
-        else:
-            yield from pieces(path, content)
+        yield deletion(path)
+        yield from additions(path, content)
 
 
 def delete(client: Connection, prefixes: tuple[str, ...], kinds: tuple[str, ...], now: float) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from command_line import pix2pix
 
-from pachyderm.client import file_contents, resumable_upload, upload
+from pachyderm.client import change_stream, resumable_upload, upload
 from pachyderm.client.branches import BranchName
 from pachyderm.client.commits import head, history
 from pachyderm.client.connection import Connection, Target, connect
@@ -83,13 +83,13 @@ def memory(tmp_path: Path) -> Path:
 def sent(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """Return the contents that are sent to the server: path -> bytes."""
     contents: dict[str, bytes] = {}
-    addition = file_contents.addition
+    addition = change_stream.addition
 
     def recorded(path: str, piece: bytes) -> Any:
         contents[path] = contents.get(path, b"") + piece
         return addition(path, piece)
 
-    monkeypatch.setattr(file_contents, "addition", recorded)
+    monkeypatch.setattr(change_stream, "addition", recorded)
     return contents
 
 

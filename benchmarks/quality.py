@@ -45,16 +45,22 @@ class Contender:
     torch: bool = False
 
 
+PAPERS_RATE = 2e-4
+RATES = (PAPERS_RATE, 4e-4, 8e-4, 1.6e-3)
+CONSTANT: dict[str, object] = {"learning_rate_schedule": "constant"}
 CONTENDERS = {
     "ours": Contender("learn_ours"),
     "ours, paper": Contender("learn_ours", {"preset": "paper"}),
-    "ours, average and resize": Contender("learn_ours", {"upsampling": "resize"}),
-    "ours, resize alone": Contender("learn_ours", {"upsampling": "resize", "weight_average": 0.0}),
-    "ours, rate 4e-4": Contender("learn_ours", {"learning_rate": 4e-4}),
-    "ours, rate 8e-4": Contender("learn_ours", {"learning_rate": 8e-4}),
-    "ours, rate 1.6e-3": Contender("learn_ours", {"learning_rate": 1.6e-3}),
+    **{f"ours, rate {rate}": Contender("learn_ours", CONSTANT | {"learning_rate": rate}) for rate in RATES},
     **{
-        f"ours, {name}": Contender("learn_ours", {"candidate": values})
+        f"ours, {name}": Contender("learn_ours", CONSTANT | {"learning_rate": PAPERS_RATE, **changes})
+        for name, changes in {
+            "average and resize": {"upsampling": "resize"},
+            "resize alone": {"upsampling": "resize", "weight_average": 0.0},
+        }.items()
+    },
+    **{
+        f"ours, {name}": Contender("learn_ours", CONSTANT | {"learning_rate": PAPERS_RATE, "candidate": values})
         for name, values in {
             "generator at twice the rate": {"generator_rate": 2.0},
             "discriminator at twice the rate": {"discriminator_rate": 2.0},

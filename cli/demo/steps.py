@@ -33,7 +33,6 @@ flip = false
 ngf = 16
 ndf = 16
 batch_size = 4
-learning_rate = 1e-3
 max_steps = 600
 """
 

@@ -102,9 +102,9 @@ def choose(
     steps, between = _steps(chosen, speed, pairs, elapsed(), evaluation_steps=given.get("evaluation_steps"))
     values = {
         "max_steps": steps,
-        "learning_rate": round(2.5e-4 * math.sqrt(chosen.batch_size), 6),
-        # An average of the weights does what a falling rate is for, and together they were worse (decision 011).
-        "learning_rate_schedule": "constant" if chosen.weight_average else "linear",
+        "learning_rate": chosen.first_rate if chosen.weight_average else round(2.5e-4 * chosen.batch_size**0.5, 6),
+        # An average of the weights does what a rate that ends at 0 is for, and together they were worse (decision 011).
+        "learning_rate_schedule": "inverse_sqrt" if chosen.weight_average else "linear",
         "evaluation_steps": between,
     }
     return {name: values.get(name, getattr(chosen, name)) for name in open_names(given, chosen.minutes)}

@@ -13,6 +13,9 @@ from pix2pix.errors import HyperparameterError
 from pix2pix.hyperparameters.budget import check_limits
 from pix2pix.hyperparameters.section import Section
 
+LARGEST_RATE = 3.2e-3
+"""The largest learning rate that was tried: with 16 filters and four pairs a step."""
+
 
 @dataclass(frozen=True)
 class TrainParameters(Section):
@@ -20,8 +23,8 @@ class TrainParameters(Section):
 
     Attributes:
         preset: ``best`` (what gave the better pictures in equal time; see docs/decisions/011-better-pictures.md) or
-            ``paper``, which fixes `upsampling` and `weight_average` as in the paper. ``laptop`` is ``best`` with
-            `minutes` = 10.
+            ``paper``, which fixes `upsampling` and `weight_average` as in the paper, and whose `learning_rate` and
+            `learning_rate_schedule` are the paper's unless they are given. ``laptop`` is ``best`` with `minutes` = 10.
         minutes: time budget of the training; 0 means none. `size`, `ngf`, `ndf`, `batch_size`, `learning_rate`,
             `learning_rate_schedule`, `evaluation_steps` and `xla`, unless they are given, and `max_steps` are chosen
             from the number and size of the pairs and from the speed of this machine, and are recorded. A retry keeps
@@ -53,9 +56,11 @@ class TrainParameters(Section):
         gan_mode: ``vanilla`` (cross entropy, the paper), ``lsgan`` or ``hinge``.
         gan_weight: weight of the adversarial loss; 0 trains no discriminator. Paper: 1.
         l1_weight: weight of the L1 loss; 0 leaves it out. Paper: 100.
-        learning_rate: Adam's step. Paper: 2e-4.
-        learning_rate_schedule: ``constant`` (paper), ``linear`` (constant for half of the steps, then down to 0) or
-            ``cosine``.
+        learning_rate: Adam's step; 0 means 8e-4 times the square roots of 64 / `ngf` and of `batch_size`, at most
+            3.2e-3: smaller networks and larger batches bear more. Paper: 2e-4.
+        learning_rate_schedule: ``constant`` (paper), ``inverse_sqrt`` (constant for 1,000 steps, then falling with the
+            square root of the steps so far: the schedule of Karras et al., arXiv 2312.02696, whose averages it goes
+            with), ``linear`` (constant for half of the steps, then down to 0) or ``cosine``.
         beta1: Adam's momentum. Paper: 0.5.
         weight_average: width of the average over the steps so far that becomes the resulting generator, as a fraction
             of these steps; 0 (paper) means the last weights. The average has a power-function profile: Karras et al.,
@@ -98,6 +103,10 @@ class TrainParameters(Section):
         "laptop": {"minutes": 10.0},
     }
     """Preset -> the values that it fixes; the defaults are those of ``best``."""
+    PRESET_DEFAULTS: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "paper": {"learning_rate": 2e-4, "learning_rate_schedule": "constant"}
+    }
+    """Preset -> the values that it has instead of the defaults, and that may be given otherwise."""
 
     preset: Literal["best", "paper", "laptop"] = "best"
     minutes: Annotated[float, Meta(ge=0.0, le=1e5)] = 0.0
@@ -122,8 +131,8 @@ class TrainParameters(Section):
     gan_mode: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
     gan_weight: Annotated[float, Meta(ge=0.0, le=1e6)] = 1.0
     l1_weight: Annotated[float, Meta(ge=0.0, le=1e6)] = 100.0
-    learning_rate: Annotated[float, Meta(ge=1e-8, le=1.0)] = 2e-4
-    learning_rate_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    learning_rate: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    learning_rate_schedule: Literal["constant", "inverse_sqrt", "linear", "cosine"] = "inverse_sqrt"
     beta1: Annotated[float, Meta(ge=0.0, le=0.999)] = 0.5
     weight_average: Annotated[float, Meta(ge=0.0, le=0.28)] = 0.05
     batch_size: Annotated[int, Meta(ge=1, le=1024)] = 1
@@ -149,15 +158,15 @@ class TrainParameters(Section):
     def of(cls, *layers: Mapping[str, object]) -> Self:
         """Lay values over the defaults of their preset; see `Section.of`."""
         given = {name: value for layer in layers for name, value in layer.items()}
-        preset = cls.PRESETS[str(cls.convert("preset", given.get("preset", cls.preset)))]
-        made = super().of(preset, given)
+        preset = str(cls.convert("preset", given.get("preset", cls.preset)))
+        made = super().of(cls.PRESET_DEFAULTS.get(preset, {}), cls.PRESETS[preset], given)
         check_limits(given, made.minutes)
         return made
 
     @classmethod
     def recorded(cls, values: Mapping[str, object]) -> Self:
         """Read recorded hyperparameters, as of a checkpoint; those that an earlier version lacked are the paper's."""
-        return super().of(cls.PRESETS["paper"], values)
+        return super().of(cls.PRESET_DEFAULTS["paper"], cls.PRESETS["paper"], values)
 
     def settled(self, chosen: Mapping[str, object]) -> Self:
         """Return the hyperparameters with what their time budget chose; errors as for `of`."""
@@ -197,6 +206,17 @@ class TrainParameters(Section):
         """Limit on passes over the pairs: `max_epochs`, or 200 if nothing else limits the run; 0 means no limit."""
         return self.max_epochs or (0 if self.max_steps or self.max_seconds else 200)
 
+    @property
+    def first_rate(self) -> float:
+        """Adam's step at the first step: `learning_rate`, or what suits the number of filters and the batch size."""
+        chosen = min(LARGEST_RATE, 8e-4 * math.sqrt(64 / self.ngf * self.batch_size))
+        return self.learning_rate or float(f"{chosen:.3g}")
+
+    @property
+    def ends_at_zero_rate(self) -> bool:
+        """Whether the learning rate falls to 0 at the last step, whose number it then depends on."""
+        return self.learning_rate_schedule in ("linear", "cosine")
+
     def total_steps(self, pairs: int) -> int:
         """Return the step at which training on this many pairs ends; 0 if only time limits it."""
         limits = [self.max_steps, math.ceil(self.epochs * pairs / self.batch_size)]
@@ -234,7 +254,7 @@ class TrainParameters(Section):
                 f"discriminator_layers = {self.discriminator_layers} needs larger patches than a picture of {height} x"
                 f" {width} has; allowed at this size: 0 to {max(0, int(math.log2(min(height, width) / 3)))}"
             )
-        if self.learning_rate_schedule != "constant" and not self.total_steps(1):
+        if self.ends_at_zero_rate and not self.total_steps(1):
             raise HyperparameterError(
                 f"learning_rate_schedule = {self.learning_rate_schedule!r} needs the number of steps;"
                 " set max_steps or max_epochs"

@@ -125,8 +125,7 @@ class StateStore:
     def _require_same(self, saved: Checkpoint) -> None:
         before, now = dataclasses.asdict(saved.parameters), dataclasses.asdict(self._parameters)
         allowed = set(MAY_CHANGE)
-        # The schedule of the learning rate depends on the last step.
-        if self._parameters.learning_rate_schedule != "constant":
+        if self._parameters.ends_at_zero_rate:
             allowed -= {"max_steps", "max_epochs"}
         changed = [
             f"{name} {before[name]} -> {now[name]}" for name in now if before[name] != now[name] and name not in allowed

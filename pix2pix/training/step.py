@@ -26,6 +26,9 @@ from pix2pix.training.devices import Devices
 LOSSES = ("discriminator", "adversarial", "l1")
 """The losses that a step returns, in this order: both adversarial sides, unweighted, and L1 (0 to 2); 0 if unused."""
 
+CONSTANT_STEPS = 1000
+"""Steps before the learning rate begins to fall with the square root of their number, where that is its schedule."""
+
 
 class TrainingStep:
     """Networks, optimizers and the compiled step that updates them.
@@ -180,11 +183,13 @@ def learning_rate(parameters: TrainParameters, step: Tensor, total: int) -> Tens
     Args:
         parameters: rate and schedule; ``linear`` is constant for half of the steps, then falls to 0 after the last.
         step: number of the step, counted from 1, float32 scalar.
-        total: the last step.
+        total: the last step; used by the schedules that end there.
     """
-    base = tf.constant(parameters.learning_rate, tf.float32)
+    base = tf.constant(parameters.first_rate, tf.float32)
     if parameters.learning_rate_schedule == "constant":
         return base
+    if parameters.learning_rate_schedule == "inverse_sqrt":
+        return base * tf.math.rsqrt(tf.maximum(1.0, step / CONSTANT_STEPS))
     done = (step - 1) / total
     return base * (tf.minimum(1.0, 2 - 2 * done) if parameters.learning_rate_schedule == "linear" else _cosine(done))
 

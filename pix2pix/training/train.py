@@ -270,7 +270,7 @@ class _Training:
         kept = f"the last good checkpoint, of step {saved}, is kept" if saved else "no checkpoint was due before"
         raise WorkError(
             f"the training diverged between steps {step} and {step + 1}: a loss is not finite; {kept}."
-            f" Train into a new folder with a smaller learning_rate (now {self._parameters.learning_rate:g})"
+            f" Train into a new folder with a smaller learning_rate (now {self._parameters.first_rate:g})"
         )
 
     def _evaluate(self) -> bool:

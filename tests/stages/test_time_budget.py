@@ -133,7 +133,7 @@ def test_another_request_or_other_data_are_measured_anew(trainer: Trainer) -> No
     trainer.fill(put(trainer, "A", REQUEST.replace("8", "16")))
     trainer.fill(put(trainer, "B"))
     assert trainer.trained == [100, 5000, 5000]
-    trainer.fill(put(trainer, "A", f'{REQUEST}learning_rate_schedule = "constant"\n'))
+    trainer.fill(put(trainer, "A", f'{REQUEST}learning_rate_schedule = "inverse_sqrt"\n'))
     assert len(trainer.chosen) == 4, "a default that is given is not left to the budget"
 
 

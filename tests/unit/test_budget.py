@@ -66,10 +66,26 @@ def test_the_largest_network_that_sees_enough_pictures_is_chosen(
     assert (chosen["size"], chosen["ngf"], chosen["ndf"]) == (size, filters, filters)
 
 
-@pytest.mark.parametrize(("preset", "schedule"), [("best", "constant"), ("paper", "linear")])
-def test_the_learning_rate_falls_only_where_the_weights_are_not_averaged(preset: str, schedule: str) -> None:
+@pytest.mark.parametrize(("preset", "schedule"), [("best", "inverse_sqrt"), ("paper", "linear")])
+def test_the_learning_rate_ends_at_zero_only_where_the_weights_are_not_averaged(preset: str, schedule: str) -> None:
     chosen = choose({"minutes": 2, "preset": preset}, PHOTOGRAPHS, Bench().machine)
     assert chosen["learning_rate_schedule"] == schedule
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"),
+    [
+        ({"ngf": 64, "batch_size": 1}, 8e-4),
+        ({"ngf": 16, "batch_size": 1}, 1.6e-3),
+        ({"ngf": 16, "batch_size": 4}, 3.2e-3),
+        ({"ngf": 4, "batch_size": 16}, 3.2e-3),
+        ({"ngf": 16, "batch_size": 4, "preset": "paper"}, 5e-4),
+        ({"ngf": 16, "batch_size": 4, "learning_rate": 1e-4}, 1e-4),
+    ],
+)
+def test_fewer_filters_and_larger_batches_get_a_larger_learning_rate(given: Mapping[str, object], rate: float) -> None:
+    chosen = choose({"minutes": 2, **given}, PHOTOGRAPHS, Bench().machine)
+    assert {**given, **chosen}["learning_rate"] == rate
 
 
 @pytest.mark.parametrize("minutes", [0.5, 1, 2, 10, 60, 600])

@@ -23,6 +23,7 @@ def test_the_preset_paper_is_the_papers():
         2e-4,
         0.5,
     )
+    assert resolve("train", {"preset": "paper", "learning_rate": 1e-3}).learning_rate == 1e-3
     assert (train.ngf, train.ndf, train.l1_weight, train.gan_weight, train.epochs, train.levels) == (
         64,
         64,
@@ -31,6 +32,21 @@ def test_the_preset_paper_is_the_papers():
         200,
         8,
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"),
+    [
+        ({}, 8e-4),
+        ({"ngf": 16}, 1.6e-3),
+        ({"ngf": 16, "batch_size": 4}, 3.2e-3),
+        ({"ngf": 4, "batch_size": 16}, 3.2e-3),
+        ({"ngf": 16, "learning_rate": 1e-4}, 1e-4),
+        ({"ngf": 16, "preset": "paper"}, 2e-4),
+    ],
+)
+def test_fewer_filters_and_larger_batches_get_a_larger_learning_rate(given, rate):
+    assert resolve("train", given).first_rate == rate
 
 
 def test_a_value_that_contradicts_its_preset_is_refused_and_the_default_preset_gives_way():

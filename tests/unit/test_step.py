@@ -60,12 +60,23 @@ def test_adam_equals_its_formula():
 
 @pytest.mark.parametrize(
     ("schedule", "rates"),
-    [("constant", [8, 8, 8, 8]), ("linear", [8, 8, 8, 4]), ("cosine", [8, 6.828427, 4, 1.171573])],
+    [
+        ("constant", [8, 8, 8, 8]),
+        ("inverse_sqrt", [8, 8, 8, 8]),
+        ("linear", [8, 8, 8, 4]),
+        ("cosine", [8, 6.828427, 4, 1.171573]),
+    ],
 )
 def test_the_learning_rate_follows_its_schedule(schedule, rates):
     parameters = tiny(learning_rate=8e-4, learning_rate_schedule=schedule, max_steps=4)
     found = [float(learning_rate(parameters, tf.constant(float(step)), 4)) for step in (1, 2, 3, 4)]
     np.testing.assert_allclose(found, np.array(rates) * 1e-4, rtol=1e-5)
+
+
+def test_a_rate_that_falls_with_the_square_root_needs_no_last_step():
+    parameters = tiny(learning_rate=8e-4, learning_rate_schedule="inverse_sqrt")
+    found = [float(learning_rate(parameters, tf.constant(step), 0)) for step in (1.0, 1000.0, 4000.0, 1e5)]
+    np.testing.assert_allclose(found, [8e-4, 8e-4, 4e-4, 8e-5], rtol=1e-5)
 
 
 def test_the_average_has_the_width_that_is_asked_for():

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from pachyderm.record.stage_record import read_record
 from pachyderm.shards import branches
 from pachyderm.shards.division import Division
 from pachyderm.shards.shard_attempt import fill_shard
+from pachyderm.shards.shard_plan import PREFIX
 
 PICTURES, SHARDS, AT_ONCE = 12, 4, 3
 
@@ -163,6 +165,11 @@ class Racers:
             give_back(client, commit, claim.number, "the run is over")
         return commit.state == "open"
 
+    def left_for_good(self, client: Connection) -> list[str]:
+        """Return the plans that are left after their time, when another commit was divided."""
+        branches.delete(client, (), (PREFIX,), time.time() + branches.FORGOTTEN_AFTER + 60)
+        return branches.names(client, PREFIX)
+
     def problems(self, client: Connection, set_id: str, number: int) -> list[str]:
         """Return what is wrong with a finished commit."""
         commit = inspect(client, PREPROCESS_IMAGES.repo, set_id, wait=True)
@@ -184,6 +191,7 @@ class Racers:
 
 def main(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     racers, problems, number, most = Racers(folder, seed), [], 0, 0
+    interrupted: set[str] = set()
     racers.ask(lambda client: set_up(client) and None)
     while racers.kills.total() < kills:
         sys.stderr.write(f"{number} commits, {dict(racers.kills)}\n")
@@ -194,13 +202,17 @@ def main(folder: Path, kills: int, seed: int) -> dict[str, Any]:
             racers.run(set_id, f"run-{number}-{attempt}")
             if not racers.ask(racers.release, set_id, f"run-{number}-{attempt}"):
                 break
+        if racers.kills.total() > before:
+            interrupted.add(set_id)
         problems += racers.ask(racers.problems, set_id, number)
         lines = [line for line in racers.log.read_text().splitlines() if line.startswith(set_id)]
         again = max(Counter(lines).values()) - 1
         most = max(most, again)
         if again > racers.kills.total() - before + racers.doubles - doubles:
             problems.append(f"{set_id}: a picture was computed {again} times more than once")
-    left = racers.ask(lambda client: branches.names(client, "plan-"))
+    # A task that is killed after it has finished the commit leaves the plan, which a later commit's task deletes.
+    left = [name for name in racers.ask(branches.names, PREFIX) if name.split("-")[1] not in interrupted]
+    left += racers.ask(racers.left_for_good)
     if left:
         problems.append(f"{UNFINISHED.repo} holds plans of finished commits: {left}")
     racers.ask(delete_project, racers.target)

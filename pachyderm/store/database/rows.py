@@ -172,6 +172,36 @@ def commit_name(connection: SqlConnection, row: CommitRow) -> str:
     return f"{repo_by_id(connection, row.repo).full_name}@{row.set}"
 
 
+class Relative(NamedTuple):
+    """A commit that another commit's `CommitInfo` names.
+
+    Attributes:
+        relation: ``parent``, ``child``, ``upstream`` or ``downstream`` of the other commit.
+        repo: row id of its repo.
+        set: id of its commit set.
+        branch: name of the branch that it was made on; empty for none.
+    """
+
+    relation: str
+    repo: int
+    set: str
+    branch: str
+
+
+def relatives(connection: SqlConnection, row: CommitRow) -> list[Relative]:
+    """Return the commits that a commit's `CommitInfo` names, by relation and age."""
+    # One query: a list of commits asks this of each of them.
+    query = """
+        SELECT 'parent', repo, "set", branch, id FROM commits WHERE id=?2
+        UNION ALL SELECT 'child', repo, "set", branch, id FROM commits WHERE parent=?1
+        UNION ALL SELECT 'upstream', repo, "set", branch, id
+          FROM commits JOIN commit_provenance ON upstream=id WHERE downstream=?1
+        UNION ALL SELECT 'downstream', repo, "set", branch, id
+          FROM commits JOIN commit_provenance ON downstream=id WHERE upstream=?1
+        ORDER BY 5"""
+    return [Relative(*found[:4]) for found in connection.execute(query, (row.id, row.parent))]
+
+
 def set_provenance(connection: SqlConnection, set_id: str) -> list[CommitRow]:
     """Return the commits of other commit sets that this set depends on, directly or transitively, oldest first."""
     return _reach(connection, set_id, "downstream", "upstream")

@@ -10,7 +10,7 @@ from pachyderm_sdk.api import pfs
 
 from pachyderm.protocol.protobuf import message
 from pachyderm.store.database import rows
-from pachyderm.store.database.rows import BranchRow, CommitRow, RepoRow, SqlConnection
+from pachyderm.store.database.rows import BranchRow, CommitRow, Relative, RepoRow, SqlConnection
 from pachyderm.store.graph import triggers
 from pachyderm.store.names import RepoName
 
@@ -36,13 +36,19 @@ class Infos:
 
     def __init__(self, connection: SqlConnection) -> None:
         self._connection = connection
+        self._names: dict[int, RepoName] = {}
         self._repos: dict[int, Any] = {}
 
     def repo(self, number: int) -> Any:
         """Return the `Repo` with this row id."""
         if number not in self._repos:
-            self._repos[number] = repo_message(rows.repo_by_id(self._connection, number).full_name)
+            self._repos[number] = repo_message(self._repo_name(number))
         return self._repos[number]
+
+    def _repo_name(self, number: int) -> RepoName:
+        if number not in self._names:
+            self._names[number] = rows.repo_by_id(self._connection, number).full_name
+        return self._names[number]
 
     def commit(self, row: CommitRow, with_branch: bool = False) -> Any:
         """Return the `Commit` of a row; pachd includes the branch in provenance only."""
@@ -65,8 +71,6 @@ class Infos:
         _stamp(info.started, row.started)
         _stamp(info.created_at, row.started)
         _stamp(info.updated_at, row.updated)
-        if row.parent is not None:
-            self._name(info.parent_commit, rows.commit_by_id(self._connection, row.parent))
         if row.finishing is not None:
             _stamp(info.finishing, row.finishing)
         if row.finished is not None:
@@ -74,21 +78,25 @@ class Infos:
             info.details.size_bytes = row.size
         else:
             info.details.SetInParent()
-        for child in rows.children(self._connection, row.id):
-            self._name(info.child_commits.add(), child)
-        for up in rows.direct_provenance(self._connection, row.id):
-            self._name(info.direct_provenance.add(), up, True)
-        for down in rows.direct_subvenance(self._connection, row.id):
-            self._name(info.direct_subvenance.add(), down, True)
+        for other in rows.relatives(self._connection, row):
+            match other.relation:
+                case "parent":
+                    self._name(info.parent_commit, other)
+                case "child":
+                    self._name(info.child_commits.add(), other)
+                case "upstream":
+                    self._name(info.direct_provenance.add(), other, True)
+                case _:
+                    self._name(info.direct_subvenance.add(), other, True)
         serialized: bytes = info.SerializeToString()
         return serialized
 
-    def _name(self, commit: Any, row: CommitRow, with_branch: bool = False) -> None:
+    def _name(self, commit: Any, row: CommitRow | Relative, with_branch: bool = False) -> None:
         """Fill in a `Commit` of `pachyderm.protocol.protobuf`."""
         commit.id = row.set
-        source = self.repo(row.repo)
+        source = self._repo_name(row.repo)
         for repo in (commit.repo, commit.branch.repo) if with_branch and row.branch else (commit.repo,):
-            repo.name, repo.type, repo.project.name = source.name, source.type, source.project.name
+            repo.name, repo.type, repo.project.name = source.name, source.type, source.project
         if with_branch and row.branch:
             commit.branch.name = row.branch
 

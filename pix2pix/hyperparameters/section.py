@@ -105,7 +105,7 @@ def _allowed(hint: Any) -> str:
     if isinstance(info, IntType):
         return f"a whole number from {info.ge} to {info.le}"
     if isinstance(info, FloatType):
-        return f"a number from {info.ge} to {info.le}"
+        return f"a number from {info.ge:g} to {info.le:g}"
     if isinstance(info, BoolType):
         return "true or false"
     raise TypeError(f"{hint} has no text for what is allowed; add one to {__name__}")

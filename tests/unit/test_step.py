@@ -73,6 +73,12 @@ def test_the_learning_rate_follows_its_schedule(schedule, rates):
     np.testing.assert_allclose(found, np.array(rates) * 1e-4, rtol=1e-5)
 
 
+def test_the_default_rate_is_the_one_for_the_network_and_the_batch():
+    parameters = tiny()
+    assert parameters.first_rate == 3.2e-3
+    assert float(learning_rate(parameters, tf.constant(1.0), 0)) == pytest.approx(3.2e-3)
+
+
 def test_a_rate_that_falls_with_the_square_root_needs_no_last_step():
     parameters = tiny(learning_rate=8e-4, learning_rate_schedule="inverse_sqrt")
     found = [float(learning_rate(parameters, tf.constant(step), 0)) for step in (1.0, 1000.0, 4000.0, 1e5)]

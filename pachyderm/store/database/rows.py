@@ -189,7 +189,7 @@ class Relative(NamedTuple):
 
 
 def relatives(connection: SqlConnection, row: CommitRow) -> list[Relative]:
-    """Return the commits that a commit's `CommitInfo` names, by relation and age."""
+    """Return the commits that a commit's `CommitInfo` names, the oldest first."""
     # One query: a list of commits asks this of each of them.
     query = """
         SELECT 'parent', repo, "set", branch, id FROM commits WHERE id=?2

@@ -228,6 +228,8 @@ def translate(error: grpc.RpcError, target: str = "Pachyderm") -> PachydermError
         )
     if code is grpc.StatusCode.UNAVAILABLE:
         return UnreachableError(f"Pachyderm at {target} cannot be reached: {text}")
+    if code is grpc.StatusCode.CANCELLED:
+        return UnreachableError(f"Pachyderm at {target} broke the request off ({text}); it may be stopping: try again")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return UnreachableError(f"Pachyderm at {target} does not answer: {text}; check the server and its logs")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED or "No space left" in text or "disk is full" in text:

@@ -6,7 +6,6 @@ errors of a different type there.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import grpc
 
 from pachyderm.protocol.conflicts import ConflictRetries
 from pachyderm.protocol.listing_channel import ListingChannel
+from pachyderm.protocol.read_retries import ReadRetries
 from pachyderm.protocol.read_timeout import ReadTimeout
 
 MAX_MESSAGE_BYTES = 20 << 20
@@ -54,13 +54,19 @@ READS = (
 connection nobody knows whether any other request was carried out. What the server's database rolled back is repeated by
 `pachyderm.protocol.conflicts`, writes included."""
 
-RETRIES = {"maxAttempts": 5, "initialBackoff": "0.5s", "backoffMultiplier": 3, "maxBackoff": "10s"}
-"""gRPC permits at most five attempts; with these pauses a read outlasts an absence of about 15 s."""
+READ_PAUSES = (0.5, 1.5, 4.5, 10.0)
+"""Seconds before each repetition of a read that fails because the server is away."""
 
 Metadata = Sequence[tuple[str, str]]
 
 
-def open_channel(address: str, tls: bool, root_certs: bytes | None, read_timeout: float = READ_TIMEOUT) -> grpc.Channel:
+def open_channel(
+    address: str,
+    tls: bool,
+    root_certs: bytes | None,
+    read_timeout: float = READ_TIMEOUT,
+    read_pauses: Sequence[float] = READ_PAUSES,
+) -> grpc.Channel:
     """Open a channel; nothing is sent yet.
 
     Args:
@@ -68,6 +74,7 @@ def open_channel(address: str, tls: bool, root_certs: bytes | None, read_timeout
         tls: whether the server uses TLS.
         root_certs: certificate authorities in PEM form; None for those that ship with gRPC.
         read_timeout: seconds that a read waits for the next message of the server.
+        read_pauses: seconds before each repetition of a read.
     """
     # gRPC shares a connection between channels with the same credentials object only.
     credentials = grpc.ssl_channel_credentials(root_certs) if tls else None
@@ -78,8 +85,9 @@ def open_channel(address: str, tls: bool, root_certs: bytes | None, read_timeout
             return grpc.secure_channel(address, credentials, options=options)
         return grpc.insecure_channel(address, options=options)
 
-    timeout = ReadTimeout([f"/{method}" for method in READS], read_timeout)
-    return grpc.intercept_channel(ListingChannel(dial), ConflictRetries(), timeout)
+    reads = [f"/{method}" for method in READS]
+    retries, timeout = ReadRetries(reads, read_pauses), ReadTimeout(reads, read_timeout)
+    return grpc.intercept_channel(ListingChannel(dial), ConflictRetries(), retries, timeout)
 
 
 def with_metadata(channel: grpc.Channel, metadata: Metadata) -> grpc.Channel:
@@ -89,11 +97,6 @@ def with_metadata(channel: grpc.Channel, metadata: Metadata) -> grpc.Channel:
 
 def channel_options() -> list[tuple[str, str | int]]:
     """Return the channel's options, by gRPC's names."""
-    retries = {
-        "name": [dict(zip(("service", "method"), method.split("/"), strict=True)) for method in READS],
-        # A server that is shutting down answers CANCELLED. A call that this client cancels is not retried.
-        "retryPolicy": {**RETRIES, "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]},
-    }
     return [
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -104,7 +107,6 @@ def channel_options() -> list[tuple[str, str | int]]:
         # A request that waits for a commit transfers no data for hours.
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.max_reconnect_backoff_ms", int(1000 * MAX_RECONNECT_BACKOFF)),
-        ("grpc.service_config", json.dumps({"methodConfig": [retries]})),
         ("grpc.primary_user_agent", "pix2pix"),
     ]
 

@@ -115,8 +115,9 @@ def harness(
     monkeypatch.setenv("TEST_ORDERS", str(orders))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     messages: list[str] = []
-    with set_up_at(target) as client:
+    # A trigger may serve in a thread of its own.
+    with set_up_at(target) as client, contextlib.closing(client.another()) as runners:
         context = wiring.TriggerContext(
-            target, tmp_path / "store", "tests:1", messages.append, InstantRunner(client, orders)
+            target, tmp_path / "store", "tests:1", messages.append, InstantRunner(runners, orders)
         )
         yield TriggerHarness(target, client, context, orders, messages)

@@ -280,6 +280,93 @@ def test_a_read_that_meets_a_server_shutting_down_is_repeated(code: grpc.StatusC
     assert len(calls) == 2
 
 
+class Listing:
+    """A `ListCommit` that sends messages and fails, a number of times, and then succeeds."""
+
+    def __init__(self, messages: int, failures: int = 1, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
+        self.calls = 0
+        self._messages, self._failures, self._code = messages, failures, code
+
+    def list_commit(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        self.calls += 1
+        fails = self.calls <= self._failures
+        for number in range(self._messages if fails else 3):
+            yield bytes(pfs.CommitInfo(commit=pfs.Commit(id=f"{number:032}")))
+        if fails:
+            context.abort(self._code, "shutting down")
+
+    @contextmanager
+    def served(self) -> Iterator[Connection]:
+        method = grpc.unary_stream_rpc_method_handler(self.list_commit)
+        with serve(ListCommit=method) as address, connect(Target(pachd=f"grpc://{address}")) as client:
+            yield client
+
+
+LISTS: dict[str, Callable[[Connection], list[object]]] = {
+    "ours": lambda client: list(history(client, TRAINING)),
+    "of the SDK": lambda client: list(client.pfs.list_commit(repo=client.repo("training"))),
+}
+
+
+@pytest.mark.parametrize("read", LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+def test_a_listing_that_meets_a_server_shutting_down_is_repeated(
+    code: grpc.StatusCode, read: Callable[[Connection], list[object]]
+) -> None:
+    listing = Listing(messages=0, code=code)
+    with listing.served() as client:
+        assert len(read(client)) == 3
+    assert listing.calls == 2
+
+
+@pytest.mark.parametrize("read", LISTS.values(), ids=LISTS)
+def test_a_listing_that_breaks_after_its_first_message_is_not_repeated(
+    read: Callable[[Connection], list[object]],
+) -> None:
+    """The caller has those that came before, and would get them twice."""
+    listing = Listing(messages=1)
+    with pytest.raises(UnreachableError, match="shutting down"), listing.served() as client:
+        read(client)
+    assert listing.calls == 1
+
+
+def test_a_read_is_given_up_after_the_last_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "open_channel", partial(channel.open_channel, read_pauses=(0.01, 0.02)))
+    listing = Listing(messages=0, failures=9)
+    with pytest.raises(UnreachableError, match="shutting down"), listing.served() as client:
+        list(history(client, TRAINING))
+    assert listing.calls == 3
+
+
+def test_a_listing_that_is_cancelled_while_the_server_is_away_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "open_channel", partial(channel.open_channel, read_pauses=(600.0,)))
+    listing = Listing(messages=0, failures=9)
+    with pytest.raises(UnreachableError), listing.served() as client:
+        stream = client.channel.unary_stream("/pfs_v2.API/ListCommit", bytes, bytes)(b"")
+        timer = threading.Timer(0.3, stream.cancel)
+        timer.start()
+        next(stream)
+    assert listing.calls == 1
+
+
+def test_no_retry_policy_is_left_to_grpc() -> None:
+    """With one, a stream whose server shuts down may wait forever."""
+    assert not [name for name, _ in channel.channel_options() if "service_config" in name]
+
+
+def test_a_write_that_a_server_broke_off_may_be_tried_again() -> None:
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.abort(grpc.StatusCode.CANCELLED, "")
+
+    method = grpc.unary_unary_rpc_method_handler(answer)
+    with (
+        serve(FinishCommit=method) as address,
+        pytest.raises(UnreachableError, match=f"Pachyderm at grpc://{address} broke the request off"),
+        connect(Target(pachd=f"grpc://{address}")) as client,
+    ):
+        client.pfs.finish_commit(commit=client.commit("training", "0" * 32))
+
+
 def test_a_write_that_a_server_refused_as_unavailable_is_sent_once() -> None:
     """A server may answer so after it has carried the request out."""
     calls: list[bytes] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -44,9 +44,9 @@ class Commit:
         error: empty for a good commit.
         auto: whether the server opened it because an input moved.
         metadata: key -> value.
-        provenance: the commits that it was made from, direct ones only, sorted by repo and id.
+        provenance: the commits that it was made from, direct ones only, sorted by repo and id; servers list them in no
+            particular order.
         description: as given when it was started.
-        subvenance: the commits made from it, direct ones only, sorted by repo and id.
         bytes: the size of its files; 0 until it has finished.
     """
 
@@ -61,7 +61,6 @@ class Commit:
     metadata: Mapping[str, str] = field(default_factory=dict)
     provenance: tuple[CommitId, ...] = ()
     description: str = ""
-    subvenance: tuple[CommitId, ...] = ()
     bytes: int = 0
 
     def __str__(self) -> str:
@@ -109,6 +108,17 @@ def inspect(client: Connection, repo: str, commit_id: str, wait: bool = False) -
     return _inspect(client, commit_of(client, repo, commit_id), f"{repo}@{commit_id}", wait)
 
 
+def downstream(client: Connection, commit: Commit | CommitId) -> tuple[CommitId, ...]:
+    """Return the commits of the same commit set that are made from a commit directly, sorted by repo.
+
+    Raises:
+        RequestError: commit not found.
+    """
+    info = _info(client, commit_of(client, commit.repo, commit.id), str(commit), wait=False)
+    # A model that has been in use for long has thousands of commits made from it, in as many commit sets.
+    return tuple(sorted(_id_of(made) for made in info.direct_subvenance if made.id == commit.id))
+
+
 def head(client: Connection, branch: BranchName) -> Commit:
     """Read the head of a branch.
 
@@ -119,9 +129,13 @@ def head(client: Connection, branch: BranchName) -> Commit:
 
 
 def _inspect(client: Connection, commit: Mapping[str, Any], name: str, wait: bool) -> Commit:
+    return _from_info(_info(client, commit, name, wait))
+
+
+def _info(client: Connection, commit: Mapping[str, Any], name: str, wait: bool) -> Any:
     state = _FINISHED if wait else _STARTED
     try:
-        return _from_info(call(client, "InspectCommit", "CommitInfo", commit=commit, wait=state))
+        return call(client, "InspectCommit", "CommitInfo", commit=commit, wait=state)
     except grpc.RpcError as error:
         # Depending on what is missing, pachd answers NOT_FOUND, or UNKNOWN with this text.
         if error.code() is grpc.StatusCode.NOT_FOUND or "not found" in (error.details() or ""):
@@ -192,17 +206,15 @@ def _from_info(info: Any) -> Commit:
         error=info.error,
         auto=info.origin.kind == _AUTO,
         metadata={entry.key: entry.value for entry in info.metadata},
-        provenance=_sorted(info.direct_provenance),
-        subvenance=_sorted(info.direct_subvenance),
+        provenance=tuple(sorted(_id_of(source) for source in info.direct_provenance)),
         description=info.description,
         # The upper bound is 0 where pachd inspects a commit, and not 0 where it lists an open one.
         bytes=info.details.size_bytes,
     )
 
 
-def _sorted(commits: Iterable[Any]) -> tuple[CommitId, ...]:
-    """Sort commits by repo and id; servers list them in no particular order."""
-    return tuple(sorted(CommitId(commit.repo.name, commit.id) for commit in commits))
+def _id_of(commit: Any) -> CommitId:
+    return CommitId(commit.repo.name, commit.id)
 
 
 def _seconds(timestamp: Any) -> float:

@@ -102,25 +102,21 @@ def _check_all(evidence: Evidence, run_end: RunEnd | None) -> Iterator[Problem]:
     yield from check_open_inputs(evidence)
     yield from check_claims(evidence, run_end)
     yield from check_metadata(evidence)
-    readable: list[Commit] = []
-    # Oldest first: a listing is derived from that of an ancestor.
-    for number, commit in enumerate(reversed(evidence.good), 1):
+    computations: list[Computation] = []
+    models: list[tuple[Commit, GateDecision | None]] = []
+    for number, commit in enumerate(evidence.good, 1):
         if is_quarantined(commit):
             continue
         problems = list(check_recorded(evidence, commit))
         yield from problems
         if not any(problem.code == "UNREADABLE" for problem in problems):
-            readable.append(commit)
+            reading = evidence.reading(commit)
+            yield from _check_commit(evidence, reading)
+            if made := computation(evidence, reading):
+                computations.append(made)
+            if commit.repo == MODEL.repo and reading.record is not None:
+                models.append((commit, reading.record.gate))
         evidence.report_progress(number, len(evidence.good), commit.repo)
-    computations: list[Computation] = []
-    models: list[tuple[Commit, GateDecision | None]] = []
-    for commit in readable:
-        reading = evidence.reading(commit)
-        yield from _check_commit(evidence, reading)
-        if made := computation(reading):
-            computations.append(made)
-        if commit.repo == MODEL.repo and reading.record is not None:
-            models.append((commit, reading.record.gate))
     yield from check_computed_once(evidence, computations)
     yield from check_heads(evidence)
     yield from check_model(evidence)

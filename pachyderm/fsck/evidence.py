@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import islice
 from typing import Generic, TypeVar
 
 import grpc
@@ -15,11 +16,11 @@ import grpc
 from pachyderm.client.branches import BranchName
 from pachyderm.client.change_stream import PIECE
 from pachyderm.client.commits import Commit, all_commits, head
-from pachyderm.client.connection import Connection
+from pachyderm.client.connection import Connection, translate
 from pachyderm.client.download import members
 from pachyderm.client.files import REPORT, FileEntry, content, differing, files, read_pieces, with_changes
 from pachyderm.dag.repos import INPUTS, MODEL, PROVENANCE, REPOS
-from pachyderm.errors import RequestError
+from pachyderm.errors import RequestError, UnreachableError
 from pachyderm.record.fingerprints import listing_digest
 from pachyderm.record.stage_record import STAGE_JSON, StageRecord, parse
 
@@ -33,6 +34,9 @@ SMALL = 4 << 20
 HELD = 100_000
 """Files of the listings, and of the readings, that are held at most, but for the last one: some 60 and 100 MB. What
 was used longest ago is read again if it is needed."""
+
+NEAR = 100
+"""Ancestors among which one is sought whose listing is held."""
 
 OUTPUT_REPOS = frozenset(branch.repo for branch in PROVENANCE)
 INPUT_REPOS = frozenset(branch.repo for branch in INPUTS)
@@ -55,6 +59,21 @@ class Reading:
     record: StageRecord | None
     problem: str
     sha256: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What other commits are compared with; kept of every commit that was read.
+
+    Attributes:
+        fingerprint: the fingerprint of the record; None without one.
+        content: digest of its files, without the report.
+        computed: the SHA-256, hex, of the files that were computed in it, by its record.
+    """
+
+    fingerprint: str | None
+    content: str
+    computed: frozenset[str]
 
 
 class Held(Generic[T]):
@@ -113,7 +132,7 @@ class Evidence:
         self._read: Held[Reading] = Held(HELD)
         self._listings: Held[tuple[dict[str, FileEntry], str]] = Held(HELD)
         self._all_files: Held[Mapping[str, FileEntry]] = Held(HELD)
-        self._computed: dict[tuple[str, str], frozenset[str]] = {}
+        self._summaries: dict[tuple[str, str], Summary] = {}
         self._verified: dict[str, str] = {}
         self.commits: dict[str, list[Commit]] = {repo: list(all_commits(client, repo)) for repo in REPOS}
         self.known: dict[tuple[str, str], Commit] = {
@@ -128,8 +147,14 @@ class Evidence:
 
     @cached_property
     def good(self) -> tuple[Commit, ...]:
-        """The good output commits with provenance, which the first head of `model@master` lacks."""
-        return tuple(commit for commit in self.outputs if commit.state == "good" and commit.provenance)
+        """The good output commits with provenance, which the first head of `model@master` lacks, oldest first.
+
+        In this order a listing is derived from its parent's, and the inputs of a commit are examined shortly before it.
+        """
+        # Commits that are opened together may have one start: a repo comes after its inputs, as in `REPOS`.
+        oldest_first = (commit for commits in self.commits.values() for commit in reversed(commits))
+        good = (commit for commit in oldest_first if commit.repo in OUTPUT_REPOS and commit.state == "good")
+        return tuple(sorted((commit for commit in good if commit.provenance), key=lambda commit: commit.started))
 
     def report_progress(self, done: int, total: int, note: str) -> None:
         """Report the number of commits that were read."""
@@ -150,20 +175,19 @@ class Evidence:
             except grpc.RpcError as error:
                 raise _unreadable(error) from error
             self._read.add(key, reading, len(reading.files))
-            made = reading.record.files.values() if reading.record is not None else ()
-            self._computed[key] = frozenset(file.sha256 for file in made if file.computed_in == commit.id)
+            self._summaries[key] = _summary(reading)
         return reading
 
-    def computed(self, commit: Commit) -> frozenset[str]:
-        """Return the SHA-256, hex, of the files that were computed in a good output commit, by its record.
+    def summary(self, commit: Commit) -> Summary:
+        """Return the summary of a good output commit, which is read if it was not yet.
 
         Raises:
             RequestError: the server cannot read it.
         """
         key = (commit.repo, commit.id)
-        if key not in self._computed:
+        if key not in self._summaries:
             self.reading(commit)
-        return self._computed[key]
+        return self._summaries[key]
 
     def listing(self, repo: str, commit_id: str) -> tuple[Mapping[str, FileEntry], str]:
         """Return the listing of a stage's input, without report and parameters file, and its digest.
@@ -187,7 +211,7 @@ class Evidence:
         found = self._all_files.get(key)
         if found is None:
             commit = self.known.get(key)
-            older = ancestors(self, commit) if commit is not None and commit.ended else iter(())
+            older = islice(ancestors(self, commit), NEAR) if commit is not None and commit.ended else iter(())
             near = next((ancestor.id for ancestor in older if (repo, ancestor.id) in self._all_files), "")
             listed = self._all_files.get((repo, near))
             if listed:
@@ -232,6 +256,16 @@ class Evidence:
             yield path, *_digest(read_pieces(self.client, commit.repo, commit.id, path), path)
 
 
+def _summary(reading: Reading) -> Summary:
+    record = reading.record
+    made = record.files.values() if record is not None else ()
+    return Summary(
+        record.fingerprint if record is not None else None,
+        listing_digest(content(reading.files)),
+        frozenset(file.sha256 for file in made if file.computed_in == reading.commit.id),
+    )
+
+
 def _worth_whole(commit: Commit, listing: Mapping[str, FileEntry], wanted: Iterable[str]) -> bool:
     """Whether a commit is fetched as a whole: it is small, or most of its bytes are wanted."""
     most = 2 * sum(listing[path].bytes for path in wanted) > sum(entry.bytes for entry in listing.values())
@@ -240,7 +274,7 @@ def _worth_whole(commit: Commit, listing: Mapping[str, FileEntry], wanted: Itera
 
 def _unreadable(error: grpc.RpcError) -> Exception:
     """Return what to raise for a failed read: the error itself if the server is away, since the commit may be fine."""
-    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+    if isinstance(translate(error), UnreachableError):
         return error
     return RequestError(error.details() or error.code().name)
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pachyderm.client.commits import Commit
-from pachyderm.client.files import content
 from pachyderm.errors import RequestError
 from pachyderm.fsck.evidence import Evidence, Reading
 from pachyderm.fsck.problem import Problem
 from pachyderm.fsck.quarantine_findings import quarantine_finding
 from pachyderm.output.reuse import LOOK_BACK
-from pachyderm.record.fingerprints import PARENT, Fingerprint, listing_digest
+from pachyderm.record.fingerprints import PARENT, Fingerprint
 from pachyderm.record.stage_record import StageRecord
 
 GONE = "it cannot be restored; this commit's record still states what was computed there"
@@ -55,13 +54,13 @@ def check_reuse(evidence: Evidence, reading: Reading, record: StageRecord) -> It
         yield Problem("REUSE_GONE", str(commit), f"it was copied from {name}, which was dropped", GONE)
         return
     try:
-        source_reading = evidence.reading(source)
+        copied = evidence.summary(source)
     except RequestError:
         return
-    if source_reading.record is None or source_reading.record.fingerprint != record.fingerprint:
+    if copied.fingerprint != record.fingerprint:
         what = f"it was copied from {name}, which has another fingerprint"
         yield quarantine_finding(commit, "REUSE_UNTRUE", what)
-    if _digest(reading) != _digest(source_reading):
+    if evidence.summary(commit).content != copied.content:
         yield quarantine_finding(commit, "REUSE_BYTES", f"it was copied from {name}, and holds other bytes")
 
 
@@ -93,12 +92,12 @@ class Computation:
     content: str
 
 
-def computation(reading: Reading) -> Computation | None:
+def computation(evidence: Evidence, reading: Reading) -> Computation | None:
     """Return the computation that a commit's record states; None if it states none."""
     record, commit = reading.record, reading.commit
     if record is None or record.outcome != "computed" or record.commit != str(commit):
         return None
-    return Computation(commit, Fingerprint(record.parts).recipe, _digest(reading))
+    return Computation(commit, Fingerprint(record.parts).recipe, evidence.summary(commit).content)
 
 
 def check_computed_once(evidence: Evidence, computations: Sequence[Computation]) -> Iterator[Problem]:
@@ -120,16 +119,12 @@ def check_computed_once(evidence: Evidence, computations: Sequence[Computation])
         yield Problem("COMPUTED_TWICE", str(commit), what, "report it: equal fingerprints must mean one computation")
 
 
-def _digest(reading: Reading) -> str:
-    return listing_digest(content(reading.files))
-
-
 def _recorded_sha256(evidence: Evidence, repo: str, commit_id: str) -> frozenset[str] | None:
     """Return the SHA-256 of every file that a commit computed; None if the commit is not there to be read."""
     commit = evidence.known.get((repo, commit_id))
     if commit is None or commit.state != "good":
         return None
     try:
-        return evidence.computed(commit)
+        return evidence.summary(commit).computed
     except RequestError:
         return None

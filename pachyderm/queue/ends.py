@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from pachyderm.client.commits import Commit, CommitId, inspect
+from pachyderm.client.commits import Commit, CommitId, downstream, inspect
 from pachyderm.client.connection import Connection
 
 
@@ -32,9 +32,8 @@ def finish_with(client: Connection, commit: Commit | CommitId, error: str) -> bo
             return False
         raise
     # All commits of a set are opened in one transaction, so none was added downstream since.
-    for downstream in latest.subvenance:
-        if downstream.id == commit.id:
-            finish_with(client, downstream, inherited(commit, error))
+    for made in downstream(client, commit):
+        finish_with(client, made, inherited(commit, error))
     return True
 
 

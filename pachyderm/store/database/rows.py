@@ -172,24 +172,22 @@ def commit_name(connection: SqlConnection, row: CommitRow) -> str:
     return f"{repo_by_id(connection, row.repo).full_name}@{row.set}"
 
 
-class Relative(NamedTuple):
-    """A commit that another commit's `CommitInfo` names.
+class CommitRelation(NamedTuple):
+    """How the commits of a repo and branch are related to a commit whose `CommitInfo` names them.
 
     Attributes:
-        relation: ``parent``, ``child``, ``upstream`` or ``downstream`` of the other commit.
-        repo: row id of its repo.
-        set: id of its commit set.
-        branch: name of the branch that it was made on; empty for none.
+        kind: ``parent``, ``child``, ``upstream`` or ``downstream`` of the commit.
+        repo: row id of their repo.
+        branch: name of the branch that they were made on; empty for none.
     """
 
-    relation: str
+    kind: str
     repo: int
-    set: str
     branch: str
 
 
-def relatives(connection: SqlConnection, row: CommitRow) -> list[Relative]:
-    """Return the commits that a commit's `CommitInfo` names, the oldest first."""
+def relatives(connection: SqlConnection, row: CommitRow) -> dict[CommitRelation, list[str]]:
+    """Return the commits that a commit's `CommitInfo` names, as ids of their commit sets, the oldest first."""
     # One query: a list of commits asks this of each of them.
     query = """
         SELECT 'parent', repo, "set", branch, id FROM commits WHERE id=?2
@@ -199,7 +197,10 @@ def relatives(connection: SqlConnection, row: CommitRow) -> list[Relative]:
         UNION ALL SELECT 'downstream', repo, "set", branch, id
           FROM commits JOIN commit_provenance ON downstream=id WHERE upstream=?1
         ORDER BY 5"""
-    return [Relative(*found[:4]) for found in connection.execute(query, (row.id, row.parent))]
+    found: dict[CommitRelation, list[str]] = {}
+    for kind, repo, set_id, branch, _ in connection.execute(query, (row.id, row.parent)):
+        found.setdefault(CommitRelation(kind, repo, branch), []).append(set_id)
+    return found
 
 
 def set_provenance(connection: SqlConnection, set_id: str) -> list[CommitRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +11,20 @@ from pachyderm_sdk.api import pfs
 
 from pachyderm.protocol.protobuf import message
 from pachyderm.store.database import rows
-from pachyderm.store.database.rows import BranchRow, CommitRow, Relative, RepoRow, SqlConnection
+from pachyderm.store.database.rows import BranchRow, CommitRelation, CommitRow, RepoRow, SqlConnection
 from pachyderm.store.graph import triggers
 from pachyderm.store.names import RepoName
+
+_NO_ID = b"\0" * 32
+"""As long as every id, and in no name."""
+
+_FIELDS: Mapping[str, Callable[[Any], Any]] = {
+    "parent": lambda info: info.parent_commit,
+    "child": lambda info: info.child_commits.add(),
+    "upstream": lambda info: info.direct_provenance.add(),
+    "downstream": lambda info: info.direct_subvenance.add(),
+}
+"""Kind of a relation -> the `Commit` of a `CommitInfo` that names such a commit."""
 
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -38,6 +50,7 @@ class Infos:
         self._connection = connection
         self._names: dict[int, RepoName] = {}
         self._repos: dict[int, Any] = {}
+        self._namings: dict[CommitRelation, bytes] = {}
 
     def repo(self, number: int) -> Any:
         """Return the `Repo` with this row id."""
@@ -66,7 +79,7 @@ class Infos:
             size_bytes_upper_bound=row.size,
             metadata=[{"key": key, "value": value} for key, value in json.loads(row.metadata).items()],
         )
-        self._name(info.commit, row)
+        self._name(info.commit, row.repo, row.set)
         info.origin.kind = row.origin
         _stamp(info.started, row.started)
         _stamp(info.created_at, row.started)
@@ -78,27 +91,32 @@ class Infos:
             info.details.size_bytes = row.size
         else:
             info.details.SetInParent()
-        for other in rows.relatives(self._connection, row):
-            match other.relation:
-                case "parent":
-                    self._name(info.parent_commit, other)
-                case "child":
-                    self._name(info.child_commits.add(), other)
-                case "upstream":
-                    self._name(info.direct_provenance.add(), other, True)
-                case _:
-                    self._name(info.direct_subvenance.add(), other, True)
-        serialized: bytes = info.SerializeToString()
-        return serialized
+        # Serialized messages may be concatenated, and a model may have thousands of relatives.
+        relatives = rows.relatives(self._connection, row)
+        named = (
+            self._naming(relation).replace(_NO_ID, other.encode())
+            for relation in relatives
+            for other in relatives[relation]
+        )
+        return b"".join((info.SerializeToString(), *named))
 
-    def _name(self, commit: Any, row: CommitRow | Relative, with_branch: bool = False) -> None:
-        """Fill in a `Commit` of `pachyderm.protocol.protobuf`."""
-        commit.id = row.set
-        source = self._repo_name(row.repo)
-        for repo in (commit.repo, commit.branch.repo) if with_branch and row.branch else (commit.repo,):
+    def _naming(self, relation: CommitRelation) -> bytes:
+        """Return a serialized `CommitInfo` that names one relative, whose id is `_NO_ID`."""
+        if relation not in self._namings:
+            info = message("CommitInfo")
+            branch = relation.branch if relation.kind in ("upstream", "downstream") else ""
+            self._name(_FIELDS[relation.kind](info), relation.repo, _NO_ID.decode(), branch)
+            self._namings[relation] = info.SerializeToString()
+        return self._namings[relation]
+
+    def _name(self, commit: Any, repo_number: int, set_id: str, branch: str = "") -> None:
+        """Fill in a `Commit` of `pachyderm.protocol.protobuf`; pachd includes the branch in provenance only."""
+        commit.id = set_id
+        source = self._repo_name(repo_number)
+        for repo in (commit.repo, commit.branch.repo) if branch else (commit.repo,):
             repo.name, repo.type, repo.project.name = source.name, source.type, source.project
-        if with_branch and row.branch:
-            commit.branch.name = row.branch
+        if branch:
+            commit.branch.name = branch
 
     def branch(self, row: BranchRow) -> Any:
         """Return the `Branch` of a row."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,11 @@ from pachyderm.record.stage_record import OutputFile, Rejected, StageRecord
 Assign = Callable[[Collection[str]], tuple[Mapping[str, str], tuple[Rejected, ...]]]
 """Input paths -> (input path -> output path, inputs rejected for their names); a function of the paths alone."""
 
-BY_NAME = frozenset({"NAME_COLLISION", "BAD_PATH", "NOT_A_PICTURE"})
-"""Codes of rejections that follow from the listing and not from the content; they are never carried over."""
+NOT_A_PICTURE = "NOT_A_PICTURE"
+"""Code of rejections for a name or for a content."""
+
+BY_NAME = frozenset({"NAME_COLLISION", "BAD_PATH", NOT_A_PICTURE})
+"""Codes of rejections that may follow from the listing and not from the content; they are never carried over."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def plan(inputs: Listing, assign: Assign, base: CarryBase | None) -> Plan:
         assign: names each input's output.
         base: the commit to carry outputs over from; None to compute every datum.
     """
-    names, collisions = assign(inputs)
+    names, collisions = (_names_as_before(inputs, base) if base else None) or assign(inputs)
     outputs, rejections = _known(base) if base else ({}, {})
     compute: dict[str, str] = {}
     carried: dict[str, tuple[str, Carried]] = {}
@@ -102,6 +106,26 @@ def plan(inputs: Listing, assign: Assign, base: CarryBase | None) -> Plan:
     if base is None or not carried:
         return Plan(compute, carried, tuple(rejected))
     return Plan(compute, carried, tuple(rejected), base.commit, base.record.warnings)
+
+
+def _names_as_before(inputs: Listing, base: CarryBase) -> tuple[Mapping[str, str], tuple[Rejected, ...]] | None:
+    """Return what `Assign` returns for the inputs, from the base's record; None if that does not tell.
+
+    Names are a function of the paths alone, and to find those of 100,000 paths again takes a second.
+    """
+    names = {made.source or "": path for path, made in base.record.files.items()}
+    rejected = {entry.path: entry for entry in base.record.rejected}
+    if names.keys() | rejected.keys() != inputs.keys():
+        return None
+    for path, entry in rejected.items():
+        if entry.code == NOT_A_PICTURE:
+            return None
+        if entry.code not in BY_NAME:
+            if inputs[path].hash != entry.hash:
+                return None
+            names[path] = ""  # has the content that was rejected, so it gives no output
+    by_name = tuple(entry for entry in base.record.rejected if entry.code in BY_NAME)
+    return {path: names[path] for path in sorted(names, key=os.fsencode)}, by_name
 
 
 def _known(base: CarryBase) -> tuple[dict[str, dict[str, Carried]], dict[str, Rejected]]:

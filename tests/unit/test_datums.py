@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,10 +47,15 @@ def filled(inputs: dict[str, str]) -> CarryBase:
         if inputs[path] != "bad":
             entry = listing(inputs)[path]
             files[output] = OutputFile(9, "sha", f"made of {entry.hash}", path, entry.hash, entry.bytes, "base")
-    bad = tuple(Rejected(path, "TRUNCATED", "", f"hash of {text}") for path, text in inputs.items() if text == "bad")
+    bad = tuple(
+        Rejected(path, "TRUNCATED", "", f"hash of {inputs[path]}") for path in first.compute if inputs[path] == "bad"
+    )
     record = replace(RECORD, files=files, rejected=(*first.rejected, *bad))
     return CarryBase("base", {path: FileEntry(9, output.hash) for path, output in files.items()}, record)
 
+
+UNKNOWN = Rejected("/unknown.png", "TRUNCATED", "", "hash of something")
+"""Was in the base's inputs, and is in no other."""
 
 names = st.sampled_from(["/a.jpg", "/a.png", "/b.png", "/c/d.jpg", "/c/e.bmp", "/f.tif"])
 texts = st.dictionaries(names, st.sampled_from(["1", "2", "3", "bad"]))
@@ -75,6 +83,31 @@ def test_only_content_that_the_base_has_not_seen_is_work(before: dict[str, str],
     seen |= {entry.hash for entry in base.record.rejected if entry.code == "TRUNCATED"}
     assert all(f"hash of {now[path]}" not in seen for path in planned.compute)
     assert all(f"hash of {now[path]}" in seen for path in planned.carried)
+
+
+@given(texts, st.dictionaries(names, st.sampled_from(["1", "2", "3", "bad"])))
+def test_names_taken_from_the_base_are_those_that_the_paths_have(before: dict[str, str], now: dict[str, str]) -> None:
+    base = filled(before)
+    # The same paths, some with other contents, for which the names can be taken from the base.
+    now = {path: now.get(path, text) for path, text in before.items()}
+    elsewhere = replace(base, record=replace(base.record, rejected=(*base.record.rejected, UNKNOWN)))
+    shortened, whole = plan(listing(now), assign, base), plan(listing(now), assign, elsewhere)
+    assert (shortened.compute, shortened.carried) == (whole.compute, whole.carried)
+    assert list(shortened.carried) == list(whole.carried) and list(shortened.compute) == list(whole.compute)
+    assert set(shortened.rejected) == set(whole.rejected)
+
+
+@pytest.mark.parametrize("rejected", ["nothing", "a name", "a content"])
+def test_the_names_of_unchanged_paths_are_not_found_again(rejected: str) -> None:
+    extra = {"nothing": {}, "a name": {"/a.png": "2"}, "a content": {"/z.png": "bad"}}[rejected]
+    base = filled({"/a.jpg": "1", "/b.png": "1", **extra})
+    planned = plan(listing({"/a.jpg": "1", "/b.png": "changed", **extra}), never, base)
+    assert (planned.compute, list(planned.carried)) == ({"/b.png": "/b.png"}, ["/a.jpg"])
+    assert [entry.path for entry in planned.rejected] == list(extra)
+
+
+def never(paths: Collection[str]) -> NoReturn:
+    raise AssertionError(f"the names of {len(paths)} paths are known")
 
 
 def test_without_a_base_everything_is_work() -> None:

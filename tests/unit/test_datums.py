@@ -47,10 +47,9 @@ def filled(inputs: dict[str, str]) -> CarryBase:
         if inputs[path] != "bad":
             entry = listing(inputs)[path]
             files[output] = OutputFile(9, "sha", f"made of {entry.hash}", path, entry.hash, entry.bytes, "base")
-    bad = tuple(
-        Rejected(path, "TRUNCATED", "", f"hash of {inputs[path]}") for path in first.compute if inputs[path] == "bad"
-    )
-    record = replace(RECORD, files=files, rejected=(*first.rejected, *bad))
+    bad = tuple(Rejected(path, "TRUNCATED", "", "hash of bad") for path in first.compute if inputs[path] == "bad")
+    # A record has its files in any order.
+    record = replace(RECORD, files=dict(reversed(files.items())), rejected=(*first.rejected, *bad))
     return CarryBase("base", {path: FileEntry(9, output.hash) for path, output in files.items()}, record)
 
 

@@ -6,6 +6,7 @@ four times as fast as one matrix product over gathered patches; only the order o
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import tensorflow as tf
@@ -24,14 +25,17 @@ def downsample(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
     if not matrix:
         return tf.nn.conv2d(x, kernel, 2, "SAME")
     height, width = _size(x)
-    padded = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    # Slices that count from the far edge are constants even if the graph does not know the size, which keeps the
-    # number of nodes, and with it the time to load an exported model, small.
-    taps = [slice(i, i - 2 if i < 2 else None, 2) for i in range(4)]
-    patches = tf.concat([padded[:, rows, columns] for rows in taps for columns in taps], -1)
-    rows, depth = 16 * x.shape[-1], kernel.shape[-1]
-    product = tf.matmul(tf.reshape(patches, [-1, rows]), tf.reshape(kernel, [rows, depth]))
-    return tf.reshape(product, [-1, height // 2, width // 2, depth])
+    channels, depth = x.shape[-1], kernel.shape[-1]
+    # Blocks of 2 x 2 pixels become channels, so that a patch is four neighbours. `tf.slice`, since its gradient is a
+    # padding; that of `x[...]` is three times as slow.
+    blocks = tf.nn.space_to_depth(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 2)
+    size = [-1, height // 2, width // 2, -1]
+    patches = tf.stack([tf.slice(blocks, [0, i, j, 0], size) for i, j in product(range(2), repeat=2)], 3)
+    patches = tf.reshape(patches, [-1, height // 2, width // 2, 2, 2, 2, 2, channels])
+    patches = tf.transpose(patches, [0, 1, 2, 3, 5, 4, 6, 7])  # kernel row = 2 * block + offset; columns alike
+    rows = 16 * channels
+    sums = tf.matmul(tf.reshape(patches, [-1, rows]), tf.reshape(kernel, [rows, depth]))
+    return tf.reshape(sums, [-1, height // 2, width // 2, depth])
 
 
 def upsample(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
@@ -54,12 +58,12 @@ def upsample(x: Tensor, kernel: Tensor, matrix: bool) -> Tensor:
         taps = tf.reshape(taps, [-1, height, width, 3, 3, depth])
         taps = tf.pad(taps, [[0, 0], [0, 0], [0, 0], [0, 1], [0, 1], [0, 0]])
     taps = tf.reshape(taps, [-1, height, width, 2, 2, 2, 2, depth])  # kernel row = 2 * block + offset; columns alike
-    blocks = []
-    for i in range(2):
-        for j in range(2):
-            block = tf.transpose(taps[:, :, :, i, :, j], [0, 1, 3, 2, 4, 5])
-            block = tf.reshape(block, [-1, 2 * height, 2 * width, depth])
-            blocks.append(tf.pad(block, [[0, 0], [2 * i, 2 - 2 * i], [2 * j, 2 - 2 * j], [0, 0]]))
+    # Unstacked and not sliced: the gradient of a slice fills the whole tensor.
+    shares = tf.reshape(tf.transpose(taps, [3, 5, 0, 1, 4, 2, 6, 7]), [4, -1, 2 * height, 2 * width, depth])
+    blocks = [
+        tf.pad(share, [[0, 0], [2 * i, 2 - 2 * i], [2 * j, 2 - 2 * j], [0, 0]])
+        for share, (i, j) in zip(tf.unstack(shares), product(range(2), repeat=2), strict=True)
+    ]
     total = tf.add_n(blocks)
     if side == 3:
         total = total + tf.pad(total, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]

@@ -107,20 +107,34 @@ def _check_all(evidence: Evidence, run_end: RunEnd | None) -> Iterator[Problem]:
     for number, commit in enumerate(evidence.good, 1):
         if is_quarantined(commit):
             continue
-        problems = list(check_recorded(evidence, commit))
-        yield from problems
-        if not any(problem.code == "UNREADABLE" for problem in problems):
-            reading = evidence.reading(commit)
-            yield from _check_commit(evidence, reading)
-            if made := computation(evidence, reading):
-                computations.append(made)
-            if commit.repo == MODEL.repo and reading.record is not None:
-                models.append((commit, reading.record.gate))
+        yield from _check_output(evidence, commit, computations, models)
         evidence.report_progress(number, len(evidence.good), commit.repo)
     yield from check_computed_once(evidence, computations)
     yield from check_heads(evidence)
     yield from check_model(evidence)
     yield from check_gate(evidence, models)
+
+
+def _check_output(
+    evidence: Evidence,
+    commit: Commit,
+    computations: list[Computation],
+    models: list[tuple[Commit, GateDecision | None]],
+) -> Iterator[Problem]:
+    """Check a good output commit, and note what the checks of all commits compare.
+
+    A function of its own, so that nothing refers to what was read of a commit while the next one is read.
+    """
+    problems = list(check_recorded(evidence, commit))
+    yield from problems
+    if any(problem.code == "UNREADABLE" for problem in problems):
+        return
+    reading = evidence.reading(commit)
+    yield from _check_commit(evidence, reading)
+    if made := computation(evidence, reading):
+        computations.append(made)
+    if commit.repo == MODEL.repo and reading.record is not None:
+        models.append((commit, reading.record.gate))
 
 
 def _check_commit(evidence: Evidence, reading: Reading) -> Iterator[Problem]:

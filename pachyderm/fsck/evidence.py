@@ -99,12 +99,16 @@ class Held(Generic[T]):
 
     def add(self, key: tuple[str, str], value: T, number: int) -> T:
         """Hold a value of so many files, and return it."""
+        self.make_room(number)
         self._values[key] = value, number
         self._total += number
-        while self._total > self._most and len(self._values) > 1:
+        return value
+
+    def make_room(self, number: int) -> None:
+        """Let go of what was used longest ago until a value of so many files fits."""
+        while self._values and self._total + number > self._most:
             _, (_, gone) = self._values.popitem(last=False)
             self._total -= gone
-        return value
 
 
 class Evidence:
@@ -223,6 +227,7 @@ class Evidence:
 
     def _fetch(self, commit: Commit) -> Reading:
         listing = self._files(commit.repo, commit.id)
+        self._read.make_room(len(listing))
         unread = [
             path for path, entry in listing.items() if entry.hash not in self._verified and not path.startswith(REPORT)
         ]

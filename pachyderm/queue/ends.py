@@ -24,6 +24,8 @@ def finish_with(client: Connection, commit: Commit | CommitId, error: str) -> bo
     latest = inspect(client, commit.repo, commit.id)
     if latest.id != commit.id or latest.state != "open":
         return False
+    # All commits of a set are opened in one transaction, so none is added downstream.
+    made_from_it = downstream(client, commit)
     try:
         client.pfs.finish_commit(commit=client.commit(commit.repo, commit.id), error=error)
     except grpc.RpcError as refusal:
@@ -31,8 +33,7 @@ def finish_with(client: Connection, commit: Commit | CommitId, error: str) -> bo
         if "already finished" in details or "has already" in details:
             return False
         raise
-    # All commits of a set are opened in one transaction, so none was added downstream since.
-    for made in downstream(client, commit):
+    for made in made_from_it:
         finish_with(client, made, inherited(commit, error))
     return True
 

@@ -297,3 +297,44 @@ def test_a_commit_that_the_server_cannot_read_is_a_finding_and_not_the_end(
     assert [problem.where for problem in problems if problem.code == "UNREADABLE"] == [f"{repo}@{lost}"]
     # The origin of files carried over from it can no longer be checked.
     assert {problem.code for problem in problems} <= {"UNREADABLE", "ORIGIN_GONE"}
+
+
+def test_each_commit_is_read_once_however_little_is_held(
+    harness: StageHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.run("train", "export", commit_set=harness.put(TRAINING, {"/a.png": "1"}))
+    for content in ("x", "y", "x"):  # the third reuses the first
+        harness.put(INPUT_IMAGES, {"/a.png": content})
+        harness.run("resize", "generate")
+    read: list[str] = []
+    really = reading.Evidence._fetch
+
+    def fetch(evidence: reading.Evidence, commit: Commit) -> reading.Reading:
+        read.append(str(commit))
+        return really(evidence, commit)
+
+    monkeypatch.setattr(reading, "HELD", 1)
+    monkeypatch.setattr(reading.Evidence, "_fetch", fetch)
+    assert fsck(harness.client, now=time.time()).problems == ()
+    assert sorted(read) == sorted(set(read)) and len(read) >= 8
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+def test_a_server_that_is_away_during_the_check_is_no_finding(
+    harness: StageHarness, monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode
+) -> None:
+    harness.run("train", "export", commit_set=harness.put(TRAINING, {"/a.png": "1"}))
+
+    class AwayError(grpc.RpcError):
+        def code(self) -> grpc.StatusCode:
+            return code
+
+        def details(self) -> str:
+            return "shutting down"
+
+    def ask(client: Connection, *about: str) -> Any:
+        raise AwayError
+
+    monkeypatch.setattr(reading, "files", ask)
+    with pytest.raises(AwayError):
+        fsck(harness.client, now=time.time())

@@ -3,7 +3,7 @@
 Run ``python -m benchmarks.engines [--rounds 3]``. Each engine loads the same model, exported once, in a process of its
 own, at 64 pixels with 16 filters and at 256 pixels with 64. It prints the median of the rounds: seconds of the import
 and of the loading with the first picture, milliseconds for a batch of 1 and of 8, and the levels of 255 by which any
-value differs from the SavedModel's at most. ONNX Runtime needs ``pip install 'pix2pix-pipelines[onnx]'``.
+value differs from the SavedModel's at most.
 
 TensorFlow Lite takes one picture at a time, and is measured from within TensorFlow, whose import a separate
 `ai-edge-litert` does not need.
@@ -36,21 +36,17 @@ Engine = Callable[[Pixels], Pixels]
 
 
 def saved_model(version: Path) -> Engine:
-    """Load the SavedModel, as the stage `generate` does."""
+    """Load the SavedModel."""
     from pix2pix.inference.translator import Translator
 
-    return Translator(version.parent)
+    return Translator(version.parent, "tensorflow")
 
 
 def onnx_runtime(version: Path) -> Engine:
-    """Load the ONNX model with the CPU provider."""
-    import onnxruntime
+    """Load the ONNX model."""
+    from pix2pix.inference.translator import Translator
 
-    from pix2pix.inference.saved_model import ONNX
-
-    session = onnxruntime.InferenceSession(str(version / ONNX), providers=["CPUExecutionProvider"])
-    (source,) = session.get_inputs()
-    return lambda pictures: np.asarray(session.run(None, {source.name: pictures})[0])
+    return Translator(version.parent, "onnxruntime")
 
 
 def lite(version: Path) -> Engine:

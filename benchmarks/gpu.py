@@ -71,7 +71,11 @@ TRAINING = (
 )
 """The most important first."""
 
-GENERATION = (Variant("ours, SavedModel", "ours", {}), _torch("float32", False), _torch("bfloat16", True))
+GENERATION = (
+    Variant("ours, SavedModel", "ours", {"engine": "tensorflow"}),
+    _torch("float32", False),
+    _torch("bfloat16", True),
+)
 
 
 class Utilisation:

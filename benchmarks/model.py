@@ -1,10 +1,12 @@
 """Measures the model against a Keras version in the manner of TensorFlow's tutorial, and against eager PyTorch.
 
-    python benchmarks/model.py [--torch-python PATH] [--rounds 3] [--size 256] [--filters 64]
+    python benchmarks/model.py [--torch-python PATH] [--affinelayer PYTHON PATH] [--rounds 3] [--size 256]
+        [--filters 64]
 
 Reproduces every figure about the model's speed in this repository. Contenders run in their own processes and take
 turns, round by round; the median of the rounds' means is printed. PyTorch is left out, with a message, if the given
-Python (default: this one) lacks it.
+Python (default: this one) lacks it. With ``--affinelayer``, the step of affinelayer's ``pix2pix.py`` at PATH takes
+part, in a PYTHON with TensorFlow 2.15.
 """
 
 from __future__ import annotations
@@ -246,6 +248,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torch-python", default=sys.executable, help="a Python with PyTorch")
+    parser.add_argument("--affinelayer", nargs=2, metavar=("PYTHON", "PATH"), help="TensorFlow 2.15, and pix2pix.py")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8, help="runs in a round")
     parser.add_argument("--size", type=int, default=256)
@@ -261,17 +264,27 @@ def main() -> None:
         Contender("PyTorch, eager", "torch_eager", options.torch_python),
     ]
     title = f"{options.size} px, {options.filters} filters"
-    steps = take_turns(contenders, "step", options.rounds, options.steps, **shape)
+    script = []
+    if options.affinelayer:
+        python, path = options.affinelayer
+        for switch in "01":
+            environment = {"AFFINELAYER_SCRIPT": str(Path(path).resolve()), "TF_ENABLE_ONEDNN_OPTS": switch}
+            name = f"affinelayer, oneDNN {('off', 'on')[int(switch)]}"
+            script.append(Contender(name, "affinelayer", python, **environment))
+    steps = take_turns([*contenders, *script], "step", options.rounds, options.steps, **shape)
+    for contender in script:
+        contender.close()
     show(f"Training step, batch 1, {title}", steps, 0, "ms")
     made = take_turns(contenders, "generate", options.rounds, 3, **shape)
     show(f"Generation, batch 8, {title}", made, 8, "pictures/s")
-    ratios = []
-    for _ in range(options.rounds):
-        inside, outside = (
-            contenders[0].run(function, 3, **shape)["seconds"] for function in ("in_process", "generate")
-        )
-        ratios.append(statistics.median(inside) / statistics.median(outside))
-    print(f"\nSavedModel from disk: {statistics.median(ratios):.2f}x of the speed of the network in its process")
+    for engine in ("tensorflow", "onnxruntime"):
+        ratios = []
+        for _ in range(options.rounds):
+            inside = contenders[0].run("in_process", 3, **shape)["seconds"]
+            outside = contenders[0].run("generate", 3, **shape, engine=engine)["seconds"]
+            ratios.append(statistics.median(inside) / statistics.median(outside))
+        speed = statistics.median(ratios)
+        print(f"\nExported model in {engine}: {speed:.2f}x of the speed of the network in TensorFlow, in its process")
     for contender in contenders:
         contender.close()
     multiply, convolve = limits()

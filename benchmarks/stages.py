@@ -77,7 +77,7 @@ class Bench:
 
 
 class Timed(generation.Translator):
-    """A model that records how long TensorFlow took to load it.
+    """A model that records how long its engine took to load it.
 
     Attributes:
         ready: seconds of each model that was loaded.
@@ -85,9 +85,9 @@ class Timed(generation.Translator):
 
     ready: ClassVar[list[float]] = []
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, engine: str = "auto") -> None:
         began = time.perf_counter()
-        super().__init__(model)
+        super().__init__(model, engine)
         size = self.multiple
         self(np.zeros((GenerateParameters().batch_size, max(size, SIZE), max(size, SIZE), 3), np.uint8))
         Timed.ready.append(time.perf_counter() - began)

@@ -39,6 +39,7 @@ what a budget chose is a part of the fingerprint."""
 PICTURES = ("pillow", "pillow-heif", "numpy")
 DRAWINGS = ("opencv-python-headless",)
 TENSORFLOW = ("tensorflow", "keras", "numpy")
+ONNX = ("onnx", "onnxruntime")
 """Packages whose versions are parts of a fingerprint."""
 
 _LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception"})

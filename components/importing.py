@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def imported_meanwhile(module: str) -> Iterator[None]:
+def imported_meanwhile(module: str, library: str = "TensorFlow") -> Iterator[None]:
     """Import a module in another thread while the block runs; the block's end waits for the import.
 
     TensorFlow takes three seconds of processor time to import, during which files can arrive. Use this only if there is
@@ -21,9 +21,10 @@ def imported_meanwhile(module: str) -> Iterator[None]:
 
     Args:
         module: dotted name. An import error is raised by the import statement after the block, not here.
+        library: name of what takes the time, for the log.
     """
     if module not in sys.modules:
-        logger.info("loading TensorFlow")
+        logger.info("loading %s", library)
     thread = threading.Thread(target=_import, args=(module,), name=f"import-{module}")
     thread.start()
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from components.transfer import fetch
@@ -15,13 +15,14 @@ from pachyderm.output.stage import StageContext
 from pachyderm.record.stage_record import OutputFile, read_record
 
 
-def fetch_model(job: StageContext) -> Path:
+def fetch_model(job: StageContext, needed: Callable[[str], bool]) -> Path:
     """Download the model in use, and compare each file with the record of the stage export.
 
     A SavedModel is a program: what the stage did not write must not be loaded.
 
     Args:
         job: the output commit's work.
+        needed: whether a file of the model is downloaded, by its absolute path.
 
     Returns:
         the folder.
@@ -32,8 +33,9 @@ def fetch_model(job: StageContext) -> Path:
     source = job.inputs[MODEL.repo]
     recorded = recorded_files(job.client, source.commit)
     require_listed(source.commit, recorded, source.files)
-    folder = fetch(job, MODEL.repo)
-    require_recorded(source.commit, recorded, folder)
+    wanted = {path: file for path, file in recorded.items() if needed(path)}
+    folder = fetch(job, MODEL.repo, wanted)
+    require_recorded(source.commit, wanted, folder)
     return folder
 
 

@@ -24,13 +24,14 @@ def fetch(job: StageContext, repo: str, only: Collection[str] | None = None) -> 
     source = job.inputs[repo]
     files: Mapping[str, FileEntry] = source.files if only is None else {path: source.files[path] for path in only}
     folder = job.scratch / repo
+    wanted, size = (sum(file.bytes for file in part.values()) for part in (files, source.files))
     download(
         job.client,
         repo,
         source.commit.id,
         files,
         folder,
-        whole=2 * len(files) > len(source.files),
+        whole=2 * len(files) > len(source.files) and 2 * wanted > size,
         progress=job.progress,
     )
     return folder

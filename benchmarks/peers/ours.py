@@ -36,21 +36,21 @@ def step(batch: int = 1, size: int = 256, filters: int = 64, **changes: object) 
     return run
 
 
-def generate(batch: int = 8, size: int = 256, filters: int = 64) -> Run:
-    """Return the generation of a batch through the SavedModel, loaded from disk."""
+def generate(batch: int = 8, size: int = 256, filters: int = 64, engine: str = "auto") -> Run:
+    """Return the generation of a batch by an exported model, loaded from disk."""
     parameters = resolve("train", {"size": size, "ngf": filters})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         weights = {name: value.numpy() for name, value in Generator(parameters, 1).weights.items()}
         checkpoints.write(path / "checkpoint", checkpoints.Checkpoint(0, parameters, {"generator": weights}))
         export(path / "checkpoint", path / "model")
-        model = Translator(path / "model")
+        model = Translator(path / "model", engine)
     pictures = _pictures(batch, size)
     return lambda: model(pictures)
 
 
 def in_process(batch: int = 8, size: int = 256, filters: int = 64) -> Run:
-    """Return the generation of a batch by the same network without a SavedModel."""
+    """Return the generation of a batch by the same network in TensorFlow, without an export."""
     parameters = resolve("train", {"size": size, "ngf": filters})
     network = Generator(parameters, 1, matrix=True)
     compiled = tf.function(lambda pictures: translate(network, parameters, pictures))

@@ -83,7 +83,6 @@ def generate(
     """
     parameters = resolve_parameters("generate", file, assigned, {"batch_size": batch_size})
     require_folder(source)
-    print_message(session, LOADING)
     configure_tensorflow()
     from pix2pix.inference.generate import generate as generate_pictures
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
-from components.code_digest import TENSORFLOW, code_digest, versions_of
+from components.code_digest import ONNX, TENSORFLOW, code_digest, versions_of
 from components.export.gate import judge
 from components.export.page import page
 from components.importing import imported_meanwhile
@@ -14,7 +15,9 @@ from pachyderm.dag.repos import CHECKPOINT, EXPORT, TRAINING
 from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
 from pachyderm.record.stage_record import read_record
-from pix2pix.errors import InputError
+from pix2pix.errors import HyperparameterError, InputError
+
+logger = logging.getLogger(__name__)
 
 
 def work(job: StageContext) -> StageOutput:
@@ -24,12 +27,15 @@ def work(job: StageContext) -> StageOutput:
     from pix2pix.inference.export import export
 
     try:
-        export(checkpoint, target, job.parameters, progress=job.progress)
-    except InputError as error:
+        exported = export(checkpoint, target, job.parameters, progress=job.progress)
+    except (InputError, HyperparameterError) as error:
         raise PermanentError(str(error)) from error
+    for warning in exported.warnings:
+        logger.warning("%s", warning)
     commit = job.inputs[CHECKPOINT.repo].commit
     trained = read_record(job.client, commit.repo, commit.id)
-    return StageOutput(files_below(target), metrics=trained.metrics if trained else {})
+    metrics = trained.metrics if trained else {}
+    return StageOutput(files_below(target), metrics=metrics, warnings=exported.warnings)
 
 
 def awaited(inputs: Mapping[str, Input]) -> str | None:
@@ -40,7 +46,7 @@ def awaited(inputs: Mapping[str, Input]) -> str | None:
 STAGE = Stage(
     spec=EXPORT,
     code=lambda: code_digest(__name__, "pix2pix.inference.export"),
-    versions=versions_of(*TENSORFLOW),
+    versions=versions_of(*TENSORFLOW, *ONNX),
     resolve=resolver(TRAINING.repo, "export"),
     work=work,
     awaited=awaited,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from components.code_digest import PICTURES, TENSORFLOW, code_digest, versions_of
+from components.code_digest import PICTURES, code_digest, versions_of
 from components.importing import imported_meanwhile
 from components.page import page
 from components.parameters import resolver
@@ -19,8 +19,10 @@ from pachyderm.output.stage import Input, Stage, StageContext, StageOutput
 from pachyderm.record.fingerprints import digest
 from pachyderm.record.picture_search import picture_fingerprint
 from pachyderm.record.stage_record import readable_record
-from pix2pix.errors import InputError
+from pix2pix.errors import HyperparameterError, InputError
 from pix2pix.images.png.text import FINGERPRINT
+from pix2pix.inference.engines import ONNX_RUNTIME, TENSORFLOW, TITLES, reads
+from pix2pix.inference.saved_model import ONNX
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +31,10 @@ def work(job: StageContext) -> StageOutput:
     """Translate the pictures of the plan, in batches, in one process."""
     if job.plan is None or not job.plan.compute:
         return StageOutput({})
-    with imported_meanwhile("pix2pix.inference.generate"):
-        model, source = fetch_model(job), fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
+    engine = _engine(job)
+    with imported_meanwhile(engine, TITLES[engine]):
+        model = fetch_model(job, lambda path: reads(engine, path.lstrip("/").partition("/")[2]))
+        source = fetch(job, PREPROCESS_IMAGES.repo, job.plan.compute)
     from pix2pix.inference.generate import generate
     from pix2pix.inference.suitability import SCALED_LABELS, ModelInputs
 
@@ -40,7 +44,7 @@ def work(job: StageContext) -> StageOutput:
         generated = generate(
             model, source, target, job.parameters, only=only, text=picture_text(job), progress=job.progress
         )
-    except InputError as error:
+    except (InputError, HyperparameterError) as error:
         raise PermanentError(str(error)) from error
     warnings = generated.warnings
     if ModelInputs.of_model(model).labels and not _scaled_as_labels(job):
@@ -52,6 +56,13 @@ def work(job: StageContext) -> StageOutput:
         rejected=as_rejected(generated.rejected),
         warnings=warnings,
     )
+
+
+def _engine(job: StageContext) -> str:
+    """Return the engine that the parameters and the model in use ask for, as `engine_of` does for a folder."""
+    wanted: str = job.parameters.engine
+    has_onnx = any(path.endswith(f"/{ONNX.as_posix()}") for path in job.inputs[MODEL.repo].files)
+    return (ONNX_RUNTIME if has_onnx else TENSORFLOW) if wanted == "auto" else wanted
 
 
 def _scaled_as_labels(job: StageContext) -> bool:
@@ -84,7 +95,7 @@ STAGE = Stage(
     spec=GENERATE,
     # The settings of TensorFlow decide how sums are rounded; the task applies them, and nothing here imports them.
     code=lambda: code_digest(__name__, "pix2pix.inference.generate", "pix2pix.tensorflow"),
-    versions=versions_of(*dict.fromkeys((*TENSORFLOW, *PICTURES))),
+    versions=versions_of(*sorted({ONNX_RUNTIME, TENSORFLOW, "keras", *PICTURES})),
     resolve=resolver(INPUT_IMAGES.repo, "generate"),
     work=work,
     awaited=awaited,

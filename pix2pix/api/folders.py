@@ -146,7 +146,6 @@ def generate(
     """
     parameters = resolve("generate", hyperparameters)
     with displayed("generate", progress) as show:
-        show(0, 0, "loading TensorFlow")
         configure_tensorflow()
         from pix2pix.inference.generate import generate as generate_pictures
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pix2pix.api.picture_input import to_batch, to_like
 from pix2pix.errors import InputError
-from pix2pix.hyperparameters import TrainParameters
+from pix2pix.hyperparameters import GenerateParameters, TrainParameters
 from pix2pix.images.codec import Pixels
 from pix2pix.images.fitting import stretched
 from pix2pix.inference.saved_model import find_version
@@ -26,21 +26,24 @@ ModelSize = int | Literal["own"]
 """Side to which a picture is scaled before it is translated, pixels; 0 is the model's, ``"own"`` the picture's."""
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(path: str | os.PathLike[str], *, engine: str = "auto") -> Model:
     """Load a model.
 
     Args:
         path: folder that `Training.export` or `pix2pix export` wrote, or one version in it; the newest version is
             loaded.
+        engine: ``"onnxruntime"``, ``"tensorflow"``, or ``"auto"`` for ONNX Runtime where the model has an ONNX file.
 
     Raises:
         InputError: the model is missing, damaged, of another version of this program, or was not exported by it.
+        HyperparameterError: the engine is unknown or not installed, or cannot run the model.
     """
+    GenerateParameters.convert("engine", engine)
     configure_tensorflow()
     from pix2pix.inference.translator import Translator
 
     folder = find_version(Path(path))
-    return Model(folder, Translator(folder))
+    return Model(folder, Translator(folder, engine))
 
 
 class Model:

@@ -22,8 +22,10 @@ class ExportParameters(Section):
         filetype: ``png`` or ``jpeg``, for the signatures that return encoded pictures.
         tflite: ``none``, or also a TensorFlow Lite file for one picture of the training size with ``float32``,
             ``float16`` or ``int8`` weights.
-        onnx: whether also an ONNX file is written, after a comparison with the network on 100 made-up pictures; needs
-            the packages onnx and onnxruntime (``pip install 'pix2pix-pipelines[onnx]'``).
+        onnx: whether also an ONNX file is written, which `generate` then runs: ``true``, ``false``, or ``"auto"`` for
+            all models but those with dropout. It is compared with the SavedModel on 100 made-up pictures first; where
+            any value differs by more than one level, ``true`` is an error, and ``"auto"`` leaves the file out. It
+            doubles the size of a model.
         version: name of the model's version folder, as TensorFlow Serving expects it.
     """
 
@@ -33,12 +35,12 @@ class ExportParameters(Section):
     dropout: bool = False
     filetype: Literal["png", "jpeg"] = "png"
     tflite: Literal["none", "float32", "float16", "int8"] = "none"
-    onnx: bool = False
+    onnx: Annotated[bool | Literal["auto"], Meta(description='true, false or "auto"')] = "auto"
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1
 
     def check_together(self) -> None:
         """Refuse an ONNX model with dropout, which it cannot hold."""
-        if self.onnx and self.dropout:
+        if self.onnx is True and self.dropout:
             raise HyperparameterError(
                 "onnx = true writes a model without dropout, and dropout = true is given; leave one of them out"
             )

@@ -57,8 +57,8 @@ def capacity(shape: tuple[int, ...], size: int, max_pixels: int) -> int:
 def stack_padded(batch: list[ReadyPicture], size: int, max_pixels: int) -> Pixels:
     """Stack pictures of one shape, repeating the last one up to a full batch: uint8 ``[N, H, W, 3]``.
 
-    The network then sees a single batch shape for each picture shape. The number of pictures in a batch decides on the
-    rounding of sums, and each new shape costs a trace.
+    TensorFlow then sees a single batch shape for each picture shape. The number of pictures in a batch decides on the
+    rounding of its sums, and each new shape costs a trace.
     """
     pixels = [picture.pixels for picture in batch]
     return np.stack([*pixels, *[pixels[-1]] * (capacity(pixels[0].shape, size, max_pixels) - len(pixels))])

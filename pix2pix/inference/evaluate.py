@@ -77,7 +77,7 @@ def evaluate(
         model: folder with versions of a model, or one version.
         pairs: folder of A|B pairs (of single pictures for colorization), of any size; they are scaled as in training.
         output: folder for the results; created if missing.
-        parameters: batch size and workers.
+        parameters: batch size, workers and engine.
         progress: called after each batch.
 
     Raises:
@@ -88,7 +88,7 @@ def evaluate(
     listing = survey(pairs).required()
     names = listing.pictures
     check_spared(pairs, output, (f"{kind}/{name}.png" for name in names for kind in KINDS))
-    translator = Translator(model)
+    translator = Translator(model, options.engine)
     rejected: list[Rejection] = []
     measured: list[MeasuredPair] = []
     far: dict[str, tuple[int, int]] = {}

@@ -24,7 +24,7 @@ from pix2pix.errors import HyperparameterError, InputError
 from pix2pix.files import NO_SPACE, reporting_full_disk
 from pix2pix.hyperparameters import ExportParameters, TrainParameters
 from pix2pix.inference.manifest import write_manifest
-from pix2pix.inference.onnx_model import largest_difference, onnx_model
+from pix2pix.inference.onnx_model import MOST_BYTES, largest_difference, onnx_model
 from pix2pix.inference.saved_model import FORMAT, ONNX, OPTIONS, TFLITE
 from pix2pix.inference.served_model import ServedModel
 from pix2pix.model.networks import Generator, assign
@@ -49,6 +49,7 @@ class Exported:
         digest: SHA-256 of the checkpoint's ``generator.npz``, hexadecimal.
         metrics: of the checkpoint.
         size: of all files together, bytes.
+        warnings: why an ONNX model was left out.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Exported:
     digest: str
     metrics: dict[str, float]
     size: int
+    warnings: tuple[str, ...] = ()
 
 
 def export(
@@ -71,7 +73,7 @@ def export(
 
     Raises:
         InputError: the checkpoint is missing or damaged, or ``target/<version>`` was not written by an export.
-        HyperparameterError: ONNX is asked for and not installed, or its model would compute anything else.
+        HyperparameterError: `onnx` is true, and the ONNX model would compute anything else.
         WorkError: no space left.
     """
     options = parameters or ExportParameters()
@@ -94,18 +96,20 @@ def export(
             (partial / TFLITE).write_bytes(
                 _convert_to_lite(loaded.parameters, loaded.arrays["generator"], options.tflite)
             )
-        if options.onnx:
-            progress(2, STEPS, "writing the ONNX model")
-            _write_onnx(partial / ONNX, generator, loaded)
         generator.to_serve(tf.float16 if options.weights == "float16" else tf.float32)
+        served = ServedModel(generator, loaded.parameters, options)
+        warnings: tuple[str, ...] = ()
+        if options.onnx is True or (options.onnx == "auto" and not options.dropout):
+            progress(2, STEPS, "writing the ONNX model")
+            warnings = _write_onnx(partial / ONNX, served, loaded, options)
         progress(3, STEPS, "saving the model")
-        _save(ServedModel(generator, loaded.parameters, options), partial)
+        _save(served, partial)
         write_manifest(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     progress(STEPS, STEPS, "")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return Exported(folder, loaded.step, digest, loaded.metrics, size)
+    return Exported(folder, loaded.step, digest, loaded.metrics, size, warnings)
 
 
 def _describe(checkpoint: checkpoints.Checkpoint, digest: str, options: ExportParameters) -> str:
@@ -156,22 +160,33 @@ def _save(model: ServedModel, folder: Path) -> None:
         raise
 
 
-def _write_onnx(path: Path, generator: Generator, checkpoint: checkpoints.Checkpoint) -> None:
-    """Write the ONNX model, unless it computes anything else than the network."""
-    parameters = checkpoint.parameters
-    content = onnx_model(parameters, checkpoint.arrays["generator"])
+def _write_onnx(
+    path: Path, served: ServedModel, checkpoint: checkpoints.Checkpoint, options: ExportParameters
+) -> tuple[str, ...]:
+    """Write the ONNX model, unless it computes anything else than the SavedModel; return a warning if it does."""
+    problem = _write_equal_onnx(path, served, checkpoint, half=options.weights == "float16")
+    if problem and options.onnx is True:
+        raise HyperparameterError(f"onnx = true: {problem}; set onnx = false")
+    return (f"{problem}, so it is left out and TensorFlow will run this model",) if problem else ()
+
+
+def _write_equal_onnx(path: Path, served: ServedModel, checkpoint: checkpoints.Checkpoint, half: bool) -> str:
+    """Write the ONNX model if its outputs are within one level of the SavedModel's; return why it was not written."""
+    parameters, weights = checkpoint.parameters, checkpoint.arrays["generator"]
+    size = sum(array.nbytes for array in weights.values())
+    if size > MOST_BYTES:
+        return f"the weights take {size:,} bytes, more than the {MOST_BYTES:,} that an ONNX file holds"
+    content = onnx_model(parameters, weights, half)
     pictures = np.random.default_rng(0).integers(0, 256, (CHECKED, *parameters.shape, 3)).astype(np.uint8)
     # Smooth in part, as photographs are, since noise alone drives every layer to its extremes.
     pictures[::2] = np.sort(pictures[::2], axis=1)
-    compiled = tf.function(lambda batch: translate(generator, parameters, batch))
-    expected = np.concatenate([compiled(tf.constant(picture[np.newaxis])).numpy() for picture in pictures])
+    translate = served.endpoints["image"].get_concrete_function()
+    expected = np.concatenate([translate(tf.constant(picture[np.newaxis]))["image"].numpy() for picture in pictures])
     difference = largest_difference(content, pictures, expected)
     if difference > 1:
-        raise HyperparameterError(
-            f"onnx = true: the ONNX model differs from the network by {difference} of 255 levels, more than 1;"
-            " set onnx = false"
-        )
+        return f"the ONNX model differs from the SavedModel by {difference} of 255 levels, more than 1"
     path.write_bytes(content)
+    return ""
 
 
 def _convert_to_lite(parameters: TrainParameters, weights: checkpoints.Arrays, kind: str) -> bytes:

@@ -1,10 +1,10 @@
 """Translates a folder of pictures with an exported model.
 
 One process: threads decode and encode around a network that takes batches. Pictures do not influence each other, except
-with `norm` "batch". TensorFlow chooses the order of its sums by the shape of a batch, the number of cores and the kind
-of CPU, so a value of an output can be rounded to the neighbouring level. With `batch_size` 1 the shape of a picture
-alone decides, and on one machine equal pictures give equal bytes. Outputs that the same model made from the same input
-are kept.
+with `norm` "batch". With ONNX Runtime, on one kind of CPU, equal pictures give equal bytes, whatever the batch, the
+order and the number of cores. TensorFlow chooses the order of its sums by the shape of a batch, the number of cores and
+the kind of CPU, so a value of an output can be rounded to the neighbouring level; with `batch_size` 1 the shape of a
+picture alone decides. Outputs that the same model and engine made from the same input are kept.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pix2pix.images.fitting import stretched
 from pix2pix.images.folders import check_apart, check_spared, survey
 from pix2pix.images.header import read_file
 from pix2pix.images.names import assign_outputs
-from pix2pix.images.png.text import INPUT, MODEL, OPTIONS_USED, read_text
+from pix2pix.images.png.text import ENGINE, INPUT, MODEL, OPTIONS_USED, read_text
 from pix2pix.images.rejections import TOO_LARGE
 from pix2pix.images.thread_map import cores
 from pix2pix.inference.batching import ReadyPicture, batches, stack_padded
@@ -48,7 +48,7 @@ class Generated:
 
     Attributes:
         written: input -> output, relative to their folders, of the pictures made now.
-        kept: the same, of pictures that this model had already made from this input.
+        kept: the same, of pictures that this model and engine had already made from this input.
         rejected: inputs that were left out.
         warnings: about inputs of another size or kind than the model's; they were translated all the same.
     """
@@ -83,6 +83,7 @@ def generate(
     Raises:
         InputError: no pictures, no model, a size that does not fit the model, or a `target` in which outputs would
             become inputs or overwrite them.
+        HyperparameterError: an engine that is not installed, or cannot run the model.
         WorkError: no space left; what was written stays and is not made again.
     """
     options = parameters or GenerateParameters()
@@ -94,18 +95,21 @@ def generate(
     left_out = [file for file in (*collisions, *listing.left_out) if only is None or file.path in only]
     find_version(model)  # a missing model is refused before anything is reported
     progress(0, len(chosen), "loading the model")
-    translator = Translator(model)
+    translator = Translator(model, options.engine)
     shape = _shape(options.size, translator)
     check = SuitabilityCheck(ModelInputs.of(translator.options), scaled=options.size == 0)
     tally = _Tally(chosen, progress)
     workers = options.workers or cores()
     with reporting_full_disk(str(target)), ThreadPoolExecutor(workers, "pictures") as pool:
-        metadata = {MODEL: translator.digest, OPTIONS_USED: _options_used(options, shape), **(text or {})}
+        engine = f"{translator.engine.name} {translator.engine.version}"
+        made_by = {MODEL: translator.digest, ENGINE: engine, OPTIONS_USED: _options_used(options, shape)}
+        metadata = {**made_by, **(text or {})}
         reader = _Reader(source, target, chosen, metadata, shape, check)
         writer = _Writer(pool, target, chosen, options)
         results = _read_ahead(pool, reader, list(chosen), workers + options.batch_size)
         for batch in batches(tally.ready(results), options.batch_size, MAX_PIXELS, 2 * MAX_PIXELS):
-            outputs = translator(stack_padded(batch, options.batch_size, MAX_PIXELS))
+            full = 1 if translator.engine.one_by_one else options.batch_size
+            outputs = translator(stack_padded(batch, full, MAX_PIXELS))
             for picture, pixels in zip(batch, outputs, strict=False):  # the padding has no picture
                 writer.write(picture, pixels)
             tally.add_written(batch)

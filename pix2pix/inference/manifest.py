@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -53,8 +54,13 @@ def write_manifest(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(asdict(Manifest(files)), indent=2) + "\n", encoding="utf-8")
 
 
-def require_unchanged(folder: Path) -> None:
+def require_unchanged(folder: Path, needed: Callable[[str], bool] | None = None) -> None:
     """Compare a version's folder with its manifest.
+
+    Args:
+        folder: of the version.
+        needed: whether a file, relative to the folder, may not be missing; None needs all. What is there must be
+            unchanged in any case.
 
     Raises:
         InputError: the manifest is missing or malformed, or a file differs from it, is missing or is not listed.
@@ -67,7 +73,7 @@ def require_unchanged(folder: Path) -> None:
             " malformed; export the model again"
         ) from error
     found = _listing(folder) - {MANIFEST.as_posix()}
-    for path in sorted(found | set(listed)):
+    for path in sorted(found | {path for path in listed if needed is None or needed(path)}):
         problem = _problem(folder, path, path in found, listed.get(path))
         if problem:
             raise InputError(

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
+from onnx import TensorProto, checker, helper, numpy_helper
 
-from pix2pix.errors import HyperparameterError
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.model.colour import AB_RANGE, DELTA, LUMA, RGB_TO_XYZ, WHITE, XYZ_TO_RGB
 from pix2pix.model.networks import EPSILON, SLOPE, Layer, generator_layers
@@ -21,12 +22,13 @@ OPSET = 17
 """Version of ONNX's operations."""
 IR_VERSION = 8
 """Version of the file format that belongs to it."""
+MOST_BYTES = 2**31 - 2**24
+"""Bytes of 32-bit weights at most; protobuf holds 2 GiB, the rest of a model included."""
 REPEAT: dict[str, Any] = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 """Attributes of a resizing that repeats each pixel."""
-INSTALL = "pip install 'pix2pix-pipelines[onnx]'"
 
 
-def onnx_model(parameters: TrainParameters, weights: Arrays) -> bytes:
+def onnx_model(parameters: TrainParameters, weights: Arrays, half: bool = False) -> bytes:
     """Return the model: ``image``, uint8 ``[N, H, W, 3]``, to ``image_out``, uint8 ``[N, H, W, 3 or 1]``.
 
     H and W are multiples of 2^levels.
@@ -34,20 +36,14 @@ def onnx_model(parameters: TrainParameters, weights: Arrays) -> bytes:
     Args:
         parameters: of the training.
         weights: of the generator.
-
-    Raises:
-        HyperparameterError: the package onnx is missing.
+        half: whether kernels and biases are kept as 16-bit floats; computation stays 32-bit.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise HyperparameterError(f"onnx = true needs the packages onnx and onnxruntime; {INSTALL}") from error
-    writer = _Writer(onnx)
-    image = writer.add("Cast", ["image"], to=onnx.TensorProto.FLOAT)
+    writer = _Writer(half)
+    image = writer.add("Cast", ["image"], to=TensorProto.FLOAT)
     pictures = writer.add("Transpose", [image], perm=[0, 3, 1, 2])
     levels = (_colourized if parameters.lab_colorization else _translated)(writer, parameters, weights, pictures)
     rounded = writer.add("Round", [writer.add("Clip", [levels, writer.scalar(0), writer.scalar(255)])])
-    writer.add("Transpose", [writer.add("Cast", [rounded], to=onnx.TensorProto.UINT8)], "image_out", perm=[0, 2, 3, 1])
+    writer.add("Transpose", [writer.add("Cast", [rounded], to=TensorProto.UINT8)], "image_out", perm=[0, 2, 3, 1])
     return writer.model(parameters)
 
 
@@ -58,14 +54,7 @@ def largest_difference(model: bytes, pictures: NDArray[np.uint8], expected: NDAr
         model: as `onnx_model` returns it.
         pictures: uint8 ``[N, H, W, 3]``.
         expected: uint8 ``[N, H, W, 3 or 1]``.
-
-    Raises:
-        HyperparameterError: the package onnxruntime is missing.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise HyperparameterError(f"onnx = true needs the packages onnx and onnxruntime; {INSTALL}") from error
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     worst = 0
     for picture, wanted in zip(pictures, expected, strict=True):
@@ -156,16 +145,16 @@ def _convolve(writer: _Writer, layer: Layer, weights: Arrays, values: str) -> st
             values = writer.add("Resize", [values, "", scales], mode="nearest", **REPEAT)
             # TensorFlow's padding "SAME" of an even kernel with stride 1 is one pixel wider at the far edges.
             window = {"strides": [1, 1], "pads": [1, 1, 2, 2]}
-        grouped = writer.constant(f"{layer.name}/depthwise", depthwise.transpose(2, 3, 0, 1))
+        grouped = writer.weight(f"{layer.name}/depthwise", depthwise.transpose(2, 3, 0, 1))
         values = writer.add("Conv", [values, grouped], group=layer.inputs, **window)
         window = {}
     if kernel.shape[0] == 3:
         kernel = _spread(kernel)
     # TensorFlow keeps a transposed kernel as [4, 4, out, in] and any other as [4, 4, in, out]; ONNX as [in, out, 4, 4]
     # and [out, in, 4, 4].
-    inputs = [values, writer.constant(f"{layer.name}/kernel", kernel.transpose(3, 2, 0, 1))]
+    inputs = [values, writer.weight(f"{layer.name}/kernel", kernel.transpose(3, 2, 0, 1))]
     if not layer.norm:
-        inputs.append(writer.constant(f"{layer.name}/bias", weights[f"{layer.name}/bias"]))
+        inputs.append(writer.weight(f"{layer.name}/bias", weights[f"{layer.name}/bias"]))
     return writer.add("ConvTranspose" if up and depthwise is None else "Conv", inputs, **window)
 
 
@@ -198,8 +187,8 @@ def _spread(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
 class _Writer:
     """Collects the nodes and constants of a model."""
 
-    def __init__(self, onnx: Any) -> None:
-        self._onnx = onnx
+    def __init__(self, half: bool) -> None:
+        self._half = half
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
 
@@ -207,8 +196,15 @@ class _Writer:
         """Add a constant of 32-bit floats, unless there is one of this name; return the name."""
         if name not in self._constants:
             array = np.ascontiguousarray(value, np.float32).reshape(np.shape(value))
-            self._constants[name] = self._onnx.numpy_helper.from_array(array, name)
+            self._constants[name] = numpy_helper.from_array(array, name)
         return name
+
+    def weight(self, name: str, value: NDArray[np.float32]) -> str:
+        """Add a kernel or a bias, which is kept in 16 bits if the model's are; return the name of its 32-bit form."""
+        if not self._half:
+            return self.constant(name, value)
+        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value, np.float16), name)
+        return self.add("Cast", [name], f"{name}/float32", to=TensorProto.FLOAT)
 
     def scalar(self, value: float) -> str:
         return self.constant(f"{value:.9g}", value)
@@ -216,11 +212,11 @@ class _Writer:
     def add(self, operation: str, inputs: list[str], output: str = "", **attributes: Any) -> str:
         """Add a node; return the name of its output."""
         output = output or f"{operation.lower()}_{len(self._nodes)}"
-        self._nodes.append(self._onnx.helper.make_node(operation, inputs, [output], **attributes))
+        self._nodes.append(helper.make_node(operation, inputs, [output], **attributes))
         return output
 
     def model(self, parameters: TrainParameters) -> bytes:
-        helper, kind = self._onnx.helper, self._onnx.TensorProto.UINT8
+        kind = TensorProto.UINT8
         image = helper.make_tensor_value_info("image", kind, ["batch", "height", "width", 3])
         channels = 3 if parameters.lab_colorization else parameters.output_channels
         shape = ["batch", "height", "width", channels]
@@ -228,5 +224,5 @@ class _Writer:
         graph = helper.make_graph(self._nodes, "pix2pix", [image], [output], list(self._constants.values()))
         opsets = [helper.make_opsetid("", OPSET)]
         made = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="pix2pix")
-        self._onnx.checker.check_model(made)
+        checker.check_model(made)
         return bytes(made.SerializeToString(deterministic=True))

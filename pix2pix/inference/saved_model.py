@@ -11,6 +11,8 @@ from pix2pix.files import is_number
 
 GRAPH = "saved_model.pb"
 """Inside a version's folder: TensorFlow's graph."""
+VARIABLES = "variables"
+"""Inside a version's folder: the folder of TensorFlow's weights."""
 OPTIONS = Path("assets.extra") / "pix2pix.json"
 """Inside a version's folder: description of the model. TensorFlow Serving leaves ``assets.extra`` alone."""
 FORMAT = 1

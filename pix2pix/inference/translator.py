@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from pix2pix.errors import HyperparameterError, InputError
 from pix2pix.hyperparameters import TrainParameters
 from pix2pix.images.codec import Pixels
+from pix2pix.inference.engines import ModelEngine, engine_of, load_engine, reads
 from pix2pix.inference.manifest import require_unchanged
 from pix2pix.inference.saved_model import FORMAT, OPTIONS, find_version, read_description
 
@@ -28,32 +28,29 @@ class Translator:
         trained: the hyperparameters of its training.
         digest: SHA-256 of `options`, which include the digest of the checkpoint; hexadecimal.
         multiple: height and width are padded to multiples of it, pixels.
+        engine: what runs the network.
     """
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, engine: str = "auto") -> None:
         """Load a model's newest version.
 
         Args:
             model: folder with versions of a model, or one version.
+            engine: ``auto``, ``onnxruntime`` or ``tensorflow``; see `pix2pix.inference.engines`.
 
         Raises:
             InputError: the model is missing, was not exported by `pix2pix export` or by another version, or was changed
                 since.
+            HyperparameterError: the engine is not installed, or cannot run the model.
         """
         folder = find_version(model)
-        # Before TensorFlow reads any of it: a SavedModel is a program.
-        require_unchanged(folder)
-        try:
-            self.options: dict[str, Any] = read_description((folder / OPTIONS).read_bytes(), str(folder))
-            self.trained: TrainParameters = _trained(folder, self.options)
-            # The signature does not keep the loaded object, and with it the variables, alive.
-            self._loaded = tf.saved_model.load(str(folder))
-            self._image = self._loaded.signatures["image"]
-        except InputError:
-            raise
-        except Exception as error:  # TensorFlow raises anything on a truncated or changed SavedModel: IndexError, ...
-            raise InputError(f"the model {folder} is damaged ({type(error).__name__}); export it again") from error
+        name = engine_of(folder, engine)
+        # Before an engine reads any of it: a SavedModel is a program.
+        require_unchanged(folder, lambda path: reads(name, path))
+        self.options: dict[str, Any] = read_description((folder / OPTIONS).read_bytes(), str(folder))
+        self.trained: TrainParameters = _trained(folder, self.options)
         self.multiple = 2**self.trained.levels
+        self.engine: ModelEngine = load_engine(folder, name, self.multiple, together=self.trained.norm == "batch")
         self.digest = hashlib.sha256(json.dumps(self.options, sort_keys=True).encode()).hexdigest()
 
     def __call__(self, pictures: Pixels) -> Pixels:
@@ -69,7 +66,7 @@ class Translator:
             InputError: another type, rank or number of channels, no pixels, or too many.
         """
         _check_batch(pictures)
-        return np.asarray(self._image(image=tf.constant(pictures))["image"])
+        return self.engine.translate(pictures)
 
 
 def _trained(folder: Path, options: dict[str, Any]) -> TrainParameters:

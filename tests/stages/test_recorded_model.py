@@ -20,6 +20,7 @@ from pachyderm.dag.repos import CANDIDATE, TRAINING
 from pachyderm.errors import PermanentError
 from pachyderm.output.stage import Input, StageContext
 from pachyderm.record.stage_record import STAGE_JSON, OutputFile, StageRecord, read_record
+from pix2pix.hyperparameters import GenerateParameters
 
 FILES = {"/1/saved_model.pb": b"graph", "/1/variables/data": b"weights"}
 
@@ -53,7 +54,8 @@ def make_model(harness: StageHarness, held: Mapping[str, bytes], record: StageRe
     source = Input(finished, content(files(client, "model", commit.id)), "")
     scratch = harness.folder / "fetched"
     plan = SimpleNamespace(compute={"/a.png": "/a.png"})
-    return StageContext(client, finished, {"model": source}, None, plan, scratch, scratch, lambda *_: None)  # type: ignore[arg-type]
+    parameters = GenerateParameters()
+    return StageContext(client, finished, {"model": source}, parameters, plan, scratch, scratch, lambda *_: None)  # type: ignore[arg-type]
 
 
 def of(held: Mapping[str, bytes], record: StageRecord, **changes: object) -> StageRecord:
@@ -66,8 +68,14 @@ def of(held: Mapping[str, bytes], record: StageRecord, **changes: object) -> Sta
 
 
 def test_a_model_as_its_record_states_is_fetched(harness: StageHarness) -> None:
-    folder = fetch_model(make_model(harness, FILES, of(FILES, recorded(harness))))
+    folder = fetch_model(make_model(harness, FILES, of(FILES, recorded(harness))), lambda _: True)
     assert {path: (folder / path.lstrip("/")).read_bytes() for path in FILES} == FILES
+
+
+def test_only_the_files_that_are_needed_are_fetched(harness: StageHarness) -> None:
+    job = make_model(harness, FILES, of(FILES, recorded(harness)))
+    folder = fetch_model(job, lambda path: "variables" not in path)
+    assert [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()] == ["1/saved_model.pb"]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +100,6 @@ def test_a_model_that_is_not_as_its_record_states_ends_the_work_with_the_reason(
 ) -> None:
     exported = recorded(harness)
     job = make_model(harness, held, None if listed is None else of(listed, exported, **changes))
-    monkeypatch.setattr(stage, "imported_meanwhile", lambda name: contextlib.nullcontext())
+    monkeypatch.setattr(stage, "imported_meanwhile", lambda *names: contextlib.nullcontext())
     with pytest.raises(PermanentError, match=rf"the model model@\w+ is not loaded: .*{message}.*promote COMMIT"):
         stage.work(job)

@@ -1,4 +1,4 @@
-"""Generates pictures with several batch sizes; `test_other_cpus.py` runs it with the settings of another CPU."""
+"""Generates pictures in TensorFlow with several batch sizes, for `test_other_cpus.py` under settings of another CPU."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ def main(model: Path, source: Path, target: Path) -> None:
     from pix2pix.inference.generate import generate
 
     for size in BATCHES:
-        generate(model, source, target / f"batch-{size}", GenerateParameters(batch_size=size))
+        generate(model, source, target / f"batch-{size}", GenerateParameters(engine="tensorflow", batch_size=size))
     every_other = sorted(path.name for path in source.iterdir())[::2]
-    generate(model, source, target / "alone", GenerateParameters(batch_size=1, workers=3), only=every_other)
+    alone = GenerateParameters(engine="tensorflow", batch_size=1, workers=3)
+    generate(model, source, target / "alone", alone, only=every_other)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,7 @@ STAGES: dict[str, str] = {
     "pix2pix.images.tiff.unsupported": "train resize generate",
     "pix2pix.inference.batching": "generate",
     "pix2pix.inference.comparison": "",
+    "pix2pix.inference.engines": "generate",
     "pix2pix.inference.evaluate": "",
     "pix2pix.inference.export": "export",
     "pix2pix.inference.generate": "generate",

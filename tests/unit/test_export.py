@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -133,9 +134,11 @@ def test_each_option_of_the_export_has_its_effect(exported, checkpoint, tmp_path
     assert half.folder.name == "7"
     variables = [sum(p.stat().st_size for p in (m.folder / "variables").iterdir()) for m in (half, exported[0])]
     assert variables[0] < 0.6 * variables[1]
+    assert (half.folder / ONNX).stat().st_size < 0.6 * (exported[0].folder / ONNX).stat().st_size
     signatures = tf.saved_model.load(str(half.folder)).signatures
-    near = call(signatures["image"], PICTURES).astype(int)
-    assert np.abs(near - usual).max() <= 2
+    near = call(signatures["image"], PICTURES)
+    assert np.abs(near.astype(int) - usual).max() <= 2
+    assert largest_difference((half.folder / ONNX).read_bytes(), PICTURES, near) <= 1
     with Image.open(io.BytesIO(call(signatures["serving_default"], [png_bytes(PICTURES[0])])[0])) as picture:
         assert picture.format == "JPEG"
 
@@ -297,12 +300,22 @@ def test_the_onnx_model_is_within_a_level_of_the_savedmodel_on_a_hundred_picture
 
 def test_an_onnx_model_that_computes_something_else_is_not_exported(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr("pix2pix.inference.onnx_model.SLOPE", 0.3)
-    with pytest.raises(HyperparameterError, match=r"differs from the network by \d+ of 255 levels"):
+    with pytest.raises(HyperparameterError, match=r"differs from the SavedModel by \d+ of 255 levels"):
         export(checkpoint, tmp_path, ExportParameters(onnx=True))
     assert not list(tmp_path.iterdir())
+    left_out = export(checkpoint, tmp_path)
+    assert not (left_out.folder / ONNX).exists()
+    assert re.search(r"differs from the SavedModel by \d+ .* is left out", left_out.warnings[0])
 
 
-def test_onnx_without_its_packages_is_refused_in_one_line(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(HyperparameterError, match=r"^onnx = true needs the packages onnx and .*"):
-        export(checkpoint, tmp_path, ExportParameters(onnx=True))
+def test_weights_that_do_not_fit_into_an_onnx_file_leave_it_out(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("pix2pix.inference.export.MOST_BYTES", 1000)
+    (warning,) = export(checkpoint, tmp_path).warnings
+    assert re.search(r"the weights take [\d,]+ bytes, more than the 1,000 that an ONNX file holds", warning)
+    with pytest.raises(HyperparameterError, match=r"^onnx = true: the weights take"):
+        export(checkpoint, tmp_path, ExportParameters(onnx=True, version=2))
+
+
+def test_an_onnx_model_is_written_unless_it_is_switched_off(exported, checkpoint, tmp_path):
+    assert (exported[0].folder / ONNX).is_file()
+    assert not (export(checkpoint, tmp_path, ExportParameters(onnx=False)).folder / ONNX).exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from pix2pix.inference.generate import generate, prepare
 from pix2pix.inference.translator import MAX_PIXELS, Translator
 
 OWN = GenerateParameters(size="own")
+IN_TENSORFLOW = GenerateParameters(size="own", engine="tensorflow")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,12 @@ def generated(model, source, tmp_path_factory):
     return generate(model, source, target, OWN), target
 
 
+@pytest.fixture(scope="module")
+def by_tensorflow(model, source, tmp_path_factory):
+    target = tmp_path_factory.mktemp("target")
+    return generate(model, source, target, IN_TENSORFLOW), target
+
+
 def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.png")}
 
@@ -76,16 +84,24 @@ def test_with_their_own_size_outputs_have_size_and_path_of_their_inputs(generate
 
 
 @pytest.mark.parametrize(("batch", "workers"), [(1, 1), (2, 5), (3, 2), (64, 1)])
-def test_batch_size_and_threads_change_a_value_by_one_level_at_most(model, source, generated, tmp_path, batch, workers):
-    generate(model, source, tmp_path, GenerateParameters(size="own", batch_size=batch, workers=workers))
-    assert_folders_nearly_equal(tmp_path, generated[1])
-
-
-@pytest.mark.parametrize("batch", [1, 8])
-def test_order_and_neighbours_change_no_byte_one_by_one_and_one_level_at_most_in_batches(
-    model, source, generated, tmp_path, batch
+def test_batch_size_and_threads_change_a_value_by_one_level_at_most(
+    model, source, by_tensorflow, tmp_path, batch, workers
 ):
-    options = GenerateParameters(size="own", batch_size=batch)
+    generate(model, source, tmp_path, replace(IN_TENSORFLOW, batch_size=batch, workers=workers))
+    assert_folders_nearly_equal(tmp_path, by_tensorflow[1])
+
+
+@pytest.mark.parametrize(("batch", "workers"), [(1, 1), (2, 5), (3, 2), (64, 1)])
+def test_with_onnx_runtime_batch_size_and_threads_change_no_byte(model, source, generated, tmp_path, batch, workers):
+    generate(model, source, tmp_path, replace(OWN, batch_size=batch, workers=workers))
+    assert contents(tmp_path) == contents(generated[1]) != {}
+
+
+@pytest.mark.parametrize(("engine", "batch"), [("tensorflow", 1), ("tensorflow", 8), ("onnxruntime", 8)])
+def test_order_and_neighbours_change_no_byte_one_by_one_and_one_level_at_most_in_batches(
+    model, source, generated, tmp_path, engine, batch
+):
+    options = GenerateParameters(size="own", engine=engine, batch_size=batch)
     generate(model, source, tmp_path / "expected", options)
     names = sorted(generated[0].written)
     for n, name in enumerate(names):
@@ -96,7 +112,7 @@ def test_order_and_neighbours_change_no_byte_one_by_one_and_one_level_at_most_in
     for n, name in enumerate(names):
         expected = tmp_path / "expected" / generated[0].written[name]
         found = tmp_path / "out" / f"{99 - n}.png"
-        if batch == 1:
+        if batch == 1 or engine == "onnxruntime":
             assert found.read_bytes() == expected.read_bytes()
         else:
             assert_nearly_equal(*(np.asarray(Image.open(path)) for path in (found, expected)))
@@ -163,7 +179,7 @@ def test_bad_input_is_refused_and_nothing_is_written(model, source, tmp_path):
     damaged = shutil.copytree(model, tmp_path / "damaged")
     (damaged / "1" / "variables" / "variables.index").unlink()
     with pytest.raises(InputError, match=r"is not loaded: .*variables.index is missing; export it again"):
-        generate(damaged, source, tmp_path / "out")
+        generate(damaged, source, tmp_path / "out", IN_TENSORFLOW)
     assert not (tmp_path / "out").exists()
 
 
@@ -235,7 +251,9 @@ def test_an_identical_picture_measures_perfectly():
     assert found == {"l1": 0.0, "psnr": 100.0, "ssim": pytest.approx(1.0)}
 
 
-@pytest.mark.parametrize("file", ["variables.data-00000-of-00001", "variables.index", "../saved_model.pb"])
+@pytest.mark.parametrize(
+    "file", ["variables.data-00000-of-00001", "variables.index", "../saved_model.pb", "../assets.extra/model.onnx"]
+)
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])
 def test_a_model_truncated_anywhere_is_not_loaded(model, tmp_path, file, share):
     damaged = shutil.copytree(model, tmp_path / "damaged")
@@ -245,7 +263,7 @@ def test_a_model_truncated_anywhere_is_not_loaded(model, tmp_path, file, share):
         Translator(damaged)
 
 
-def test_no_batch_has_more_pixels_than_the_network_is_given(model, source, generated, tmp_path, monkeypatch):
+def test_no_batch_has_more_pixels_than_the_network_is_given(model, source, by_tensorflow, tmp_path, monkeypatch):
     shapes = []
     translate = Translator.__call__
 
@@ -255,9 +273,9 @@ def test_no_batch_has_more_pixels_than_the_network_is_given(model, source, gener
 
     monkeypatch.setattr(Translator, "__call__", watched)
     monkeypatch.setattr("pix2pix.inference.generate.MAX_PIXELS", 64 * 33)
-    generate(model, source, tmp_path, OWN)
+    generate(model, source, tmp_path, IN_TENSORFLOW)
     assert set(shapes) == {(2, 32, 32, 3), (1, 40, 40, 3), (1, 64, 33, 3)}
-    assert_folders_nearly_equal(tmp_path, generated[1])
+    assert_folders_nearly_equal(tmp_path, by_tensorflow[1])
 
 
 def test_few_pixels_wait_however_many_sizes_a_folder_has():

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from msgspec.inspect import BoolType, FloatType, IntType, type_info
+from msgspec.inspect import BoolType, FloatType, IntType, Metadata, type_info
 
 from pix2pix.errors import HyperparameterError
 from pix2pix.hyperparameters import SECTIONS, TrainParameters, parse, parse_assignments, resolve
@@ -88,6 +88,8 @@ def unusable(kind):
         return [float("nan"), float("inf"), kind.ge - 1, "1", True]
     if isinstance(kind, BoolType):
         return [1, "yes", None]
+    if isinstance(kind, Metadata) and any(isinstance(part, BoolType) for part in getattr(kind.type, "types", ())):
+        return ["elsewhere", -7, 1, [2.0, 1.0]]
     return ["elsewhere", -7, True, [2.0, 1.0]]
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import tensorflow as tf
 from command_line import pix2pix
@@ -37,9 +38,10 @@ def copied(exported: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record what TensorFlow is asked to load, and load nothing."""
+    """Record what the engines are asked to load, and load nothing."""
     asked: list[str] = []
     monkeypatch.setattr(tf.saved_model, "load", asked.append)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: asked.append("onnx"))
     return asked
 
 
@@ -81,7 +83,7 @@ def linked_variables(model: Path) -> None:
     [
         (forged_graph, "saved_model.cpb is not part of the export"),
         (linked_variables, "variables is not part of the export"),
-        (lambda model: (model / DATA).unlink(), f"{DATA} is missing"),
+        (lambda model: (model / DATA).write_bytes(b""), f"{DATA} differs from its manifest"),
         (lambda model: (model / MANIFEST).unlink(), "manifest.json, which .* writes, is missing or malformed"),
         (lambda model: (model / MANIFEST).write_text("[" * 100_000), "is missing or malformed"),
         (lambda model: (model / MANIFEST).write_text('{"files": {"../x": {}}}'), "is missing or malformed"),
@@ -94,6 +96,13 @@ def test_a_model_with_other_files_than_its_manifest_is_refused(
     change(copied)
     with pytest.raises(InputError, match=message):
         Translator(copied.parent)
+    assert not loads
+
+
+def test_tensorflow_is_given_no_model_without_its_weights(copied: Path, loads: list[str]) -> None:
+    (copied / DATA).unlink()
+    with pytest.raises(InputError, match=f"{DATA} is missing"):
+        Translator(copied.parent, "tensorflow")
     assert not loads
 
 
@@ -133,11 +142,15 @@ def test_a_manifest_of_a_damaged_description_does_not_make_it_loadable(copied: P
         Translator(copied)
 
 
+LOADERS = ("saved_model.load", "load_model(", "pickle.load", "TFSMLayer", "InferenceSession(")
+
+
 def test_models_are_loaded_at_one_place() -> None:
     found = {
         str(file.relative_to(ROOT))
         for package in ("cli", "components", "pachyderm", "pix2pix", "web", "workflows")
         for file in (ROOT / package).rglob("*.py")
-        if any(word in file.read_text() for word in ("saved_model.load", "load_model(", "pickle.load", "TFSMLayer"))
+        if any(word in file.read_text() for word in LOADERS)
     }
-    assert found == {"pix2pix/inference/translator.py"}
+    # The file that the export compares is the one that it has just made.
+    assert found == {"pix2pix/inference/engines.py", "pix2pix/inference/onnx_model.py"}

@@ -12,6 +12,9 @@ from PIL import Image
 MODEL, INPUT, OPTIONS_USED = "pix2pix:model", "pix2pix:input", "pix2pix:options"
 """Keywords: SHA-256 of the model's description, SHA-256 of the input file, the options."""
 
+ENGINE = "pix2pix:engine"
+"""Keyword: package and version of what ran the network, as ``onnxruntime 1.23.0``."""
+
 FINGERPRINT = "pix2pix:fingerprint"
 """Keyword: digest of stage, code, parameters, library versions and model, if a pipeline made the picture."""
 

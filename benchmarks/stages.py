@@ -85,9 +85,9 @@ class Timed(generation.Translator):
 
     ready: ClassVar[list[float]] = []
 
-    def __init__(self, model: Path, engine: str = "auto") -> None:
+    def __init__(self, model: Path, engine: str = "auto", *, complete: bool = True) -> None:
         began = time.perf_counter()
-        super().__init__(model, engine)
+        super().__init__(model, engine, complete=complete)
         size = self.multiple
         self(np.zeros((GenerateParameters().batch_size, max(size, SIZE), max(size, SIZE), 3), np.uint8))
         Timed.ready.append(time.perf_counter() - began)

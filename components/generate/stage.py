@@ -42,7 +42,14 @@ def work(job: StageContext) -> StageOutput:
     only = [path.lstrip("/") for path in job.plan.compute]
     try:
         generated = generate(
-            model, source, target, job.parameters, only=only, text=picture_text(job), progress=job.progress
+            model,
+            source,
+            target,
+            job.parameters,
+            only=only,
+            text=picture_text(job),
+            complete=False,
+            progress=job.progress,
         )
     except (InputError, HyperparameterError) as error:
         raise PermanentError(str(error)) from error

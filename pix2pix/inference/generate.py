@@ -67,6 +67,7 @@ def generate(
     *,
     only: Collection[str] | None = None,
     text: Mapping[str, str] | None = None,
+    complete: bool = True,
     progress: Progress = silent,
 ) -> Generated:
     """Translate the pictures of a folder.
@@ -78,6 +79,7 @@ def generate(
         parameters: see `pix2pix.hyperparameters`.
         only: inputs to translate, relative to `source`; None means all.
         text: further metadata for each output (see `pix2pix.images.png.text`).
+        complete: whether a file of the model that its engine does not read may not be missing either.
         progress: called after each picture that needs no work, and after each batch.
 
     Raises:
@@ -95,7 +97,7 @@ def generate(
     left_out = [file for file in (*collisions, *listing.left_out) if only is None or file.path in only]
     find_version(model)  # a missing model is refused before anything is reported
     progress(0, len(chosen), "loading the model")
-    translator = Translator(model, options.engine)
+    translator = Translator(model, options.engine, complete=complete)
     shape = _shape(options.size, translator)
     check = SuitabilityCheck(ModelInputs.of(translator.options), scaled=options.size == 0)
     tally = _Tally(chosen, progress)

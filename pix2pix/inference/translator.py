@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,13 @@ class Translator:
         engine: what runs the network.
     """
 
-    def __init__(self, model: Path, engine: str = "auto") -> None:
+    def __init__(self, model: Path, engine: str = "auto", *, complete: bool = True) -> None:
         """Load a model's newest version.
 
         Args:
             model: folder with versions of a model, or one version.
             engine: ``auto``, ``onnxruntime`` or ``tensorflow``; see `pix2pix.inference.engines`.
+            complete: whether a file of the model that the engine does not read may not be missing either.
 
         Raises:
             InputError: the model is missing, was not exported by `pix2pix export` or by another version, or was changed
@@ -46,7 +48,7 @@ class Translator:
         folder = find_version(model)
         name = engine_of(folder, engine)
         # Before an engine reads any of it: a SavedModel is a program.
-        require_unchanged(folder, lambda path: reads(name, path))
+        require_unchanged(folder, None if complete else partial(reads, name))
         self.options: dict[str, Any] = read_description((folder / OPTIONS).read_bytes(), str(folder))
         self.trained: TrainParameters = _trained(folder, self.options)
         self.multiple = 2**self.trained.levels

@@ -179,7 +179,7 @@ def test_bad_input_is_refused_and_nothing_is_written(model, source, tmp_path):
     damaged = shutil.copytree(model, tmp_path / "damaged")
     (damaged / "1" / "variables" / "variables.index").unlink()
     with pytest.raises(InputError, match=r"is not loaded: .*variables.index is missing; export it again"):
-        generate(damaged, source, tmp_path / "out", IN_TENSORFLOW)
+        generate(damaged, source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -103,5 +103,7 @@ def export(session: Session, checkpoint: Path, output: Path, file: Path | None, 
 
     with progress(session, "export") as show:
         result = export_model(checkpoint, output, parameters, progress=show)
+    for warning in result.warnings:
+        print_message(session, f"warning: {warning}")
     document = {**dataclasses.asdict(result), "folder": str(result.folder)}
     emit(session, document, f"{escape(str(result.folder))}: step {result.step}, {result.size / 1e6:.1f} MB")

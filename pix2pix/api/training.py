@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from pix2pix.pages.rendering import render
 from pix2pix.progress import Progress
 from pix2pix.stop_request import stop_on_signal
 from pix2pix.tensorflow import configure_tensorflow
+
+logger = logging.getLogger(__name__)
 
 SAMPLES = Path("samples") / "grid.png"
 """In the folder of a training: input, last output and target of some pairs, held-out ones if there are any."""
@@ -156,4 +159,7 @@ def export(training: str | os.PathLike[str], output: str | os.PathLike[str], **h
     configure_tensorflow()
     from pix2pix.inference.export import export as export_model
 
-    return load(export_model(Path(training), Path(output), parameters).folder)
+    exported = export_model(Path(training), Path(output), parameters)
+    for warning in exported.warnings:
+        logger.warning("%s", warning)
+    return load(exported.folder)

@@ -15,6 +15,7 @@ import pytest
 from command_line import pix2pix
 from tiny_model import TINY, tiny, write_checkpoint, write_pairs
 
+from pix2pix.api.training import export as export_from_python
 from pix2pix.inference.export import export
 from pix2pix.stop_request import stop_on_signal
 
@@ -29,6 +30,20 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> A
 
     # At the level of file descriptors, since TensorFlow writes there.
     return partial(pix2pix, capfd)
+
+
+def test_an_export_that_leaves_the_onnx_model_out_says_so(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", tiny())
+    monkeypatch.setattr("pix2pix.inference.onnx_model.SLOPE", 0.3)
+    export_from_python(checkpoint, tmp_path / "model")
+    exported = run("export", checkpoint, tmp_path / "model", "--json")
+    (warning,) = exported.document["warnings"]
+    assert exported.code == 0
+    assert "is left out" in warning
+    assert f"warning: {warning}" in exported.err
+    assert warning in caplog.messages
 
 
 def test_pairs_become_a_model_and_pictures(tmp_path: Path, run: Any) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import tensorflow as tf
 
 from pix2pix.files import write_atomically
 
@@ -78,6 +77,8 @@ class MetricsLog:
 
     def add(self, record: Record) -> None:
         """Append a record; its losses and held-out metrics become curves in TensorBoard."""
+        import tensorflow as tf  # not above: pages read a log without it
+
         self.records.append(record)
         if not self._writes:
             return
@@ -94,6 +95,8 @@ class MetricsLog:
 
     def add_picture(self, name: str, png: bytes, size: tuple[int, int], step: int) -> None:
         """Add a picture for TensorBoard alone; `size` is width and height, pixels."""
+        import tensorflow as tf
+
         if self._writer is not None:
             content = [str(size[0]).encode(), str(size[1]).encode(), png]
             with self._writer.as_default(step=step):
@@ -147,6 +150,8 @@ def _line(record: Record) -> str:
 
 def _metadata(plugin: str, kind: int) -> Any:
     """Return the metadata by which TensorBoard shows a value; `kind` is 1 for scalars and 3 for pictures."""
+    import tensorflow as tf
+
     metadata = tf.compat.v1.SummaryMetadata()
     metadata.plugin_data.plugin_name = plugin
     metadata.data_class = kind

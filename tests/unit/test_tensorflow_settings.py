@@ -63,6 +63,13 @@ def test_the_call_makes_the_settings_imports_nothing_and_is_harmless_twice() -> 
     assert errors == ""
 
 
+def test_the_page_of_the_demo_needs_no_tensorflow() -> None:
+    modules = "cli.demo.report, pix2pix.pages.training_report, pix2pix.training.metrics_log, pix2pix.training.samples"
+    report, errors = run(f"import {modules}")
+    assert not report["tensorflow"]
+    assert errors == ""
+
+
 def test_variables_that_are_set_keep_their_values() -> None:
     report, _ = run(
         "from pix2pix.tensorflow import configure_tensorflow\nassert not configure_tensorflow().keeps_freed_memory",

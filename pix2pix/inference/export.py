@@ -24,7 +24,6 @@ from pix2pix.errors import HyperparameterError, InputError
 from pix2pix.files import NO_SPACE, reporting_full_disk
 from pix2pix.hyperparameters import ExportParameters, TrainParameters
 from pix2pix.inference.manifest import write_manifest
-from pix2pix.inference.onnx_model import MOST_BYTES, largest_difference, onnx_model
 from pix2pix.inference.saved_model import FORMAT, ONNX, OPTIONS, TFLITE
 from pix2pix.inference.served_model import ServedModel
 from pix2pix.model.networks import Generator, assign
@@ -167,11 +166,15 @@ def _write_onnx(
     problem = _write_equal_onnx(path, served, checkpoint, half=options.weights == "float16")
     if problem and options.onnx is True:
         raise HyperparameterError(f"onnx = true: {problem}; set onnx = false")
-    return (f"{problem}, so it is left out and TensorFlow will run this model",) if problem else ()
+    return (f"{problem}, so the ONNX model is left out and TensorFlow will run this one",) if problem else ()
 
 
 def _write_equal_onnx(path: Path, served: ServedModel, checkpoint: checkpoints.Checkpoint, half: bool) -> str:
     """Write the ONNX model if its outputs are within one level of the SavedModel's; return why it was not written."""
+    try:
+        from pix2pix.inference.onnx_model import MOST_BYTES, largest_difference, onnx_model
+    except ImportError as error:
+        return f"the packages onnx and onnxruntime cannot be imported ({error})"
     parameters, weights = checkpoint.parameters, checkpoint.arrays["generator"]
     size = sum(array.nbytes for array in weights.values())
     if size > MOST_BYTES:
@@ -184,7 +187,7 @@ def _write_equal_onnx(path: Path, served: ServedModel, checkpoint: checkpoints.C
     expected = np.concatenate([translate(tf.constant(picture[np.newaxis]))["image"].numpy() for picture in pictures])
     difference = largest_difference(content, pictures, expected)
     if difference > 1:
-        return f"the ONNX model differs from the SavedModel by {difference} of 255 levels, more than 1"
+        return f"ONNX Runtime's pictures differ from the SavedModel's by {difference} of 255 levels, more than 1"
     path.write_bytes(content)
     return ""
 

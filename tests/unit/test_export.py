@@ -300,20 +300,32 @@ def test_the_onnx_model_is_within_a_level_of_the_savedmodel_on_a_hundred_picture
 
 def test_an_onnx_model_that_computes_something_else_is_not_exported(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr("pix2pix.inference.onnx_model.SLOPE", 0.3)
-    with pytest.raises(HyperparameterError, match=r"differs from the SavedModel by \d+ of 255 levels"):
+    with pytest.raises(HyperparameterError, match=r"differ from the SavedModel's by \d+ of 255 levels"):
         export(checkpoint, tmp_path, ExportParameters(onnx=True))
     assert not list(tmp_path.iterdir())
     left_out = export(checkpoint, tmp_path)
     assert not (left_out.folder / ONNX).exists()
-    assert re.search(r"differs from the SavedModel by \d+ .* is left out", left_out.warnings[0])
+    assert re.search(r"differ from the SavedModel's by \d+ .* is left out", left_out.warnings[0])
 
 
 def test_weights_that_do_not_fit_into_an_onnx_file_leave_it_out(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr("pix2pix.inference.export.MOST_BYTES", 1000)
+    monkeypatch.setattr("pix2pix.inference.onnx_model.MOST_BYTES", 1000)
     (warning,) = export(checkpoint, tmp_path).warnings
     assert re.search(r"the weights take [\d,]+ bytes, more than the 1,000 that an ONNX file holds", warning)
     with pytest.raises(HyperparameterError, match=r"^onnx = true: the weights take"):
         export(checkpoint, tmp_path, ExportParameters(onnx=True, version=2))
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_without_a_package_the_onnx_model_is_left_out_or_an_error_in_one_line(
+    checkpoint, tmp_path, monkeypatch, package
+):
+    monkeypatch.delitem(sys.modules, "pix2pix.inference.onnx_model", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(HyperparameterError, match=rf"^onnx = true: the packages .*import of {package} .*set onnx = f"):
+        export(checkpoint, tmp_path, ExportParameters(onnx=True))
+    (warning,) = export(checkpoint, tmp_path).warnings
+    assert re.search(rf"cannot be imported \(import of {package} .*\), so the ONNX model is left out", warning)
 
 
 def test_an_onnx_model_is_written_unless_it_is_switched_off(exported, checkpoint, tmp_path):

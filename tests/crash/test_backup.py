@@ -6,7 +6,7 @@ import io
 import json
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from pachyderm.client.connection import Target, connect
 from pachyderm.errors import StorageError, StoreError
 from pachyderm.store import private_files
 from pachyderm.store.database import schema
-from pachyderm.store.maintenance.backup import backup, restore
+from pachyderm.store.maintenance.backup import ATTEMPTS, backup, restore
 from pachyderm.store.maintenance.fsck import check
 from pachyderm.store.maintenance.gc import collect
 
@@ -114,10 +114,47 @@ def test_a_backup_of_a_store_in_use_is_one_consistent_state(fork_server: ForkSer
     restored_under_load(fork_server, tmp_path / "used", rounds=2)
 
 
+def test_a_backup_is_made_although_each_snapshot_is_collected_from_while_it_is_copied(
+    tmp_path: Path, store: Path
+) -> None:
+    with connect(Target(store=store)) as client:
+        client.pfs.create_repo(repo=pfs.Repo(name="doomed"))
+    branch = pfs.Branch(repo=pfs.Repo(name="doomed"), name="master")
+    collections: list[threading.Thread] = []
+
+    def doom() -> pfs.Commit:
+        with connect(Target(store=store)) as client, client.pfs.commit(branch=branch) as commit:
+            client.pfs.put_file_from_bytes(commit=commit, path="/a", data=commit.id.encode() * 10_000)
+        return commit
+
+    doomed = [doom()]
+
+    def collect_and_doom() -> None:
+        with connect(Target(store=store)) as client:
+            client.pfs.drop_commit(commit=doomed[-1])
+        collect(store, grace=0)
+        doomed.append(doom())
+
+    def disturb(done: int, total: int, note: str) -> None:
+        if done == 0:
+            collections.append(threading.Thread(target=collect_and_doom))
+            collections[-1].start()
+            collections[-1].join(1 if len(collections) == ATTEMPTS else None)
+
+    backup(store, tmp_path / "backup.tar", disturb)
+    for collection in collections:
+        collection.join()
+    assert (len(collections), len(doomed)) == (ATTEMPTS, ATTEMPTS + 1), "each but the last was collected from"
+    assert restore(tmp_path / "backup.tar", tmp_path / "other", silent)[1] == []
+    assert content(tmp_path / "other") == content(store)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-def test_fifty_backups_of_a_store_in_use_are_consistent_states(fork_server: ForkServer, tmp_path: Path) -> None:
-    restored_under_load(fork_server, tmp_path / "used", rounds=50)
+def test_fifty_backups_of_a_store_in_use_are_consistent_states(
+    fork_server: ForkServer, tmp_path: Path, volume: Callable[[int, int], int]
+) -> None:
+    restored_under_load(fork_server, tmp_path / "used", rounds=volume(50, 5))
 
 
 def test_a_store_that_is_being_restored_is_refused_clearly(

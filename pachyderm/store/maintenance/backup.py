@@ -15,7 +15,7 @@ import sqlite3
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from pachyderm.store.objects.engine import Engine
 MANIFEST = "backup.json"
 PACK = re.compile(r"packs/[0-9a-f]{32}\.pack")
 ATTEMPTS = 5
-"""Number of snapshots that are tried if a collection removes packs while they are copied."""
+"""Snapshots that are tried if a collection removes packs while they are copied; the last keeps writers out."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ def backup(
     part, snapshot = (file.with_name(f".{file.name}{ending}") for ending in (".part", ".db"))
     try:
         with translated_errors(file):
-            for _ in range(ATTEMPTS):
-                made = _write(engine, file, part, snapshot, progress)
+            for attempt in range(ATTEMPTS):
+                with _alone(folder, clock) if attempt == ATTEMPTS - 1 else nullcontext():
+                    made = _write(engine, file, part, snapshot, progress)
                 if made is not None:
                     return made
         raise StorageError(f"{folder} was collected again and again while it was copied; run the backup again")
@@ -82,6 +83,14 @@ def backup(
             *(snapshot.with_name(snapshot.name + end) for end in ("-wal", "-shm", "-journal")),
         ):
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path, clock: Callable[[], float]) -> Iterator[None]:
+    """Keep writers, and with them collections, waiting."""
+    # With a connection of its own, since SQLite copies nothing through the one that holds the write transaction.
+    with closing(Engine.open(folder, clock)) as other, other.database.writing():
+        yield
 
 
 def _write(

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from components.code_digest import PICTURES, code_digest, versions_of
+from components.code_digest import PICTURES, TENSORFLOW, code_digest, versions_of
 from components.importing import imported_meanwhile
 from components.page import page
 from components.parameters import resolver
@@ -21,7 +21,7 @@ from pachyderm.record.picture_search import picture_fingerprint
 from pachyderm.record.stage_record import readable_record
 from pix2pix.errors import HyperparameterError, InputError
 from pix2pix.images.png.text import FINGERPRINT
-from pix2pix.inference.engines import ONNX_RUNTIME, TENSORFLOW, TITLES, reads
+from pix2pix.inference.engines import ONNX_RUNTIME, TITLES, chosen, reads
 from pix2pix.inference.saved_model import ONNX
 
 logger = logging.getLogger(__name__)
@@ -66,10 +66,9 @@ def work(job: StageContext) -> StageOutput:
 
 
 def _engine(job: StageContext) -> str:
-    """Return the engine that the parameters and the model in use ask for, as `engine_of` does for a folder."""
-    wanted: str = job.parameters.engine
+    """Return the engine that the parameters and the model in use ask for."""
     has_onnx = any(path.endswith(f"/{ONNX.as_posix()}") for path in job.inputs[MODEL.repo].files)
-    return (ONNX_RUNTIME if has_onnx else TENSORFLOW) if wanted == "auto" else wanted
+    return chosen(job.parameters.engine, has_onnx)
 
 
 def _scaled_as_labels(job: StageContext) -> bool:
@@ -102,7 +101,7 @@ STAGE = Stage(
     spec=GENERATE,
     # The settings of TensorFlow decide how sums are rounded; the task applies them, and nothing here imports them.
     code=lambda: code_digest(__name__, "pix2pix.inference.generate", "pix2pix.tensorflow"),
-    versions=versions_of(*sorted({ONNX_RUNTIME, TENSORFLOW, "keras", *PICTURES})),
+    versions=versions_of(ONNX_RUNTIME, *dict.fromkeys((*TENSORFLOW, *PICTURES))),
     resolve=resolver(INPUT_IMAGES.repo, "generate"),
     work=work,
     awaited=awaited,

@@ -72,6 +72,11 @@ def engine_of(folder: Path, wanted: str) -> str:
             f'engine = "{ONNX_RUNTIME}" cannot run the model {folder}, which has no {ONNX.as_posix()}; set engine ='
             f' "auto" or "{TENSORFLOW}", or export the model again with onnx = true'
         )
+    return chosen(wanted, has_onnx)
+
+
+def chosen(wanted: str, has_onnx: bool) -> str:
+    """Return the engine of a model that has an ONNX file or not; `wanted` is ``auto`` or an engine."""
     return (ONNX_RUNTIME if has_onnx else TENSORFLOW) if wanted == "auto" else wanted
 
 

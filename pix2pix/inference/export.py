@@ -72,7 +72,7 @@ def export(
 
     Raises:
         InputError: the checkpoint is missing or damaged, or ``target/<version>`` was not written by an export.
-        HyperparameterError: `onnx` is true, and the ONNX model would compute anything else.
+        HyperparameterError: `onnx` is true, and no ONNX model that computes the same can be written.
         WorkError: no space left.
     """
     options = parameters or ExportParameters()

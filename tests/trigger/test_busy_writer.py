@@ -102,11 +102,11 @@ def test_commits_and_promotions_beside_a_working_trigger_are_all_processed_once(
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_fifty_commits_and_promotions_beside_a_trigger_process_are_all_processed_once(
-    harness: TriggerHarness, filling: dict[str, Path]
+    harness: TriggerHarness, filling: dict[str, Path], volume: Callable[[int, int], int]
 ) -> None:
     process = trigger(harness, filling)
     try:
-        beside(harness, commits=50, waiting=8, work=lambda: time.sleep(0.5))
+        beside(harness, commits=volume(50, 12), waiting=8, work=lambda: time.sleep(0.5))
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
